@@ -1,0 +1,1 @@
+"""Every setting, default and limit: TOML in, frozen objects out."""

@@ -1,0 +1,111 @@
+"""The settings that both roles have.
+
+A setting is an attribute with its type, its limits, its default and a line on
+what it does; in files underscores are hyphens. What depends on several settings
+at once is judged by `Settings.contradictions`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Final
+
+from attrs import Factory, frozen
+
+from seckex.config.policy import PolicySettings
+from seckex.config.problems import Problem, repeated
+from seckex.config.values import Nai, Octets, OneOf, Whole
+from seckex.sa.association import WORKER_BITS
+
+MAX_PEERS: Final = 4096
+_MAX_SOCKET_PATH: Final = 107  # sun_path of unix(7), less the closing zero
+
+
+@frozen(kw_only=True)
+class Identity:
+    """Who this daemon is."""
+
+    nai: Nai
+    """The network access identifier that peers know it by (RFC 7542)."""
+
+
+@frozen(kw_only=True)
+class State:
+    """What outlives the process, and where."""
+
+    directory: Path
+    """Holds the store; made with mode 0700, or refused if anybody else can enter it.
+    Default: ``$XDG_STATE_HOME/seckex/<role>``, or ``~/.local/state/seckex/<role>``."""
+
+    master_key: Path = Factory(lambda self: self.directory / "master.key", takes_self=True)
+    """The key that the store is sealed under; made with mode 0600 at the first start."""
+
+    control: Path = Factory(lambda self: self.directory / "control.sock", takes_self=True)
+    """The unix socket on which the ``seckex`` command finds the daemon."""
+
+    worker: Annotated[int, Whole(0, 2**WORKER_BITS - 1)] = 0
+    """This process among those that serve one identity from one store; in the low bits of the SPIs it hands out."""
+
+
+@frozen(kw_only=True)
+class Log:
+    """What is logged, how and where."""
+
+    format: Annotated[str, OneOf(("human", "json"))] = "human"
+    """Lines for people, or one JSON object a line."""
+
+    level: Annotated[str, OneOf(("debug", "info", "warn", "error"))] = "info"
+    """The least important level that is written."""
+
+    file: Path | None = None
+    """A file to append to; ``"-"`` (None here) is the standard error."""
+
+
+@frozen(kw_only=True)
+class Limits:
+    """The bounds of the tables that both roles keep; each says what happens at the bound."""
+
+    associations: Annotated[int, Whole(1, 1_000_000)] = 4096
+    """Associations alive at once; a further one is refused (code 130)."""
+
+    links: Annotated[int, Whole(1, 65536)] = 1024
+    """TCP connections with peers at once; a further one is closed."""
+
+    dialogs_per_link: Annotated[int, Whole(1, 65536)] = 256
+    """Dialogs on one link at once, announced in HELLO; a further one is rejected (code 303)."""
+
+    dialog_credit: Annotated[int, Octets(65536, 2**30)] = 2**18
+    """Octets a peer may send on a dialog before they are consumed, announced in HELLO: what one dialog may hold."""
+
+
+@frozen(kw_only=True)
+class Settings:
+    """A whole file, less what only one role has."""
+
+    role: ClassVar[str]
+
+    identity: Identity
+    state: State
+    policy: PolicySettings = Factory(PolicySettings)
+    log: Log = Factory(Log)
+
+    @classmethod
+    def contradictions(cls, sections: Mapping[str, Any]) -> Iterator[Problem]:
+        """Yield what is wrong between settings that are each right.
+
+        ``sections`` has those that could be read, by attribute; a check whose
+        sections are not all there is left out.
+        """
+        state: State | None = sections.get("state")
+        if state is not None and len(str(state.control).encode()) > _MAX_SOCKET_PATH:
+            yield Problem("state.control", f"must be a path of at most {_MAX_SOCKET_PATH} octets, not {state.control}")
+        policy: PolicySettings | None = sections.get("policy")
+        if policy is not None:
+            yield from policy.contradictions()
+        peers = sections.get("peers", ())
+        yield from repeated((peer.nai for peer in peers), "peers[{}].nai".format)
+        identity: Identity | None = sections.get("identity")
+        for index, peer in enumerate(peers):
+            if identity is not None and peer.nai == identity.nai:
+                yield Problem(f"peers[{index}].nai", "must be somebody else: this is identity.nai")

@@ -1,0 +1,83 @@
+"""The settings of the daemon that opens associations and carries local programs' connections over them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Final
+
+from attrs import Factory, frozen
+
+from seckex.config.common import MAX_PEERS, Limits, Settings
+from seckex.config.endpoints import ServerEndpoint
+from seckex.config.problems import Problem, nearest, repeated, shown
+from seckex.config.values import Host, Nai, Port, ServiceName, Several, Whole
+
+MAX_FORWARDS: Final = 1024
+
+
+@frozen(kw_only=True)
+class InitiatorPeer:
+    """A principal that associations are opened with."""
+
+    nai: Nai
+    """Its network access identifier."""
+
+    key0: Path
+    """The file of the KEY 0 shared with it; see ``seckex key new``."""
+
+    address: Host
+    """Where it listens: an address, or a DNS name that is looked up whenever it is needed."""
+
+    port: Port = 4434
+    """Its port, for UDP and TCP."""
+
+
+@frozen(kw_only=True)
+class Forward:
+    """A local listener; each connection to it becomes a dialog with a peer's service."""
+
+    listen: ServerEndpoint
+    """Where local programs connect: a Twisted server endpoint (``tcp``, ``tcp6``, ``unix``); port 0 is any free one."""
+
+    peer: Nai
+    """The peer, one of ``peers``."""
+
+    service: ServiceName
+    """The name that the peer gave the service."""
+
+
+@frozen(kw_only=True)
+class InitiatorLimits(Limits):
+    """The bounds of the tables of an initiator."""
+
+    forward_connections: Annotated[int, Whole(1, 65536)] = 1024
+    """Local connections over all forwards at once; a further one is closed at once."""
+
+
+@frozen(kw_only=True)
+class InitiatorSettings(Settings):
+    """A file with ``role = "initiator"``."""
+
+    role: ClassVar[str] = "initiator"
+
+    peers: Annotated[tuple[InitiatorPeer, ...], Several(1, MAX_PEERS)]
+    forwards: Annotated[tuple[Forward, ...], Several(0, MAX_FORWARDS)] = ()
+    limits: InitiatorLimits = Factory(InitiatorLimits)
+
+    @classmethod
+    def contradictions(cls, sections: Mapping[str, Any]) -> Iterator[Problem]:
+        """Yield what is wrong between settings that are each right."""
+        yield from super().contradictions(sections)
+        forwards: tuple[Forward, ...] = sections.get("forwards", ())
+        # Port 0 is another port each time.
+        named = [f"{index}" if ":0:" in f"{one.listen}:" else one.listen for index, one in enumerate(forwards)]
+        yield from repeated(named, "forwards[{}].listen".format)
+        if "peers" in sections:
+            known = [peer.nai for peer in sections["peers"]]
+            for index, forward in enumerate(forwards):
+                if forward.peer not in known:
+                    advice = nearest(forward.peer, known) or "add it to peers"
+                    yield Problem(
+                        f"forwards[{index}].peer", f"must be one of peers, not {shown(forward.peer)}; {advice}"
+                    )

@@ -1,0 +1,250 @@
+"""Reads the files of a configuration: the one place of this floor that opens any.
+
+Loading is all or nothing. Everything that is wrong with a file and with the key
+files that it names is found in one go and raised as one `ConfigInvalid`. Files
+of secrets must belong to us or to root and be closed to everybody else.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import stat
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, Generic, TypeAlias, TypeVar
+
+from attrs import frozen
+
+from seckex.config.common import Settings, State
+from seckex.config.initiator import InitiatorSettings
+from seckex.config.key0 import MAX_FILE, Key0, parse_key0
+from seckex.config.problems import ConfigInvalid, Problem, Unfit, nearest, shown
+from seckex.config.responder import ResponderSettings
+from seckex.config.structure import Reading, read_sections, settings_converter
+
+MAX_SETTINGS_FILE: Final = 2**20
+_HEX_KEY: Final = re.compile(r"[0-9a-fA-F]{64}")
+AnySettings: TypeAlias = InitiatorSettings | ResponderSettings
+ROLES: Final[Mapping[str, type[AnySettings]]] = {"initiator": InitiatorSettings, "responder": ResponderSettings}
+
+S = TypeVar("S", bound=Settings)
+
+
+@frozen
+class Loaded(Generic[S]):
+    """A configuration ready for use: what the file says, and KEY 0 by the peer's NAI."""
+
+    file: Path
+    settings: S
+    keys: Mapping[str, Key0]
+
+
+def load(file: Path, cls: type[S]) -> Loaded[S]:
+    """Read a file for the role of ``cls`` with the keys it names; raise `ConfigInvalid` with all that is wrong."""
+    return _load(file, _parse(file), cls)
+
+
+def load_any(file: Path) -> Loaded[AnySettings]:
+    """Read a file for whichever role it names, as `load` does."""
+    raw = _parse(file)
+    return _load(file, raw, _class_of(file, raw))
+
+
+def _load(file: Path, raw: dict[str, Any], cls: type[S]) -> Loaded[S]:
+    reading = _read(file, raw, cls)
+    keys: dict[str, Key0] = {}
+    problems = [*reading.problems, *_state_problems(reading.sections.get("state"))]
+    problems += _read_keys(reading.sections, keys)
+    if problems:
+        raise ConfigInvalid(file, problems)
+    return Loaded(file, cls(**reading.sections), keys)
+
+
+def read_settings(file: Path) -> AnySettings:
+    """Read a file without its keys, for those who only want to find the daemon."""
+    raw = _parse(file)
+    cls = _class_of(file, raw)
+    reading = _read(file, raw, cls)
+    if reading.problems:
+        raise ConfigInvalid(file, reading.problems)
+    return cls(**reading.sections)
+
+
+def default_state(role: str) -> Path:
+    """Return where the daemon of ``role`` keeps its state unless told otherwise; RuntimeError without a home."""
+    base = os.environ.get("XDG_STATE_HOME", "")
+    home = Path(base) if base.startswith("/") else Path("~/.local/state").expanduser()
+    return home / "seckex" / role
+
+
+def _parse(file: Path) -> dict[str, Any]:
+    try:
+        with file.open("rb") as stream:
+            octets = stream.read(MAX_SETTINGS_FILE + 1)
+        if len(octets) > MAX_SETTINGS_FILE:
+            raise ConfigInvalid(file, [Problem("", f"is longer than {MAX_SETTINGS_FILE} octets")])
+        return tomllib.loads(octets.decode())
+    except OSError as error:
+        raise ConfigInvalid(file, [Problem("", f"cannot be read: {error.strerror}")]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigInvalid(file, [Problem("", f"is not UTF-8 text (at octet {error.start})")]) from error
+    except RecursionError as error:
+        raise ConfigInvalid(file, [Problem("", "is nested too deeply")]) from error
+    except ValueError as error:
+        raise ConfigInvalid(file, [Problem("", f"is not TOML: {error}")]) from error
+
+
+def _class_of(file: Path, raw: Mapping[str, Any]) -> type[AnySettings]:
+    role = raw.get("role")
+    if isinstance(role, str) and role in ROLES:
+        return ROLES[role]
+    raise ConfigInvalid(file, [Problem("role", _role_wanted(role))])
+
+
+def _role_wanted(role: object) -> str:
+    wanted = " or ".join(f'"{name}"' for name in ROLES)
+    if role is None:
+        return f"is required: {wanted}"
+    advice = nearest(role, ROLES) if isinstance(role, str) else ""
+    return f"must be {wanted}, not {shown(role)}" + (f": {advice}" if advice else "")
+
+
+def _read(file: Path, raw: dict[str, Any], cls: type[Settings]) -> Reading:
+    """Read the sections, add the default state directory and judge what was read."""
+    role = raw.pop("role", None)
+    if role != cls.role:
+        what = f'must be "{cls.role}" for this daemon, not {shown(role)}' if role in ROLES else _role_wanted(role)
+        raise ConfigInvalid(file, [Problem("role", what)])
+    state = raw.setdefault("state", {})
+    if isinstance(state, dict) and "directory" not in state:
+        with suppress(RuntimeError):  # nobody's home: the setting is then required, and said to be
+            state["directory"] = str(default_state(cls.role))
+    base = Path(os.path.abspath(file)).parent
+
+    def resolve(text: str) -> Path:
+        try:
+            return base / Path(text).expanduser()
+        except RuntimeError as error:
+            raise Unfit("a path whose ~ stands for a home directory", text) from error
+
+    reading = read_sections(raw, cls, settings_converter(resolve))
+    return Reading(reading.sections, (*reading.problems, *cls.contradictions(reading.sections)))
+
+
+def _state_problems(state: State | None) -> Iterator[Problem]:
+    if state is None:
+        return
+    try:
+        objection = _objection_to_directory(state.directory)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        objection = f"{state.directory} cannot be entered: {error.strerror}"
+    if objection:
+        yield Problem("state.directory", objection)
+
+
+def prepare_state(file: Path, state: State) -> None:
+    """Make the state directory, or insist that it is ours alone; raise `ConfigInvalid`, which names ``file``."""
+    try:
+        state.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        objection = _objection_to_directory(state.directory)
+    except OSError as error:
+        objection = f"{state.directory} cannot be made: {error.strerror}"
+    if objection:
+        raise ConfigInvalid(file, [Problem("state.directory", objection)])
+
+
+def _objection_to_directory(directory: Path) -> str:
+    found = directory.stat()
+    if not stat.S_ISDIR(found.st_mode):
+        return f"{directory} is not a directory"
+    if found.st_uid != os.geteuid():
+        return f"{directory} belongs to user {found.st_uid}, not to user {os.geteuid()} who runs this"
+    if found.st_mode & 0o077:
+        return f"{directory} is open to others: run chmod 0700 {shlex.quote(str(directory))}"
+    return ""
+
+
+def _read_keys(sections: Mapping[str, Any], keys: dict[str, Key0]) -> Iterator[Problem]:
+    """Fill ``keys`` by the peers' NAIs; yield what is wrong with the files."""
+    identity = sections.get("identity")
+    first: dict[int, int] = {}
+    for index, peer in enumerate(sections.get("peers", ())):
+        path = f"peers[{index}].key0"
+        if _HEX_KEY.fullmatch(peer.key0.name):
+            yield Problem(path, "must be the path of a key file, not a key")
+            continue
+        try:
+            key0 = read_key0(peer.key0)
+        except ConfigInvalid as error:
+            yield Problem(path, f"{error.file}: {'; '.join(map(str, error.problems))}")
+            continue
+        if identity is not None and key0.principals != {identity.nai, peer.nai}:
+            between, needed = " and ".join(sorted(key0.principals)), f"{identity.nai} and {peer.nai}"
+            yield Problem(path, f"{peer.key0} is between {between}, not between {needed}")
+        earlier = first.setdefault(key0.spi, index)
+        if earlier != index:
+            yield Problem(path, f"{peer.key0} has the SPI of peers[{earlier}].key0, {key0.spi}: each needs its own")
+        keys[peer.nai] = key0
+
+
+def read_key0(file: Path) -> Key0:
+    """Read a key file; raise `ConfigInvalid`, whose text has nothing of what the file holds."""
+    return parse_key0(read_private(file, MAX_FILE), file)
+
+
+def read_private(file: Path, most: int) -> bytes:
+    """Return what a file of secrets holds, ``most`` octets at most.
+
+    Raises `ConfigInvalid` if it is missing, no regular file, too long, not ours
+    or root's, or if its mode is broader than 0600.
+    """
+    try:
+        # Without O_NONBLOCK a pipe of that name would keep us waiting.
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            objection = _objection_to_private(file, os.fstat(descriptor))
+            octets = b"" if objection else os.read(descriptor, most + 1)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise ConfigInvalid(file, [Problem("", f"cannot be read: {error.strerror}")]) from error
+    if len(octets) > most:
+        objection = f"is longer than {most} octets"
+    if objection:
+        raise ConfigInvalid(file, [Problem("", objection)])
+    return octets
+
+
+def _objection_to_private(file: Path, found: os.stat_result) -> str:
+    mode = stat.S_IMODE(found.st_mode)
+    if not stat.S_ISREG(found.st_mode):
+        return "is not a regular file"
+    if found.st_uid not in (os.geteuid(), 0):
+        return f"belongs to user {found.st_uid}, neither to user {os.geteuid()} who runs this nor to root"
+    if mode & ~0o600:
+        return f"has mode {mode:04o}, too open for a secret: run chmod 0600 {shlex.quote(str(file))}"
+    return ""
+
+
+def create_private(file: Path, octets: bytes) -> None:
+    """Make a file of secrets with mode 0600, durably; FileExistsError if there is one, OSError if it cannot be made."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with open(descriptor, "wb") as stream:
+            stream.write(octets)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError:
+        file.unlink()
+        raise
+    directory = os.open(file.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

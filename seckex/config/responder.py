@@ -1,0 +1,94 @@
+"""The settings of the daemon that answers negotiations and connects dialogs to the services behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Final
+
+from attrs import Factory, frozen
+
+from seckex.config.common import MAX_PEERS, Limits, Settings
+from seckex.config.endpoints import ClientEndpoint
+from seckex.config.problems import Problem, nearest, repeated, shown
+from seckex.config.values import SERVICE, Address, Nai, Named, Port, Seconds, ServiceName, Several, Whole
+
+MAX_SERVICES: Final = 1024
+
+
+@frozen(kw_only=True)
+class Listen:
+    """Where peers find the daemon."""
+
+    addresses: Annotated[tuple[Address, ...], Several(1, 64)] = ("127.0.0.1", "::1")
+    """The addresses to listen on; ``0.0.0.0`` and ``::`` are all of the machine's."""
+
+    port: Port = 4434
+    """One port for UDP and TCP."""
+
+
+@frozen(kw_only=True)
+class ResponderPeer:
+    """A principal that may negotiate and open dialogs."""
+
+    nai: Nai
+    """Its network access identifier."""
+
+    key0: Path
+    """The file of the KEY 0 shared with it; see ``seckex key new``."""
+
+    services: Annotated[tuple[ServiceName, ...], Several(0, MAX_SERVICES)] = ()
+    """The services that it may use; any other is refused (code 129)."""
+
+
+@frozen(kw_only=True)
+class Service:
+    """A program that dialogs are connected to."""
+
+    connect: ClientEndpoint
+    """Where it listens: a Twisted client endpoint, ``tcp``, ``unix``, ``tls`` or ``ssl``."""
+
+
+@frozen(kw_only=True)
+class ResponderLimits(Limits):
+    """The bounds of the tables of a responder."""
+
+    half_open: Annotated[int, Whole(1, 1_000_000)] = 1024
+    """Exchanges that have not been confirmed, at once; a further one is refused (code 130)."""
+
+    replay_records: Annotated[int, Whole(1, 10_000_000)] = 65536
+    """Requests remembered against replay, for the window at both sides of now; at the bound new ones are refused."""
+
+    clock_window: Annotated[int, Seconds(10, 3600)] = 300
+    """How far a request's clock may be from ours."""
+
+    dialogs_per_service: Annotated[int, Whole(1, 1_000_000)] = 1024
+    """Dialogs with one service at once, over all links; a further one is rejected (code 303)."""
+
+
+@frozen(kw_only=True)
+class ResponderSettings(Settings):
+    """A file with ``role = "responder"``."""
+
+    role: ClassVar[str] = "responder"
+
+    listen: Listen = Factory(Listen)
+    peers: Annotated[tuple[ResponderPeer, ...], Several(1, MAX_PEERS)]
+    services: Annotated[Mapping[str, Service], Named(SERVICE, MAX_SERVICES)] = Factory(dict)
+    limits: ResponderLimits = Factory(ResponderLimits)
+
+    @classmethod
+    def contradictions(cls, sections: Mapping[str, Any]) -> Iterator[Problem]:
+        """Yield what is wrong between settings that are each right."""
+        yield from super().contradictions(sections)
+        if "listen" in sections:
+            yield from repeated(sections["listen"].addresses, "listen.addresses[{}]".format)
+        if "services" not in sections:
+            return
+        known = list(sections["services"])
+        for index, peer in enumerate(sections.get("peers", ())):
+            for place, name in enumerate(peer.services):
+                if name not in known:
+                    advice = nearest(name, known) or "add it as a table of services"
+                    path = f"peers[{index}].services[{place}]"
+                    yield Problem(path, f"must be one of services, not {shown(name)}; {advice}")

@@ -1,0 +1,1 @@
+"""Primitives and key material: the only importer of ``cryptography``."""

@@ -1,0 +1,187 @@
+"""The key schedule: one class for each stage, each leading only to the next.
+
+`Key0` (what two principals share) gives authenticators of offers and the
+sealing of extensions; with a transcript and a key agreement's secret it gives
+an `AgreedKeys`, from whose dialog key a `LinkSchedule` makes the keys of each
+link. docs/protocol.md, section 7, has the formulas, section 10 those of links.
+Every key has a label and the context that it belongs to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from attrs import field, frozen
+
+from seckex.crypto.secrets import KEY0_SIZE, Secret
+from seckex.crypto.suites import KEY_SIZES, SHA256, SHA384, Hash
+from seckex.errors import ApiMisuse
+from seckex.wire.numbers import PRF_HMAC_SHA2_256, PRF_HMAC_SHA2_384, Role, SaContent, Suite
+
+PRF_HASHES: Final[Mapping[int, Hash]] = {PRF_HMAC_SHA2_256: SHA256, PRF_HMAC_SHA2_384: SHA384}
+
+SHORTEST_EXPORT: Final = 32
+PREFIX_SIZE: Final = 4
+
+
+def lp(octets: bytes) -> bytes:
+    """Return ``octets`` behind their length in 32 bits."""
+    return len(octets).to_bytes(4, "big") + octets
+
+
+class Key0:
+    """The keys derived from KEY 0, which itself is not kept (docs/protocol.md, section 1).
+
+    ``names`` are the two NAIs, in any order.
+    """
+
+    __slots__ = ("_auth", "_identity", "kvno", "mix", "names", "spi")
+
+    def __init__(self, key: Secret, spi: int, kvno: int, names: tuple[str, str]) -> None:
+        if len(key) != KEY0_SIZE:
+            raise ApiMisuse(f"KEY 0 has {KEY0_SIZE} octets")
+        self.spi = spi
+        self.kvno = kvno
+        self.names = names
+        prk = SHA256.extract(b"seckex1 key 0", key.octets)
+        low, high = sorted(name.encode() for name in names)
+        context = lp(low) + lp(high) + kvno.to_bytes(4, "big")
+        auth = SHA256.expand(prk, b"seckex1 key0 authentication" + context, 32)
+        self._auth = {
+            Role.INITIATOR: SHA256.expand(auth, b"seckex1 initiator", 32),
+            Role.RESPONDER: SHA256.expand(auth, b"seckex1 responder", 32),
+        }
+        self._identity = SHA256.expand(prk, b"seckex1 key0 identity" + context, 32)
+        self.mix = Secret(SHA256.expand(prk, b"seckex1 key0 mix" + context, 32))
+
+    def __repr__(self) -> str:
+        return f"<Key0 SPI {self.spi:#010x} kvno {self.kvno} between {self.names[0]} and {self.names[1]}>"
+
+    def authenticate(self, role: Role, label: bytes, transcript: bytes) -> bytes:
+        """Return the MAC by ``role`` over ``transcript``: 32 octets."""
+        return SHA256.mac(self._auth[role], label, transcript)
+
+    def extension_key(self, role: Role, identification: int, nonce: bytes) -> bytes:
+        """Return the key that seals the extensions of one message of ``role``."""
+        prk = SHA256.extract(identification.to_bytes(8, "big") + nonce, self._identity)
+        return SHA256.expand(prk, b"seckex1 extensions" + role.to_bytes(1, "big"), 32)
+
+
+@frozen
+class AgreedKeys:
+    """What an association keeps: section 7. Each as long as the PRF's hash."""
+
+    prf: int
+    confirm_i: Secret = field(repr=False)
+    confirm_r: Secret = field(repr=False)
+    auth_i: Secret = field(repr=False)
+    auth_r: Secret = field(repr=False)
+    dialog: Secret = field(repr=False)
+    exporter: Secret = field(repr=False)
+    rekey: Secret = field(repr=False)
+
+    @property
+    def hash(self) -> Hash:
+        """The hash of the PRF."""
+        return PRF_HASHES[self.prf]
+
+    def confirm(self, role: Role, label: bytes, transcript: bytes, covered: bytes = b"") -> bytes:
+        """Return the authenticator that ``role`` gives over the transcript and what else its message holds."""
+        key = self.confirm_i if role is Role.INITIATOR else self.confirm_r
+        return self.hash.mac(key.octets, label, transcript, covered)
+
+    def export(self, label: bytes, context: bytes, length: int) -> Secret:
+        """Return keying material for another protocol, ``length`` octets, 32 at least."""
+        if length < SHORTEST_EXPORT:
+            raise ApiMisuse(f"exports are {SHORTEST_EXPORT} octets at least")
+        info = lp(label) + lp(self.hash.digest(context)) + length.to_bytes(2, "big")
+        return Secret(self.hash.expand(self.exporter.octets, info, length))
+
+    def octets(self) -> bytes:
+        """Return all keys in one string, for sealing at rest; `from_octets` reads it."""
+        return self.prf.to_bytes(2, "big") + b"".join(
+            key.octets
+            for key in (
+                self.confirm_i, self.confirm_r, self.auth_i, self.auth_r, self.dialog, self.exporter, self.rekey,
+            )
+        )  # fmt: skip
+
+    @classmethod
+    def from_octets(cls, octets: bytes) -> AgreedKeys:
+        """Read what `octets` wrote; raises `ApiMisuse` for anything else."""
+        prf = int.from_bytes(octets[:2], "big")
+        if prf not in PRF_HASHES or len(octets) != 2 + 7 * PRF_HASHES[prf].size:
+            raise ApiMisuse("these are not the keys of an association")
+        size = PRF_HASHES[prf].size
+        return cls(prf, *(Secret(octets[at : at + size]) for at in range(2, len(octets), size)))
+
+
+def agree(
+    prf: int, mix: Secret, shared: Secret, transcript: bytes, names: tuple[str, str], spis: tuple[int, int]
+) -> AgreedKeys:
+    """Derive an association's keys; ``names`` and ``spis`` are (initiator's, responder's)."""
+    function = PRF_HASHES[prf]
+    prk = function.extract(transcript, lp(mix.octets) + lp(shared.octets))
+    context = (
+        SaContent.PRINCIPALS.to_bytes(1, "big")
+        + lp(names[0].encode())
+        + lp(names[1].encode())
+        + spis[0].to_bytes(4, "big")
+        + spis[1].to_bytes(4, "big")
+    )
+    labels = (b"confirm i", b"confirm r", b"auth i", b"auth r", b"dialog", b"exporter", b"rekey")
+    return AgreedKeys(
+        prf, *(Secret(function.expand(prk, b"seckex1 " + label + context, function.size)) for label in labels)
+    )
+
+
+@frozen
+class RecordKey:
+    """What one direction of a link seals with: a key and the first 4 octets of every nonce."""
+
+    suite: Suite
+    key: Secret
+    prefix: bytes = field(repr=False)
+
+
+@frozen
+class LinkKeys:
+    """The keys of an open link: ``context`` names them in each record."""
+
+    context: int
+    initiator: RecordKey
+    responder: RecordKey
+
+
+class LinkSchedule:
+    """From an association's dialog key to the keys of its links: docs/protocol.md, section 10."""
+
+    __slots__ = ("_dialog", "_hash", "suite")
+
+    def __init__(self, suite: Suite, prf: int, dialog: Secret) -> None:
+        self.suite = suite
+        self._hash = PRF_HASHES[prf]
+        self._dialog = dialog
+
+    def __repr__(self) -> str:
+        return f"<LinkSchedule {self.suite.name}>"
+
+    def _record_key(self, prk: bytes, label: bytes) -> RecordKey:
+        size = KEY_SIZES[self.suite]
+        octets = self._hash.expand(prk, label, size + PREFIX_SIZE)
+        return RecordKey(self.suite, Secret(octets[:size]), octets[size:])
+
+    def hello_i(self, salt_i: bytes) -> RecordKey:
+        """Return the key of the initiator's HELLO."""
+        return self._record_key(self._hash.extract(salt_i, self._dialog.octets), b"seckex1 hello i")
+
+    def hello_r(self, salt_i: bytes, salt_r: bytes) -> RecordKey:
+        """Return the key of the responder's HELLO."""
+        return self._record_key(self._hash.extract(salt_i + salt_r, self._dialog.octets), b"seckex1 hello r")
+
+    def body(self, salt_i: bytes, salt_r: bytes) -> LinkKeys:
+        """Return the keys of all records after HELLO."""
+        dsk = self._hash.extract(salt_i + salt_r, self._dialog.octets)
+        context = int.from_bytes(self._hash.expand(dsk, b"seckex1 context", 4), "big")
+        return LinkKeys(context, self._record_key(dsk, b"seckex1 body i"), self._record_key(dsk, b"seckex1 body r"))

@@ -1,0 +1,1 @@
+"""What the keys are for: links of sealed records that carry dialogs."""

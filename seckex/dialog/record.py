@@ -1,0 +1,261 @@
+"""Sealing and opening the records of an open link: the hot path.
+
+The style of the house is waived here: counters are mutable, one precompiled
+struct writes preamble and headers, each link keeps one AEAD for each direction,
+and records are sealed into, and opened in, the one buffer that the socket sends
+from and receives into. A record carries its MIC before the body where an AEAD
+wants it behind: sealing lets the tag fall behind the body, where the next
+record will overwrite it, and copies it to its place; opening a large record
+puts the MIC behind the body for as long as the AEAD looks at it, then puts back
+what stood there. So a body is never copied but by the AEAD itself, and a record
+that comes in pieces is whole when its last piece is.
+
+What these classes write and accept is what the plain codec of
+`seckex.wire.dialog` and `seckex.dialog.plain` do; a property test holds them to
+it. Buffers grow with what passes through them, up to `LARGEST_INBOX` and to
+what a caller lets wait in an outbox, and then stay.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from seckex.crypto.schedule import RecordKey
+from seckex.crypto.suites import TAG_SIZE, InvalidTag, new_aead
+from seckex.errors import AuthenticationFailed, Malformed
+from seckex.wire.dialog import DIALOG_HEADER_SIZE, PREAMBLE_SIZE, record_size
+from seckex.wire.numbers import MAGIC, MAX_BODY, VERSION, RecordFlag, Suite
+
+HEADERS: Final = PREAMBLE_SIZE + DIALOG_HEADER_SIZE
+LARGEST_RECORD: Final = HEADERS + MAX_BODY
+SMALLEST_BUFFER: Final = 2048
+LARGEST_INBOX: Final = 4 * 65536 + LARGEST_RECORD
+
+# Below this a body is copied to be joined with its MIC: cheaper than making room for the MIC behind it.
+_LARGE: Final = 4096
+
+# Preamble and dialog header, without the MIC as the AEAD sees them, and with it as they travel.
+_COVERED: Final = struct.Struct(">IIIQIQIIQ")
+_HEADERS: Final = struct.Struct(">IIIQIQ16sIIQ")
+_PREAMBLE_COVERED: Final = PREAMBLE_SIZE - TAG_SIZE
+_COUNTER: Final = slice(_PREAMBLE_COVERED - 8, _PREAMBLE_COVERED)
+
+Octets: TypeAlias = bytes | bytearray | memoryview
+
+
+class Outbox:
+    """Octets that wait for the transport: those of ``buffer`` from ``start`` to ``end``.
+
+    There is always room for one tag behind ``end``.
+    """
+
+    __slots__ = ("buffer", "end", "size", "start", "view")
+
+    def __init__(self) -> None:
+        self._replace(bytearray(SMALLEST_BUFFER))
+        self.start = self.end = 0
+
+    def _replace(self, buffer: bytearray) -> None:
+        self.buffer = buffer
+        self.view = memoryview(buffer)
+        self.size = len(buffer)
+
+    def __len__(self) -> int:
+        return self.end - self.start
+
+    def make_room(self, count: int) -> None:
+        """Make room for ``count`` octets and a tag behind ``end``, by moving or growing."""
+        waiting = bytes(self.view[self.start : self.end])
+        needed = len(waiting) + count + TAG_SIZE
+        if needed > self.size:
+            self._replace(bytearray(max(needed, 2 * self.size)))
+        self.view[: len(waiting)] = waiting
+        self.start, self.end = 0, len(waiting)
+
+    def append(self, octets: bytes) -> None:
+        """Add octets as they are."""
+        if self.end + len(octets) + TAG_SIZE > self.size:
+            self.make_room(len(octets))
+        end = self.end + len(octets)
+        self.view[self.end : end] = octets
+        self.end = end
+
+    def pending(self) -> memoryview:
+        """Return what waits; it is valid until the outbox is touched again."""
+        return self.view[self.start : self.end]
+
+    def sent(self, count: int) -> None:
+        """Take away the first ``count`` octets, which the transport has taken."""
+        self.start += count
+        if self.start == self.end:
+            self.start = self.end = 0
+
+
+class Inbox:
+    """Octets that have come and are not used up: those of ``buffer`` from ``start`` to ``end``.
+
+    There is always room for one tag behind ``end``.
+    """
+
+    __slots__ = ("_largest", "buffer", "end", "start", "view")
+
+    def __init__(self) -> None:
+        self._largest = SMALLEST_BUFFER
+        self._replace(bytearray(SMALLEST_BUFFER))
+        self.start = self.end = 0
+
+    def _replace(self, buffer: bytearray) -> None:
+        self.buffer = buffer
+        self.view = memoryview(buffer)
+
+    def widen(self) -> None:
+        """Let the buffer grow from now on: the peer has proved who it is."""
+        self._largest = LARGEST_INBOX
+
+    def space(self) -> memoryview:
+        """Return where what comes next is to be put; it is valid until the inbox is touched again.
+
+        A buffer that the last read filled is doubled first.
+        """
+        start, end, size = self.start, self.end, len(self.buffer)
+        kept = end - start
+        if end + TAG_SIZE == size and size < self._largest:
+            waiting = bytes(self.view[start:end])
+            self._replace(bytearray(min(2 * size, self._largest)))
+            self.view[:kept] = waiting
+        elif kept and start:
+            self.view[:kept] = self.view[start:end]
+        self.start, self.end = 0, kept
+        return self.view[kept : len(self.buffer) - TAG_SIZE]
+
+    def pending(self) -> memoryview:
+        """Return what is not used up."""
+        return self.view[self.start : self.end]
+
+
+class Sealer:
+    """Seals the records of one direction of one link into ``outbox``.
+
+    ``clock`` gives microseconds since 1970. ``counter`` is that of the next
+    record; its caller must see to it that it stays below 2^64.
+    """
+
+    __slots__ = ("_clock", "_context", "_encrypt_into", "_outbox", "_prefix", "_word_0", "_word_1", "counter")
+
+    def __init__(
+        self, key: RecordKey, context: int, from_responder: bool, clock: Callable[[], int], outbox: Outbox
+    ) -> None:
+        self._encrypt_into = new_aead(key.suite, key.key.octets).encrypt_into
+        self._prefix = key.prefix
+        self._context = context
+        self._word_0, self._word_1 = _first_words(key.suite, from_responder)
+        self._clock = clock
+        self._outbox = outbox
+        self.counter = 0
+
+    def seal(self, dialog: int, kind_word: int, sequence: int, body: Octets) -> None:
+        """Seal one record; ``kind_word`` is the type with 24 zero bits behind it."""
+        outbox = self._outbox
+        length = len(body)
+        if outbox.end + length + 80 > outbox.size:
+            outbox.make_room(HEADERS + length)
+        start = outbox.end
+        end = start + HEADERS + length
+        word_0, word_1, created, context, counter = (
+            self._word_0,
+            self._word_1,
+            self._clock(),
+            self._context,
+            self.counter,
+        )
+        covered = _COVERED.pack(word_0, word_1, length, created, context, counter, dialog, kind_word, sequence)
+        self._encrypt_into(
+            self._prefix + covered[_COUNTER], body, covered, outbox.view[start + HEADERS : end + TAG_SIZE]
+        )
+        buffer = outbox.buffer
+        mic = buffer[end : end + TAG_SIZE]
+        _HEADERS.pack_into(
+            buffer, start, word_0, word_1, length, created, context, counter, mic, dialog, kind_word, sequence
+        )
+        outbox.end = end
+        self.counter = counter + 1
+
+
+class Opener:
+    """Opens the records of one direction of one link out of ``inbox``.
+
+    ``largest_body`` bounds the bodies; a record that announces more is refused
+    before it has come. ``counter`` is that of the next record.
+    """
+
+    __slots__ = ("_context", "_decrypt", "_inbox", "_prefix", "_word_0", "_word_1", "counter", "largest_body")
+
+    def __init__(self, key: RecordKey, context: int, from_responder: bool, inbox: Inbox, largest_body: int) -> None:
+        self._decrypt = new_aead(key.suite, key.key.octets).decrypt
+        self._prefix = key.prefix
+        self._context = context
+        self._word_0, self._word_1 = _first_words(key.suite, from_responder)
+        self._inbox = inbox
+        self.largest_body = largest_body
+        self.counter = 0
+
+    def open(self) -> tuple[int, int, int, bytes] | None:
+        """Open the next record and return its dialog, kind word, sequence and plaintext; None until it is whole.
+
+        Raises `Malformed`, `UnsupportedVersion` and `AuthenticationFailed`;
+        the link must then be ended, since the stream cannot be followed.
+        """
+        inbox = self._inbox
+        start = inbox.start
+        have = inbox.end - start
+        if have < HEADERS:
+            return None
+        buffer = inbox.buffer
+        fields = _HEADERS.unpack_from(buffer, start)
+        word_0, word_1, length, _created, context, counter, mic, dialog, kind_word, sequence = fields
+        if (
+            word_0 != self._word_0
+            or word_1 != self._word_1
+            or counter != self.counter
+            or context != self._context
+            or length > self.largest_body
+        ):
+            raise self._refusal(start, fields)
+        if have < HEADERS + length:
+            return None
+        end = start + HEADERS + length
+        covered = buffer[start : start + _PREAMBLE_COVERED] + buffer[start + PREAMBLE_SIZE : start + HEADERS]
+        nonce = self._prefix + covered[_COUNTER]
+        try:
+            if length < _LARGE:
+                body = self._decrypt(nonce, buffer[start + HEADERS : end] + mic, covered)
+            else:
+                behind = buffer[end : end + TAG_SIZE]
+                buffer[end : end + TAG_SIZE] = mic
+                body = self._decrypt(nonce, inbox.view[start + HEADERS : end + TAG_SIZE], covered)
+                buffer[end : end + TAG_SIZE] = behind
+        except InvalidTag:
+            raise AuthenticationFailed("the integrity check of a record failed") from None
+        inbox.start = end
+        self.counter = counter + 1
+        return dialog, kind_word, sequence, body
+
+    def _refusal(self, start: int, fields: tuple[int, ...]) -> Malformed:
+        record_size(self._inbox.view[start : start + HEADERS])
+        expected = (
+            ("Suite", 0, self._word_0, "is not that of this link"),
+            ("Flags", 1, self._word_1, "are not those of this link, or the record is not sealed"),
+            ("Context", 4, self._context, "is not that of this link"),
+            ("Counter", 5, self.counter, "is not the next"),
+        )
+        for field, index, value, why in expected:
+            if fields[index] != value:
+                return Malformed(field, 0, why)
+        return Malformed("Body length", 8, f"{fields[2]} where {self.largest_body} are allowed")
+
+
+def _first_words(suite: Suite, from_responder: bool) -> tuple[int, int]:
+    flags = RecordFlag.STREAM | (RecordFlag.FROM_RESPONDER if from_responder else 0)
+    return MAGIC << 16 | VERSION << 8 | suite, flags << 16 | DIALOG_HEADER_SIZE

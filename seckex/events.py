@@ -1,0 +1,221 @@
+"""What an operator is told: one frozen class for each thing that can happen.
+
+Conversations and the node report these; the edge writes them to the log, as a
+sentence for people and as fields for programs. None holds a secret. ``level``
+is the log's: debug, info, warn or error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from attrs import frozen
+
+from seckex.wire.numbers import Code
+
+
+def _listed(reasons: tuple[str, ...]) -> str:
+    return "" if not reasons else " (" + "; ".join(reasons) + ")"
+
+
+@frozen
+class Event:
+    """The root of all events."""
+
+    level: ClassVar[str] = "info"
+
+
+@frozen
+class OfferSent(Event):
+    """The initiator has made an offer."""
+
+    peer: str
+    address: str
+    round: int
+    spi: int
+    offer: str
+
+    def __str__(self) -> str:
+        return f"offering to {self.peer} at {self.address}, round {self.round}, our SPI {self.spi:#010x}: {self.offer}"
+
+
+@frozen
+class CounterSent(Event):
+    """The responder would not choose from the offer and said what it would take."""
+
+    peer: str
+    round: int
+    counter: str
+    reasons: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"countering the offer of {self.peer}, round {self.round}, with {self.counter}{_listed(self.reasons)}"
+
+
+@frozen
+class CounterReceived(Event):
+    """The initiator was told what the responder would take."""
+
+    peer: str
+    round: int
+    counter: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.peer} counters in round {self.round} with {self.counter}: {self.why}"
+
+
+@frozen
+class AssociationEstablished(Event):
+    """Both sides have agreed and this side holds the keys; ``reasons`` tell what was passed over."""
+
+    peer: str
+    role: str
+    spi_in: int
+    spi_out: int
+    transforms: Mapping[str, str]
+    lifetime: int
+    octet_bound: int
+    rounds: int
+    reasons: tuple[str, ...]
+
+    def __str__(self) -> str:
+        chosen = ", ".join(f"{protocol} {name}" for protocol, name in self.transforms.items())
+        bound = f" and {self.octet_bound} octets" if self.octet_bound else ""
+        return (
+            f"association with {self.peer} as {self.role} after {self.rounds} round(s): {chosen}; SPI in "
+            f"{self.spi_in:#010x}, out {self.spi_out:#010x}; for {self.lifetime} s{bound}{_listed(self.reasons)}"
+        )
+
+
+@frozen
+class AssociationConfirmed(Event):
+    """The peer has proved that it holds the keys."""
+
+    peer: str
+    spi_in: int
+
+    def __str__(self) -> str:
+        return f"association {self.spi_in:#010x} with {self.peer} is confirmed by both"
+
+
+@frozen
+class AssociationEnded(Event):
+    """An association is gone: expired, replaced or never confirmed."""
+
+    peer: str
+    spi_in: int
+    why: str
+
+    def __str__(self) -> str:
+        return f"association {self.spi_in:#010x} with {self.peer} has ended: {self.why}"
+
+
+@frozen
+class NegotiationRefused(Event):
+    """No agreement; ``by`` is the NAI that refused, ``acceptable`` what it would have taken."""
+
+    level: ClassVar[str] = "warn"
+    peer: str
+    by: str
+    code: int
+    reason: str
+    detail: tuple[str, ...]
+    acceptable: str
+
+    @property
+    def label(self) -> str:
+        """The code's name."""
+        try:
+            return Code(self.code).label
+        except ValueError:
+            return f"code-{self.code}"
+
+    def __str__(self) -> str:
+        would = f"; acceptable would be {self.acceptable}" if self.acceptable else ""
+        return (
+            f"no association with {self.peer}: {self.by} refuses with {self.code} {self.label}: "
+            f"{self.reason}{_listed(self.detail)}{would}"
+        )
+
+
+@frozen
+class NegotiationFailed(Event):
+    """An exchange ended without an answer that could be believed; ``causes`` are what to look at."""
+
+    level: ClassVar[str] = "warn"
+    peer: str
+    why: str
+    causes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"no association with {self.peer}: {self.why}{_listed(self.causes)}"
+
+
+@frozen
+class ClocksApart(Event):
+    """The responder's clock and ours differ by more than its window; Identifications are corrected."""
+
+    level: ClassVar[str] = "warn"
+    peer: str
+    seconds: int
+
+    def __str__(self) -> str:
+        return f"the clock of {self.peer} is {self.seconds:+d} s from ours: correcting Identifications, not our clock"
+
+
+@frozen
+class MessageDropped(Event):
+    """A message that cannot be believed was met with silence; ``suppressed`` were not reported before it."""
+
+    level: ClassVar[str] = "warn"
+    address: str
+    cause: str
+    why: str
+    suppressed: int
+
+    def __str__(self) -> str:
+        more = f" ({self.suppressed} more not shown)" if self.suppressed else ""
+        return f"dropped a message from {self.address}: {self.cause}: {self.why}{more}"
+
+
+@frozen
+class VersionUnsupported(Event):
+    """A request of another version of the protocol came; it was told which are spoken."""
+
+    level: ClassVar[str] = "warn"
+    address: str
+    version: int
+    spoken: tuple[int, ...]
+
+    def __str__(self) -> str:
+        ours = ", ".join(map(str, self.spoken))
+        return f"{self.address} asks in protocol version {self.version}; spoken here: {ours}"
+
+
+@frozen
+class VersionsHeard(Event):
+    """The peer's program says, unauthenticated, that it speaks other versions than ours."""
+
+    level: ClassVar[str] = "warn"
+    peer: str
+    address: str
+    versions: tuple[int, ...]
+    spoken: tuple[int, ...]
+
+    def __str__(self) -> str:
+        theirs, ours = (", ".join(map(str, versions)) for versions in (self.versions, self.spoken))
+        return f"{self.peer} at {self.address} says (not authenticated) that it speaks version {theirs}; here: {ours}"
+
+
+@frozen
+class StoreTrouble(Event):
+    """Something could not be made durable, so it did not happen."""
+
+    level: ClassVar[str] = "error"
+    peer: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"nothing was agreed with {self.peer}, the store cannot be written: {self.why}"

@@ -1,0 +1,126 @@
+"""What a responder says: CHOICE, COUNTER and REFUSAL, never longer than what they answer.
+
+An answer that would be longer sheds first the list of what would be
+acceptable, from its end, and then text (docs/protocol.md, section 12).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from attrs import evolve, frozen
+
+from seckex.crypto.agreement import X25519
+from seckex.crypto.schedule import PRF_HASHES, agree
+from seckex.crypto.secrets import Secret
+from seckex.exchange.messages import Received, build_answer, choice_mac, choice_start
+from seckex.exchange.terms import Terms
+from seckex.exchange.transcript import Transcript
+from seckex.machine import Now
+from seckex.sa.association import Association
+from seckex.sa.offer import Offer, to_payload
+from seckex.sa.proposal import Chosen
+from seckex.wire.extensions import Clock, Detail, Exchange, Extension, SaPayloadExtension
+from seckex.wire.numbers import MAX_DETAIL, NONCE_SIZE, Code, Kind, ProtocolId, Role
+from seckex.wire.payloads import encode_sa
+
+_SHORT_TEXT: Final = 64
+
+
+@frozen
+class Refusal:
+    """Why there is no choice: what goes into a detail extension, and what would be acceptable."""
+
+    code: Code
+    why: str
+    proposal: int = 0
+    transform: int = 0
+    acceptable: Offer | None = None
+
+
+def choose(
+    terms: Terms, received: Received, heard: Transcript, chosen: Chosen, spi: int, now: Now
+) -> tuple[bytes, Association]:
+    """Return CHOICE and the association it establishes; raises `PeerMisbehaved` for a bad key share."""
+    exchange = received.need(Exchange)
+    alternative = chosen.alternative
+    group = chosen.agreement.algorithm(ProtocolId.KEY_AGREEMENT)
+    if group is None:
+        shared, shares = Secret(b""), {}
+    else:
+        share = X25519(terms.entropy(32))
+        shared = share.agree(alternative.shares[group.transform_id])
+        shares = {group.transform_id: share.value}
+    sa = encode_sa(to_payload(Offer((evolve(alternative, shares=shares),))))
+    said = evolve(exchange, responder_spi=spi, nonce=terms.entropy(NONCE_SIZE))
+    prf = chosen.agreement.prf
+    identification = received.header.identification
+    octets, transcript = choice_start(
+        terms.key0, identification, (said, SaPayloadExtension(sa)), PRF_HASHES[prf].size, exchange.round, heard
+    )
+    names, spis = (terms.peer, terms.local), (exchange.initiator_spi, spi)
+    keys = agree(prf, terms.key0.mix, shared, transcript.digest, names, spis)
+    association = Association(
+        role=Role.RESPONDER,
+        local=terms.local,
+        peer=terms.peer,
+        spi_in=spi,
+        spi_out=exchange.initiator_spi,
+        agreement=chosen.agreement,
+        created=now.wall,
+        transcript=transcript.digest,
+        keys=keys,
+    )
+    return octets + choice_mac(keys, transcript), association
+
+
+def counter(
+    terms: Terms, received: Received, heard: Transcript, offer: Offer, why: str
+) -> tuple[bytes, Transcript, Offer]:
+    """Return COUNTER, the transcript after it and as much of ``offer`` as it holds."""
+    for text, said in _shed(why, offer):
+        detail = Detail(Code.COUNTER_OFFER, 0, 0, text)
+        sa = SaPayloadExtension(encode_sa(to_payload(said)))
+        octets, after = _answer(Kind.COUNTER, terms, received, heard, (sa, detail))
+        if len(octets) <= len(received.octets):
+            break
+    return octets, after, said
+
+
+def refuse(terms: Terms, received: Received, heard: Transcript, refusal: Refusal, now: Now) -> bytes:
+    """Return REFUSAL."""
+    clock = (Clock(int(now.wall)),) if refusal.code is Code.IDENTIFICATION_MISMATCH else ()
+    for text, said in _shed(refusal.why, refusal.acceptable or Offer(())):
+        detail = Detail(refusal.code, refusal.proposal, refusal.transform, text)
+        sa = (SaPayloadExtension(encode_sa(to_payload(said))),) if said.alternatives else ()
+        octets, _ = _answer(Kind.REFUSAL, terms, received, heard, (detail, *clock, *sa))
+        if len(octets) <= len(received.octets):
+            break
+    return octets
+
+
+def _answer(
+    kind: Kind, terms: Terms, received: Received, heard: Transcript, extensions: tuple[Extension, ...]
+) -> tuple[bytes, Transcript]:
+    exchange = received.need(Exchange)
+    said = evolve(exchange, responder_spi=0, nonce=terms.entropy(NONCE_SIZE))
+    identification = received.header.identification
+    return build_answer(kind, terms.key0, identification, (said, *extensions), exchange.round, heard)
+
+
+def _shed(text: str, offer: Offer) -> Iterator[tuple[str, Offer]]:
+    """Yield ever shorter ways to say it, at least one."""
+    text = _cut(text, MAX_DETAIL)
+    kept = offer.alternatives
+    yield text, offer
+    while len(kept) > 1:
+        kept = kept[:-1]
+        yield text, evolve(offer, alternatives=kept)
+    yield _cut(text, _SHORT_TEXT), evolve(offer, alternatives=kept)
+    yield "", evolve(offer, alternatives=kept)
+
+
+def _cut(text: str, octets: int) -> str:
+    """Return at most ``octets`` of UTF-8, not ending inside of a character."""
+    return text.encode()[:octets].decode(errors="ignore")

@@ -1,0 +1,388 @@
+"""The initiator's side of an exchange: docs/protocol.md, sections 6 to 9.
+
+``begin`` makes the first offer. Each state is named for what it awaits; what
+cannot be verified raises and leaves the state as it is, so nobody but the
+responder can end an exchange early. A counter-offer leads to a new round with
+a fresh nonce and key share, and the transcript of all rounds goes into the
+keys.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+from attrs import evolve, field, frozen
+
+from seckex.crypto.agreement import X25519
+from seckex.crypto.schedule import AgreedKeys, agree
+from seckex.crypto.secrets import Secret, equal
+from seckex.errors import AuthenticationFailed, Malformed, PeerFault, PeerMisbehaved
+from seckex.events import (
+    AssociationConfirmed,
+    ClocksApart,
+    CounterReceived,
+    NegotiationFailed,
+    NegotiationRefused,
+    OfferSent,
+    StoreTrouble,
+    VersionsHeard,
+)
+from seckex.exchange.attempt import FIRST_WAIT, GIVE_UP, Answer, Attempt, OtherVersions, Outcome, Retry
+from seckex.exchange.messages import Received, build_confirm, build_offer, choice_mac, verify_answer, verify_confirm
+from seckex.exchange.terms import Terms, established
+from seckex.exchange.transcript import Transcript
+from seckex.machine import (
+    Deliver,
+    Now,
+    Path,
+    Persist,
+    PersistConflict,
+    Persisted,
+    PersistFailed,
+    Report,
+    Step,
+    Tick,
+    Transitions,
+)
+from seckex.sa.association import Association
+from seckex.sa.offer import Offer, from_payload, numbered, to_payload
+from seckex.sa.proposal import Chosen, accept, own_offer, select
+from seckex.sa.store import ConfirmAssociation, PutAssociation
+from seckex.wire.extensions import Clock, Detail, Exchange, SaPayloadExtension
+from seckex.wire.numbers import (
+    GROUP_X25519,
+    LOWEST_SPI,
+    MAX_ROUNDS,
+    NONCE_SIZE,
+    PRF_HMAC_SHA2_256,
+    VERSIONS_SPOKEN,
+    Code,
+    Kind,
+    ProtocolId,
+    Role,
+)
+from seckex.wire.payloads import decode_sa, encode_sa
+
+InitiatorEvent: TypeAlias = Answer | OtherVersions | Tick | Persisted | PersistConflict | PersistFailed
+
+
+@frozen
+class Confirmed:
+    """The responder has said that it holds the association which ``spi_in`` names here."""
+
+    spi_in: int
+
+
+@frozen
+class Finished:
+    """The end; awaits nothing, late copies of answers are let pass."""
+
+    def receive(self, _event: Answer | OtherVersions | Tick, _now: Now) -> Step:
+        """Stay."""
+        return Step(self)
+
+
+def begin(terms: Terms, path: Path, now: Now, shift: int = 0) -> Step:
+    """Make the first offer of a new exchange."""
+    attempt = Attempt(terms, path, terms.new_spi(), now.monotonic + GIVE_UP, shift)
+    return _begin(attempt, now)
+
+
+def _begin(attempt: Attempt, now: Now) -> Step:
+    policy = attempt.terms.policy
+    opened = policy.open_with or len(policy.proposals)
+    transcript = Transcript.between(attempt.terms.local, attempt.terms.peer)
+    return _offer(attempt, own_offer(policy, 0, opened), opened, 1, transcript, now)
+
+
+def _offer(attempt: Attempt, offer: Offer, opened: int, number: int, before: Transcript, now: Now) -> Step:
+    """Send ``offer`` as round ``number``; ``opened`` counts the policy's proposals that were offered by now."""
+    terms = attempt.terms
+    share = X25519(terms.entropy(32))
+    offer = numbered(
+        evolve(a, shares={GROUP_X25519: share.value}) if _wants_x25519(a.protocols) else a for a in offer.alternatives
+    )
+    seconds = (int(now.wall) + attempt.shift) & 0xFFFFFFFF
+    identification = seconds << 32 | int.from_bytes(terms.entropy(4), "big")
+    exchange = Exchange(number, attempt.spi, 0, terms.entropy(NONCE_SIZE))
+    sa = SaPayloadExtension(encode_sa(to_payload(offer)))
+    names = (terms.local, terms.peer)
+    request, transcript = build_offer(terms.key0, identification, exchange, names, sa, before)
+    retry, actions = Retry(request, 0, FIRST_WAIT).again(attempt, now)
+    state = ExpectAnswer(attempt, retry, number, identification, offer, opened, share, transcript)
+    sent = OfferSent(terms.peer, str(attempt.path), number, attempt.spi, str(offer))
+    return Step(state, (Report(sent), *actions))
+
+
+def _wants_x25519(protocols: tuple[object, ...]) -> bool:
+    return any(getattr(member, "protocol", None) is ProtocolId.KEY_AGREEMENT for member in protocols)
+
+
+@frozen
+class ExpectAnswer:
+    """Has offered; awaits CHOICE, COUNTER or REFUSAL of this round."""
+
+    attempt: Attempt
+    retry: Retry
+    round: int
+    identification: int
+    offer: Offer = field(repr=False)
+    opened: int
+    share: X25519
+    transcript: Transcript
+
+    def receive(self, event: Answer | OtherVersions | Tick, now: Now) -> Step:
+        """See `TRANSITIONS`."""
+        match event:
+            case Answer(received):
+                return self._answered(received, now)
+            case OtherVersions(versions, address):
+                return self._hinted(versions, address)
+            case Tick():
+                return self._ticked(now)
+
+    def _hinted(self, versions: tuple[int, ...], address: str) -> Step:
+        hint = f"{address} says that it speaks protocol version {', '.join(map(str, versions))} only"
+        if hint in self.attempt.hints:
+            return Step(self)
+        heard = VersionsHeard(self.attempt.terms.peer, address, versions, VERSIONS_SPOKEN)
+        hints = (hint, *self.attempt.hints[:3])
+        return Step(evolve(self, attempt=evolve(self.attempt, hints=hints)), (Report(heard),))
+
+    def _ticked(self, now: Now) -> Step:
+        if now.monotonic < self.attempt.give_up:
+            retry, actions = self.retry.again(self.attempt, now)
+            return Step(evolve(self, retry=retry), actions)
+        terms, path = self.attempt.terms, self.attempt.path
+        causes = (
+            *self.attempt.hints,
+            f"no seckex responder runs at UDP {path}, or a firewall is between",
+            f"it does not know KEY 0 with SPI {terms.key0.spi:#010x}, or holds another key or version under it "
+            "(its log tells)",
+        )
+        why = f"no answer from {path} to {self.retry.sent} requests"
+        return self._end(0, why, NegotiationFailed(terms.peer, why, causes))
+
+    def _end(self, code: int, why: str, event: NegotiationFailed | NegotiationRefused | StoreTrouble) -> Step:
+        return Step(Finished(), (Report(event), Deliver(Outcome(self.attempt.terms.peer, None, code, why))))
+
+    def _answered(self, received: Received, now: Now) -> Step:
+        exchange = received.need(Exchange)
+        if (exchange.initiator_spi, exchange.round) != (self.attempt.spi, self.round):
+            raise AuthenticationFailed("an answer to another round")
+        match received.header.kind:
+            case Kind.CHOICE:
+                return self._chosen(received, exchange, now)
+            case Kind.COUNTER:
+                return self._countered(received, now)
+            case Kind.REFUSAL:
+                return self._refused(received, now)
+        raise AuthenticationFailed("not an answer to an offer")
+
+    def _chosen(self, received: Received, exchange: Exchange, now: Now) -> Step:
+        keys, transcript, choice = self._verify_choice(received, exchange)
+        terms = self.attempt.terms
+        # From here on the responder has spoken: a fault is its own and ends the exchange.
+        try:
+            if exchange.responder_spi < LOWEST_SPI:
+                raise PeerMisbehaved(Code.POORLY_FORMED, "the responder's SPI is reserved")
+            agreement = accept(choice, self.offer, terms.policy)
+        except PeerFault as fault:
+            refused = NegotiationRefused(terms.peer, terms.local, fault.code, fault.why, (), "")
+            return self._end(fault.code, fault.why, refused)
+        association = Association(
+            role=Role.INITIATOR,
+            local=terms.local,
+            peer=terms.peer,
+            spi_in=self.attempt.spi,
+            spi_out=exchange.responder_spi,
+            agreement=agreement,
+            created=now.wall,
+            transcript=transcript.digest,
+            keys=keys,
+        )
+        return Step(ExpectStored(self.attempt, association, self.round), (Persist((PutAssociation(association),)),))
+
+    def _verify_choice(self, received: Received, exchange: Exchange) -> tuple[AgreedKeys, Transcript, Offer]:
+        """Return what CHOICE leads to once its MAC has verified; raises `AuthenticationFailed` before."""
+        payload = received.need(SaPayloadExtension)
+        try:
+            choice = from_payload(decode_sa(payload.payload, payload.offset), choice=True)
+            chosen = choice.alternatives[0]
+            algorithms = {m.protocol: m.transforms[0].algorithm for m in chosen.protocols if m.transforms}
+            group = algorithms.get(ProtocolId.KEY_AGREEMENT)
+            shared = Secret(b"") if group is None else self.share.agree(chosen.shares.get(group.transform_id, b""))
+        except (PeerFault, Malformed) as fault:
+            raise AuthenticationFailed(f"CHOICE cannot be read: {fault}") from None
+        prf = algorithms.get(ProtocolId.PRF)
+        terms = self.attempt.terms
+        transcript = self.transcript.heard(self.round, Role.RESPONDER, received.signed)
+        keys = agree(
+            prf.transform_id if prf else PRF_HMAC_SHA2_256,
+            terms.key0.mix,
+            shared,
+            transcript.digest,
+            (terms.local, terms.peer),
+            (self.attempt.spi, exchange.responder_spi),
+        )
+        if not equal(received.mac, choice_mac(keys, transcript)):
+            raise AuthenticationFailed("the MAC of CHOICE does not verify")
+        return keys, transcript, choice
+
+    def _countered(self, received: Received, now: Now) -> Step:
+        terms = self.attempt.terms
+        transcript = verify_answer(received, terms.key0, self.round, self.transcript)
+        payload, detail = received.need(SaPayloadExtension), received.need(Detail)
+        try:
+            counter = from_payload(decode_sa(payload.payload, payload.offset))
+        except PeerFault as fault:
+            refused = NegotiationRefused(terms.peer, terms.local, fault.code, fault.why, (), "")
+            return self._end(fault.code, fault.why, refused)
+        heard = Report(CounterReceived(terms.peer, self.round, str(counter), detail.text))
+        verdict = select(counter, terms.policy, shares_needed=False)
+        unoffered = len(terms.policy.proposals) - self.opened
+        if self.round == MAX_ROUNDS:
+            why, code = f"{MAX_ROUNDS} rounds without agreement", Code.TOO_MANY_ROUNDS
+        elif isinstance(verdict, Chosen):
+            offer = numbered((verdict.alternative,))
+            step = _offer(self.attempt, offer, self.opened, self.round + 1, transcript, now)
+            return Step(step.state, (heard, *step.actions))
+        elif unoffered:
+            offer = own_offer(terms.policy, self.opened)
+            everything = len(terms.policy.proposals)
+            step = _offer(self.attempt, offer, everything, self.round + 1, transcript, now)
+            return Step(step.state, (heard, *step.actions))
+        else:
+            why, code = "the counter-offer is not within our own policy", Code.NOTHING_ACCEPTABLE
+        reasons = tuple(map(str, verdict.reasons))
+        refused = NegotiationRefused(terms.peer, terms.local, code, why, reasons, str(own_offer(terms.policy)))
+        step = self._end(code, why, refused)
+        return Step(step.state, (heard, *step.actions))
+
+    def _refused(self, received: Received, now: Now) -> Step:
+        terms = self.attempt.terms
+        verify_answer(received, terms.key0, self.round, self.transcript)
+        detail, clock = received.need(Detail), received.find(Clock)
+        if detail.code == Code.IDENTIFICATION_MISMATCH and clock is not None and not self.attempt.again:
+            shift = clock.seconds - int(now.wall)
+            step = _begin(evolve(self.attempt, spi=terms.new_spi(), shift=shift, again=True), now)
+            return Step(step.state, (Report(ClocksApart(terms.peer, shift)), *step.actions))
+        if detail.code == Code.UNKNOWN_EXCHANGE and not self.attempt.again:
+            return _begin(evolve(self.attempt, spi=terms.new_spi(), again=True), now)
+        payload = received.find(SaPayloadExtension)
+        try:
+            acceptable = "" if payload is None else str(from_payload(decode_sa(payload.payload, payload.offset)))
+        except PeerFault as fault:
+            acceptable = f"something that cannot be read: {fault.why}"
+        places = (("proposal", detail.proposal), ("transform", detail.transform))
+        where = tuple(f"{name} {number}" for name, number in places if number)
+        refused = NegotiationRefused(terms.peer, terms.peer, detail.code, detail.text, where, acceptable)
+        return self._end(detail.code, detail.text, refused)
+
+
+@frozen
+class ExpectStored:
+    """Has an association; awaits its being durable."""
+
+    attempt: Attempt
+    association: Association
+    round: int
+
+    def receive(self, event: InitiatorEvent, now: Now) -> Step:
+        """See `TRANSITIONS`."""
+        match event:
+            case Persisted():
+                return self._stored(now)
+            case PersistConflict():
+                # Our own SPI was taken by another worker's association: as unlikely as it is harmless.
+                return _begin(evolve(self.attempt, spi=self.attempt.terms.new_spi()), now)
+            case PersistFailed(why):
+                peer = self.association.peer
+                lost = Outcome(peer, None, Code.INSUFFICIENT_RESOURCES, why)
+                return Step(Finished(), (Report(StoreTrouble(peer, why)), Deliver(lost)))
+        return Step(self)
+
+    def _stored(self, now: Now) -> Step:
+        association = self.association
+        identification = int(now.wall) << 32 | int.from_bytes(self.attempt.terms.entropy(4), "big")
+        confirm = build_confirm(association.keys, association.spi_out, identification, association.transcript)
+        attempt = evolve(self.attempt, give_up=now.monotonic + GIVE_UP)
+        retry, actions = Retry(confirm, 0, FIRST_WAIT).again(attempt, now)
+        event = established(association, self.round, ())
+        state = ExpectConfirmed(attempt, association, identification, retry)
+        return Step(state, (Report(event), Deliver(Outcome(association.peer, association)), *actions))
+
+
+@frozen
+class ExpectConfirmed:
+    """Uses its association; awaits CONFIRMED, so that the responder is known to hold it."""
+
+    attempt: Attempt
+    association: Association
+    identification: int
+    retry: Retry
+
+    def receive(self, event: Answer | OtherVersions | Tick, now: Now) -> Step:
+        """See `TRANSITIONS`."""
+        association = self.association
+        if isinstance(event, Answer):
+            if event.received.header.kind is not Kind.CONFIRMED:
+                return Step(self)
+            verify_confirm(event.received, association.keys, association.transcript)
+            done = Report(AssociationConfirmed(association.peer, association.spi_in))
+            mark = Persist((ConfirmAssociation(association.spi_in),))
+            return Step(ExpectMarked(), (mark, done, Deliver(Confirmed(association.spi_in))))
+        if isinstance(event, OtherVersions):
+            return Step(self)
+        if now.monotonic < self.attempt.give_up:
+            retry, actions = self.retry.again(self.attempt, now)
+            return Step(evolve(self, retry=retry), actions)
+        why = f"no answer to {self.retry.sent} confirmations"
+        causes = ("the association stays in use; its first link proves it as well",)
+        return Step(Finished(), (Report(NegotiationFailed(association.peer, why, causes)),))
+
+
+@frozen
+class ExpectMarked:
+    """Is confirmed; awaits nothing but the store's word on having noted it."""
+
+    def receive(self, event: object, _now: Now) -> Step:
+        """End on whatever the store says: the mark is a convenience, not a promise."""
+        return Step(Finished() if isinstance(event, Persisted | PersistConflict | PersistFailed) else self)
+
+
+InitiatorState: TypeAlias = ExpectAnswer | ExpectStored | ExpectConfirmed | ExpectMarked | Finished
+
+TRANSITIONS: Final[Transitions] = {
+    ExpectAnswer: {
+        Answer: frozenset({ExpectAnswer, ExpectStored, Finished}),
+        OtherVersions: frozenset({ExpectAnswer}),
+        Tick: frozenset({ExpectAnswer, Finished}),
+    },
+    ExpectStored: {
+        Persisted: frozenset({ExpectConfirmed}),
+        PersistConflict: frozenset({ExpectAnswer}),
+        PersistFailed: frozenset({Finished}),
+        Answer: frozenset({ExpectStored}),
+        OtherVersions: frozenset({ExpectStored}),
+        Tick: frozenset({ExpectStored}),
+    },
+    ExpectConfirmed: {
+        Answer: frozenset({ExpectConfirmed, ExpectMarked}),
+        OtherVersions: frozenset({ExpectConfirmed}),
+        Tick: frozenset({ExpectConfirmed, Finished}),
+    },
+    ExpectMarked: {
+        Persisted: frozenset({Finished}),
+        PersistConflict: frozenset({Finished}),
+        PersistFailed: frozenset({Finished}),
+        Answer: frozenset({ExpectMarked}),
+        OtherVersions: frozenset({ExpectMarked}),
+        Tick: frozenset({ExpectMarked}),
+    },
+    Finished: {
+        Answer: frozenset({Finished}),
+        OtherVersions: frozenset({Finished}),
+        Tick: frozenset({Finished}),
+    },
+}

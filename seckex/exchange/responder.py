@@ -1,0 +1,318 @@
+"""The responder's side of an exchange: docs/protocol.md, sections 6 to 9.
+
+An offer is verified under KEY 0 before anything else is done with it, and
+whatever is answered is durable before it leaves: the answer itself, the
+replay record and the new association, in one unit. So a state between an offer
+and its answer awaits the store.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+from attrs import field, frozen
+
+from seckex.errors import Malformed, PeerFault
+from seckex.events import (
+    AssociationConfirmed,
+    AssociationEnded,
+    CounterSent,
+    NegotiationRefused,
+    StoreTrouble,
+)
+from seckex.exchange.answer import Refusal, choose, counter, refuse
+from seckex.exchange.attempt import Outcome
+from seckex.exchange.messages import Received, build_confirmed, unseal_names, verify_confirm, verify_offer
+from seckex.exchange.terms import Terms, established
+from seckex.exchange.transcript import Transcript
+from seckex.machine import (
+    Action,
+    Deliver,
+    Now,
+    Path,
+    Persist,
+    PersistConflict,
+    Persisted,
+    PersistFailed,
+    Report,
+    Send,
+    Step,
+    Tick,
+    Transitions,
+)
+from seckex.sa.association import Association
+from seckex.sa.offer import Offer, from_payload
+from seckex.sa.proposal import Chosen, Countered, own_offer, select
+from seckex.sa.store import ConfirmAssociation, DeleteAssociation, PutAssociation, PutReplay, ReplayRecord, Unit
+from seckex.wire.extensions import Exchange, SaPayloadExtension
+from seckex.wire.numbers import LOWEST_SPI, MAX_ROUNDS, Code
+from seckex.wire.payloads import decode_sa
+
+# How long an association may wait for the initiator's proof of its keys.
+CONFIRM_WITHIN: Final = 60.0
+
+# These refusals accept nothing and leave no record: old requests, replayed, must not fill the tables, and full tables
+# must not need room to say so.
+_UNRECORDED: Final = frozenset((Code.IDENTIFICATION_MISMATCH, Code.INSUFFICIENT_RESOURCES))
+
+
+@frozen
+class Offered:
+    """An OFFER came; ``request`` is its SHA-256, ``full`` names a table that has no room for its result."""
+
+    received: Received
+    path: Path
+    request: bytes
+    full: str = ""
+
+
+@frozen
+class Confirmed:
+    """A CONFIRM came."""
+
+    received: Received
+    path: Path
+
+
+@frozen
+class Proved:
+    """The initiator has proved the keys by a link's first record."""
+
+
+@frozen
+class Usable:
+    """The association may be used: its initiator has proved the keys."""
+
+    association: Association
+
+
+@frozen
+class Ended:
+    """The association is to be forgotten."""
+
+    association: Association
+
+
+@frozen
+class ExpectOffer:
+    """Awaits the offer of round ``round``; ``spi`` is the initiator's, 0 before the first round."""
+
+    terms: Terms
+    transcript: Transcript
+    round: int = 1
+    spi: int = 0
+
+    def receive(self, event: Offered, now: Now) -> Step:
+        """See `TRANSITIONS`; raises `AuthenticationFailed` and `Malformed` and stays."""
+        received = event.received
+        exchange = received.need(Exchange)
+        heard = verify_offer(received, self.terms.key0, self.transcript)
+        said = self._answer(event, exchange, heard, now)
+        if said.refusal is not None and said.refusal.code in _UNRECORDED:
+            return Step(Finished(), (Send(said.answer, event.path), *_refused(self.terms, said)))
+        record = PutReplay(
+            ReplayRecord(
+                spi=self.terms.key0.spi,
+                identification=received.header.identification,
+                request=event.request,
+                answer=said.answer,
+                expires=now.wall + 2 * self.terms.clock_window,
+            )
+        )
+        association = said.association
+        unit: Unit = (record,) if association is None else (record, PutAssociation(association))
+        return Step(ExpectStored(self.terms, event, heard, said), (Persist(unit),))
+
+    def _answer(self, event: Offered, exchange: Exchange, heard: Transcript, now: Now) -> Said:
+        """Return what to say; a fault of the peer becomes a refusal."""
+        received = event.received
+        try:
+            refusal = self._admit(event, exchange, now)
+            if refusal is not None:
+                return self._refuse(received, heard, refusal, (), now)
+            payload = received.need(SaPayloadExtension)
+            offer = from_payload(decode_sa(payload.payload, payload.offset))
+            return self._select(received, exchange, heard, offer, now)
+        except PeerFault as fault:
+            refusal = Refusal(fault.code, fault.why, fault.proposal, fault.transform)
+        except Malformed as fault:
+            refusal = Refusal(Code.POORLY_FORMED, str(fault))
+        return self._refuse(received, heard, refusal, (), now)
+
+    def _admit(self, event: Offered, exchange: Exchange, now: Now) -> Refusal | None:
+        """Return why the offer is not even looked at, if so."""
+        terms = self.terms
+        names = unseal_names(event.received, terms.key0)
+        if names != (terms.peer, terms.local):
+            why = f"{names[0]} asks for {names[1]}, but this KEY 0 is between {terms.peer} and {terms.local}"
+            return Refusal(Code.WRONG_IDENTITY, why)
+        seconds = event.received.header.identification >> 32
+        apart = (seconds - int(now.wall) + 0x80000000) % 0x100000000 - 0x80000000
+        if abs(apart) > terms.clock_window:
+            why = f"clocks are {apart:+d} s apart, {terms.clock_window} s are allowed"
+            return Refusal(Code.IDENTIFICATION_MISMATCH, why)
+        if exchange.round != self.round or (self.round > 1 and exchange.initiator_spi != self.spi):
+            return Refusal(Code.UNKNOWN_EXCHANGE, f"round {exchange.round} of an exchange that is not remembered")
+        if exchange.initiator_spi < LOWEST_SPI or exchange.responder_spi:
+            return Refusal(Code.POORLY_FORMED, "the SPIs of the exchange extension")
+        if event.full:
+            return Refusal(Code.INSUFFICIENT_RESOURCES, f"{event.full} full; try later")
+        return None
+
+    def _select(self, received: Received, exchange: Exchange, heard: Transcript, offer: Offer, now: Now) -> Said:
+        terms = self.terms
+        verdict = select(offer, terms.policy)
+        reasons = tuple(map(str, verdict.reasons))
+        if isinstance(verdict, Chosen):
+            answer, association = choose(terms, received, heard, verdict, terms.new_spi(), now)
+            return Said(answer, reasons, self.round, association)
+        if isinstance(verdict, Countered) and self.round < MAX_ROUNDS:
+            answer, after, said = counter(terms, received, heard, verdict.counter, "; ".join(reasons))
+            following = ExpectOffer(terms, after, self.round + 1, exchange.initiator_spi)
+            return Said(answer, reasons, self.round, countered=(said, following))
+        rounds = self.round == MAX_ROUNDS
+        code, why = (
+            (Code.TOO_MANY_ROUNDS, f"{MAX_ROUNDS} rounds without agreement: " + "; ".join(reasons))
+            if rounds
+            else (Code.NOTHING_ACCEPTABLE, "; ".join(reasons))
+        )
+        first = verdict.reasons[0] if verdict.reasons else None
+        refusal = Refusal(
+            code, why, first.proposal if first else 0, first.transform if first else 0, own_offer(terms.policy)
+        )
+        return self._refuse(received, heard, refusal, reasons, now)
+
+    def _refuse(
+        self, received: Received, heard: Transcript, refusal: Refusal, reasons: tuple[str, ...], now: Now
+    ) -> Said:
+        answer = refuse(self.terms, received, heard, refusal, now)
+        return Said(answer, reasons, self.round, refusal=refusal)
+
+
+@frozen
+class Said:
+    """An answer that waits to be durable, and what it means: one of the last three is set."""
+
+    answer: bytes = field(repr=False)
+    reasons: tuple[str, ...]
+    round: int
+    association: Association | None = None
+    countered: tuple[Offer, ExpectOffer] | None = None
+    refusal: Refusal | None = None
+
+
+def _refused(terms: Terms, said: Said) -> tuple[Action, ...]:
+    refusal = said.refusal
+    if refusal is None:
+        return ()
+    acceptable = str(refusal.acceptable) if refusal.acceptable else ""
+    event = NegotiationRefused(terms.peer, terms.local, refusal.code, refusal.why, said.reasons, acceptable)
+    return (Report(event),)
+
+
+@frozen
+class ExpectStored:
+    """Has an answer; awaits its being durable."""
+
+    terms: Terms
+    offered: Offered
+    heard: Transcript
+    said: Said
+
+    def receive(self, event: Persisted | PersistConflict | PersistFailed, now: Now) -> Step:
+        """See `TRANSITIONS`."""
+        if isinstance(event, PersistFailed):
+            return self._failed(event.why, now)
+        if isinstance(event, PersistConflict):
+            # Another worker answers this very request, or our new SPI was taken: the initiator asks again.
+            return Step(Finished())
+        said, peer = self.said, self.terms.peer
+        send = Send(said.answer, self.offered.path)
+        if said.association is not None:
+            report = Report(established(said.association, said.round, said.reasons))
+            state = ExpectConfirm(self.terms, said.association)
+            return Step(state, (send, report, Deliver(Outcome(peer, said.association))))
+        if said.countered is not None:
+            offer, following = said.countered
+            return Step(following, (send, Report(CounterSent(peer, said.round, str(offer), said.reasons))))
+        return Step(Finished(), (send, *_refused(self.terms, said)))
+
+    def _failed(self, why: str, now: Now) -> Step:
+        """Nothing was stored, so nothing was accepted; say so, which needs no record."""
+        refusal = Refusal(Code.INSUFFICIENT_RESOURCES, "the store cannot be written; try later")
+        answer = refuse(self.terms, self.offered.received, self.heard, refusal, now)
+        trouble = Report(StoreTrouble(self.terms.peer, why))
+        return Step(Finished(), (Send(answer, self.offered.path), trouble))
+
+
+@frozen
+class ExpectConfirm:
+    """Holds an association that it may not use; awaits the initiator's proof of the keys."""
+
+    terms: Terms
+    association: Association
+
+    def receive(self, event: Confirmed | Proved | Tick, _now: Now) -> Step:
+        """See `TRANSITIONS`; raises `AuthenticationFailed` and stays."""
+        association = self.association
+        if isinstance(event, Tick):
+            ended = AssociationEnded(association.peer, association.spi_in, "never confirmed by the initiator")
+            forget = Persist((DeleteAssociation(association.spi_in),))
+            return Step(ExpectMarked(()), (forget, Report(ended), Deliver(Ended(association))))
+        send: tuple[Action, ...] = ()
+        if isinstance(event, Confirmed):
+            send = answer_confirm(association, event)
+        mark = Persist((ConfirmAssociation(association.spi_in),))
+        report = Report(AssociationConfirmed(association.peer, association.spi_in))
+        return Step(ExpectMarked(send), (mark, report, Deliver(Usable(association))))
+
+
+@frozen
+class ExpectMarked:
+    """Awaits the store's word on a mark; ``then`` is what depends on it."""
+
+    then: tuple[Action, ...]
+
+    def receive(self, event: Persisted | PersistConflict | PersistFailed, _now: Now) -> Step:
+        """See `TRANSITIONS`; where the mark could not be stored the initiator asks again."""
+        return Step(Finished(), self.then if isinstance(event, Persisted) else ())
+
+
+@frozen
+class Finished:
+    """The end; awaits nothing."""
+
+    def receive(self, _event: object, _now: Now) -> Step:
+        """Stay."""
+        return Step(self)
+
+
+def answer_confirm(association: Association, event: Confirmed) -> tuple[Send, ...]:
+    """Return CONFIRMED for a CONFIRM that verifies; raises `AuthenticationFailed`."""
+    keys, spi = association.keys, association.spi_in
+    verify_confirm(event.received, keys, association.transcript)
+    identification = event.received.header.identification
+    return (Send(build_confirmed(keys, spi, identification, association.transcript), event.path),)
+
+
+ResponderState: TypeAlias = ExpectOffer | ExpectStored | ExpectConfirm | ExpectMarked | Finished
+
+TRANSITIONS: Final[Transitions] = {
+    ExpectOffer: {Offered: frozenset({ExpectStored, Finished})},
+    ExpectStored: {
+        Persisted: frozenset({ExpectConfirm, ExpectOffer, Finished}),
+        PersistConflict: frozenset({Finished}),
+        PersistFailed: frozenset({Finished}),
+    },
+    ExpectConfirm: {
+        Confirmed: frozenset({ExpectMarked}),
+        Proved: frozenset({ExpectMarked}),
+        Tick: frozenset({ExpectMarked}),
+    },
+    ExpectMarked: {
+        Persisted: frozenset({Finished}),
+        PersistConflict: frozenset({Finished}),
+        PersistFailed: frozenset({Finished}),
+    },
+    Finished: {},
+}

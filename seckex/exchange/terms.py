@@ -1,0 +1,59 @@
+"""What an exchange is between: two principals, their KEY 0, a policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from attrs import field, frozen
+
+from seckex.crypto.schedule import Key0
+from seckex.events import AssociationEstablished
+from seckex.sa.algorithms import PROTOCOL_NAMES
+from seckex.sa.association import WORKER_BITS, Association
+from seckex.sa.policy import Policy
+from seckex.wire.numbers import LOWEST_SPI
+
+Entropy: TypeAlias = Callable[[int], bytes]
+
+
+@frozen
+class Terms:
+    """What both machines of an exchange are given.
+
+    ``local`` and ``peer`` are NAIs. ``entropy`` returns that many random
+    octets; it is the only source of randomness that an exchange has.
+    ``clock_window`` in seconds: how far a request's Identification may be from the responder's clock.
+    """
+
+    local: str
+    peer: str
+    key0: Key0
+    policy: Policy
+    entropy: Entropy = field(repr=False)
+    worker: int = 0
+    clock_window: int = 300
+
+    def new_spi(self) -> int:
+        """Return a random SPI of this worker, above those of bundles."""
+        while True:
+            drawn = int.from_bytes(self.entropy(4), "big")
+            spi = drawn >> WORKER_BITS << WORKER_BITS | self.worker
+            if spi >= LOWEST_SPI:
+                return spi
+
+
+def established(association: Association, rounds: int, reasons: tuple[str, ...]) -> AssociationEstablished:
+    """Return the event that tells of an association."""
+    agreement = association.agreement
+    return AssociationEstablished(
+        peer=association.peer,
+        role=association.role.name.lower(),
+        spi_in=association.spi_in,
+        spi_out=association.spi_out,
+        transforms={PROTOCOL_NAMES[algorithm.protocol]: algorithm.name for algorithm in agreement.algorithms},
+        lifetime=agreement.lifetime,
+        octet_bound=association.octet_bound,
+        rounds=rounds,
+        reasons=reasons,
+    )

@@ -1,0 +1,1 @@
+"""Twisted at the edge: moves bytes and runs actions, decides nothing."""

@@ -1,0 +1,1 @@
+"""The top of the sans-I/O house: one principal, all its conversations."""

@@ -1,0 +1,179 @@
+"""The responder's side of a node: offers and confirmations, and the tables they need.
+
+An offer is first looked up among the replay records, which costs a hash and no
+public-key work. Copies of an offer whose answer is still being made durable are
+let pass: the answer is on its way. Half-open exchanges give way to younger
+ones, oldest first, since their initiators can begin anew; while any other
+table is full, new offers are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from attrs import evolve
+
+from seckex.crypto.suites import SHA256
+from seckex.exchange import responder
+from seckex.exchange.attempt import Outcome
+from seckex.exchange.messages import Received
+from seckex.exchange.terms import Terms
+from seckex.exchange.transcript import Transcript
+from seckex.machine import Now, Path, Send, Tick
+from seckex.node.actions import Gone, NodeAction
+from seckex.node.associations import AssociationTable
+from seckex.node.conversation import Conversation, Driver
+from seckex.node.drops import Drops
+from seckex.node.limits import Limits
+from seckex.node.tables import ExpiringTable
+from seckex.sa.association import Association
+from seckex.sa.replay import ReplayMemory, Verdict
+from seckex.sa.store import PutReplay, Unit
+from seckex.wire.extensions import Exchange
+from seckex.wire.numbers import Role
+
+HALF_OPEN_FOR: Final = 30.0
+
+
+class Answering:
+    """See the module; ``terms`` by the SPI of KEY 0."""
+
+    def __init__(
+        self,
+        terms: Mapping[int, Terms],
+        driver: Driver,
+        associations: AssociationTable,
+        drops: Drops,
+        limits: Limits,
+    ) -> None:
+        self._terms = terms
+        self._beginnings = {spi: Transcript.between(t.peer, t.local) for spi, t in terms.items()}
+        self._driver = driver
+        self._associations = associations
+        self._drops = drops
+        self.replays = ReplayMemory(limits.replay_records)
+        self.half_open: ExpiringTable[tuple[int, int], responder.ExpectOffer] = ExpiringTable(
+            limits.half_open, HALF_OPEN_FOR, yielding=True
+        )
+        self.unconfirmed: ExpiringTable[int, Conversation] = ExpiringTable(limits.unconfirmed, responder.CONFIRM_WITHIN)
+        self._under_way: dict[tuple[int, int], bytes] = {}
+
+    # -- offers
+
+    def offered(self, received: Received, path: Path, now: Now, actions: list[NodeAction]) -> None:
+        """Take an OFFER; raises `AuthenticationFailed` and `Malformed`."""
+        header = received.header
+        terms = self._terms.get(header.spi)
+        if terms is None:
+            why = f"no KEY 0 with SPI {header.spi:#010x} is configured here"
+            self._drops.note("unknown-key0", why, path, now, actions)
+            return
+        request = SHA256.digest(received.octets)
+        name = (header.spi, header.identification)
+        known = self.replays.look_up(*name, request)
+        if isinstance(known, bytes):
+            self._drops.counters["retransmissions"] += 1
+            actions.append(Send(known, path))
+            return
+        if known is Verdict.REPLAY or self._under_way.get(name, request) != request:
+            why = f"Identification {header.identification:#018x} was used before"
+            self._drops.note("replay", why, path, now, actions)
+            return
+        if name in self._under_way:
+            return
+        exchange = received.need(Exchange)
+        half_open = (header.spi, exchange.initiator_spi)
+        state = self.half_open.get(half_open) if exchange.round > 1 else None
+        conversation = Conversation(
+            state or responder.ExpectOffer(terms, self._beginnings[header.spi]),
+            responder.TRANSITIONS,
+            self,
+            terms.peer,
+        )
+        event = responder.Offered(received, path, request, self._full())
+        self._driver.drive(conversation, event, now, actions)
+        # Only an offer that has verified gets here.
+        if state is not None:
+            self.half_open.pop(half_open)
+        if isinstance(conversation.state, responder.ExpectStored):
+            self._under_way[name] = request
+
+    def _full(self) -> str:
+        if self.replays.full:
+            return "the table of replay records is"
+        if self._associations.full:
+            return "the table of associations is"
+        return "the table of unconfirmed associations is" if self.unconfirmed.full else ""
+
+    def stored(self, unit: Unit, *, durable: bool) -> None:
+        """Take note of the outcome of a unit that held a replay record."""
+        if unit and isinstance(unit[0], PutReplay):
+            record = unit[0].record
+            self._under_way.pop((record.spi, record.identification), None)
+            if durable:
+                self.replays.remember(record)
+
+    # -- confirmations
+
+    def confirmed(self, received: Received, path: Path, now: Now, actions: list[NodeAction]) -> None:
+        """Take a CONFIRM; raises `AuthenticationFailed`."""
+        spi = received.header.spi
+        event = responder.Confirmed(received, path)
+        conversation = self.unconfirmed.get(spi)
+        if conversation is not None:
+            self._driver.drive(conversation, event, now, actions)
+            return
+        association = self._associations.get(spi)
+        if association is None or association.role is not Role.RESPONDER:
+            why = f"no association has the SPI {spi:#010x}"
+            self._drops.note("unknown-association", why, path, now, actions)
+            return
+        actions.extend(responder.answer_confirm(association, event))
+
+    def proved(self, spi: int, now: Now, actions: list[NodeAction]) -> None:
+        """Take note that a link's first record has proved the keys of an association."""
+        conversation = self.unconfirmed.get(spi)
+        if conversation is not None:
+            self._driver.drive(conversation, responder.Proved(), now, actions)
+
+    def await_confirmation(self, terms: Terms, association: Association, now: Now) -> None:
+        """Take up an association that was not confirmed when the daemon stopped."""
+        state = responder.ExpectConfirm(terms, association)
+        conversation = Conversation(state, responder.TRANSITIONS, self, association.peer)
+        self.unconfirmed.put(association.spi_in, conversation, now.monotonic)
+
+    # -- what conversations report
+
+    def moved(self, conversation: Conversation, now: Now, _actions: list[NodeAction]) -> None:
+        """Keep a conversation where its next event will look for it."""
+        state = conversation.state
+        if isinstance(state, responder.ExpectOffer):
+            self.half_open.put((state.terms.key0.spi, state.spi), state, now.monotonic)
+        elif isinstance(state, responder.ExpectConfirm):
+            self._associations.add(state.association)
+            self.unconfirmed.put(state.association.spi_in, conversation, now.monotonic)
+
+    def delivered(self, _conversation: Conversation, result: object, _now: Now, actions: list[NodeAction]) -> None:
+        """Take a result."""
+        match result:
+            case responder.Usable(association):
+                self.unconfirmed.pop(association.spi_in)
+                self._associations.add(evolve(association, confirmed=True))
+            case responder.Ended(association):
+                self._associations.remove(association.spi_in)
+                actions.append(Gone(association, "never confirmed by the initiator"))
+            case Outcome():
+                pass
+
+    def tick(self, now: Now, actions: list[NodeAction]) -> None:
+        """End what has waited too long."""
+        self.replays.expire(now.wall)
+        for _ in self.half_open.expired(now.monotonic):
+            self._drops.counters["half-open-expired"] += 1
+        for _, conversation in self.unconfirmed.expired(now.monotonic):
+            self._driver.drive(conversation, Tick(), now, actions)
+
+    def deadlines(self) -> list[float | None]:
+        """Return when `tick` has something to do (monotonic)."""
+        return [self.half_open.deadline(), self.unconfirmed.deadline()]

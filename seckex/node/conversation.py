@@ -1,0 +1,110 @@
+"""Conversations as a node runs them: the current state, whose it is, and what waits for the store.
+
+A `Driver` gives events to conversations and turns what they ask for into
+actions for the edge. A unit that is to be durable gets a token; the outcome
+comes back under it, and the conversation goes on from there.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from seckex.errors import ApiMisuse
+from seckex.machine import (
+    Arm,
+    Deliver,
+    Now,
+    Persist,
+    PersistConflict,
+    Persisted,
+    PersistFailed,
+    State,
+    Transitions,
+    advance,
+)
+from seckex.node.actions import Commit, NodeAction
+from seckex.sa.store import Outcome, Unit
+
+
+class Owner(Protocol):
+    """Who keeps a conversation and takes its results."""
+
+    def moved(self, conversation: Conversation, now: Now, actions: list[NodeAction]) -> None:
+        """Take note that the conversation is in another state, its actions being under way."""
+        ...
+
+    def delivered(self, conversation: Conversation, result: object, now: Now, actions: list[NodeAction]) -> None:
+        """Take a result."""
+        ...
+
+
+class Conversation:
+    """One exchange: its ``state`` and, while it has one, its ``deadline`` (monotonic)."""
+
+    __slots__ = ("deadline", "owner", "peer", "state", "transitions")
+
+    def __init__(self, state: State, transitions: Transitions, owner: Owner, peer: str) -> None:
+        self.state = state
+        self.transitions = transitions
+        self.owner = owner
+        self.peer = peer
+        self.deadline: float | None = None
+
+
+class Driver:
+    """Runs conversations."""
+
+    def __init__(self) -> None:
+        self._pending: dict[int, tuple[Conversation | None, Unit]] = {}
+        self._last = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many units have not had their outcome."""
+        return len(self._pending)
+
+    def drive(self, conversation: Conversation, event: object, now: Now, actions: list[NodeAction]) -> None:
+        """Give ``event`` to the conversation; raises what its state raises, having changed nothing."""
+        step = advance(conversation.transitions, conversation.state, event, now)
+        self.take(conversation, step.state, step.actions, now, actions)
+
+    def take(
+        self, conversation: Conversation, state: State, asked: tuple[object, ...], now: Now, actions: list[NodeAction]
+    ) -> None:
+        """Move the conversation to ``state`` and run what was ``asked``, in order."""
+        conversation.state = state
+        conversation.deadline = None
+        conversation.owner.moved(conversation, now, actions)
+        for action in asked:
+            match action:
+                case Persist(unit):
+                    self.commit(conversation, unit, actions)
+                case Arm(deadline):
+                    conversation.deadline = deadline
+                    conversation.owner.moved(conversation, now, actions)
+                case Deliver(result):
+                    conversation.owner.delivered(conversation, result, now, actions)
+                case _:
+                    actions.append(action)  # type: ignore[arg-type]  # the rest of Action: Send and Report
+
+    def commit(self, conversation: Conversation | None, unit: Unit, actions: list[NodeAction]) -> None:
+        """Ask for ``unit`` to be made durable, on behalf of a conversation or of nobody who waits."""
+        self._last += 1
+        self._pending[self._last] = (conversation, unit)
+        actions.append(Commit(self._last, unit))
+
+    def committed(
+        self, token: int, outcome: Outcome | str, now: Now, actions: list[NodeAction]
+    ) -> tuple[Conversation | None, Unit]:
+        """Take an outcome, or the reason of a failure; return what it was of."""
+        if token not in self._pending:
+            raise ApiMisuse(f"no commit has the token {token}")
+        conversation, unit = self._pending.pop(token)
+        if conversation is not None:
+            if outcome is Outcome.STORED:
+                self.drive(conversation, Persisted(), now, actions)
+            elif outcome is Outcome.CONFLICT:
+                self.drive(conversation, PersistConflict(), now, actions)
+            else:
+                self.drive(conversation, PersistFailed(str(outcome)), now, actions)
+        return conversation, unit

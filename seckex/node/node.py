@@ -1,0 +1,169 @@
+"""One principal and all its conversations, without a socket or a clock.
+
+The edge hands in datagrams, outcomes of commits and ticks, and runs the
+actions that come back, in their order. The node finds out which conversation an
+input belongs to and owns every table; what is said is the business of the
+conversations in `seckex.exchange`. Nothing here raises on what a peer sends:
+what cannot be believed is counted, reported within a ration, and dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from seckex.errors import AuthenticationFailed, Malformed, PeerFault, UnsupportedVersion
+from seckex.events import AssociationEnded, VersionUnsupported
+from seckex.exchange.messages import Received
+from seckex.exchange.terms import Entropy
+from seckex.machine import Now, Path, Report, Send
+from seckex.node.actions import Gone, NodeAction
+from seckex.node.answering import Answering
+from seckex.node.associations import AssociationTable
+from seckex.node.conversation import Driver
+from seckex.node.drops import Drops
+from seckex.node.limits import Limits, Peer
+from seckex.node.seeking import Seeking
+from seckex.sa.association import Association
+from seckex.sa.store import DeleteAssociation, Outcome, Purge, Snapshot
+from seckex.wire.general import decode_message, decode_versions, encode_versions
+from seckex.wire.numbers import VERSIONS_SPOKEN, Kind, Role
+
+PURGE_EVERY: Final = 60.0
+
+
+class Node:
+    """See the module; ``peers`` are all whom it knows, each with its own KEY 0."""
+
+    def __init__(self, local: str, peers: Iterable[Peer], entropy: Entropy, limits: Limits) -> None:
+        self.local = local
+        self.peers = {peer.terms.peer: peer for peer in peers}
+        self.associations = AssociationTable(limits.associations)
+        self._drops = Drops()
+        self._driver = Driver()
+        terms = {peer.terms.key0.spi: peer.terms for peer in self.peers.values()}
+        self._answering = Answering(terms, self._driver, self.associations, self._drops, limits)
+        self._seeking = Seeking(self.peers, self._driver, self.associations, self._drops, entropy)
+        self._purge_at: float | None = None
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Every counter and the size of every table, by name."""
+        return dict(self._drops.counters) | {
+            "associations": len(self.associations),
+            "commits-waiting": self._driver.waiting,
+            "half-open": len(self._answering.half_open),
+            "replay-records": len(self._answering.replays),
+            "unconfirmed": len(self._answering.unconfirmed),
+        }
+
+    def start(self, snapshot: Snapshot, now: Now) -> list[NodeAction]:
+        """Take over what the store holds.
+
+        An association with a bound on octets is not taken up again, since what
+        it has carried is not durable and the bound could be passed; nor is one
+        with a peer that is no longer configured.
+        """
+        actions: list[NodeAction] = []
+        for record in sorted(snapshot.replays, key=lambda record: record.expires):
+            self._answering.replays.remember(record)
+        for association in sorted(snapshot.associations, key=lambda association: association.created):
+            if association.octet_bound or association.peer not in self.peers:
+                self._driver.commit(None, (DeleteAssociation(association.spi_in),), actions)
+                continue
+            self.associations.add(association)
+            if association.role is Role.RESPONDER and not association.confirmed:
+                self._answering.await_confirmation(self.peers[association.peer].terms, association, now)
+        self._purge_at = now.monotonic + PURGE_EVERY
+        return actions
+
+    def want(self, nai: str, now: Now) -> list[NodeAction]:
+        """Have an association with the peer ``nai`` from now on, renewed before it expires."""
+        actions: list[NodeAction] = []
+        self._seeking.want(nai, now, actions)
+        return actions
+
+    def renew(self, nai: str, now: Now) -> None:
+        """Have a new association with a wanted peer soon: the one in use is worn out or unknown to the peer."""
+        self._seeking.renew(nai, now)
+
+    def proved(self, spi_in: int, now: Now) -> list[NodeAction]:
+        """Take note that a link's first record has verified under an association."""
+        actions: list[NodeAction] = []
+        self._answering.proved(spi_in, now, actions)
+        return actions
+
+    def usable(self, spi_in: int, now: Now) -> Association | None:
+        """Return the association that ``spi_in`` names, if it lives."""
+        association = self.associations.get(spi_in)
+        return association if association is not None and now.wall < association.expires else None
+
+    def receive(self, octets: bytes, path: Path, now: Now) -> list[NodeAction]:
+        """Take one datagram."""
+        actions: list[NodeAction] = []
+        try:
+            received = Received(decode_message(octets), octets)
+            kind = received.header.kind
+            if kind is Kind.OFFER:
+                self._answering.offered(received, path, now, actions)
+            elif kind is Kind.CONFIRM:
+                self._answering.confirmed(received, path, now, actions)
+            else:
+                self._seeking.answered(received, now, actions)
+        except UnsupportedVersion as error:
+            self._other_version(octets, error, path, now, actions)
+        except Malformed as error:
+            self._drops.note("malformed", str(error), path, now, actions)
+        except AuthenticationFailed as error:
+            self._drops.note("unauthenticated", str(error), path, now, actions)
+        except PeerFault as error:
+            self._drops.note("incompatible", str(error), path, now, actions)
+        return actions
+
+    def _other_version(
+        self, octets: bytes, error: UnsupportedVersion, path: Path, now: Now, actions: list[NodeAction]
+    ) -> None:
+        if error.version == 0:
+            try:
+                heard = decode_versions(octets)
+            except Malformed as malformed:
+                self._drops.note("malformed", str(malformed), path, now, actions)
+            else:
+                self._seeking.hinted(heard.identification, heard.versions, str(path), now, actions)
+            return
+        answer = encode_versions(octets, VERSIONS_SPOKEN)
+        if answer is None:
+            self._drops.note("version", str(error), path, now, actions)
+            return
+        actions.append(Send(answer, path))
+        if self._drops.ration("version", now):
+            actions.append(Report(VersionUnsupported(str(path), error.version, VERSIONS_SPOKEN)))
+
+    def committed(self, token: int, outcome: Outcome | str, now: Now) -> list[NodeAction]:
+        """Take what became of a `Commit`: an outcome, or why nothing was stored."""
+        actions: list[NodeAction] = []
+        _, unit = self._driver.committed(token, outcome, now, actions)
+        self._answering.stored(unit, durable=outcome is Outcome.STORED)
+        return actions
+
+    def tick(self, now: Now) -> list[NodeAction]:
+        """Do what is due."""
+        actions: list[NodeAction] = []
+        self._seeking.tick(now, actions)
+        self._answering.tick(now, actions)
+        for association in self.associations.expired(now.wall):
+            self._seeking.expired(association, now)
+            ended = AssociationEnded(association.peer, association.spi_in, "its lifetime is over")
+            actions += [Report(ended), Gone(association, "its lifetime is over")]
+        if self._purge_at is not None and now.monotonic >= self._purge_at:
+            self._purge_at = now.monotonic + PURGE_EVERY
+            self._driver.commit(None, (Purge(now.wall),), actions)
+        return actions
+
+    def next_deadline(self, now: Now) -> float | None:
+        """Return when `tick` has something to do (monotonic)."""
+        deadlines = [*self._seeking.deadlines(), *self._answering.deadlines(), self._purge_at]
+        expiry = self.associations.next_expiry()
+        if expiry is not None:
+            deadlines.append(now.monotonic + max(expiry - now.wall, 0))
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)

@@ -1,0 +1,1 @@
+"""What a security association is and how one is agreed."""

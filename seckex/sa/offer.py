@@ -1,0 +1,249 @@
+"""An offer as it is meant: alternatives of protocols of transforms.
+
+The wire has a flat sequence of proposals and key exchanges; here it becomes
+the OR over proposal numbers of the AND over protocols of the OR over
+transforms that Fig. 26-28 draw, and the rules of docs/protocol.md, section 5,
+that give the sequence this meaning are checked. An offer that breaks one is
+refused with the proposal and transform at fault; it never means something
+else than its sender can have meant.
+
+Counter-offers and choices are offers too: of what the responder would take, and of
+exactly one transform for each protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Final
+
+from attrs import evolve, field, frozen
+
+from seckex.errors import PeerIncompatible, PeerMisbehaved
+from seckex.sa.algorithms import BY_NUMBER, PROTOCOL_NAMES, Algorithm
+from seckex.wire.numbers import (
+    ATTRIBUTE_KEY_LENGTH,
+    ATTRIBUTE_MEBIOCTETS,
+    LOWEST_SPI,
+    Code,
+    KeyExchangeSub,
+    ProtocolId,
+    SaSubType,
+)
+from seckex.wire.payloads import Attribute, KeyExchange, Proposal, SaPayload, Transform, UnknownPayload
+
+# The order in which our own offers list the protocols of one proposal; nothing depends on it.
+_ORDER: Final = (ProtocolId.ENCRYPTION, ProtocolId.AUTHENTICATION, ProtocolId.PRF, ProtocolId.KEY_AGREEMENT)
+_KNOWN_ATTRIBUTES: Final = frozenset((ATTRIBUTE_KEY_LENGTH, ATTRIBUTE_MEBIOCTETS))
+_PROTOCOLS: Final[Mapping[int, ProtocolId]] = {int(protocol): protocol for protocol in ProtocolId}
+
+
+@frozen
+class OfferedTransform:
+    """One alternative way; ``algorithm`` is None where this side does not know it."""
+
+    number: int
+    algorithm: Algorithm | None
+    label: str
+    mebioctets: int = 0
+
+    def __str__(self) -> str:
+        return self.label
+
+
+@frozen
+class OfferedProtocol:
+    """One member of an AND; ``protocol`` is None where this side does not know it."""
+
+    number: int
+    protocol: ProtocolId | None
+    label: str
+    transforms: tuple[OfferedTransform, ...]
+    bundle: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.label} {' or '.join(map(str, self.transforms))}"
+
+
+@frozen
+class Alternative:
+    """One proposal number; ``lifetime`` in seconds, ``shares`` the public values by group."""
+
+    number: int
+    lifetime: int
+    protocols: tuple[OfferedProtocol, ...]
+    shares: Mapping[int, bytes] = field(factory=dict, repr=False)
+
+    def __str__(self) -> str:
+        return " and ".join(map(str, self.protocols))
+
+
+@frozen
+class Offer:
+    """What one side offers, counters or chooses; ``sub_type`` says between whom (Fig. 18)."""
+
+    alternatives: tuple[Alternative, ...]
+    sub_type: int = SaSubType.PRINCIPALS
+
+    def __str__(self) -> str:
+        return "; ".join(f"#{alternative.number}: {alternative}" for alternative in self.alternatives)
+
+
+def describe(algorithms: Mapping[ProtocolId, Iterable[Algorithm]], lifetime: int, mebioctets: int) -> Alternative:
+    """Return the alternative, numbered 1, that lists ``algorithms`` in their order."""
+    protocols: list[OfferedProtocol] = []
+    for protocol in _ORDER:
+        listed = tuple(algorithms.get(protocol, ()))
+        if listed:
+            bound = mebioctets if protocol is ProtocolId.ENCRYPTION else 0
+            transforms = tuple(
+                OfferedTransform(number, algorithm, algorithm.name, bound)
+                for number, algorithm in enumerate(listed, start=1)
+            )
+            protocols.append(OfferedProtocol(len(protocols) + 1, protocol, PROTOCOL_NAMES[protocol], transforms))
+    return Alternative(1, lifetime, tuple(protocols))
+
+
+def numbered(alternatives: Iterable[Alternative]) -> Offer:
+    """Return the offer of ``alternatives`` in this order of preference."""
+    return Offer(tuple(evolve(alternative, number=number) for number, alternative in enumerate(alternatives, start=1)))
+
+
+def to_payload(offer: Offer) -> SaPayload:
+    """Return the payload that says ``offer``; shares follow the proposal that they serve."""
+    payloads: list[Proposal | KeyExchange | UnknownPayload] = []
+    for alternative in offer.alternatives:
+        for member in alternative.protocols:
+            payloads.append(
+                Proposal(
+                    alternative.number,
+                    member.number,
+                    member.protocol or 0,
+                    alternative.lifetime,
+                    member.bundle,
+                    tuple(_to_transform(transform) for transform in member.transforms),
+                )
+            )
+            if member.protocol is ProtocolId.KEY_AGREEMENT:
+                payloads.extend(
+                    KeyExchange(KeyExchangeSub.GROUP, group, value) for group, value in alternative.shares.items()
+                )
+    return SaPayload(offer.sub_type, tuple(payloads))
+
+
+def _to_transform(offered: OfferedTransform) -> Transform:
+    algorithm = offered.algorithm
+    if algorithm is None:
+        raise PeerIncompatible(Code.NOTHING_ACCEPTABLE, f"{offered.label} cannot be offered from here")
+    attributes = []
+    if algorithm.key_bits:
+        attributes.append(Attribute(ATTRIBUTE_KEY_LENGTH, algorithm.key_bits))
+    if offered.mebioctets:
+        bound = offered.mebioctets
+        attributes.append(Attribute(ATTRIBUTE_MEBIOCTETS, bound if bound < 1 << 16 else bound.to_bytes(8, "big")))
+    return Transform(offered.number, algorithm.keys, algorithm.transform_id, tuple(attributes))
+
+
+def from_payload(payload: SaPayload, *, choice: bool = False) -> Offer:
+    """Return what ``payload`` means; a ``choice`` keeps the proposal number that it had in the offer.
+
+    Raises `PeerMisbehaved` (poorly-formed) where it breaks a rule of section 5
+    and `PeerIncompatible` for payloads that version 1 does not have.
+    """
+    members: dict[int, list[OfferedProtocol]] = {}
+    lifetimes: dict[int, int] = {}
+    shares: dict[int, dict[int, bytes]] = {}
+    last: Proposal | None = None
+    for part in payload.payloads:
+        if isinstance(part, Proposal):
+            _check_order(part, last, choice=choice)
+            if lifetimes.setdefault(part.number, part.lifetime) != part.lifetime:
+                raise _poor("the members of one proposal number differ in lifetime", part)
+            offered = _from_proposal(part)
+            group = members.setdefault(part.number, [])
+            if any(other.label == offered.label for other in group):
+                raise _poor(f"{offered.label} twice under one proposal number", part)
+            group.append(offered)
+            last = part
+        elif isinstance(part, KeyExchange):
+            if last is None or last.protocol_id != ProtocolId.KEY_AGREEMENT:
+                raise _poor("a key exchange does not follow a key agreement proposal", last)
+            _add_share(shares.setdefault(last.number, {}), part, last)
+        else:
+            raise PeerIncompatible(
+                Code.UNKNOWN_PAYLOAD, f"a payload of type {part.type} is not known here", last.number if last else 0
+            )
+    if not members:
+        raise PeerMisbehaved(Code.POORLY_FORMED, "an offer without proposals")
+    return Offer(
+        tuple(
+            Alternative(number, lifetimes[number], tuple(group), shares.get(number, {}))
+            for number, group in members.items()
+        ),
+        payload.sub_type,
+    )
+
+
+def _poor(why: str, at: Proposal | None, transform: int = 0) -> PeerMisbehaved:
+    return PeerMisbehaved(Code.POORLY_FORMED, why, at.number if at else 0, transform)
+
+
+def _check_order(proposal: Proposal, last: Proposal | None, *, choice: bool) -> None:
+    number = proposal.number
+    if last is None:
+        if number != 1 and not (choice and number):
+            raise _poor("the first proposal number is not 1", proposal)
+    elif number not in (last.number, last.number + 1):
+        raise _poor(f"proposal number {number} follows {last.number}: out of sequence", proposal)
+    expected = 1 if last is None or number != last.number else last.protocol_number + 1
+    if proposal.protocol_number != expected:
+        raise _poor(f"protocol number {proposal.protocol_number} where {expected} belongs", proposal)
+
+
+def _from_proposal(proposal: Proposal) -> OfferedProtocol:
+    bundle = proposal.spi
+    if bundle >= LOWEST_SPI:
+        raise _poor(f"SPI {bundle:#010x} is not that of a bundle", proposal)
+    if not proposal.transforms and not bundle:
+        raise _poor("a proposal without transforms", proposal)
+    last = 0
+    for transform in proposal.transforms:
+        if transform.number <= last:
+            raise _poor(f"transform number {transform.number} does not rise", proposal, transform.number)
+        last = transform.number
+    label, protocol, transforms = _meaning(proposal.protocol_id, proposal.transforms)
+    for offered, transform in zip(transforms, proposal.transforms, strict=True):
+        if offered.algorithm is not None and transform.keys != offered.algorithm.keys:
+            raise _poor(f"{offered.label} takes {offered.algorithm.keys} keys", proposal, transform.number)
+    return OfferedProtocol(proposal.protocol_number, protocol, label, transforms, bundle)
+
+
+# The same few lists of transforms come with every offer of every peer.
+@lru_cache(maxsize=256)
+def _meaning(
+    protocol_id: int, transforms: tuple[Transform, ...]
+) -> tuple[str, ProtocolId | None, tuple[OfferedTransform, ...]]:
+    protocol = _PROTOCOLS.get(protocol_id)
+    label = f"protocol {protocol_id}" if protocol is None else PROTOCOL_NAMES[protocol]
+    return label, protocol, tuple(_from_transform(protocol, transform) for transform in transforms)
+
+
+def _from_transform(protocol: ProtocolId | None, transform: Transform) -> OfferedTransform:
+    algorithm = None
+    if protocol is not None and all(attribute.type in _KNOWN_ATTRIBUTES for attribute in transform.attributes):
+        algorithm = BY_NUMBER.get((protocol, transform.transform_id, transform.key_bits))
+    label = f"transform {transform.transform_id}" if algorithm is None else algorithm.name
+    return OfferedTransform(transform.number, algorithm, label, transform.mebioctets)
+
+
+def _add_share(shares: dict[int, bytes], part: KeyExchange, proposal: Proposal) -> None:
+    group = part.transform_id
+    if part.sub == KeyExchangeSub.SECRET:
+        raise PeerIncompatible(Code.UNKNOWN_PAYLOAD, "a secret over a secure path is not taken here", proposal.number)
+    if part.sub in (KeyExchangeSub.GROUP_1, KeyExchangeSub.GROUP_2) and group != part.sub:
+        raise _poor(f"key exchange sub-type {part.sub} with group {group}", proposal)
+    if group in shares:
+        raise _poor(f"two key exchanges for group {group}", proposal)
+    if all(transform.transform_id != group for transform in proposal.transforms):
+        raise _poor(f"a key exchange for group {group}, which the proposal does not list", proposal)
+    shares[group] = part.value

@@ -1,0 +1,243 @@
+"""Every number on the wire, its source beside it.
+
+``docs/protocol.md`` is where these are specified. Where IANA has numbers for
+IKEv2 (RFC 7296 and its registries) they are used as they are.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+from typing import Final
+
+VERSION: Final = 1
+VERSIONS_SPOKEN: Final = (1,)
+
+# RFC 4064: message type and non-skippable extension type for experiments.
+MESSAGE_TYPE: Final = 255
+EXTENSION_TYPE: Final = 127
+
+HEADER_SIZE: Final = 16
+ANSWER_FLAG: Final = 0x1
+
+# Limits: docs/protocol.md, section 12.
+MAX_MESSAGE: Final = 8192
+MAX_EXTENSIONS: Final = 32
+MAX_PAYLOADS: Final = 64
+MAX_ATTRIBUTES: Final = 8
+MAX_TRANSFORMS: Final = 16
+MAX_NAI: Final = 253
+MAX_DETAIL: Final = 512
+MAX_SERVICE: Final = 255
+MAX_ROUNDS: Final = 3
+REQUEST_SIZE: Final = 768
+NONCE_SIZE: Final = 32
+
+# SPIs up to 255 name predefined bundles (docs/protocol.md, section 5).
+LOWEST_SPI: Final = 256
+
+
+class Kind(IntEnum):
+    """Kinds of general message: docs/protocol.md, section 3."""
+
+    VERSIONS = 0
+    OFFER = 1
+    CHOICE = 2
+    COUNTER = 3
+    REFUSAL = 4
+    CONFIRM = 5
+    CONFIRMED = 6
+
+
+class Role(IntEnum):
+    """Who speaks, as it enters transcripts and keys."""
+
+    INITIATOR = 1
+    RESPONDER = 2
+
+
+class ExtensionSub(IntEnum):
+    """Sub-types of our extensions: docs/protocol.md, section 4; 1 to 4 are Fig. 8-11."""
+
+    NAI = 1
+    IP = 2
+    LAYER2 = 3
+    SA = 4
+    SA_PAYLOAD = 16
+    PROPOSAL_PAYLOAD = 17
+    EXCHANGE = 18
+    DETAIL = 19
+    PADDING = 20
+    CLOCK = 21
+    AUTHENTICATOR = 22
+
+
+E_FLAG: Final = 0x80
+
+
+class NaiContent(IntEnum):
+    """Fig. 8: whose NAI it is."""
+
+    MOBILE_NODE = 0
+    FOREIGN_AGENT = 1
+    HOME_AGENT = 2
+
+
+class IpContent(IntEnum):
+    """Fig. 9: whose address it is."""
+
+    NODE = 0
+    ROUTER = 1
+
+
+class Layer2Content(IntEnum):
+    """Fig. 10: which kind of layer 2 address it is."""
+
+    ETHERNET = 0
+    IMSI = 1
+    MIN = 2
+
+
+class SaContent(IntEnum):
+    """Fig. 11 and our additions: between whom the association is."""
+
+    MN_FA = 0
+    FA_HA = 1
+    MN_HA = 2
+    FA_AAA = 3
+    AAA_AAA = 4
+    HA_KDC = 5
+    MN_SMM = 6
+    PRINCIPALS = 7
+
+
+class PayloadType(IntEnum):
+    """First octet of the payloads of Fig. 18-22."""
+
+    SA = 1
+    PROPOSAL = 2
+    TRANSFORM = 3
+    KEY_EXCHANGE = 4
+
+
+class SaSubType(IntEnum):
+    """Fig. 18: which two parties negotiate; 7 is ours."""
+
+    MN_HA = 1
+    MN_FA = 2
+    HA_FA = 3
+    MN_SMM = 4
+    PRINCIPALS = 7
+
+
+class KeyExchangeSub(IntEnum):
+    """Fig. 21: groups 1 and 2 and the secret over a secure path are the document's, 4 is ours."""
+
+    GROUP_1 = 1
+    GROUP_2 = 2
+    SECRET = 3
+    GROUP = 4
+
+
+class ProtocolId(IntEnum):
+    """Fig. 19: authentication and encryption are the document's, the rest is ours."""
+
+    AUTHENTICATION = 1
+    ENCRYPTION = 2
+    KEY_AGREEMENT = 3
+    PRF = 4
+
+
+class TransformId(IntEnum):
+    """IANA's IKEv2 transform IDs; they are unique only within one protocol."""
+
+    ENCR_AES_GCM_16 = 20
+    ENCR_CHACHA20_POLY1305 = 28
+
+
+AUTH_HMAC_SHA2_256_128: Final = 12
+AUTH_HMAC_SHA2_384_192: Final = 13
+PRF_HMAC_SHA2_256: Final = 5
+PRF_HMAC_SHA2_384: Final = 6
+GROUP_X25519: Final = 31
+
+ATTRIBUTE_KEY_LENGTH: Final = 14  # RFC 7296 section 3.3.5, in bits
+ATTRIBUTE_MEBIOCTETS: Final = 16384  # private use: bound on octets carried, in units of 2^20
+
+
+class Code(IntEnum):
+    """Codes of refusals: docs/protocol.md, section 11; below 256 they are RFC 5944's."""
+
+    UNSPECIFIED = 128
+    PROHIBITED = 129
+    INSUFFICIENT_RESOURCES = 130
+    FAILED_AUTHENTICATION = 131
+    IDENTIFICATION_MISMATCH = 133
+    POORLY_FORMED = 134
+    NOTHING_ACCEPTABLE = 256
+    TOO_MANY_ROUNDS = 257
+    WRONG_IDENTITY = 258
+    BAD_KEY_SHARE = 260
+    UNKNOWN_PAYLOAD = 261
+    UNKNOWN_EXCHANGE = 262
+    COUNTER_OFFER = 263
+    UNKNOWN_ASSOCIATION = 300
+    UNKNOWN_SERVICE = 301
+    CONNECT_FAILED = 302
+    TOO_MANY_DIALOGS = 303
+    RESET_BY_PROGRAM = 304
+    PROTOCOL_ERROR = 305
+    SHUTTING_DOWN = 306
+
+    @property
+    def label(self) -> str:
+        """Return the name the code has in docs/protocol.md."""
+        return self.name.lower().replace("_", "-")
+
+
+# Links: docs/protocol.md, section 10.
+MAGIC: Final = 0x534B
+MAX_BODY: Final = 65536
+
+
+class Suite(IntEnum):
+    """The AEAD of a link's records."""
+
+    AES_256_GCM = 1
+    AES_128_GCM = 2
+    CHACHA20_POLY1305 = 3
+
+
+class RecordFlag(IntFlag):
+    """Flags of a record's preamble; version 1 streams use FULL, KEK, FROM_RESPONDER, STREAM, PLAIN."""
+
+    FULL = 0x0001
+    SERVICE_PAIR = 0x0002
+    KEK = 0x0004
+    SESSION_KEY = 0x0008
+    FROM_RESPONDER = 0x0010
+    FRAGMENT = 0x0020
+    ROUTING = 0x0040
+    STREAM = 0x0080
+    PLAIN = 0x0100
+
+
+class KekSource(IntEnum):
+    """Where a key exchange key comes from."""
+
+    ASSOCIATION = 1
+
+
+class RecordType(IntEnum):
+    """Stream-level records."""
+
+    HELLO = 0
+    OPEN = 1
+    ACCEPT = 2
+    REJECT = 3
+    DATA = 4
+    END = 5
+    RESET = 6
+    CREDIT = 7
+    PING = 8
+    PONG = 9
+    CLOSE = 10
