@@ -33,10 +33,15 @@ class Now(NamedTuple):
 
 
 class Path(NamedTuple):
-    """Where a datagram came from or goes to: an address literal and a UDP port."""
+    """Where a datagram came from or goes to: host and UDP port.
+
+    ``via`` is the number of the local socket it came through, so that an answer
+    leaves from the address that was asked; None where any will do.
+    """
 
     host: str
     port: int
+    via: int | None = None
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

@@ -22,9 +22,9 @@ _MOST: Final = 1024
 
 @frozen
 class _Kind:
-    """One prefix: how many arguments it takes by position, which by name, and which it cannot do without."""
+    """One prefix: the arguments that it must have, those it may have by name, and those of them it must have too."""
 
-    positional: tuple[str, ...]
+    places: tuple[str, ...]
     named: frozenset[str] = frozenset()
     required: Mapping[str, str] = Factory(dict)
 
@@ -45,7 +45,7 @@ _INTERFACE6: Final = {"interface": r"\:\:1 for programs of this machine, \:\: fo
 _SERVERS: Final[Mapping[str, _Kind]] = {
     "tcp": _Kind(("port",), frozenset({"interface", "backlog"}), _INTERFACE),
     "tcp6": _Kind(("port",), frozenset({"interface", "backlog"}), _INTERFACE6),
-    "unix": _Kind(("path",), frozenset({"mode", "backlog"}), {"mode": "600 for this user's programs"}),
+    "unix": _Kind(("address",), frozenset({"mode", "backlog"}), {"mode": "600 for this user's programs"}),
 }
 
 
@@ -79,18 +79,20 @@ class EndpointString:
         kind = self.kinds.get(prefix)
         if kind is None:
             return f"it must begin with one of {', '.join(f'{kind}:' for kind in self.kinds)}"
-        if len(positional) != len(kind.positional):
-            return f"{prefix} takes {' and '.join(kind.positional)}; a colon inside an argument is written \\:"
-        for name in named:
-            if name not in kind.named:
-                known = ", ".join(sorted(kind.named))
-                return " ".join(
-                    filter(None, [f"{prefix} takes no {shown(name)}, but {known}.", nearest(name, kind.named)])
-                )
+        # Twisted's parsers differ in how they mix places and names, so that it is all by place or all by name.
+        if not positional and named.keys() >= set(kind.places):
+            values, others = named, set(named).difference(kind.places)
+        elif len(positional) == len(kind.places):
+            values, others = dict(zip(kind.places, positional, strict=True)) | named, set(named)
+        else:
+            return f"{prefix} takes {' and '.join(kind.places)}; a colon inside an argument is written \\:"
+        unknown = min(others - kind.named, default=None)
+        if unknown is not None:
+            known = f"but {', '.join(sorted(kind.named))}"
+            return f"{prefix} takes no {shown(unknown)}, {nearest(unknown, kind.named) or known}"
         for name, advice in kind.required.items():
             if not named.get(name):
                 return f"it must say {name}= ({advice})"
-        values = dict(zip(kind.positional, positional, strict=True)) | named
         return next(filter(None, (self._wrong(name, value, prefix) for name, value in values.items())), "")
 
     def _wrong(self, name: str, value: str, prefix: str) -> str:
@@ -106,7 +108,7 @@ class EndpointString:
             return f"{name} {shown(value)} is not a number"
         if name == "mode" and not (len(value) <= 4 and _is_number(value) and set(value) <= set("01234567")):
             return f"mode {shown(value)} is not octal"
-        if name == "path" and not (value.startswith("/") and len(value.encode()) <= 107):
+        if name in ("path", "address") and not (value.startswith("/") and len(value.encode()) <= 107):
             return f"{shown(value)} is not an absolute path of at most 107 octets"
         return ""
 

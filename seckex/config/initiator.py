@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final
@@ -14,6 +15,7 @@ from seckex.config.problems import Problem, nearest, repeated, shown
 from seckex.config.values import Host, Nai, Port, ServiceName, Several, Whole
 
 MAX_FORWARDS: Final = 1024
+_ANY_PORT: Final = re.compile(r"^tcp6?:(.*:port=|port=)?0(:|$)")
 
 
 @frozen(kw_only=True)
@@ -71,7 +73,7 @@ class InitiatorSettings(Settings):
         yield from super().contradictions(sections)
         forwards: tuple[Forward, ...] = sections.get("forwards", ())
         # Port 0 is another port each time.
-        named = [f"{index}" if ":0:" in f"{one.listen}:" else one.listen for index, one in enumerate(forwards)]
+        named = [str(index) if _ANY_PORT.search(one.listen) else one.listen for index, one in enumerate(forwards)]
         yield from repeated(named, "forwards[{}].listen".format)
         if "peers" in sections:
             known = [peer.nai for peer in sections["peers"]]

@@ -50,14 +50,8 @@ def settings_converter(resolve: Resolve) -> Converter:
     def optional_path(raw: object, _: object) -> Path | None:
         return None if raw == "-" else path(raw, None)
 
-    def word(raw: object, _: object) -> str:
-        if not isinstance(raw, str):
-            raise Unfit("a text", raw)
-        return raw
-
     converter = Converter(detailed_validation=True, forbid_extra_keys=True)
     converter.register_structure_hook(Path, path)
-    converter.register_structure_hook(str, word)
     converter.register_structure_hook_func(lambda kind: kind == Path | None, optional_path)
     converter.register_structure_hook_factory(attrs.has, _table)
     converter.register_structure_hook_factory(lambda kind: hasattr(kind, "__metadata__"), _annotated)

@@ -39,11 +39,11 @@ class Key0:
     __slots__ = ("_auth", "_identity", "kvno", "mix", "names", "spi")
 
     def __init__(self, key: Secret, spi: int, kvno: int, names: tuple[str, str]) -> None:
-        if len(key) != KEY0_SIZE:
-            raise ApiMisuse(f"KEY 0 has {KEY0_SIZE} octets")
         self.spi = spi
         self.kvno = kvno
         self.names = names
+        if len(key) != KEY0_SIZE:
+            raise ApiMisuse(f"KEY 0 has {KEY0_SIZE} octets")
         prk = SHA256.extract(b"seckex1 key 0", key.octets)
         low, high = sorted(name.encode() for name in names)
         context = lp(low) + lp(high) + kvno.to_bytes(4, "big")
@@ -70,21 +70,60 @@ class Key0:
 
 @frozen
 class AgreedKeys:
-    """What an association keeps: section 7. Each as long as the PRF's hash."""
+    """The keys of an association: section 7. Each is as long as the PRF's hash.
+
+    They are derived from ``secret`` (prk there) when they are asked for: most
+    associations never need most of them, and a key that was never made cannot
+    be found in memory.
+    """
 
     prf: int
-    confirm_i: Secret = field(repr=False)
-    confirm_r: Secret = field(repr=False)
-    auth_i: Secret = field(repr=False)
-    auth_r: Secret = field(repr=False)
-    dialog: Secret = field(repr=False)
-    exporter: Secret = field(repr=False)
-    rekey: Secret = field(repr=False)
+    secret: Secret = field(repr=False)
+    context: bytes = field(repr=False)
 
     @property
     def hash(self) -> Hash:
         """The hash of the PRF."""
         return PRF_HASHES[self.prf]
+
+    def _key(self, label: bytes) -> Secret:
+        function = PRF_HASHES[self.prf]
+        return Secret(function.expand(self.secret.octets, b"seckex1 " + label + self.context, function.size))
+
+    @property
+    def confirm_i(self) -> Secret:
+        """The initiator's key of authenticators over the transcript."""
+        return self._key(b"confirm i")
+
+    @property
+    def confirm_r(self) -> Secret:
+        """The responder's."""
+        return self._key(b"confirm r")
+
+    @property
+    def auth_i(self) -> Secret:
+        """The initiator's key of the authentication transform."""
+        return self._key(b"auth i")
+
+    @property
+    def auth_r(self) -> Secret:
+        """The responder's."""
+        return self._key(b"auth r")
+
+    @property
+    def dialog(self) -> Secret:
+        """The key exchange key of links."""
+        return self._key(b"dialog")
+
+    @property
+    def exporter(self) -> Secret:
+        """What keying material for others is exported from."""
+        return self._key(b"exporter")
+
+    @property
+    def rekey(self) -> Secret:
+        """What the keys of an association in place of this one are mixed with."""
+        return self._key(b"rekey")
 
     def confirm(self, role: Role, label: bytes, transcript: bytes, covered: bytes = b"") -> bytes:
         """Return the authenticator that ``role`` gives over the transcript and what else its message holds."""
@@ -99,30 +138,26 @@ class AgreedKeys:
         return Secret(self.hash.expand(self.exporter.octets, info, length))
 
     def octets(self) -> bytes:
-        """Return all keys in one string, for sealing at rest; `from_octets` reads it."""
-        return self.prf.to_bytes(2, "big") + b"".join(
-            key.octets
-            for key in (
-                self.confirm_i, self.confirm_r, self.auth_i, self.auth_r, self.dialog, self.exporter, self.rekey,
-            )
-        )  # fmt: skip
+        """Return all that the keys come from in one string, for sealing at rest; `from_octets` reads it."""
+        return self.prf.to_bytes(2, "big") + self.secret.octets + lp(self.context)
 
     @classmethod
     def from_octets(cls, octets: bytes) -> AgreedKeys:
         """Read what `octets` wrote; raises `ApiMisuse` for anything else."""
         prf = int.from_bytes(octets[:2], "big")
-        if prf not in PRF_HASHES or len(octets) != 2 + 7 * PRF_HASHES[prf].size:
-            raise ApiMisuse("these are not the keys of an association")
-        size = PRF_HASHES[prf].size
-        return cls(prf, *(Secret(octets[at : at + size]) for at in range(2, len(octets), size)))
+        if prf in PRF_HASHES:
+            end = 2 + PRF_HASHES[prf].size
+            secret, context = octets[2:end], octets[end + 4 :]
+            if context and octets[end:] == lp(context):
+                return cls(prf, Secret(secret), context)
+        raise ApiMisuse("these are not the keys of an association")
 
 
 def agree(
     prf: int, mix: Secret, shared: Secret, transcript: bytes, names: tuple[str, str], spis: tuple[int, int]
 ) -> AgreedKeys:
     """Derive an association's keys; ``names`` and ``spis`` are (initiator's, responder's)."""
-    function = PRF_HASHES[prf]
-    prk = function.extract(transcript, lp(mix.octets) + lp(shared.octets))
+    secret = PRF_HASHES[prf].extract(transcript, lp(mix.octets) + lp(shared.octets))
     context = (
         SaContent.PRINCIPALS.to_bytes(1, "big")
         + lp(names[0].encode())
@@ -130,10 +165,7 @@ def agree(
         + spis[0].to_bytes(4, "big")
         + spis[1].to_bytes(4, "big")
     )
-    labels = (b"confirm i", b"confirm r", b"auth i", b"auth r", b"dialog", b"exporter", b"rekey")
-    return AgreedKeys(
-        prf, *(Secret(function.expand(prk, b"seckex1 " + label + context, function.size)) for label in labels)
-    )
+    return AgreedKeys(prf, Secret(secret), context)
 
 
 @frozen

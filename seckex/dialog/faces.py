@@ -115,19 +115,23 @@ class Sink(Protocol):
     """The program behind one side of a dialog."""
 
     def opened(self) -> None:
-        """The dialog may be used from now on, in both directions."""
+        """Begin: the dialog may be used from now on, in both directions."""
         ...
 
     def data(self, octets: bytes) -> None:
-        """Octets have come; they count as consumed when this returns."""
+        """Take octets; they count as consumed when this returns."""
         ...
 
     def ended(self) -> None:
-        """The peer will send no more; everything it sent has been delivered."""
+        """Expect no more data: the peer has ended its direction, and everything it sent has been delivered."""
+        ...
+
+    def sent_end(self) -> None:
+        """Note that this side's direction has ended: everything written has left, and END behind it."""
         ...
 
     def pause(self) -> None:
-        """More is waiting to be sent than should be: stop writing."""
+        """Stop writing: more is waiting to be sent than should be."""
         ...
 
     def resume(self) -> None:
@@ -135,7 +139,35 @@ class Sink(Protocol):
         ...
 
     def over(self, ending: Ending) -> None:
-        """The dialog is over; nothing more is called. Comes last, exactly once, also for one that was never opened."""
+        """Stop: the dialog is over. Called once, last of all, also for a dialog that was never opened."""
+        ...
+
+
+class Ears(Protocol):
+    """What the open part of a link reports to the link itself."""
+
+    def proved(self) -> None:
+        """Note that a first record has verified."""
+        ...
+
+    def offered(self, dialog: Dialog) -> None:
+        """Take a dialog that the peer asks for."""
+        ...
+
+    def idle(self) -> None:
+        """Note that the last dialog is gone."""
+        ...
+
+    def worn(self) -> None:
+        """Note that seven eighths of what may be carried are used up."""
+        ...
+
+    def closing(self, closure: Closure) -> None:
+        """Close the link: the peer said CLOSE, or what may be carried is used up."""
+        ...
+
+    def flush(self) -> None:
+        """Empty the outbox as far as the transport takes it."""
         ...
 
 
@@ -143,17 +175,21 @@ class LinkOwner(Protocol):
     """Who a link reports to."""
 
     def link_opened(self, link: Link) -> None:
-        """The peer has proved that it holds the association's keys now, on this connection."""
+        """Use the link: the peer has proved that it holds the association's keys, now and on this connection."""
         ...
 
-    def dialog_offered(self, link: Link, dialog: Dialog) -> Sink:
-        """The peer wants a dialog; return the sink, and call ``dialog.accept`` or ``dialog.reject`` now or later."""
+    def dialog_offered(self, link: Link, dialog: Dialog) -> None:
+        """Attach a sink to a dialog that the peer wants, then ``accept`` or ``reject`` it, now or later."""
+        ...
+
+    def link_idle(self, link: Link) -> None:
+        """Note that the last dialog of an open link is over."""
         ...
 
     def link_worn(self, link: Link) -> None:
-        """Seven eighths of what the link may carry are used up: time for a new association."""
+        """Agree a new association: seven eighths of what this one may carry are used up."""
         ...
 
     def link_closed(self, link: Link, closure: Closure) -> None:
-        """The link is closed, and its dialogs are over. What its outbox holds should still be sent, then disconnect."""
+        """Send what the outbox still holds, and disconnect: the link is closed, its dialogs are over."""
         ...

@@ -61,6 +61,34 @@ class Carrier(Protocol):
         ...
 
 
+class _Nobody:
+    """The sink of a dialog that has no program yet."""
+
+    def opened(self) -> None:
+        """Ignore it."""
+
+    def data(self, octets: bytes) -> None:
+        """Drop them."""
+
+    def ended(self) -> None:
+        """Ignore it."""
+
+    def sent_end(self) -> None:
+        """Ignore it."""
+
+    def pause(self) -> None:
+        """Ignore it."""
+
+    def resume(self) -> None:
+        """Ignore it."""
+
+    def over(self, ending: Ending) -> None:
+        """Ignore it."""
+
+
+NOBODY: Final[Sink] = _Nobody()
+
+
 class Phase(Enum):
     """How far a dialog is."""
 
@@ -79,10 +107,32 @@ class Dialog:
     """
 
     __slots__ = (
-        "_carrier", "_consumed", "_credit_due", "_held", "_head_used", "_limit_in", "_limit_out", "_paused",
-        "_phase", "_queue", "_queued", "_sink", "_sink_paused", "_window", "dialog_id", "end_queued", "end_received",
-        "end_sent", "number", "ours", "received", "scheduled", "sent", "service",
-    )  # fmt: skip
+        "_carrier",
+        "_consumed",
+        "_credit_due",
+        "_end_delivered",
+        "_head_used",
+        "_held",
+        "_limit_in",
+        "_limit_out",
+        "_paused",
+        "_phase",
+        "_queue",
+        "_queued",
+        "_sink",
+        "_sink_paused",
+        "_window",
+        "dialog_id",
+        "end_queued",
+        "end_received",
+        "end_sent",
+        "number",
+        "ours",
+        "received",
+        "scheduled",
+        "sent",
+        "service",
+    )
 
     def __init__(
         self, carrier: Carrier, number: int, dialog_id: bytes, service: str, ours: bool, window_in: int, window_out: int
@@ -93,7 +143,7 @@ class Dialog:
         self.service = service
         self.ours = ours
         self._phase = Phase.ASKED if ours else Phase.OFFERED
-        self._sink: Sink | None = None
+        self._sink: Sink = NOBODY
 
         self.sent = 0
         self._limit_out = window_out
@@ -112,6 +162,7 @@ class Dialog:
         self._credit_due = (window_in + 1) // 2
         self._held: deque[bytes] = deque()
         self._paused = False
+        self._end_delivered = False
         self.end_received = False
 
     def __repr__(self) -> str:
@@ -128,8 +179,8 @@ class Dialog:
         return self._queued
 
     def attach(self, sink: Sink) -> None:
-        """Set the program behind the dialog; once."""
-        if self._sink is not None:
+        """Set the program behind the dialog, once, while the dialog is being offered or asked for."""
+        if self._sink is not NOBODY:
             raise ApiMisuse("a dialog has one sink")
         self._sink = sink
 
@@ -234,8 +285,7 @@ class Dialog:
             self._send_end()
             if self._sink_paused:
                 self._sink_paused = False
-                if self._sink is not None:
-                    self._sink.resume()
+                self._sink.resume()
         return self._can_send()
 
     def _gather(self, room: int) -> memoryview:
@@ -261,7 +311,7 @@ class Dialog:
     def _send_waiting(self) -> None:
         if not self.scheduled and self._can_send():
             self._carrier.schedule(self)
-        if self._queued > MOST_QUEUED and not self._sink_paused and self._sink is not None:
+        if self._queued > MOST_QUEUED and not self._sink_paused:
             self._sink_paused = True
             self._sink.pause()
 
@@ -272,25 +322,28 @@ class Dialog:
         if self.end_queued and not self.end_sent and not self._queue and self._phase is Phase.CARRYING:
             self.end_sent = True
             self._carrier.send(RecordType.END, self.number, self.sent, b"")
+            if self.end_received:
+                self._carrier.retire(self)
+            self._sink.sent_end()
             self._check_finished()
 
     # The link's side, inbound. What breaks a rule raises `PeerMisbehaved`.
 
     def take_accept(self) -> None:
-        """The peer said ACCEPT."""
+        """Take ACCEPT from the peer."""
         if self._phase is not Phase.ASKED:
             raise _violation("ACCEPT of a dialog that was not asked for")
         self._phase = Phase.CARRYING
         self._begin()
 
     def take_reject(self, notice: Notice) -> None:
-        """The peer said REJECT."""
+        """Take REJECT from the peer."""
         if self._phase is not Phase.ASKED:
             raise _violation("REJECT of a dialog that was not asked for")
         self._finish(Ending(End.REJECTED, notice.code, notice.text))
 
     def take_data(self, sequence: int, body: bytes) -> None:
-        """The peer said DATA."""
+        """Take DATA from the peer."""
         end = sequence + len(body)
         if sequence != self.received or end > self._limit_in or self.end_received or self._phase is Phase.ASKED:
             raise self._data_violation(sequence, end)
@@ -298,24 +351,25 @@ class Dialog:
         if self._paused or self._held or self._phase is Phase.OFFERED:
             self._held.append(body)
             return
-        if self._sink is not None:
-            self._sink.data(body)
+        self._sink.data(body)
         self._consumed = end
         if end >= self._credit_due:
             self._give_credit()
 
     def take_end(self, sequence: int) -> None:
-        """The peer said END."""
+        """Take END from the peer."""
         if self._phase is Phase.ASKED or self.end_received:
             raise _violation("END where none can be")
         if sequence != self.received:
             raise _violation(f"END at {sequence}, but {self.received} octets have come")
         self.end_received = True
+        if self.end_sent:
+            self._carrier.retire(self)
         if self._phase is Phase.CARRYING and not self._held and not self._paused:
             self._deliver_end()
 
     def take_credit(self, consumed: int, limit: int) -> None:
-        """The peer said CREDIT."""
+        """Take CREDIT from the peer."""
         if self._phase is Phase.ASKED or consumed > self.sent or limit < self._limit_out:
             raise _violation(f"CREDIT for {consumed} octets up to {limit}, after {self.sent} up to {self._limit_out}")
         self._limit_out = limit
@@ -323,13 +377,13 @@ class Dialog:
             self._carrier.schedule(self)
 
     def take_reset(self, notice: Notice) -> None:
-        """The peer said RESET."""
+        """Take RESET from the peer."""
         if self._phase is Phase.ASKED:
             raise _violation("RESET of a dialog that was not accepted")
         self._finish(Ending(End.RESET_BY_PEER, notice.code, notice.text))
 
     def lose(self, text: str) -> None:
-        """The link is gone."""
+        """Give up: the link is gone."""
         if self._phase is not Phase.OVER:
             self._finish(Ending(End.LOST, 0, text))
 
@@ -343,8 +397,7 @@ class Dialog:
         return _violation(f"DATA up to {end}, but the limit is {self._limit_in}")
 
     def _begin(self) -> None:
-        if self._sink is not None:
-            self._sink.opened()
+        self._sink.opened()
         if self._phase is Phase.CARRYING:
             self._send_waiting()
             self._send_end()
@@ -355,8 +408,7 @@ class Dialog:
         held = self._held
         while held and not self._paused:
             body = held.popleft()
-            if self._sink is not None:
-                self._sink.data(body)
+            self._sink.data(body)
             if self._phase is Phase.OVER:
                 return
             self._consumed += len(body)
@@ -366,9 +418,14 @@ class Dialog:
             self._deliver_end()
 
     def _deliver_end(self) -> None:
-        if self._sink is not None:
+        if not self._end_delivered:
+            self._end_delivered = True
             self._sink.ended()
-        self._check_finished()
+            self._check_finished()
+
+    def _check_finished(self) -> None:
+        if self.end_sent and self._end_delivered and self._phase is not Phase.OVER:
+            self._finish(Ending(End.FINISHED))
 
     def _give_credit(self) -> None:
         consumed = self._consumed
@@ -376,3 +433,17 @@ class Dialog:
         self._credit_due = consumed + (self._window + 1) // 2
         if not self.end_received and self._phase is Phase.CARRYING:
             self._carrier.send(RecordType.CREDIT, self.number, consumed, encode_credit(self._limit_in))
+
+    def _finish(self, ending: Ending) -> None:
+        self._phase = Phase.OVER
+        self._queue.clear()
+        self._queued = 0
+        self._held.clear()
+        self.end_queued = True
+        self._carrier.retire(self)
+        self._carrier.release(self)
+        self._sink.over(ending)
+
+
+def _violation(text: str) -> PeerMisbehaved:
+    return PeerMisbehaved(Code.PROTOCOL_ERROR, text)

@@ -11,7 +11,7 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from seckex.crypto.agreement import X25519
+from seckex.crypto.agreement import X25519, X25519_SIZE
 from seckex.crypto.schedule import PRF_HASHES, agree
 from seckex.crypto.secrets import Secret
 from seckex.exchange.messages import Received, build_answer, choice_mac, choice_start
@@ -21,8 +21,9 @@ from seckex.machine import Now
 from seckex.sa.association import Association
 from seckex.sa.offer import Offer, to_payload
 from seckex.sa.proposal import Chosen
-from seckex.wire.extensions import Clock, Detail, Exchange, Extension, SaPayloadExtension
-from seckex.wire.numbers import MAX_DETAIL, NONCE_SIZE, Code, Kind, ProtocolId, Role
+from seckex.sa.selector import Selected
+from seckex.wire.extensions import Clock, Detail, Exchange, Extension, SaPayloadExtension, clipped
+from seckex.wire.numbers import NONCE_SIZE, Code, Kind, ProtocolId, Role
 from seckex.wire.payloads import encode_sa
 
 _SHORT_TEXT: Final = 64
@@ -40,34 +41,34 @@ class Refusal:
 
 
 def choose(
-    terms: Terms, received: Received, heard: Transcript, chosen: Chosen, spi: int, now: Now
+    terms: Terms, received: Received, heard: Transcript, selected: Selected, chosen: Chosen, spi: int, now: Now
 ) -> tuple[bytes, Association]:
     """Return CHOICE and the association it establishes; raises `PeerMisbehaved` for a bad key share."""
     exchange = received.need(Exchange)
-    alternative = chosen.alternative
-    group = chosen.agreement.algorithm(ProtocolId.KEY_AGREEMENT)
-    if group is None:
-        shared, shares = Secret(b""), {}
+    agreement = chosen.agreement
+    if agreement.algorithm(ProtocolId.KEY_AGREEMENT) is None:
+        shared, value = Secret(b""), b""
     else:
-        share = X25519(terms.entropy(32))
-        shared = share.agree(alternative.shares[group.transform_id])
-        shares = {group.transform_id: share.value}
-    sa = encode_sa(to_payload(Offer((evolve(alternative, shares=shares),))))
-    said = evolve(exchange, responder_spi=spi, nonce=terms.entropy(NONCE_SIZE))
-    prf = chosen.agreement.prf
-    identification = received.header.identification
+        share = X25519(terms.entropy(X25519_SIZE))
+        shared, value = share.agree(selected.share), share.value
+    said = Exchange(exchange.round, exchange.initiator_spi, spi, terms.entropy(NONCE_SIZE))
     octets, transcript = choice_start(
-        terms.key0, identification, (said, SaPayloadExtension(sa)), PRF_HASHES[prf].size, exchange.round, heard
+        terms.key0,
+        received.header.identification,
+        (said, SaPayloadExtension(selected.choice(value))),
+        PRF_HASHES[agreement.prf].size,
+        exchange.round,
+        heard,
     )
     names, spis = (terms.peer, terms.local), (exchange.initiator_spi, spi)
-    keys = agree(prf, terms.key0.mix, shared, transcript.digest, names, spis)
+    keys = agree(agreement.prf, terms.key0.mix, shared, transcript.digest, names, spis)
     association = Association(
         role=Role.RESPONDER,
         local=terms.local,
         peer=terms.peer,
         spi_in=spi,
         spi_out=exchange.initiator_spi,
-        agreement=chosen.agreement,
+        agreement=agreement,
         created=now.wall,
         transcript=transcript.digest,
         keys=keys,
@@ -111,16 +112,11 @@ def _answer(
 
 def _shed(text: str, offer: Offer) -> Iterator[tuple[str, Offer]]:
     """Yield ever shorter ways to say it, at least one."""
-    text = _cut(text, MAX_DETAIL)
+    text = clipped(text)
     kept = offer.alternatives
     yield text, offer
     while len(kept) > 1:
         kept = kept[:-1]
         yield text, evolve(offer, alternatives=kept)
-    yield _cut(text, _SHORT_TEXT), evolve(offer, alternatives=kept)
+    yield clipped(text, _SHORT_TEXT), evolve(offer, alternatives=kept)
     yield "", evolve(offer, alternatives=kept)
-
-
-def _cut(text: str, octets: int) -> str:
-    """Return at most ``octets`` of UTF-8, not ending inside of a character."""
-    return text.encode()[:octets].decode(errors="ignore")

@@ -28,7 +28,15 @@ from seckex.events import (
     VersionsHeard,
 )
 from seckex.exchange.attempt import FIRST_WAIT, GIVE_UP, Answer, Attempt, OtherVersions, Outcome, Retry
-from seckex.exchange.messages import Received, build_confirm, build_offer, choice_mac, verify_answer, verify_confirm
+from seckex.exchange.messages import (
+    Received,
+    build_abandon,
+    build_confirm,
+    build_offer,
+    choice_mac,
+    verify_answer,
+    verify_confirm,
+)
 from seckex.exchange.terms import Terms, established
 from seckex.exchange.transcript import Transcript
 from seckex.machine import (
@@ -40,6 +48,7 @@ from seckex.machine import (
     Persisted,
     PersistFailed,
     Report,
+    Send,
     Step,
     Tick,
     Transitions,
@@ -48,7 +57,7 @@ from seckex.sa.association import Association
 from seckex.sa.offer import Offer, from_payload, numbered, to_payload
 from seckex.sa.proposal import Chosen, accept, own_offer, select
 from seckex.sa.store import ConfirmAssociation, PutAssociation
-from seckex.wire.extensions import Clock, Detail, Exchange, SaPayloadExtension
+from seckex.wire.extensions import Clock, Detail, Exchange, SaPayloadExtension, clipped
 from seckex.wire.numbers import (
     GROUP_X25519,
     LOWEST_SPI,
@@ -255,9 +264,19 @@ class ExpectAnswer:
         else:
             why, code = "the counter-offer is not within our own policy", Code.NOTHING_ACCEPTABLE
         reasons = tuple(map(str, verdict.reasons))
-        refused = NegotiationRefused(terms.peer, terms.local, code, why, reasons, str(own_offer(terms.policy)))
-        step = self._end(code, why, refused)
-        return Step(step.state, (heard, *step.actions))
+        own = own_offer(terms.policy)
+        step = self._end(code, why, NegotiationRefused(terms.peer, terms.local, code, why, reasons, str(own)))
+        farewell = Send(self._abandon(transcript, code, "; ".join((why, *reasons)), own, now), self.attempt.path)
+        return Step(step.state, (heard, *((farewell,) if self.round < MAX_ROUNDS else ()), *step.actions))
+
+    def _abandon(self, transcript: Transcript, code: Code, why: str, own: Offer, now: Now) -> bytes:
+        """Return the message that tells the responder why this ends."""
+        terms = self.attempt.terms
+        seconds = (int(now.wall) + self.attempt.shift) & 0xFFFFFFFF
+        identification = seconds << 32 | int.from_bytes(terms.entropy(4), "big")
+        exchange = Exchange(self.round + 1, self.attempt.spi, 0, terms.entropy(NONCE_SIZE))
+        said = (Detail(code, 0, 0, clipped(why)), SaPayloadExtension(encode_sa(to_payload(own))))
+        return build_abandon(terms.key0, identification, exchange, said, transcript)
 
     def _refused(self, received: Received, now: Now) -> Step:
         terms = self.attempt.terms

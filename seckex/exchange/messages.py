@@ -10,6 +10,7 @@ docs/protocol.md, sections 3, 4 and 6, have the formats and MACs.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, TypeVar
 
 from attrs import field, frozen
@@ -104,12 +105,26 @@ def build_offer(
     return octets + key0.authenticate(Role.INITIATOR, b"seckex1 offer", after.digest), after
 
 
-def verify_offer(received: Received, key0: Key0, before: Transcript) -> Transcript:
-    """Return the transcript after an OFFER; raises `AuthenticationFailed`."""
+_REQUEST_LABELS: Final = {Kind.OFFER: b"seckex1 offer", Kind.ABANDON: b"seckex1 abandon"}
+
+
+def verify_request(received: Received, key0: Key0, before: Transcript) -> Transcript:
+    """Return the transcript after an OFFER or ABANDON; raises `AuthenticationFailed`."""
     after = before.heard(received.need(Exchange).round, Role.INITIATOR, received.signed)
-    if not equal(received.mac, key0.authenticate(Role.INITIATOR, b"seckex1 offer", after.digest)):
-        raise AuthenticationFailed("the MAC of OFFER does not verify under KEY 0")
+    kind = received.header.kind
+    if not equal(received.mac, key0.authenticate(Role.INITIATOR, _REQUEST_LABELS[kind], after.digest)):
+        raise AuthenticationFailed(f"the MAC of {kind.name} does not verify under KEY 0")
     return after
+
+
+def build_abandon(
+    key0: Key0, identification: int, exchange: Exchange, extensions: Sequence[Extension], before: Transcript
+) -> bytes:
+    """Return ABANDON, authenticated under KEY 0."""
+    header = Header(Kind.ABANDON, answer=False, identification=identification, spi=key0.spi)
+    octets = encode_message(header, (exchange, *extensions)) + encode_authenticator_start(key0.spi, MAC_SIZE)
+    after = before.heard(exchange.round, Role.INITIATOR, octets)
+    return octets + key0.authenticate(Role.INITIATOR, b"seckex1 abandon", after.digest)
 
 
 def unseal_names(received: Received, key0: Key0) -> tuple[str, str]:
@@ -128,13 +143,20 @@ def unseal_names(received: Received, key0: Key0) -> tuple[str, str]:
             info = aead.decrypt(ordinal.to_bytes(12, "big"), extension.sealed, received.octets[:at])
         except InvalidTag:
             raise PeerMisbehaved(Code.POORLY_FORMED, "a sealed NAI does not open") from None
-        opened = decode_info(ExtensionSub.NAI, extension.content, info, at)
-        if isinstance(opened, NaiExtension):
-            names[opened.content] = opened.nai
+        names[extension.content] = _name(info, extension.content, at)
     try:
         return names[NaiContent.MOBILE_NODE], names[NaiContent.HOME_AGENT]
     except KeyError:
         raise PeerMisbehaved(Code.POORLY_FORMED, "the NAIs of initiator and responder are missing") from None
+
+
+# The same names come with every offer of a peer.
+@lru_cache(maxsize=256)
+def _name(info: bytes, content: int, at: int) -> str:
+    opened = decode_info(ExtensionSub.NAI, content, info, at)
+    if not isinstance(opened, NaiExtension):
+        raise PeerMisbehaved(Code.POORLY_FORMED, "a sealed NAI is not one")
+    return opened.nai
 
 
 _ANSWER_LABELS: Final = {Kind.COUNTER: b"seckex1 counter", Kind.REFUSAL: b"seckex1 refusal"}

@@ -22,7 +22,7 @@ from seckex.events import (
 )
 from seckex.exchange.answer import Refusal, choose, counter, refuse
 from seckex.exchange.attempt import Outcome
-from seckex.exchange.messages import Received, build_confirmed, unseal_names, verify_confirm, verify_offer
+from seckex.exchange.messages import Received, build_confirmed, unseal_names, verify_confirm, verify_request
 from seckex.exchange.terms import Terms, established
 from seckex.exchange.transcript import Transcript
 from seckex.machine import (
@@ -42,9 +42,10 @@ from seckex.machine import (
 )
 from seckex.sa.association import Association
 from seckex.sa.offer import Offer, from_payload
-from seckex.sa.proposal import Chosen, Countered, own_offer, select
+from seckex.sa.proposal import Chosen, Countered, own_offer
+from seckex.sa.selector import Selected
 from seckex.sa.store import ConfirmAssociation, DeleteAssociation, PutAssociation, PutReplay, ReplayRecord, Unit
-from seckex.wire.extensions import Exchange, SaPayloadExtension
+from seckex.wire.extensions import Detail, Exchange, SaPayloadExtension
 from seckex.wire.numbers import LOWEST_SPI, MAX_ROUNDS, Code
 from seckex.wire.payloads import decode_sa
 
@@ -64,6 +65,13 @@ class Offered:
     path: Path
     request: bytes
     full: str = ""
+
+
+@frozen
+class Abandoned:
+    """An ABANDON came."""
+
+    received: Received
 
 
 @frozen
@@ -102,11 +110,13 @@ class ExpectOffer:
     round: int = 1
     spi: int = 0
 
-    def receive(self, event: Offered, now: Now) -> Step:
+    def receive(self, event: Offered | Abandoned, now: Now) -> Step:
         """See `TRANSITIONS`; raises `AuthenticationFailed` and `Malformed` and stays."""
         received = event.received
+        if isinstance(event, Abandoned):
+            return self._abandoned(received)
         exchange = received.need(Exchange)
-        heard = verify_offer(received, self.terms.key0, self.transcript)
+        heard = verify_request(received, self.terms.key0, self.transcript)
         said = self._answer(event, exchange, heard, now)
         if said.refusal is not None and said.refusal.code in _UNRECORDED:
             return Step(Finished(), (Send(said.answer, event.path), *_refused(self.terms, said)))
@@ -123,6 +133,16 @@ class ExpectOffer:
         unit: Unit = (record,) if association is None else (record, PutAssociation(association))
         return Step(ExpectStored(self.terms, event, heard, said), (Persist(unit),))
 
+    def _abandoned(self, received: Received) -> Step:
+        verify_request(received, self.terms.key0, self.transcript)
+        peer, detail, payload = self.terms.peer, received.need(Detail), received.need(SaPayloadExtension)
+        try:
+            acceptable = str(from_payload(decode_sa(payload.payload, payload.offset)))
+        except PeerFault as fault:
+            acceptable = f"something that cannot be read: {fault.why}"
+        event = NegotiationRefused(peer, peer, detail.code, detail.text, (), acceptable)
+        return Step(Finished(), (Report(event),))
+
     def _answer(self, event: Offered, exchange: Exchange, heard: Transcript, now: Now) -> Said:
         """Return what to say; a fault of the peer becomes a refusal."""
         received = event.received
@@ -131,8 +151,8 @@ class ExpectOffer:
             if refusal is not None:
                 return self._refuse(received, heard, refusal, (), now)
             payload = received.need(SaPayloadExtension)
-            offer = from_payload(decode_sa(payload.payload, payload.offset))
-            return self._select(received, exchange, heard, offer, now)
+            selected = self.terms.selector.select(payload.payload, payload.offset)
+            return self._select(received, exchange, heard, selected, now)
         except PeerFault as fault:
             refusal = Refusal(fault.code, fault.why, fault.proposal, fault.transform)
         except Malformed as fault:
@@ -159,12 +179,12 @@ class ExpectOffer:
             return Refusal(Code.INSUFFICIENT_RESOURCES, f"{event.full} full; try later")
         return None
 
-    def _select(self, received: Received, exchange: Exchange, heard: Transcript, offer: Offer, now: Now) -> Said:
+    def _select(self, received: Received, exchange: Exchange, heard: Transcript, selected: Selected, now: Now) -> Said:
         terms = self.terms
-        verdict = select(offer, terms.policy)
+        verdict = selected.verdict
         reasons = tuple(map(str, verdict.reasons))
         if isinstance(verdict, Chosen):
-            answer, association = choose(terms, received, heard, verdict, terms.new_spi(), now)
+            answer, association = choose(terms, received, heard, selected, verdict, terms.new_spi(), now)
             return Said(answer, reasons, self.round, association)
         if isinstance(verdict, Countered) and self.round < MAX_ROUNDS:
             answer, after, said = counter(terms, received, heard, verdict.counter, "; ".join(reasons))
@@ -298,7 +318,7 @@ def answer_confirm(association: Association, event: Confirmed) -> tuple[Send, ..
 ResponderState: TypeAlias = ExpectOffer | ExpectStored | ExpectConfirm | ExpectMarked | Finished
 
 TRANSITIONS: Final[Transitions] = {
-    ExpectOffer: {Offered: frozenset({ExpectStored, Finished})},
+    ExpectOffer: {Offered: frozenset({ExpectStored, Finished}), Abandoned: frozenset({Finished})},
     ExpectStored: {
         Persisted: frozenset({ExpectConfirm, ExpectOffer, Finished}),
         PersistConflict: frozenset({Finished}),

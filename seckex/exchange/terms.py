@@ -12,6 +12,7 @@ from seckex.events import AssociationEstablished
 from seckex.sa.algorithms import PROTOCOL_NAMES
 from seckex.sa.association import WORKER_BITS, Association
 from seckex.sa.policy import Policy
+from seckex.sa.selector import Selector
 from seckex.wire.numbers import LOWEST_SPI
 
 Entropy: TypeAlias = Callable[[int], bytes]
@@ -33,6 +34,11 @@ class Terms:
     entropy: Entropy = field(repr=False)
     worker: int = 0
     clock_window: int = 300
+    selector: Selector = field(init=False, repr=False, eq=False)
+
+    @selector.default
+    def _selector_of_policy(self) -> Selector:
+        return Selector(self.policy)
 
     def new_spi(self) -> int:
         """Return a random SPI of this worker, above those of bundles."""

@@ -25,12 +25,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from twisted.internet import tcp, unix
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IAddress, IDelayedCall, IListeningPort
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.protocols.basic import LineReceiver
-from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 
 from seckex.errors import SeckexError
@@ -59,62 +59,58 @@ def peer_user(connection: socket.socket) -> int:
     return user
 
 
-class ControlProtocol(LineReceiver, TimeoutMixin):
+class ControlProtocol(LineReceiver):
     """One operator's connection."""
 
     delimiter = b"\n"
     MAX_LENGTH = MAX_REQUEST
-    factory: ControlFactory
+    transport: Any
 
-    def callLater(self, period: float, func: Callable[[], object]) -> IDelayedCall:
-        """Let the time-out run on the factory's reactor."""
-        call: IDelayedCall = self.factory.reactor.callLater(period, func)
-        return call
+    def __init__(self, control: ControlFactory) -> None:
+        self._control = control
+        self._idle: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
         """Turn away who may not ask, or one connection too many."""
-        self.setTimeout(IDLE_SECONDS)
-        self.factory.connections.add(self)
+        self._idle = self._control.reactor.callLater(IDLE_SECONDS, self.abort)
+        self._control.connections.add(self)
+        self.transport.registerProducer(self, True)
         user = peer_user(self.transport.getHandle())
         if user not in (os.geteuid(), 0):
-            self.factory.log.warn("control: user {user} was turned away", user=user)
+            self._control.log.warn("control: user {user} was turned away", user=user)
             self._refuse(f"user {user} may not ask: only the daemon's user and root may")
-        elif len(self.factory.connections) > MAX_CONNECTIONS:
+        elif len(self._control.connections) > MAX_CONNECTIONS:
             self._refuse(f"{MAX_CONNECTIONS} connections are open already")
-        else:
-            self.transport.registerProducer(self, True)
 
     def lineReceived(self, line: bytes) -> None:
         """Answer one request."""
-        self.resetTimeout()
-        self._write(self.factory.answer(line))
+        if self._idle is not None and self._idle.active():
+            self._idle.reset(IDLE_SECONDS)
+        self.transport.write(self._control.answer(line) + self.delimiter)
 
-    def lineLengthExceeded(self, line: bytes) -> None:
+    def lineLengthExceeded(self, line: bytes) -> None:  # noqa: ARG002  # the signature is Twisted's
         """Give up: where the next request begins cannot be known."""
         self._refuse(f"a request has at most {MAX_REQUEST} octets")
 
-    def timeoutConnection(self) -> None:
-        """Close, without waiting for a peer that may not be reading."""
+    def abort(self) -> None:
+        """Close without waiting for a peer that may not be reading."""
         self.transport.abortConnection()
 
-    def connectionLost(self, reason: Failure | None = None) -> None:
+    def connectionLost(self, reason: Failure | None = None) -> None:  # noqa: ARG002  # the signature is Twisted's
         """Make room for another."""
-        self.setTimeout(None)
-        self.factory.connections.discard(self)
+        if self._idle is not None and self._idle.active():
+            self._idle.cancel()
+        self._control.connections.discard(self)
 
     def _refuse(self, why: str) -> None:
-        self._write(_error(why))
+        self.transport.write(_encode(_error(why)) + self.delimiter)
         self.transport.unregisterProducer()
         self.transport.loseConnection()
-
-    def _write(self, answer: Answer) -> None:
-        self.sendLine(_encode(answer))
 
 
 class ControlFactory(Factory):
     """Answers requests from ``commands``, by name; they run in the reactor's thread and must not block."""
 
-    protocol = ControlProtocol
     noisy = False
     log = Logger()
 
@@ -124,11 +120,9 @@ class ControlFactory(Factory):
         self._commands = commands
         self._lock: int | None = None
 
-    def buildProtocol(self, addr: IAddress | None) -> ControlProtocol:
+    def buildProtocol(self, addr: IAddress | None) -> ControlProtocol:  # noqa: ARG002  # the signature is Twisted's
         """Return the protocol of a new connection."""
-        protocol = ControlProtocol()
-        protocol.factory = self
-        return protocol
+        return ControlProtocol(self)
 
     def hold(self, lock: int) -> None:
         """Keep the descriptor ``lock`` until the port has stopped."""
@@ -137,13 +131,22 @@ class ControlFactory(Factory):
     def stopFactory(self) -> None:
         """Close what is open; the port has removed the socket by now."""
         for connection in list(self.connections):
-            connection.timeoutConnection()
+            connection.abort()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
-    def answer(self, line: bytes) -> Answer:
-        """Return the answer to one request; never raises."""
+    def answer(self, line: bytes) -> bytes:
+        """Return the line that answers a request; never raises."""
+        try:
+            return _encode(self._answer(line))
+        except SeckexError as error:
+            return _encode(_error(str(error)))
+        except Exception:
+            self.log.failure("control: a command failed")
+            return _encode(_error("the command failed; the daemon's log has more"))
+
+    def _answer(self, line: bytes) -> Answer:
         try:
             request = json.loads(line)
         except (ValueError, RecursionError):
@@ -152,13 +155,7 @@ class ControlFactory(Factory):
         command = self._commands.get(name) if isinstance(name, str) else None
         if command is None:
             return _error(f"the command is one of {', '.join(sorted(self._commands))}")
-        try:
-            return command(request)
-        except SeckexError as error:
-            return _error(str(error))
-        except Exception:
-            self.log.failure("control: {name} failed", name=name)
-            return _error(f"{name} failed; the daemon's log has more")
+        return command(request)
 
 
 def _error(why: str) -> Answer:
@@ -187,6 +184,19 @@ def _cut(value: Any, most: int) -> Any:
     return kept | {"truncated": truncated} if truncated else kept
 
 
+class _ControlPort(unix.Port):
+    """A port that can be stopped after somebody removed its socket; Twisted's own would never finish stopping."""
+
+    def __init__(self, path: Path, factory: ControlFactory, reactor: Any) -> None:
+        super().__init__(os.fsencode(path), factory, mode=0o600, reactor=reactor)
+        self._path = path
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Remove the socket if it is there, and stop."""
+        self._path.unlink(missing_ok=True)
+        tcp.Port.connectionLost(self, reason)
+
+
 def listen_control(reactor: Any, path: Path, commands: Commands) -> IListeningPort:
     """Listen on the unix socket ``path``; stopping the port removes it.
 
@@ -199,8 +209,9 @@ def listen_control(reactor: Any, path: Path, commands: Commands) -> IListeningPo
         factory = ControlFactory(commands, reactor)
         factory.hold(lock)
         try:
-            # Nobody can connect before the port listens, and by then it has its mode.
-            port: IListeningPort = reactor.listenUNIX(os.fspath(path), factory, mode=0o600)
+            port = _ControlPort(path, factory, reactor)
+            # The port gives the socket its mode before it listens, and before it listens nobody can connect.
+            port.startListening()  # type: ignore[no-untyped-call]  # Twisted has no types here
         except CannotListenError as error:
             raise ControlUnavailable(f"cannot listen on {path}: {error.socketError}") from error
     return port

@@ -99,6 +99,15 @@ class Answering:
         if isinstance(conversation.state, responder.ExpectStored):
             self._under_way[name] = request
 
+    def abandoned(self, received: Received, now: Now, actions: list[NodeAction]) -> None:
+        """Take an ABANDON; raises `AuthenticationFailed` and `Malformed`."""
+        half_open = (received.header.spi, received.need(Exchange).initiator_spi)
+        state = self.half_open.get(half_open)
+        if state is not None:
+            conversation = Conversation(state, responder.TRANSITIONS, self, state.terms.peer)
+            self._driver.drive(conversation, responder.Abandoned(received), now, actions)
+            self.half_open.pop(half_open)
+
     def _full(self) -> str:
         if self.replays.full:
             return "the table of replay records is"

@@ -108,6 +108,8 @@ class Node:
                 self._answering.offered(received, path, now, actions)
             elif kind is Kind.CONFIRM:
                 self._answering.confirmed(received, path, now, actions)
+            elif kind is Kind.ABANDON:
+                self._answering.abandoned(received, now, actions)
             else:
                 self._seeking.answered(received, now, actions)
         except UnsupportedVersion as error:

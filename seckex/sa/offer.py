@@ -62,7 +62,7 @@ class OfferedProtocol:
     bundle: int = 0
 
     def __str__(self) -> str:
-        return f"{self.label} {' or '.join(map(str, self.transforms))}"
+        return " or ".join(map(str, self.transforms)) or f"bundle {self.bundle}"
 
 
 @frozen
@@ -75,7 +75,7 @@ class Alternative:
     shares: Mapping[int, bytes] = field(factory=dict, repr=False)
 
     def __str__(self) -> str:
-        return " and ".join(map(str, self.protocols))
+        return " + ".join(map(str, self.protocols))
 
 
 @frozen

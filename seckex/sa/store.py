@@ -2,8 +2,9 @@
 
 A store is read once, when a daemon starts, and from then on only written, in
 batches: one `Store.commit` makes the units of all conversations that wait
-durable at once. A unit is a tuple of operations that happen all or not at all.
-`commit` blocks, and so runs outside of the reactor's thread.
+durable at once. A unit is a tuple of operations that happen in their order, all
+or not at all; `contradicts` says when not at all. `commit` blocks, and so runs
+outside of the reactor's thread, one at a time.
 
 Several workers may share one store. The replay record is what they meet at:
 the first to store an Identification has accepted the request, every other unit
@@ -12,13 +13,16 @@ with it is a conflict, whole.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Final, Protocol, TypeAlias
 
 from attrs import define, evolve, field, frozen
 
 from seckex.sa.association import WORKER_BITS, Association
+
+# How many replay records are read at a start unless the caller says otherwise; about 1 KiB each in memory.
+MOST_REPLAYS: Final = 262_144
 
 
 @frozen
@@ -35,6 +39,11 @@ class ReplayRecord:
     request: bytes
     answer: bytes = field(repr=False)
     expires: float
+
+    @property
+    def name(self) -> tuple[int, int]:
+        """What there is one record of."""
+        return self.spi, self.identification
 
 
 @frozen
@@ -67,7 +76,12 @@ class DeleteAssociation:
 
 @frozen
 class Purge:
-    """Forget the replay records that expired before ``before``, and associations that did."""
+    """Forget the replay records that expired before ``before``, and associations that did.
+
+    It is not bound to its unit: a store does it after everything else in the
+    batch, conflict or not, and may spread it over the commits that follow, so
+    that no other unit waits for a long one.
+    """
 
     before: float
 
@@ -85,10 +99,14 @@ class Outcome(Enum):
 
 @frozen
 class Snapshot:
-    """All that a store holds for one worker."""
+    """All that a store holds for one worker, in no particular order.
+
+    ``damaged`` has a sentence for each record that could not be read and is left out.
+    """
 
     associations: tuple[Association, ...]
     replays: tuple[ReplayRecord, ...]
+    damaged: tuple[str, ...] = ()
 
 
 WORKER_MASK: Final = (1 << WORKER_BITS) - 1
@@ -97,8 +115,12 @@ WORKER_MASK: Final = (1 << WORKER_BITS) - 1
 class Store(Protocol):
     """What a daemon asks of its store; methods raise `seckex.errors.StoreFailed`."""
 
-    def load(self, worker: int, now: float) -> Snapshot:
-        """Return what is not expired at ``now``: associations of ``worker``, replay records of all."""
+    def load(self, worker: int, now: float, most_replays: int = MOST_REPLAYS) -> Snapshot:
+        """Return what is not expired at ``now``: associations of ``worker``, replay records of all.
+
+        Of more replay records than ``most_replays`` those that expire last are
+        returned. The others still make a unit that repeats them a conflict.
+        """
         ...
 
     def commit(self, units: Sequence[Unit]) -> list[Outcome]:
@@ -110,6 +132,30 @@ class Store(Protocol):
         ...
 
 
+def contradicts(
+    unit: Unit, has_replay: Callable[[tuple[int, int]], bool], has_association: Callable[[int], bool]
+) -> bool:
+    """Return whether ``unit`` stores again what is stored, by an earlier unit or by an operation of its own."""
+    replays: set[tuple[int, int]] = set()
+    associations: set[int] = set()
+    gone: set[int] = set()
+    for operation in unit:
+        if isinstance(operation, PutReplay):
+            name = operation.record.name
+            if name in replays or has_replay(name):
+                return True
+            replays.add(name)
+        elif isinstance(operation, PutAssociation):
+            spi = operation.association.spi_in
+            if spi in associations or (spi not in gone and has_association(spi)):
+                return True
+            associations.add(spi)
+        elif isinstance(operation, DeleteAssociation):
+            associations.discard(operation.spi_in)
+            gone.add(operation.spi_in)
+    return False
+
+
 @define
 class MemoryStore:
     """The twin: the same behaviour without the durability, for tests and simulations."""
@@ -117,28 +163,30 @@ class MemoryStore:
     associations: dict[int, Association] = field(factory=dict)
     replays: dict[tuple[int, int], ReplayRecord] = field(factory=dict)
 
-    def load(self, worker: int, now: float) -> Snapshot:
+    def load(self, worker: int, now: float, most_replays: int = MOST_REPLAYS) -> Snapshot:
         """See `Store.load`."""
+        replays = sorted((r for r in self.replays.values() if r.expires > now), key=lambda r: r.expires, reverse=True)
         return Snapshot(
             tuple(a for a in self.associations.values() if a.spi_in & WORKER_MASK == worker and a.expires > now),
-            tuple(r for r in self.replays.values() if r.expires > now),
+            tuple(replays[:most_replays]),
         )
 
     def commit(self, units: Sequence[Unit]) -> list[Outcome]:
         """See `Store.commit`."""
-        return [self._apply(unit) for unit in units]
+        outcomes = [self._apply(unit) for unit in units]
+        for unit in units:
+            for operation in unit:
+                if isinstance(operation, Purge):
+                    self._purge(operation.before)
+        return outcomes
 
     def _apply(self, unit: Unit) -> Outcome:
-        for operation in unit:
-            if isinstance(operation, PutReplay):
-                if (operation.record.spi, operation.record.identification) in self.replays:
-                    return Outcome.CONFLICT
-            elif isinstance(operation, PutAssociation) and operation.association.spi_in in self.associations:
-                return Outcome.CONFLICT
+        if contradicts(unit, self.replays.__contains__, self.associations.__contains__):
+            return Outcome.CONFLICT
         for operation in unit:
             match operation:
                 case PutReplay(record):
-                    self.replays[record.spi, record.identification] = record
+                    self.replays[record.name] = record
                 case PutAssociation(association):
                     self.associations[association.spi_in] = association
                 case ConfirmAssociation(spi_in):
@@ -146,10 +194,11 @@ class MemoryStore:
                         self.associations[spi_in] = evolve(self.associations[spi_in], confirmed=True)
                 case DeleteAssociation(spi_in):
                     self.associations.pop(spi_in, None)
-                case Purge(before):
-                    self.replays = {k: r for k, r in self.replays.items() if r.expires >= before}
-                    self.associations = {k: a for k, a in self.associations.items() if a.expires >= before}
         return Outcome.STORED
+
+    def _purge(self, before: float) -> None:
+        self.replays = {name: record for name, record in self.replays.items() if record.expires >= before}
+        self.associations = {spi: a for spi, a in self.associations.items() if a.expires >= before}
 
     def close(self) -> None:
         """See `Store.close`."""

@@ -250,6 +250,11 @@ def _exchange_data(exchange: Exchange) -> bytes:
     return writer.raw(exchange.nonce).octets()
 
 
+def clipped(text: str, octets: int = MAX_DETAIL) -> str:
+    """Return at most ``octets`` of UTF-8, not ending inside of a character: what fits into a detail."""
+    return text.encode()[:octets].decode(errors="ignore")
+
+
 def _read_detail(data: Reader) -> Detail:
     code, proposal, transform = data.unpack(_DETAIL, "detail")
     start = data.offset

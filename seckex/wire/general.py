@@ -49,9 +49,11 @@ from seckex.wire.numbers import (
 _HEADER: Final = struct.Struct(">BBHQI")
 _VERSIONS_VERSION: Final = 0
 
+_REQUESTS: Final = (Kind.OFFER, Kind.CONFIRM, Kind.ABANDON)
+
 # A kind of version 1, and whether it is an answer.
 _KINDS: Final[Mapping[int, tuple[Kind, bool]]] = {
-    int(kind): (kind, kind not in (Kind.OFFER, Kind.CONFIRM)) for kind in Kind if kind is not Kind.VERSIONS
+    int(kind): (kind, kind not in _REQUESTS) for kind in Kind if kind is not Kind.VERSIONS
 }
 
 
@@ -60,7 +62,8 @@ class Header:
     """The fixed part of a message of version 1.
 
     ``identification`` in 64 bits is ``seconds 32 | random 32`` of the request;
-    ``spi`` in 32 bits names KEY 0 or, in CONFIRM and CONFIRMED, the association.
+    ``spi`` in 32 bits names KEY 0 or, in CONFIRM and CONFIRMED, the association at
+    the responder.
     """
 
     kind: Kind

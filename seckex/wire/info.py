@@ -161,7 +161,7 @@ def encode_info(extension: ClearExtension) -> bytes:
             if why:
                 raise ApiMisuse(why)
             return extension.address
-        case SaExtension():
+        case _:
             writer = Writer().pack(_SA_INFO, extension.spi, extension.transform_id, len(extension.key))
             return writer.raw(extension.key).octets()
 

@@ -46,6 +46,7 @@ class Kind(IntEnum):
     REFUSAL = 4
     CONFIRM = 5
     CONFIRMED = 6
+    ABANDON = 7
 
 
 class Role(IntEnum):

@@ -203,6 +203,25 @@ def encode_sa(sa: SaPayload) -> bytes:
     return _payload(_SA_TYPE, sa.sub_type, b"".join(map(_encode_in_sa, sa.payloads)))
 
 
+def share_spans(octets: bytes) -> tuple[tuple[int, int], ...]:
+    """Return where the values of the key exchanges stand in an SA payload, in their order.
+
+    All else in an offer is the same each time that a principal makes it, so
+    this is what is left to read of one that was read before. Never raises: of
+    what is not an SA payload it returns what it takes for spans.
+    """
+    spans = []
+    at = _PAYLOAD.size
+    while at + _PAYLOAD.size <= len(octets):
+        kind, _, length = _PAYLOAD.unpack_from(octets, at)
+        if length < _PAYLOAD.size:
+            break
+        if kind == _KEY_EXCHANGE_TYPE:
+            spans.append((at + _PAYLOAD.size + _KEY_EXCHANGE.size, at + length))
+        at += length
+    return tuple(spans)
+
+
 def decode_proposal(octets: bytes, base: int = 0) -> Proposal:
     """Return the proposal payload that is all of ``octets``; ``base`` and errors as in `decode_sa`."""
     sub, body = _open_only(Reader(octets, base=base), _PROPOSAL_TYPE)

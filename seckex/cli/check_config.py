@@ -1,0 +1,86 @@
+"""``seckex check-config``: everything that is wrong with a configuration, or what it means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from seckex.cli.output import WRONG, json_option, leave, plain, print_json
+from seckex.config.initiator import InitiatorSettings
+from seckex.config.load import AnySettings, Loaded, load_any
+from seckex.config.policy import ProposalSettings
+from seckex.config.problems import ConfigInvalid
+from seckex.config.values import duration, size
+
+SCHEMA: Final = "seckex.check-config/1"
+
+
+@click.command("check-config")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@json_option
+def check_config(files: tuple[Path, ...], as_json: bool) -> None:
+    """Check configurations together with the key files that they name.
+
+    Run it as the user that the daemon runs as: who owns the files is checked too.
+    """
+    right = True
+    for file in files:
+        try:
+            loaded = load_any(file)
+        except ConfigInvalid as error:
+            right = False
+            _print_problems(error, as_json)
+        else:
+            _print_summary(loaded, as_json)
+    leave(0 if right else WRONG)
+
+
+def _print_problems(error: ConfigInvalid, as_json: bool) -> None:
+    if as_json:
+        problems = [{"path": problem.path, "problem": problem.what} for problem in error.problems]
+        print_json(SCHEMA, {"file": error.file, "right": False, "problems": problems})
+        return
+    for problem in error.problems:
+        click.echo(plain(f"{error.file}: {problem}"), err=True)
+
+
+def _print_summary(loaded: Loaded[AnySettings], as_json: bool) -> None:
+    settings = loaded.settings
+    if as_json:
+        about = {"role": settings.role, "nai": settings.identity.nai}
+        print_json(SCHEMA, {"file": str(loaded.file), "right": True, "problems": []} | about)
+        return
+    click.echo(plain(f"{loaded.file}: right, for the {settings.role} {settings.identity.nai}"))
+    for topic, lines in _meaning(loaded).items():
+        for index, line in enumerate(lines):
+            click.echo(plain(f"  {'' if index else topic:<12}{line}"))
+
+
+def _meaning(loaded: Loaded[Any]) -> dict[str, list[str]]:
+    """Return, by topic, lines that say what the file amounts to."""
+    settings: AnySettings = loaded.settings
+    keys = {nai: f"KEY 0 SPI {key0.spi:#010x} kvno {key0.kvno}" for nai, key0 in loaded.keys.items()}
+    meaning: dict[str, list[str]] = {}
+    if isinstance(settings, InitiatorSettings):
+        meaning["peers"] = [
+            f"{peer.nai} at {peer.address} port {peer.port}, {keys[peer.nai]}" for peer in settings.peers
+        ]
+        meaning["forwards"] = [f"{each.listen} -> {each.service} of {each.peer}" for each in settings.forwards]
+    else:
+        meaning["listens on"] = [f"{address} port {settings.listen.port}" for address in settings.listen.addresses]
+        allowed = {peer.nai: ", ".join(peer.services) or "no service" for peer in settings.peers}
+        meaning["peers"] = [f"{nai}, {keys[nai]}: {services}" for nai, services in allowed.items()]
+        meaning["services"] = [f"{name} -> {service.connect}" for name, service in settings.services.items()]
+    meaning["policy"] = [
+        f"{number}: {_proposal(proposal)}" for number, proposal in enumerate(settings.policy.proposals, start=1)
+    ]
+    meaning["state"] = [str(settings.state.directory)]
+    return meaning
+
+
+def _proposal(proposal: ProposalSettings) -> str:
+    chosen = (" or ".join(map(str, names)) for names in proposal.algorithms().values() if names)
+    bound = f" and {size(proposal.octets)}" if proposal.octets else ""
+    return f"{'; '.join(chosen)}; for {duration(proposal.lifetime)}{bound}"

@@ -1,0 +1,161 @@
+"""The processes of the demo: daemons and a web server, their logs, and their end.
+
+Every process is started by us, belongs to a process group of its own and is
+ended by its id. What a daemon logs is read as it is written, one JSON object a
+line; nothing is simulated.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import define, field
+
+from seckex.errors import SeckexError
+
+PATIENCE: Final = 30.0
+_GRACE: Final = 5.0
+_POLL: Final = 0.02
+
+
+class DemoFailed(SeckexError):
+    """The demo could not go on, and why."""
+
+
+def free_port(*kinds: int) -> int:
+    """Return a port of 127.0.0.1 that is free for all ``kinds`` of socket."""
+    for _ in range(64):
+        with closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as first:
+            first.bind(("127.0.0.1", 0))
+            port: int = first.getsockname()[1]
+            try:
+                for kind in kinds:
+                    with closing(socket.socket(socket.AF_INET, kind)) as other:
+                        other.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise DemoFailed("no port of 127.0.0.1 is free for both UDP and TCP")
+
+
+def twistd() -> str:
+    """Return the path of the ``twistd`` that belongs to this Python."""
+    beside = Path(sys.executable).parent / "twistd"
+    found = str(beside) if beside.exists() else shutil.which("twistd")
+    if not found:
+        raise DemoFailed("there is no twistd beside this Python: install seckex with pip")
+    return found
+
+
+@define
+class Process:
+    """One process of the demo and, for a daemon, its log."""
+
+    name: str
+    command: list[str]
+    directory: Path
+    log: Path | None = None
+    _child: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    _read: int = field(default=0, init=False)
+
+    @property
+    def output(self) -> Path:
+        """Where what it prints goes."""
+        return self.directory / f"{self.name}.out"
+
+    def start(self) -> None:
+        """Start it."""
+        with self.output.open("wb") as output:
+            self._child = subprocess.Popen(  # noqa: S603  # the command is ours
+                self.command,
+                cwd=self.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._child.pid if self._child else 0
+
+    def check(self) -> None:
+        """Raise `DemoFailed` if it has ended by itself."""
+        if self._child is not None and self._child.poll() is not None:
+            tail = self.output.read_text(errors="replace").strip().splitlines()[-3:]
+            raise DemoFailed(f"{self.name} has ended with status {self._child.returncode}: {' | '.join(tail)}")
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """Yield what it has logged since the last call."""
+        if self.log is None or not self.log.exists():
+            return
+        with self.log.open("rb") as log:
+            log.seek(self._read)
+            for line in log:
+                if not line.endswith(b"\n"):
+                    break
+                self._read += len(line)
+                yield json.loads(line)
+
+    def stop(self) -> bool:
+        """End it; return whether it ended by being asked."""
+        if self._child is None:
+            return True
+        if self._child.poll() is None:
+            os.kill(self._child.pid, signal.SIGTERM)
+        try:
+            self._child.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+            return False
+        return True
+
+
+@define
+class Cast:
+    """All processes of the demo; ``told`` hears each event with the name of who logged it, oldest first."""
+
+    told: Callable[[str, dict[str, Any]], None]
+    processes: list[Process] = field(factory=list)
+
+    def add(self, process: Process) -> Process:
+        """Start one more."""
+        process.start()
+        self.processes.append(process)
+        return process
+
+    def wait(self, what: str, done: Callable[[], bool]) -> None:
+        """Tell events until ``done`` says so; raise `DemoFailed` after 30 s, or when a process has ended."""
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            self.tell()
+            if done():
+                return
+            for process in self.processes:
+                process.check()
+            time.sleep(_POLL)
+        raise DemoFailed(f"waited {PATIENCE:.0f} s in vain for {what}")
+
+    def tell(self) -> None:
+        """Tell what was logged since the last call."""
+        fresh = [(event["time"], process.name, event) for process in self.processes for event in process.events()]
+        fresh.sort(key=lambda each: each[0])
+        for _, name, event in fresh:
+            self.told(name, event)
+
+    def stop(self) -> list[str]:
+        """End all, the last one first; return the names of those that had to be killed."""
+        return [process.name for process in reversed(self.processes) if not process.stop()]

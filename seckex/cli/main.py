@@ -1,0 +1,57 @@
+"""The ``seckex`` command."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+from seckex import __version__
+from seckex.cli.check_config import check_config
+from seckex.cli.key import key
+from seckex.cli.output import Fault
+from seckex.cli.status import status
+from seckex.errors import SeckexError
+
+
+class _Commands(click.Group):
+    """Shows the status when no command is given, and never a traceback for what is foreseen."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own = {name for option in self.get_params(ctx) for name in option.opts}
+        if not args or (args[0].startswith("-") and args[0] not in own):
+            args = ["status", *args]
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SeckexError as error:
+            raise Fault(str(error)) from error
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="seckex")
+def main() -> None:
+    """Security associations, keys and encrypted dialogs between two hosts.
+
+    Without a command: status. The daemons are run by twist or twistd:
+    seckex-initiator and seckex-responder.
+    """
+
+
+main.add_command(status)
+main.add_command(check_config)
+main.add_command(key)
+
+
+@main.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def demo(ctx: click.Context, arguments: tuple[str, ...]) -> None:
+    """Run an initiator and a responder on this machine and show what they do."""
+    # Imported when asked for: it brings in both daemons.
+    command: click.Command = importlib.import_module("seckex.cli.demo").demo
+    code = command.main(list(arguments), prog_name=ctx.command_path, standalone_mode=False)
+    ctx.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,70 @@
+"""``seckex status``: what the daemons of this machine are doing, and why they refused."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from seckex.cli.control_client import Refused, Unreachable, ask
+from seckex.cli.output import Fault, NoDaemon, json_option, print_tables
+from seckex.cli.status_view import status_tables
+from seckex.config.load import ROLES, default_state, read_settings
+from seckex.config.problems import ConfigInvalid
+
+SCHEMA: Final = "seckex.status/1"
+_PATH: Final = click.Path(path_type=Path)
+
+
+@click.command()
+@click.option("--socket", "socket_path", type=_PATH, help="The daemon's control socket.")
+@click.option("--config", "config_path", type=_PATH, help="The daemon's configuration, which says where its socket is.")
+@json_option
+def status(socket_path: Path | None, config_path: Path | None, as_json: bool) -> None:
+    """Show what the daemons of this machine are doing.
+
+    Without options, the daemons that keep their state where it is by default.
+    """
+    answers = _ask_all(_sockets(socket_path, config_path))
+    if as_json:
+        for answer in answers:
+            click.echo(json.dumps(answer))
+        return
+    for index, answer in enumerate(answers):
+        if index:
+            click.echo()
+        print_tables(status_tables(answer, boxed=sys.stdout.isatty()))
+
+
+def _sockets(socket_path: Path | None, config_path: Path | None) -> list[Path]:
+    if socket_path is not None and config_path is not None:
+        raise click.UsageError("give --socket or --config, not both")
+    if socket_path is not None:
+        return [socket_path]
+    if config_path is not None:
+        try:
+            return [read_settings(config_path).state.control]
+        except ConfigInvalid as error:
+            raise Fault(str(error)) from error
+    try:
+        return [default_state(role) / "control.sock" for role in ROLES]
+    except RuntimeError as error:
+        raise Fault("there is no home directory to look in: give --socket or --config") from error
+
+
+def _ask_all(sockets: list[Path]) -> list[dict[str, Any]]:
+    """Return the answers of those that are there; a failure if none is, or if one is there and does not answer."""
+    answers, silent = [], []
+    for path in sockets:
+        try:
+            answers.append(ask(path, {"command": "status"}, SCHEMA))
+        except Unreachable as error:
+            silent.append(error)
+        except Refused as error:
+            raise Fault(str(error)) from error
+    if not answers or not all(error.absent for error in silent):
+        raise NoDaemon("; ".join(map(str, silent)))
+    return answers

@@ -1,0 +1,347 @@
+"""What an open link does: records in, records out, dialogs in turn.
+
+A `Carriage` has the keys of both directions and the table of dialogs. It is the
+`seckex.dialog.stream.Carrier` of its dialogs, and as such part of the hot path:
+DATA goes from the inbox to its dialog, and from a dialog to the outbox, with as
+little between as can be.
+
+When the outbox could not be emptied the carriage is blocked: DATA stays with
+its dialogs until `Carriage.drained`, and is then taken from them in turn, one
+record each. Other records are few and small and join the outbox all the same.
+
+What breaks a rule raises; its link then closes. Records for a dialog that is
+over are ignored, since they may have crossed its end. Numbers of dialogs rise
+by two and are used once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from seckex.dialog.faces import MOST_RECORDS, Cause, Closure, Ears, Sink
+from seckex.dialog.handshake import Established
+from seckex.dialog.record import Inbox, Octets, Opener, Outbox, Sealer
+from seckex.dialog.stream import Dialog
+from seckex.errors import PeerIncompatible, PeerMisbehaved
+from seckex.wire.dialog import (
+    LINK_TYPES,
+    MAX_PING,
+    Hello,
+    Notice,
+    Opening,
+    check_dialog_header,
+    decode_credit,
+    decode_notice,
+    decode_opening,
+    encode_notice,
+    encode_opening,
+)
+from seckex.wire.numbers import MAX_DETAIL, Code, RecordType, Role
+
+# What waits in the outbox before sending it is worth a system call in the middle of something.
+WORTH_SENDING: Final = 65536
+
+# A context ends this many records before it must: what is under way, and CLOSE, still find numbers.
+SPARE_RECORDS: Final = 2048
+
+_DATA: Final = RecordType.DATA << 24
+_LARGEST_NUMBER: Final = 0xFFFFFFFF
+_UNBOUNDED: Final = 1 << 64
+_LARGEST_CONTROL: Final = 2 + MAX_DETAIL
+
+
+class Carriage:
+    """The open part of a link of ``role``; ``limits`` is what this side allows the peer, ``ears`` is its link."""
+
+    def __init__(
+        self,
+        established: Established,
+        role: Role,
+        limits: Hello,
+        inbox: Inbox,
+        outbox: Outbox,
+        clock: Callable[[], int],
+        ears: Ears,
+    ) -> None:
+        keys, association = established.keys, established.association
+        responds = role is Role.RESPONDER
+        ours, theirs = (keys.responder, keys.initiator) if responds else (keys.initiator, keys.responder)
+        self._sealer = Sealer(ours, keys.context, responds, clock, outbox)
+        self._opener = Opener(theirs, keys.context, not responds, inbox, _LARGEST_CONTROL)
+        self._inbox = inbox
+        self._outbox = outbox
+        self._limits = limits
+        self._peer = established.peer
+        self._ears = ears
+
+        self.free = True
+        self.largest_body = self._peer.largest_body
+        self.scratch = bytearray()
+        self.proved = False
+        self._corked = False
+        self._ended = False
+        self._ready: deque[Dialog] = deque()
+
+        self._dialogs: dict[int, Dialog] = {}
+        self._past_in = 0
+        self._past_out = 0
+        self._next_number = 2 if responds else 1
+        self._last_of_peer = -1 if responds else 0
+        self._routed_for_us = 0
+        self._routed_for_peer = 0
+        self._kept_for_peer = 0
+        self._pings = 0
+
+        octets = association.octets
+        self._allowed = self._budget = _UNBOUNDED if octets is None else octets
+        self._budget_alarm = 0 if octets is None else octets // 8
+        records = min(association.records, MOST_RECORDS)
+        self._last_record = records - SPARE_RECORDS
+        self._record_alarm = min(records - records // 8, self._last_record)
+
+    @property
+    def carried(self) -> int:
+        """Octets of bodies so far, both ways together."""
+        return self._allowed - self._budget
+
+    @property
+    def octets_in(self) -> int:
+        """Octets that dialogs have received so far."""
+        return self._past_in + sum(dialog.received for dialog in self._dialogs.values())
+
+    @property
+    def octets_out(self) -> int:
+        """Octets that dialogs have sent so far."""
+        return self._past_out + sum(dialog.sent for dialog in self._dialogs.values())
+
+    @property
+    def dialogs(self) -> tuple[Dialog, ...]:
+        """The dialogs whose records are still routed."""
+        return tuple(self._dialogs.values())
+
+    # Inbound.
+
+    def receive(self) -> None:
+        """Use up the whole records in the inbox.
+
+        Raises `Malformed`, `UnsupportedVersion`, `AuthenticationFailed` and
+        `PeerMisbehaved`, after which the link must be ended.
+        """
+        opener_open, dialogs = self._opener.open, self._dialogs
+        self._corked = True
+        try:
+            while not self._ended:
+                opened = opener_open()
+                if opened is None:
+                    break
+                number, kind_word, sequence, body = opened
+                if kind_word == _DATA and body:
+                    dialog = dialogs.get(number)
+                    if dialog is not None:
+                        self._budget -= len(body)
+                        if self._budget < self._budget_alarm:
+                            self._wear()
+                        dialog.take_data(sequence, body)
+                        continue
+                self._take(number, kind_word, sequence, body)
+        finally:
+            self._corked = False
+            self._push()
+
+    def _take(self, number: int, kind_word: int, sequence: int, body: bytes) -> None:
+        kind = check_dialog_header(number, kind_word, sequence, len(body), 0)
+        if not self.proved:
+            self.proved = True
+            self._opener.largest_body = max(self._limits.largest_body, _LARGEST_CONTROL)
+            self._inbox.widen()
+            self._ears.proved()
+        self._budget -= len(body)
+        if kind in LINK_TYPES:
+            self._take_link_record(kind, body)
+        elif kind is RecordType.OPEN:
+            self._take_open(number, decode_opening(body))
+        else:
+            dialog = self._dialogs.get(number)
+            if dialog is not None:
+                self._take_dialog_record(dialog, kind, sequence, body)
+            elif not self._was_used(number):
+                raise _violation(f"{kind.name} for dialog {number}, which was never opened")
+
+    def _take_link_record(self, kind: RecordType, body: bytes) -> None:
+        if kind is RecordType.PING:
+            self.send(RecordType.PONG, 0, 0, body)
+        elif kind is RecordType.PONG:
+            if not self._pings:
+                raise _violation("PONG without PING")
+            self._pings -= 1
+        elif kind is RecordType.CLOSE:
+            notice = decode_notice(body)
+            self._ears.closing(Closure(Cause.CLOSED_BY_PEER, notice.code, notice.text))
+        else:
+            raise _violation("a second HELLO")
+
+    def _take_dialog_record(self, dialog: Dialog, kind: RecordType, sequence: int, body: bytes) -> None:
+        match kind:
+            case RecordType.ACCEPT:
+                dialog.take_accept()
+            case RecordType.REJECT:
+                dialog.take_reject(decode_notice(body))
+            case RecordType.END:
+                dialog.take_end(sequence)
+            case RecordType.RESET:
+                dialog.take_reset(decode_notice(body))
+            case RecordType.CREDIT:
+                dialog.take_credit(sequence, decode_credit(body))
+            case _:
+                raise _violation(f"{kind.name} for a dialog")
+
+    def _take_open(self, number: int, opening: Opening) -> None:
+        if number <= self._last_of_peer or (number - self._last_of_peer) % 2:
+            raise _violation(f"OPEN of dialog {number} after dialog {self._last_of_peer}")
+        self._last_of_peer = number
+        if self._routed_for_peer >= self._limits.most_dialogs:
+            raise _violation(f"more than {self._limits.most_dialogs} dialogs")
+        if self._kept_for_peer >= self._limits.most_dialogs:
+            text = "the programs behind earlier dialogs have not read them yet"
+            self.send(RecordType.REJECT, number, 0, encode_notice(Notice(Code.TOO_MANY_DIALOGS, text)))
+            return
+        dialog = self._new_dialog(number, opening, ours=False)
+        self._routed_for_peer += 1
+        self._kept_for_peer += 1
+        self._ears.offered(dialog)
+
+    def _new_dialog(self, number: int, opening: Opening, ours: bool) -> Dialog:
+        dialog = Dialog(self, number, opening.dialog_id, opening.service, ours, self._limits.credit, self._peer.credit)
+        self._dialogs[number] = dialog
+        return dialog
+
+    def _was_used(self, number: int) -> bool:
+        ours = number % 2 == self._next_number % 2
+        return number < self._next_number if ours else number <= self._last_of_peer
+
+    # Outbound.
+
+    def open(self, opening: Opening, sink: Sink) -> Dialog:
+        """Ask the peer for a dialog; raises `PeerIncompatible` at the peer's limit."""
+        number = self._next_number
+        if self._routed_for_us >= self._peer.most_dialogs or number > _LARGEST_NUMBER:
+            raise PeerIncompatible(Code.TOO_MANY_DIALOGS, f"the peer allows {self._peer.most_dialogs} dialogs")
+        body = encode_opening(opening)
+        self._next_number += 2
+        self._routed_for_us += 1
+        dialog = self._new_dialog(number, opening, ours=True)
+        dialog.attach(sink)
+        self.send(RecordType.OPEN, number, 0, body)
+        return dialog
+
+    def ping(self, octets: bytes = b"") -> None:
+        """Ask for a PONG; of ``octets`` the first 64 are used."""
+        self._pings += 1
+        self.send(RecordType.PING, 0, 0, octets[:MAX_PING])
+
+    def say_close(self, code: int, text: str) -> None:
+        """Send CLOSE."""
+        self.send(RecordType.CLOSE, 0, 0, encode_notice(Notice(code, text)))
+
+    def send(self, kind: RecordType, dialog: int, sequence: int, body: bytes) -> None:
+        """Send a record that is not DATA, blocked or not."""
+        if self._ended:
+            return
+        self._sealer.seal(dialog, kind << 24, sequence, body)
+        self._budget -= len(body)
+        if not self._corked or len(self._outbox) >= WORTH_SENDING:
+            self._push()
+
+    def send_data(self, dialog: int, sequence: int, body: Octets) -> None:
+        """Send DATA; only while `free`, or from `Dialog.send_next`."""
+        self._sealer.seal(dialog, _DATA, sequence, body)
+        self._budget -= len(body)
+        if self._budget < self._budget_alarm:
+            self._wear()
+        outbox = self._outbox
+        if not self._corked or outbox.end - outbox.start >= WORTH_SENDING:
+            self._push()
+
+    def schedule(self, dialog: Dialog) -> None:
+        """Call `Dialog.send_next` as soon as there is room, in turn with others."""
+        dialog.scheduled = True
+        self._ready.append(dialog)
+        if self.free:
+            self._pump()
+
+    def drained(self) -> None:
+        """Go on: the outbox has been emptied after all."""
+        if not self._ended:
+            self._pump()
+
+    def _pump(self) -> None:
+        corked, self._corked = self._corked, True
+        ready = self._ready
+        self.free = False
+        self._blocked = False
+        if not self.scratch:
+            self.scratch = bytearray(self.largest_body)
+        while ready and not self._blocked:
+            dialog = ready.popleft()
+            if dialog.send_next():
+                ready.append(dialog)
+            else:
+                dialog.scheduled = False
+        self._corked = corked
+        self.free = not self._blocked and not self._ended
+        if not corked:
+            self._push()
+
+    def _push(self) -> None:
+        outbox = self._outbox
+        if outbox.end != outbox.start:
+            self._ears.flush()
+            if outbox.end != outbox.start:
+                self.free = False
+                self._blocked = True
+        if self._sealer.counter >= self._record_alarm:
+            self._wear()
+
+    def _wear(self) -> None:
+        """Report once that the association wears out, and close when it has."""
+        if self._ended:
+            return
+        if self._budget < 0 or self._sealer.counter >= self._last_record:
+            self._budget_alarm, self._record_alarm = -_UNBOUNDED, _UNBOUNDED
+            self._ears.closing(Closure(Cause.WORN_OUT, Code.UNKNOWN_ASSOCIATION, "the association has carried its due"))
+        elif self._budget_alarm or self._record_alarm != self._last_record:
+            self._budget_alarm, self._record_alarm = 0, self._last_record
+            self._ears.worn()
+
+    # Ends.
+
+    def retire(self, dialog: Dialog) -> None:
+        """Route no more records to ``dialog``."""
+        if self._dialogs.pop(dialog.number, None) is not None:
+            self._past_in += dialog.received
+            self._past_out += dialog.sent
+            if dialog.ours:
+                self._routed_for_us -= 1
+            else:
+                self._routed_for_peer -= 1
+            if not self._dialogs and not self._ended:
+                self._ears.idle()
+
+    def release(self, dialog: Dialog) -> None:
+        """Forget ``dialog``."""
+        if not dialog.ours:
+            self._kept_for_peer -= 1
+
+    def end(self, text: str) -> None:
+        """Send and take nothing more; every dialog is lost."""
+        self._ended = True
+        self.free = False
+        self._ready.clear()
+        for dialog in self.dialogs:
+            dialog.lose(text)
+
+
+def _violation(text: str) -> PeerMisbehaved:
+    return PeerMisbehaved(Code.PROTOCOL_ERROR, text)

@@ -1,0 +1,154 @@
+"""Group commit: all units that wait become durable with one transaction.
+
+While a commit runs in its thread, units gather; when it is done, all that have
+gathered go into the next one, which is begun before the outcomes of the last
+are told, so that disk and reactor work side by side. Batches grow with the load
+by themselves, and nobody waits for a timer.
+
+Limits: at most `MOST_WAITING` units wait and at most `MOST_AT_ONCE` are in one
+transaction. When too many wait a unit is refused at once: the store does not
+keep up, and its peer is better told so now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final, Protocol, TypeAlias
+
+from attrs import define, field
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.python.threadpool import ThreadPool
+
+from seckex.errors import StoreFailed
+from seckex.sa.store import Outcome, Store, Unit
+
+MOST_WAITING: Final = 8192
+MOST_AT_ONCE: Final = 512
+
+Done: TypeAlias = Callable[[Outcome | StoreFailed], None]
+
+_log: Final = Logger()
+
+
+class Aside(Protocol):
+    """Something that runs one piece of work at a time, aside from the reactor."""
+
+    def run(self, work: Callable[[], Any], finished: Callable[[Any], None]) -> None:
+        """Run ``work`` and, in the reactor's thread, give ``finished`` what it returned or the exception it raised."""
+        ...
+
+    def stop(self) -> None:
+        """End; nothing is running."""
+        ...
+
+
+class CommitThread:
+    """One thread that lasts, for as long as `stop` has not been called."""
+
+    def __init__(self, reactor: IReactorFromThreads) -> None:
+        self._reactor = reactor
+        self._pool = ThreadPool(1, 1, "seckex-commit")
+        self._pool.start()
+
+    def run(self, work: Callable[[], Any], finished: Callable[[Any], None]) -> None:
+        """See `Aside.run`."""
+        self._pool.callInThreadWithCallback(partial(self._hand_over, finished), work)
+
+    def _hand_over(self, finished: Callable[[Any], None], _success: bool, result: Any) -> None:
+        self._reactor.callFromThread(finished, result.value if isinstance(result, Failure) else result)
+
+    def stop(self) -> None:
+        """See `Aside.stop`."""
+        self._pool.stop()
+
+
+@define
+class GroupCommit:
+    """Feeds ``store``, whose only user it is, from the reactor's thread."""
+
+    _store: Store
+    _aside: Aside
+    _most_waiting: int = MOST_WAITING
+    _waiting: list[tuple[Unit, Done]] = field(factory=list, init=False, repr=False)
+    _running: bool = field(default=False, init=False)
+    _stopping: list[Deferred[None]] = field(factory=list, init=False, repr=False)
+    _stopped: bool = field(default=False, init=False)
+
+    def __len__(self) -> int:
+        """How many units wait, those that are being committed not counted."""
+        return len(self._waiting)
+
+    def submit(self, unit: Unit, done: Done) -> None:
+        """Make ``unit`` durable and tell ``done``, later, what became of it.
+
+        ``done`` is called exactly once, never before this returns, with an
+        `Outcome` or with the `StoreFailed` for which nothing was stored. Raises
+        `StoreFailed` when too many units wait, and after `stop`; then ``done``
+        is not called.
+        """
+        if self._stopping or self._stopped:
+            raise StoreFailed("the store is being closed")
+        if len(self._waiting) >= self._most_waiting:
+            raise StoreFailed(f"too many units wait for the store ({self._most_waiting})")
+        self._waiting.append((unit, done))
+        if not self._running:
+            self._next()
+
+    def stop(self) -> Deferred[None]:
+        """Take no more units; fire when those that wait are committed, the store is closed and the thread has ended.
+
+        Fails with `StoreFailed` if the store does not close.
+        """
+        if self._stopped:
+            return succeed(None)
+        stopped: Deferred[None] = Deferred()
+        self._stopping.append(stopped)
+        if not self._running and len(self._stopping) == 1:
+            self._close()
+        return stopped
+
+    def _next(self) -> None:
+        batch = self._waiting[:MOST_AT_ONCE]
+        del self._waiting[:MOST_AT_ONCE]
+        self._running = True
+        self._aside.run(partial(self._store.commit, [unit for unit, _ in batch]), partial(self._finished, batch))
+
+    def _finished(self, batch: Sequence[tuple[Unit, Done]], result: object) -> None:
+        self._running = False
+        if self._waiting:
+            self._next()
+        for (_, done), outcome in zip(batch, _outcomes(result, len(batch)), strict=True):
+            try:
+                done(outcome)
+            except Exception:
+                _log.failure("what waited for a commit failed when it was told")
+        if self._stopping and not self._running:
+            self._close()
+
+    def _close(self) -> None:
+        self._running = True
+        self._aside.run(self._store.close, self._closed)
+
+    def _closed(self, result: object) -> None:
+        self._aside.stop()
+        self._stopped = True
+        for stopped in self._stopping:
+            if isinstance(result, Exception):
+                stopped.errback(result)
+            else:
+                stopped.callback(None)
+        self._stopping.clear()
+
+
+def _outcomes(result: object, count: int) -> Sequence[Outcome | StoreFailed]:
+    if isinstance(result, list):
+        return result
+    if isinstance(result, StoreFailed):
+        return [result] * count
+    # A fault in the program: the units are not stored, and the daemon goes on.
+    _log.failure("a commit failed unexpectedly", Failure(result) if isinstance(result, BaseException) else None)
+    return [StoreFailed(f"the store failed unexpectedly ({type(result).__name__})")] * count

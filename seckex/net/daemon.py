@@ -1,0 +1,200 @@
+"""A daemon, whichever its role: state directory, store, node, control socket, and their order.
+
+Starting takes what can fail first and what others see last: the state
+directory and its lock, the master key, the store, then the sockets, then the
+control socket. Whatever fails ends the start with one line that says why.
+Stopping is the other way round and waits until everything durable is written.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Generic, TypeVar
+
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort
+from twisted.python.failure import Failure
+
+from seckex.config.common import Settings
+from seckex.config.load import Loaded, prepare_state
+from seckex.crypto.schedule import Key0
+from seckex.dialog.faces import LinkAssociation
+from seckex.errors import SeckexError
+from seckex.exchange.terms import Terms
+from seckex.net.commit import CommitThread, GroupCommit
+from seckex.net.control import listen_control
+from seckex.net.log import EventLog, observe
+from seckex.net.principal import Clock, Principal, Watcher
+from seckex.net.status import StatusReport
+from seckex.net.stream import LinkTerms
+from seckex.net.usage import Traffic
+from seckex.node.limits import Limits, Peer
+from seckex.node.node import Node
+from seckex.storage.lock import WorkerLock
+from seckex.storage.masterkey import load_master_key
+from seckex.storage.sqlite import SqliteStore
+from seckex.wire.dialog import Hello
+from seckex.wire.numbers import MAX_BODY
+
+DATABASE: Final = "seckex.db"
+
+S = TypeVar("S", bound=Settings)
+
+
+class Daemon(MultiService, Generic[S]):
+    """The root of both daemons; ``loaded`` is their configuration."""
+
+    def __init__(self, reactor: Any, loaded: Loaded[S]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Twisted's
+        self.reactor = reactor
+        self.loaded = loaded
+        self.settings = loaded.settings
+        self.clock = Clock(monotonic=reactor.seconds)
+        self.log = EventLog(self.settings.log.level, self.clock.wall)
+        self.principal: Principal
+        self.traffic: Traffic
+        self._end_observing: Callable[[], None] | None = None
+        self._commits: GroupCommit | None = None
+        self._lock: WorkerLock | None = None
+        self._control: IListeningPort | None = None
+
+    # -- what each role adds
+
+    @abstractmethod
+    def peers(self) -> list[Peer]:
+        """Return all peers."""
+
+    @abstractmethod
+    def limits(self) -> Limits:
+        """Return the limits of the node's tables."""
+
+    @abstractmethod
+    def watcher(self) -> Watcher:
+        """Return who builds links."""
+
+    @abstractmethod
+    def open(self) -> None:
+        """Open the sockets and begin."""
+
+    @abstractmethod
+    def close(self) -> list[Deferred[Any]]:
+        """Close what `open` opened."""
+
+    @abstractmethod
+    def listening(self) -> list[str]:
+        """Return the addresses listened on."""
+
+    @abstractmethod
+    def status_extras(self) -> dict[str, Any]:
+        """Return what the role's status tells beside what all tell: ``forwards`` and ``services``."""
+
+    @abstractmethod
+    def counters(self) -> Mapping[str, int]:
+        """Return the role's own counters."""
+
+    # -- life
+
+    def startService(self) -> None:
+        """Start, or leave with one line that says why not."""
+        try:
+            self._start()
+        except (SeckexError, CannotListenError, OSError) as error:
+            if self._lock is not None:
+                self._lock.release()
+            sys.exit(f"seckex-{self.settings.role}: {_one_line(error)}")
+        super().startService()  # type: ignore[no-untyped-call]  # Twisted's
+
+    def _start(self) -> None:
+        settings, state = self.settings, self.settings.state
+        self._end_observing = observe(settings.log.format, settings.log.level, settings.log.file)
+        prepare_state(self.loaded.file, state)
+        self._lock = WorkerLock(state.directory, state.worker)
+        database = state.directory / DATABASE
+        master = load_master_key(state.master_key, database, os.urandom)
+        store = SqliteStore(database, master, os.urandom)
+        now = self.clock.now()
+        snapshot = store.load(state.worker, now.wall)
+        for complaint in snapshot.damaged:
+            self.log.say("error", "{complaint}", complaint=complaint)
+        self._commits = GroupCommit(store, CommitThread(self.reactor))
+        node = Node(settings.identity.nai, self.peers(), os.urandom, self.limits())
+        self.traffic = Traffic(node.associations)
+        self.principal = Principal(self.reactor, node, self._commits, self.log, self.clock)
+        self.principal.watcher = self.watcher()
+        self.principal.run(node.start(snapshot, now), now)
+        self.open()
+        report = StatusReport(
+            role=settings.role,
+            worker=state.worker,
+            node=node,
+            traffic=self.traffic,
+            log=self.log,
+            clock=self.clock,
+            listening=self.listening,
+            extras=self.status_extras,
+            counters=lambda: dict(self.counters()),
+        )
+        self._control = listen_control(self.reactor, state.control, {"status": report.answer})
+        self.log.say(
+            "info",
+            "{role} {nai} is ready: {listening}",
+            role=settings.role,
+            nai=settings.identity.nai,
+            listening=", ".join(self.listening()) or "no port of its own",
+        )
+
+    def stopService(self) -> Deferred[None]:
+        """Stop everything that was started; fire when all is written and closed."""
+        stopping: list[Deferred[Any]] = [maybeDeferred(super().stopService)]
+        if self._control is not None:
+            stopping.append(maybeDeferred(self._control.stopListening))
+        stopping += self.close()
+        closed = DeferredList(stopping, consumeErrors=True)
+        closed.addCallback(lambda _: DeferredList([maybeDeferred(stop) for stop in (self._stop_principal,)]))
+        if self._commits is not None:
+            commits = self._commits
+            closed.addCallback(lambda _: commits.stop())
+        return closed.addErrback(self._stopped_badly).addCallback(self._stopped)
+
+    def _stop_principal(self) -> Deferred[Any]:
+        return DeferredList(self.principal.stop(), consumeErrors=True)
+
+    def _stopped_badly(self, failure: Failure) -> None:
+        self.log.say("error", "stopping: {why}", why=failure.getErrorMessage())
+
+    def _stopped(self, _: object) -> None:
+        self.log.say("info", "{role} has stopped", role=self.settings.role)
+        if self._lock is not None:
+            self._lock.release()
+        if self._end_observing is not None:
+            self._end_observing()
+
+    # -- what both roles use
+
+    def terms(self, nai: str, clock_window: int = 300) -> Terms:
+        """Return the terms of exchanges with the peer ``nai``."""
+        settings, key = self.settings, self.loaded.keys[nai]
+        key0 = Key0(key.key, key.spi, key.kvno, (key.initiator, key.responder))
+        policy, worker = settings.policy.as_policy(), settings.state.worker
+        return Terms(settings.identity.nai, nai, key0, policy, os.urandom, worker, clock_window)
+
+    def link_terms(self, credit: int, most_dialogs: int) -> LinkTerms:
+        """Return what all links of this daemon have in common."""
+        limits = Hello(credit, most_dialogs, MAX_BODY)
+        return LinkTerms(self.reactor, limits, lambda: int(self.clock.wall() * 1e6), os.urandom)
+
+    def find(self, spi: int) -> LinkAssociation | None:
+        """Return the association that a HELLO names, if it lives and may carry more."""
+        association = self.principal.node.usable(spi, self.clock.now())
+        return None if association is None else self.traffic.link_association(association)
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, CannotListenError):
+        return f"{error.interface or 'any address'} port {error.port} cannot be listened on: {error.socketError}"
+    return " ".join(str(error).split())

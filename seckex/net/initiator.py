@@ -1,0 +1,118 @@
+"""The initiator daemon: has an association and a link with every peer that it forwards to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import HostnameEndpoint
+
+from seckex.config.initiator import InitiatorSettings
+from seckex.config.load import Loaded
+from seckex.dialog.faces import Cause, Closure
+from seckex.dialog.link import Link
+from seckex.dialog.stream import Dialog
+from seckex.machine import Path
+from seckex.net.daemon import Daemon
+from seckex.net.peer import PeerLinks
+from seckex.node.limits import Limits, Peer
+from seckex.sa.association import Association
+from seckex.wire.numbers import Code
+
+
+class InitiatorDaemon(Daemon[InitiatorSettings]):
+    """See the module."""
+
+    def __init__(self, reactor: Any, loaded: Loaded[InitiatorSettings]) -> None:
+        super().__init__(reactor, loaded)
+        limits = self.settings.limits
+        terms = self.link_terms(limits.dialog_credit, limits.dialogs_per_link)
+        self._links: dict[str, PeerLinks] = {}
+        for peer in self.settings.peers:
+            links = PeerLinks(terms, HostnameEndpoint(reactor, peer.address, peer.port), self)
+            self._links[peer.nai] = links
+            links.setServiceParent(self)
+
+    def peers(self) -> list[Peer]:
+        """See `Daemon.peers`."""
+        return [Peer(self.terms(peer.nai), Path(peer.address, peer.port)) for peer in self.settings.peers]
+
+    def limits(self) -> Limits:
+        """See `Daemon.limits`."""
+        return Limits(associations=self.settings.limits.associations)
+
+    def watcher(self) -> InitiatorDaemon:
+        """See `Daemon.watcher`."""
+        return self
+
+    def open(self) -> None:
+        """Negotiate with every peer."""
+        for nai in self._links:
+            self.principal.want(nai)
+
+    def close(self) -> list[Deferred[Any]]:
+        """See `Daemon.close`."""
+        return []
+
+    def listening(self) -> list[str]:
+        """See `Daemon.listening`."""
+        return []
+
+    def status_extras(self) -> dict[str, Any]:
+        """See `Daemon.status_extras`."""
+        return {"forwards": [], "services": []}
+
+    def counters(self) -> Mapping[str, int]:
+        """See `Daemon.counters`."""
+        return {}
+
+    # -- associations
+
+    def ready(self, association: Association) -> None:
+        """Build new links under it."""
+        prepared = self.traffic.link_association(association)
+        if prepared is not None:
+            self._links[association.peer].use(prepared)
+
+    def unavailable(self, _peer: str, _why: str) -> None:
+        """Nothing: the event was logged, and the next try comes by itself."""
+
+    def gone(self, association: Association, _why: str) -> None:
+        """Close the links under it."""
+        self._links[association.peer].withdraw(association.responder_spi)
+
+    # -- links
+
+    def link_opened(self, link: Link) -> None:
+        """Count it."""
+        self.traffic.opened(link)
+
+    def dialog_offered(self, _link: Link, dialog: Dialog) -> None:
+        """Refuse: an initiator has no services."""
+        dialog.reject(Code.UNKNOWN_SERVICE, "an initiator has no services")
+
+    def link_idle(self, _link: Link) -> None:
+        """Nothing."""
+
+    def link_worn(self, link: Link) -> None:
+        """Negotiate anew before the association may carry no more."""
+        self._renew(link)
+
+    def link_closed(self, link: Link, closure: Closure) -> None:
+        """Keep what it has carried; negotiate anew where the responder says that it does not know the association."""
+        self.traffic.closed(link, self._association(link))
+        if closure.cause is Cause.UNKNOWN_ASSOCIATION:
+            self._renew(link)
+
+    def _renew(self, link: Link) -> None:
+        if link.association is not None:
+            self.principal.renew(link.association.peer)
+
+    def _association(self, link: Link) -> Association | None:
+        if link.association is None:
+            return None
+        for association in self.principal.node.associations:
+            if association.responder_spi == link.association.spi:
+                return association
+        return None

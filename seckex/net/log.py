@@ -1,0 +1,107 @@
+"""The daemon's log: events as sentences for people or as JSON objects for programs.
+
+Events go out through ``twisted.logger``, so whatever a Twisted program does
+with its log works for these too. Where a configuration asks for a file or for
+JSON, an observer of ours writes one line per event there.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+import attrs
+from twisted.logger import (
+    FilteringLogObserver,
+    LogEvent,
+    Logger,
+    LogLevel,
+    LogLevelFilterPredicate,
+    eventAsText,
+    formatEvent,
+    globalLogPublisher,
+)
+
+from seckex.events import Event, NegotiationFailed, NegotiationRefused, StoreTrouble
+
+MAX_TROUBLES: Final = 64
+_LEVELS: Final = {"debug": LogLevel.debug, "info": LogLevel.info, "warn": LogLevel.warn, "error": LogLevel.error}
+
+
+class EventLog:
+    """Writes events of at least ``level`` and remembers the last troubles, 64 of them, for `status`."""
+
+    def __init__(self, level: str, wall: Callable[[], float]) -> None:
+        self._logger = Logger("seckex")
+        self._least = _LEVELS[level]
+        self._wall = wall
+        self.troubles: deque[tuple[float, Event]] = deque(maxlen=MAX_TROUBLES)
+
+    def report(self, event: Event) -> None:
+        """Write ``event``."""
+        if isinstance(event, NegotiationRefused | NegotiationFailed | StoreTrouble):
+            self.troubles.append((self._wall(), event))
+        level = _LEVELS[event.level]
+        if level >= self._least:
+            fields = attrs.asdict(event)
+            self._logger.emit(level, "{seckex_event}", seckex_event=event, seckex_fields=fields)
+
+    def say(self, level: str, text: str, **fields: Any) -> None:
+        """Write a line that is no event of a conversation; ``text`` formats ``fields``."""
+        if _LEVELS[level] >= self._least:
+            self._logger.emit(_LEVELS[level], text, seckex_fields=fields, **fields)
+
+    def failure(self, text: str) -> None:
+        """Write that something went wrong which should not have, with its traceback."""
+        self._logger.failure(text)
+
+
+def json_line(event: LogEvent) -> str:
+    """Return an event as one JSON object and a newline."""
+    name = type(event["seckex_event"]).__name__ if "seckex_event" in event else event.get("log_namespace", "")
+    shown: dict[str, Any] = {
+        "time": event["log_time"],
+        "level": event["log_level"].name,
+        "event": name,
+        "message": formatEvent(event),
+    }
+    shown.update(event.get("seckex_fields", {}))
+    if "log_failure" in event:
+        shown["failure"] = eventAsText(event)
+    return json.dumps(shown, default=str, ensure_ascii=False) + "\n"
+
+
+def human_line(event: LogEvent) -> str:
+    """Return an event as one line of text."""
+    text = eventAsText(event, includeTimestamp=True, includeSystem=False)
+    return f"{text}\n"
+
+
+def observe(form: str, level: str, file: Path | None) -> Callable[[], None] | None:
+    """Begin to write lines as a configuration asks; return what ends that.
+
+    None where it asks for nothing but what twistd does by itself: sentences on
+    the standard streams.
+    """
+    if form == "human" and file is None:
+        return None
+    stream: TextIO = sys.stderr if file is None else file.open("a", encoding="utf-8", buffering=1)
+    line = json_line if form == "json" else human_line
+
+    def write(event: LogEvent) -> None:
+        stream.write(line(event))
+
+    predicate = LogLevelFilterPredicate(defaultLogLevel=_LEVELS[level])
+    observer = FilteringLogObserver(write, [predicate])  # type: ignore[arg-type]  # a function provides ILogObserver
+    globalLogPublisher.addObserver(observer)
+
+    def end() -> None:
+        globalLogPublisher.removeObserver(observer)
+        if file is not None:
+            stream.close()
+
+    return end

@@ -1,0 +1,155 @@
+"""A node at the edge: gives it datagrams, outcomes and ticks, and runs its actions.
+
+Nothing is decided here. Actions are run in their order; one timer is armed for
+the node's next deadline; a failure while running one action is logged and the
+others go on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from twisted.internet.interfaces import IDelayedCall
+
+from seckex.errors import StoreFailed
+from seckex.machine import Now, Path, Report, Send
+from seckex.net.datagram import Datagrams
+from seckex.net.log import EventLog
+from seckex.node.actions import Commit, Gone, NodeAction, Ready, Unavailable
+from seckex.node.node import Node
+from seckex.sa.association import Association
+from seckex.sa.store import Outcome, Unit
+
+_SOON = 0.001
+
+
+class Committing(Protocol):
+    """What makes units durable; see `seckex.net.commit`."""
+
+    def submit(self, unit: Unit, done: Callable[[Outcome | StoreFailed], None]) -> None:
+        """Make ``unit`` durable and call ``done``, later, from the reactor; raises `StoreFailed` at its limit."""
+        ...
+
+
+class Watcher(Protocol):
+    """Who builds links on associations."""
+
+    def ready(self, association: Association) -> None:
+        """Use this association for new links."""
+        ...
+
+    def unavailable(self, peer: str, why: str) -> None:
+        """There is none with this peer; the next try comes by itself."""
+        ...
+
+    def gone(self, association: Association, why: str) -> None:
+        """Close the links under this association."""
+        ...
+
+
+class Clock:
+    """The two clocks of `seckex.machine.Now`."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time) -> None:
+        self.monotonic = monotonic
+        self.wall = wall
+
+    def now(self) -> Now:
+        """Read both."""
+        return Now(self.monotonic(), self.wall())
+
+
+class Principal:
+    """Drives ``node``; ``watcher`` is set by whoever builds links, before anything is started."""
+
+    watcher: Watcher
+
+    def __init__(self, reactor: Any, node: Node, commits: Committing, log: EventLog, clock: Clock) -> None:
+        self._reactor = reactor
+        self.node = node
+        self._commits = commits
+        self._log = log
+        self.clock = clock
+        self.datagrams = Datagrams(reactor, self.received)
+        self._timer: IDelayedCall | None = None
+        self._timer_at = 0.0
+        self._stopped = False
+
+    def received(self, octets: bytes, path: Path) -> None:
+        """Take a datagram."""
+        now = self.clock.now()
+        self.run(self.node.receive(octets, path, now), now)
+
+    def run(self, actions: list[NodeAction], now: Now) -> None:
+        """Run actions in their order and arm the timer for what is next."""
+        for action in actions:
+            match action:
+                case Send(octets, path):
+                    self.datagrams.send(octets, path)
+                case Commit(token, unit):
+                    self._commit(token, unit)
+                case Report(event):
+                    self._log.report(event)
+                case Ready(association):
+                    self.watcher.ready(association)
+                case Unavailable(peer, why, _):
+                    self.watcher.unavailable(peer, why)
+                case Gone(association, why):
+                    self.watcher.gone(association, why)
+        self._arm(now)
+
+    def _commit(self, token: int, unit: Unit) -> None:
+        def done(outcome: Outcome | StoreFailed) -> None:
+            if self._stopped:
+                return
+            now = self.clock.now()
+            said = outcome if isinstance(outcome, Outcome) else str(outcome)
+            self.run(self.node.committed(token, said, now), now)
+
+        try:
+            self._commits.submit(unit, done)
+        except StoreFailed as error:
+            # Actions are still being run: the outcome comes as late as that of any other unit.
+            self._reactor.callLater(0, done, error)
+
+    def _arm(self, now: Now) -> None:
+        deadline = self.node.next_deadline(now)
+        if deadline is None or self._stopped:
+            return
+        if self._timer is not None:
+            if self._timer_at <= deadline + _SOON:
+                return
+            self._timer.cancel()
+        self._timer_at = deadline
+        self._timer = self._reactor.callLater(max(deadline - now.monotonic, 0), self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        now = self.clock.now()
+        self.run(self.node.tick(now), now)
+
+    def want(self, peer: str) -> None:
+        """Have an association with ``peer`` from now on."""
+        now = self.clock.now()
+        self.run(self.node.want(peer, now), now)
+
+    def renew(self, peer: str) -> None:
+        """Have a new association with ``peer`` soon."""
+        now = self.clock.now()
+        self.node.renew(peer, now)
+        self._arm(now)
+
+    def proved(self, spi_in: int) -> None:
+        """Take note that a link's first record has verified under the association that ``spi_in`` names."""
+        now = self.clock.now()
+        self.run(self.node.proved(spi_in, now), now)
+
+    def stop(self) -> list[Any]:
+        """Arm no more timers, run no more outcomes, close the sockets; return Deferreds of that."""
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        return self.datagrams.stop()

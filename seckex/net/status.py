@@ -1,0 +1,107 @@
+"""What a daemon says of itself on the control socket: the object that ``seckex status --json`` prints."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, Final
+
+from attrs import define, field
+
+from seckex import __version__
+from seckex.dialog.stream import Dialog
+from seckex.events import Event, NegotiationFailed, NegotiationRefused, StoreTrouble
+from seckex.machine import Now
+from seckex.net.log import EventLog
+from seckex.net.principal import Clock
+from seckex.net.usage import Traffic
+from seckex.node.node import Node
+from seckex.sa.algorithms import PROTOCOL_NAMES
+from seckex.sa.association import Association
+from seckex.wire.numbers import Code
+
+SCHEMA: Final = "seckex.status/1"
+
+
+@define
+class StatusReport:
+    """Knows where everything is that `status` tells."""
+
+    role: str
+    worker: int
+    node: Node
+    traffic: Traffic
+    log: EventLog
+    clock: Clock
+    listening: Callable[[], list[str]]
+    extras: Callable[[], dict[str, Any]]
+    counters: Callable[[], dict[str, int]]
+    _started: Now = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._started = self.clock.now()
+
+    def answer(self, _request: dict[str, Any]) -> dict[str, Any]:
+        """Return the object."""
+        wall = self.clock.wall()
+        return {
+            "schema": SCHEMA,
+            "daemon": {
+                "role": self.role,
+                "nai": self.node.local,
+                "version": __version__,
+                "pid": os.getpid(),
+                "worker": self.worker,
+                "started": self._started.wall,
+                "uptime": self.clock.monotonic() - self._started.monotonic,
+                "listening": self.listening(),
+            },
+            "associations": [self._association(association, wall) for association in self.node.associations],
+            **self.extras(),
+            "refusals": [_trouble(at, event) for at, event in reversed(self.log.troubles)],
+            "counters": self.node.counters | self.counters(),
+        }
+
+    def _association(self, association: Association, wall: float) -> dict[str, Any]:
+        octets_in, octets_out = self.traffic.carried(association)
+        agreement = association.agreement
+        return {
+            "peer": association.peer,
+            "role": association.role.name.lower(),
+            "spi_in": association.spi_in,
+            "spi_out": association.spi_out,
+            "transforms": {PROTOCOL_NAMES[chosen.protocol]: chosen.name for chosen in agreement.algorithms},
+            "created": association.created,
+            "age": wall - association.created,
+            "lifetime_left": association.expires - wall,
+            "octets_in": octets_in,
+            "octets_out": octets_out,
+            "octets_bound": association.octet_bound or None,
+            "confirmed": association.confirmed,
+            "dialogs": [_dialog(dialog) for link in self.traffic.links(association) for dialog in link.dialogs],
+        }
+
+
+def _dialog(dialog: Dialog) -> dict[str, Any]:
+    return {
+        "id": dialog.dialog_id.hex(),
+        "service": dialog.service,
+        "octets_in": dialog.received,
+        "octets_out": dialog.sent,
+    }
+
+
+def _trouble(at: float, event: Event) -> dict[str, Any]:
+    told: dict[str, Any] = {"at": at, "peer": getattr(event, "peer", "")}
+    match event:
+        case NegotiationRefused():
+            detail = [*event.detail, *([f"acceptable: {event.acceptable}"] if event.acceptable else [])]
+            told |= {"code": event.code, "label": event.label, "side": event.by, "reason": event.reason}
+            return told | {"detail": detail}
+        case NegotiationFailed():
+            told |= {"code": 0, "label": "no-answer", "side": "", "reason": event.why}
+            return told | {"detail": list(event.causes)}
+        case StoreTrouble():
+            code = Code.INSUFFICIENT_RESOURCES
+            told |= {"code": int(code), "label": code.label, "side": "", "reason": event.why}
+    return told | {"detail": []}

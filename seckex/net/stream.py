@@ -1,0 +1,249 @@
+"""Links over TCP: one connection, and the port that accepts them.
+
+`LinkConnection` is the Twisted protocol of one TCP connection; it draws the
+salt, gives the link its socket and its timer, and passes on what the link
+reports. `LinkPort` is the responder's factory. It decides nothing about peers:
+the node finds associations and takes dialogs.
+
+Bounds: a connection that has not proved its keys `HELLO_TIMEOUT` seconds after
+it was made is closed. Of those a port keeps ``most_unproved``; when one more
+comes, the oldest of them is dropped, since an honest peer needs one round trip
+only. Of all connections it keeps ``most_connections``; one more is closed at
+once. What does not begin with a record is closed and counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectError
+from twisted.internet.interfaces import IAddress, IDelayedCall
+from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
+from twisted.internet.tcp import Connection
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from seckex.dialog.faces import Cause, Closure, LinkAssociation, LinkOwner
+from seckex.dialog.link import Link
+from seckex.dialog.stream import Dialog
+from seckex.net.descriptor import LinkDescriptor, StreamReactor
+from seckex.wire.dialog import SALT_SIZE, Hello
+from seckex.wire.numbers import Code
+
+HELLO_TIMEOUT: Final = 10.0
+
+
+class LinkFailed(ConnectError):
+    """A link could not be had; ``closure`` tells why."""
+
+    def __init__(self, closure: Closure) -> None:
+        super().__init__(string=str(closure))  # type: ignore[no-untyped-call]  # Twisted's errors have no types
+        self.closure = closure
+
+
+@frozen
+class LinkTerms:
+    """What all links of a daemon have in common.
+
+    ``limits`` is what a peer may do, ``clock`` gives microseconds since 1970,
+    ``entropy`` that many random octets.
+    """
+
+    reactor: StreamReactor
+    limits: Hello
+    clock: Callable[[], int]
+    entropy: Callable[[int], bytes]
+
+
+class LinkConnection(Protocol):
+    """One TCP connection and the link over it.
+
+    ``owner`` hears what the link reports, ``gone`` is called when the connection
+    is gone. With an ``association`` this is the initiator's end, with ``find``
+    the responder's.
+    """
+
+    transport: Connection
+
+    def __init__(
+        self,
+        terms: LinkTerms,
+        owner: LinkOwner,
+        *,
+        association: LinkAssociation | None = None,
+        find: Callable[[int], LinkAssociation | None] | None = None,
+        gone: Callable[[LinkConnection], None] | None = None,
+    ) -> None:
+        self.link = Link(
+            owner=self,
+            limits=terms.limits,
+            salt=terms.entropy(SALT_SIZE),
+            clock=terms.clock,
+            flush=self._flush,
+            association=association,
+            find=find,
+        )
+        self._reactor = terms.reactor
+        self._owner = owner
+        self._gone = gone
+        self._descriptor: LinkDescriptor | None = None
+        self._timer: IDelayedCall | None = None
+        self._was_open = False
+
+    def connectionMade(self) -> None:
+        """Give the link the socket."""
+        self.transport.setTcpNoDelay(True)
+        self.transport.setTcpKeepAlive(True)
+        self._timer = self._reactor.callLater(HELLO_TIMEOUT, self.link.expire)
+        descriptor = self._descriptor = LinkDescriptor(self._reactor, self.transport, self.link)
+        descriptor.start()
+        if len(self.link.outbox):
+            descriptor.flush()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Tell the link."""
+        self.link.disconnected(reason.getErrorMessage())
+        if self._gone is not None:
+            self._gone(self)
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        if self._descriptor is not None:
+            self._descriptor.abort()
+
+    def _flush(self) -> None:
+        if self._descriptor is not None:
+            self._descriptor.flush()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+
+    # What the link reports.
+
+    def link_opened(self, link: Link) -> None:
+        """Stop the clock."""
+        self._stop_timer()
+        self._was_open = True
+        self._owner.link_opened(link)
+
+    def dialog_offered(self, link: Link, dialog: Dialog) -> None:
+        """Pass it on."""
+        self._owner.dialog_offered(link, dialog)
+
+    def link_idle(self, link: Link) -> None:
+        """Pass it on."""
+        self._owner.link_idle(link)
+
+    def link_worn(self, link: Link) -> None:
+        """Pass it on."""
+        self._owner.link_worn(link)
+
+    def link_closed(self, link: Link, closure: Closure) -> None:
+        """Disconnect when all is said."""
+        self._stop_timer()
+        if self._descriptor is not None:
+            self._descriptor.finish(politely=self._was_open)
+        self._owner.link_closed(link, closure)
+
+
+class LinkPort(ServerFactory):
+    """The responder's end of the port: makes a `LinkConnection` for each TCP connection.
+
+    ``counts`` has how many connections ended for each `Cause`, and how many
+    were refused.
+    """
+
+    log = Logger()
+    noisy = False
+
+    def __init__(
+        self,
+        terms: LinkTerms,
+        owner: LinkOwner,
+        find: Callable[[int], LinkAssociation | None],
+        most_connections: int = 4096,
+        most_unproved: int = 256,
+    ) -> None:
+        self._terms = terms
+        self._owner = owner
+        self._find = find
+        self._most_connections = most_connections
+        self._most_unproved = most_unproved
+        self._unproved: dict[Link, LinkConnection] = {}
+        self._proved: dict[Link, LinkConnection] = {}
+        self._waiting: list[Deferred[None]] = []
+        self.counts: Counter[Cause] = Counter()
+        self.refused = 0
+        self.dropped = 0
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """The links whose peers have proved their keys."""
+        return tuple(self._proved)
+
+    def buildProtocol(self, addr: IAddress | None) -> LinkConnection | None:
+        """Accept a connection, unless there are too many."""
+        if len(self._unproved) + len(self._proved) >= self._most_connections:
+            self.refused += 1
+            self.log.warn("Connection from {addr} refused: there are too many.", addr=addr)
+            return None
+        if len(self._unproved) >= self._most_unproved:
+            self.dropped += 1
+            link, connection = next(iter(self._unproved.items()))
+            del self._unproved[link]
+            connection.abort()
+        connection = LinkConnection(self._terms, self, find=self._find, gone=self._disconnected)
+        self._unproved[connection.link] = connection
+        return connection
+
+    def close(self) -> Deferred[None]:
+        """Close all links, and fire when their connections are gone."""
+        for connection in (*self._unproved.values(), *self._proved.values()):
+            connection.link.close(Code.SHUTTING_DOWN)
+        done: Deferred[None] = Deferred()
+        self._waiting.append(done)
+        self._check_empty()
+        return done
+
+    def _disconnected(self, connection: LinkConnection) -> None:
+        self._unproved.pop(connection.link, None)
+        self._proved.pop(connection.link, None)
+        self._check_empty()
+
+    def _check_empty(self) -> None:
+        if not self._unproved and not self._proved:
+            waiting, self._waiting = self._waiting, []
+            for done in waiting:
+                done.callback(None)
+
+    # What the links report.
+
+    def link_opened(self, link: Link) -> None:
+        """Count it among those that have proved their keys."""
+        connection = self._unproved.pop(link, None)
+        if connection is not None:
+            self._proved[link] = connection
+        self._owner.link_opened(link)
+
+    def dialog_offered(self, link: Link, dialog: Dialog) -> None:
+        """Pass it on."""
+        self._owner.dialog_offered(link, dialog)
+
+    def link_idle(self, link: Link) -> None:
+        """Pass it on."""
+        self._owner.link_idle(link)
+
+    def link_worn(self, link: Link) -> None:
+        """Pass it on."""
+        self._owner.link_worn(link)
+
+    def link_closed(self, link: Link, closure: Closure) -> None:
+        """Count it, and pass it on."""
+        self.counts[closure.cause] += 1
+        self._owner.link_closed(link, closure)

@@ -1,0 +1,62 @@
+"""What goes over associations: links that are open, links that were, and how much they carried.
+
+A link counts for itself; when it closes its counts are added to those of its
+association, for as long as the daemon runs. What an association with a bound
+may still carry is what its closed links have left of it.
+"""
+
+from __future__ import annotations
+
+from seckex.dialog.faces import LinkAssociation
+from seckex.dialog.link import Link
+from seckex.node.associations import AssociationTable
+from seckex.sa.association import Association
+
+
+class Traffic:
+    """The open links of a daemon, by the SPI of their association at the responder."""
+
+    def __init__(self, associations: AssociationTable) -> None:
+        self._associations = associations
+        self._links: dict[int, list[Link]] = {}
+
+    def opened(self, link: Link) -> None:
+        """Count a link from now on."""
+        if link.association is not None:
+            self._links.setdefault(link.association.spi, []).append(link)
+
+    def closed(self, link: Link, association: Association | None) -> None:
+        """Add what a link has carried to its association's counts, if that still lives."""
+        for spi, links in tuple(self._links.items()):
+            if link in links:
+                links.remove(link)
+                if not links:
+                    del self._links[spi]
+        if association is not None:
+            usage = self._associations.usage(association.spi_in)
+            usage.octets_in += link.octets_in
+            usage.octets_out += link.octets_out
+
+    def links(self, association: Association) -> tuple[Link, ...]:
+        """Return the open links under ``association``."""
+        return tuple(self._links.get(association.responder_spi, ()))
+
+    def carried(self, association: Association) -> tuple[int, int]:
+        """Return octets in and out under ``association``."""
+        usage, links = self._associations.usage(association.spi_in), self.links(association)
+        return (
+            usage.octets_in + sum(link.octets_in for link in links),
+            usage.octets_out + sum(link.octets_out for link in links),
+        )
+
+    def link_association(self, association: Association) -> LinkAssociation | None:
+        """Return what a new link needs; None without encryption, or when the bound on octets is used up."""
+        schedule = association.link_schedule()
+        if schedule is None:
+            return None
+        left = None
+        if association.octet_bound:
+            left = association.octet_bound - sum(self.carried(association))
+            if left <= 0:
+                return None
+        return LinkAssociation(association.responder_spi, association.peer, schedule, left)

@@ -1,0 +1,165 @@
+"""Associations and replay records as rows of tables.
+
+Everything about an association is readable in the file, save its keys, which
+are wrapped. The wrapping is bound to the table, the schema's version and every
+column that does not change, so that a row whose lifetime, peer or algorithms
+were altered does not open; ``confirmed`` changes and is not covered. Replay
+records hold nothing that did not go over the network, and are not sealed.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, Final, TypeAlias
+
+from seckex.crypto.atrest import Wrapping
+from seckex.crypto.schedule import AgreedKeys, lp
+from seckex.errors import ApiMisuse, AuthenticationFailed
+from seckex.sa.algorithms import BY_NAME
+from seckex.sa.association import Agreement, Association
+from seckex.sa.store import ReplayRecord
+from seckex.wire.numbers import MAX_MESSAGE, Role
+
+Row: TypeAlias = tuple[Any, ...]
+
+ASSOCIATION_COLUMNS: Final = (
+    "spi_in, spi_out, role, local, peer, algorithms, lifetime, mebioctets, "
+    "created, expires, transcript, confirmed, keys"
+)
+REPLAY_COLUMNS: Final = "spi, identification, request, answer, expires"
+
+_FIXED: Final = struct.Struct(">16sIIBQQd")
+_TABLE: Final = b"association v1"
+
+# SQLite's integers are signed; this keeps Identifications in the order of their seconds.
+_BIAS: Final = 1 << 63
+_U32: Final = 1 << 32
+
+
+class Damaged(Exception):
+    """A row that does not hold what was stored; the text tells which."""
+
+
+def _bound(
+    spi_in: int,
+    spi_out: int,
+    role: int,
+    local: str,
+    peer: str,
+    algorithms: str,
+    lifetime: int,
+    mebioctets: int,
+    created: float,
+    transcript: bytes,
+) -> bytes:
+    return b"".join(
+        (
+            _FIXED.pack(_TABLE, spi_in, spi_out, role, lifetime, mebioctets, created),
+            lp(local.encode()),
+            lp(peer.encode()),
+            lp(algorithms.encode()),
+            transcript,
+        )
+    )
+
+
+def association_row(association: Association, wrapping: Wrapping) -> Row:
+    """Return the row of `ASSOCIATION_COLUMNS` for ``association``."""
+    a, agreement = association, association.agreement
+    algorithms = " ".join([algorithm.name for algorithm in agreement.algorithms])
+    role, lifetime, mebioctets = int(a.role), agreement.lifetime, agreement.mebioctets
+    bound = _bound(
+        a.spi_in, a.spi_out, role, a.local, a.peer, algorithms, lifetime, mebioctets, a.created, a.transcript
+    )
+    return (
+        a.spi_in,
+        a.spi_out,
+        role,
+        a.local,
+        a.peer,
+        algorithms,
+        lifetime,
+        mebioctets,
+        a.created,
+        a.created + lifetime,
+        a.transcript,
+        a.confirmed,
+        wrapping.wrap(a.keys.octets(), bound),
+    )
+
+
+def read_association(row: Row, wrapping: Wrapping) -> Association:
+    """Return what `association_row` made ``row`` of; raise `Damaged` for anything else."""
+    try:
+        (
+            spi_in,
+            spi_out,
+            role,
+            local,
+            peer,
+            algorithms,
+            lifetime,
+            mebioctets,
+            created,
+            _,
+            transcript,
+            confirmed,
+            keys,
+        ) = row
+        bound = _bound(spi_in, spi_out, role, local, peer, algorithms, lifetime, mebioctets, created, transcript)
+        return Association(
+            role=Role(role),
+            local=local,
+            peer=peer,
+            spi_in=spi_in,
+            spi_out=spi_out,
+            agreement=Agreement(tuple(BY_NAME[name] for name in algorithms.split()), lifetime, mebioctets),
+            created=created,
+            transcript=transcript,
+            keys=AgreedKeys.from_octets(wrapping.unwrap(keys, bound)),
+            confirmed=bool(confirmed),
+        )
+    except AuthenticationFailed:
+        why = "its seal does not verify"
+    except KeyError as unknown:
+        why = f"the algorithm {unknown} is not known here"
+    except (ApiMisuse, AttributeError, TypeError, ValueError, struct.error):
+        why = "a column holds something else than it should"
+    raise Damaged(f"the association with SPI {_shown(row[0])} is left out: {why}")
+
+
+def replay_row(record: ReplayRecord) -> Row:
+    """Return the row of `REPLAY_COLUMNS` for ``record``."""
+    return record.spi, record.identification - _BIAS, record.request, record.answer, record.expires
+
+
+def replay_key(spi: int, identification: int) -> tuple[int, int]:
+    """Return the two columns that name a record."""
+    return spi, identification - _BIAS
+
+
+def replay_name(spi: int, identification: int) -> tuple[int, int]:
+    """Return the name whose `replay_key` is given."""
+    return spi, identification + _BIAS
+
+
+def read_replay(row: Row) -> ReplayRecord:
+    """Return what `replay_row` made ``row`` of; raise `Damaged` for anything else."""
+    spi, identification, request, answer, expires = row
+    sound = (
+        type(spi) is int
+        and 0 <= spi < _U32
+        and type(identification) is int
+        and type(request) is bytes
+        and len(request) == 32
+        and type(answer) is bytes
+        and len(answer) <= MAX_MESSAGE
+        and type(expires) is float
+    )
+    if not sound:
+        raise Damaged(f"a replay record of the KEY 0 with SPI {_shown(spi)} is left out: it is damaged")
+    return ReplayRecord(*replay_name(spi, identification), request, answer, expires)
+
+
+def _shown(spi: object) -> str:
+    return f"{spi:#010x}" if isinstance(spi, int) else "unreadable"

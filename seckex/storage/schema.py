@@ -1,0 +1,133 @@
+"""The database file: how it is opened, what its tables are and how they change.
+
+The header carries our application id and, as ``user_version``, how many of
+`MIGRATIONS` have been applied; a file with more of them than this version knows
+is refused rather than guessed at. Nothing is written to a file that is not ours.
+
+Rows are appended: both tables keep SQLite's own row numbers as primary key and
+find their names through an index. With the SPI as primary key each association
+would dirty a page of its own, which costs twice as much once there are many.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from seckex.crypto.atrest import Wrapping
+from seckex.errors import AuthenticationFailed, StoreFailed
+from seckex.storage.lock import locked
+from seckex.storage.private import private_directory, private_file
+
+APPLICATION_ID: Final = 0x534B6578  # "SKex"
+
+BUSY_SECONDS: Final = 5.0
+_CHECKPOINT_PAGES: Final = 4000
+_LOG_OCTETS: Final = 64 << 20
+_CACHE_KIB: Final = 8192
+
+MIGRATIONS: Final[Sequence[Sequence[str]]] = (
+    (
+        "CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL)",
+        "CREATE TABLE replay (spi INTEGER NOT NULL, identification INTEGER NOT NULL, request BLOB NOT NULL, "
+        "answer BLOB NOT NULL, expires REAL NOT NULL)",
+        # The seconds of an Identification come first, so that what is stored together stands together.
+        "CREATE UNIQUE INDEX replay_name ON replay (identification, spi)",
+        "CREATE INDEX replay_expires ON replay (expires)",
+        "CREATE TABLE association (spi_in INTEGER NOT NULL, spi_out INTEGER NOT NULL, role INTEGER NOT NULL, "
+        "local TEXT NOT NULL, peer TEXT NOT NULL, algorithms TEXT NOT NULL, lifetime INTEGER NOT NULL, "
+        "mebioctets INTEGER NOT NULL, created REAL NOT NULL, expires REAL NOT NULL, transcript BLOB NOT NULL, "
+        "confirmed INTEGER NOT NULL, keys BLOB NOT NULL)",
+        "CREATE UNIQUE INDEX association_name ON association (spi_in)",
+        "CREATE INDEX association_expires ON association (expires)",
+    ),
+)
+
+_CHECK: Final = b"this database belongs to this master key"
+
+
+def open_database(path: Path, wrapping: Wrapping, factory: type[sqlite3.Connection]) -> sqlite3.Connection:
+    """Return a connection to the database ``path``, made if absent and brought to the newest schema.
+
+    Raises `StoreFailed`, `OSError` and `sqlite3.Error`, having closed it.
+    """
+    private_directory(path.parent)
+    # The first switch to a write-ahead log does not wait for other processes by itself.
+    with locked(path.with_name(path.name + ".lock")):
+        private_file(path)
+        # Opened by a URI, since otherwise SQLite would make the file anew, with other modes.
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=rw",
+            uri=True,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=factory,
+        )
+        # Text that is none must not fail a whole query; it is found out where the row is read.
+        connection.text_factory = _text
+        try:
+            _prepare(connection, path, wrapping)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode(errors="surrogateescape")
+
+
+def _number(connection: sqlite3.Connection, query: str) -> int:
+    found = connection.execute(query).fetchone()[0]
+    return int(found)
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, wrapping: Wrapping) -> None:
+    version = _number(connection, "PRAGMA user_version")
+    if _number(connection, "PRAGMA application_id") != APPLICATION_ID and (
+        version or _number(connection, "SELECT count(*) FROM sqlite_master")
+    ):
+        raise StoreFailed(f"{path} is the database of another program: name another file")
+    if version > len(MIGRATIONS):
+        raise StoreFailed(
+            f"{path} was written by a newer version of seckex (schema {version}, this one knows {len(MIGRATIONS)}): "
+            "install that version, or move the database away to begin anew"
+        )
+    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if mode != "wal":
+        raise StoreFailed(f"{path} cannot have a write-ahead log: put it on a local file system")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA secure_delete = ON")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+    connection.execute(f"PRAGMA journal_size_limit = {_LOG_OCTETS}")
+    if version < len(MIGRATIONS):
+        _migrate(connection, version, wrapping)
+    _check_key(connection, path, wrapping)
+
+
+def _migrate(connection: sqlite3.Connection, version: int, wrapping: Wrapping) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    for migration in MIGRATIONS[version:]:
+        for statement in migration:
+            connection.execute(statement)
+    if version == 0:
+        connection.execute("INSERT INTO meta VALUES ('check', ?)", (wrapping.wrap(b"", _CHECK),))
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    connection.execute("COMMIT")
+
+
+def _check_key(connection: sqlite3.Connection, path: Path, wrapping: Wrapping) -> None:
+    row = connection.execute("SELECT value FROM meta WHERE name = 'check'").fetchone()
+    try:
+        wrapping.unwrap(row[0], _CHECK)
+    except AuthenticationFailed:
+        raise StoreFailed(
+            f"{path} was written under another master key: restore that key, or move the database and its -wal and "
+            "-shm files away to begin anew"
+        ) from None

@@ -1,0 +1,224 @@
+"""A store in one SQLite file, which several workers may share.
+
+A batch is one transaction with at most one statement of each kind. It is first
+written as if nothing in it were in conflict; if SQLite finds that something is,
+the batch is rolled back, what is in the way is looked up under the write lock,
+and the batch is written again without the units that it hits. So a replay costs
+its batch two more queries and harms no other unit.
+
+Durable means that the write-ahead log was synchronised (``synchronous=FULL``)
+before `commit` returned. Whatever goes wrong is a `StoreFailed` with nothing of
+the batch stored; the next commit stands on its own. One thing cannot be known:
+when synchronising itself fails and the machine then stops before the next
+commit, the batch that was reported as failed may be found stored.
+
+Limits: a commit waits at most 5 s for other processes; a purge removes
+`PURGED_AT_ONCE` rows of each table with each commit until it is done. The store
+is used by one thread at a time and must not be carried over a fork.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from seckex.crypto.atrest import EPOCH_SIZE, MasterKey, Wrapping
+from seckex.errors import StoreFailed
+from seckex.sa.association import Association
+from seckex.sa.store import MOST_REPLAYS, WORKER_MASK, Outcome, ReplayRecord, Snapshot, Unit
+from seckex.storage.batch import Batch, named, settle
+from seckex.storage.failures import store_failed
+from seckex.storage.rows import (
+    ASSOCIATION_COLUMNS,
+    REPLAY_COLUMNS,
+    Damaged,
+    Row,
+    association_row,
+    read_association,
+    read_replay,
+    replay_key,
+    replay_name,
+    replay_row,
+)
+from seckex.storage.schema import open_database
+
+PURGED_AT_ONCE: Final = 5000
+
+_LABEL: Final = b"association keys"
+
+
+def _insert(table: str, columns: str) -> str:
+    # Only constants of this package get here.
+    return f"INSERT INTO {table} ({columns}) VALUES ({', '.join('?' for _ in columns.split(','))})"  # noqa: S608  # see above
+
+
+_PUT_REPLAY: Final = _insert("replay", REPLAY_COLUMNS)
+_PUT_ASSOCIATION: Final = _insert("association", ASSOCIATION_COLUMNS)
+_CONFIRM: Final = "UPDATE association SET confirmed = 1 WHERE spi_in = ?"
+_DELETE: Final = "DELETE FROM association WHERE spi_in = ?"
+_PURGE: Final = (
+    "DELETE FROM replay WHERE rowid IN (SELECT rowid FROM replay WHERE expires < ? LIMIT ?)",
+    "DELETE FROM association WHERE rowid IN (SELECT rowid FROM association WHERE expires < ? LIMIT ?)",
+)
+_STORED_REPLAYS: Final = (
+    "SELECT r.spi, r.identification FROM json_each(?) AS k CROSS JOIN replay AS r "
+    "ON r.identification = json_extract(k.value, '$[1]') AND r.spi = json_extract(k.value, '$[0]')"
+)
+_STORED_ASSOCIATIONS: Final = "SELECT a.spi_in FROM json_each(?) AS k CROSS JOIN association AS a ON a.spi_in = k.value"
+_LOAD_ASSOCIATIONS: Final = (
+    f"SELECT {ASSOCIATION_COLUMNS} FROM association WHERE expires > ? AND spi_in & {WORKER_MASK} = ?"  # noqa: S608  # constants
+)
+_LOAD_REPLAYS: Final = f"SELECT {REPLAY_COLUMNS} FROM replay WHERE expires > ? ORDER BY expires DESC LIMIT ?"  # noqa: S608  # constants
+
+
+class SqliteStore:
+    """See the module and `seckex.sa.store.Store`.
+
+    ``path`` is the file; its directory must be this process's alone and is made
+    if its parent exists. ``entropy(n)`` returns n random octets. ``factory``
+    makes the connection.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        master: MasterKey,
+        entropy: Callable[[int], bytes],
+        factory: type[sqlite3.Connection] = sqlite3.Connection,
+    ) -> None:
+        self.path = path
+        self._wrapping = Wrapping(master, _LABEL, entropy(EPOCH_SIZE))
+        self._factory = factory
+        self._connection: sqlite3.Connection | None = None
+        self._closed = False
+        self._purge_before: float | None = None
+        with self._failures():
+            self._open()
+
+    def __repr__(self) -> str:
+        return f"<SqliteStore {self.path}>"
+
+    # -- reading
+
+    def load(self, worker: int, now: float, most_replays: int = MOST_REPLAYS) -> Snapshot:
+        """See `Store.load`."""
+        associations: list[Association] = []
+        replays: list[ReplayRecord] = []
+        damaged: list[str] = []
+        with self._failures():
+            connection = self._open()
+            connection.execute("BEGIN")
+            for row in connection.execute(_LOAD_ASSOCIATIONS, (now, worker)):
+                try:
+                    associations.append(read_association(row, self._wrapping))
+                except Damaged as error:
+                    damaged.append(str(error))
+            for row in connection.execute(_LOAD_REPLAYS, (now, most_replays)):
+                try:
+                    replays.append(read_replay(row))
+                except Damaged as error:
+                    damaged.append(str(error))
+            connection.execute("COMMIT")
+        return Snapshot(tuple(associations), tuple(replays), tuple(damaged))
+
+    # -- writing
+
+    def commit(self, units: Sequence[Unit]) -> list[Outcome]:
+        """See `Store.commit`."""
+        if not units:
+            return []
+        with self._failures():
+            connection = self._open()
+            # Encoded before the write lock is taken, which other processes wait for.
+            batch = settle(units)
+            statements = self._statements(batch)
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._write(connection, statements)
+            except sqlite3.IntegrityError:
+                connection.execute("ROLLBACK")
+                connection.execute("BEGIN IMMEDIATE")
+                batch = settle(units, *self._stored(connection, units))
+                self._write(connection, self._statements(batch))
+            purging = self._purge(connection, batch.purge)
+            connection.execute("COMMIT")
+            self._purge_before = purging
+        return batch.outcomes
+
+    def _statements(self, batch: Batch) -> list[tuple[str, list[Row]]]:
+        every: tuple[tuple[str, list[Row]], ...] = (
+            (_DELETE, [(spi,) for spi in batch.deleted]),
+            (_PUT_REPLAY, [replay_row(record) for record in batch.replays.values()]),
+            (_PUT_ASSOCIATION, [association_row(a, self._wrapping) for a in batch.associations.values()]),
+            (_CONFIRM, [(spi,) for spi in batch.confirmed]),
+        )
+        return [(statement, rows) for statement, rows in every if rows]
+
+    @staticmethod
+    def _write(connection: sqlite3.Connection, statements: list[tuple[str, list[Row]]]) -> None:
+        for statement, rows in statements:
+            connection.executemany(statement, rows)
+
+    @staticmethod
+    def _stored(connection: sqlite3.Connection, units: Sequence[Unit]) -> tuple[set[tuple[int, int]], set[int]]:
+        """Return which of the names that ``units`` want to store are stored already."""
+        replays, associations = named(units)
+        keys = json.dumps([replay_key(*name) for name in replays])
+        return (
+            {replay_name(*row) for row in connection.execute(_STORED_REPLAYS, (keys,))},
+            {spi for (spi,) in connection.execute(_STORED_ASSOCIATIONS, (json.dumps(list(associations)),))},
+        )
+
+    def _purge(self, connection: sqlite3.Connection, asked: float | None) -> float | None:
+        """Remove a portion of what has expired; return up to when there may be more of it, None where there is not."""
+        before = max((b for b in (asked, self._purge_before) if b is not None), default=None)
+        if before is None:
+            return None
+        removed = [connection.execute(statement, (before, PURGED_AT_ONCE)).rowcount for statement in _PURGE]
+        return before if max(removed) >= PURGED_AT_ONCE else None
+
+    # -- the connection
+
+    def close(self) -> None:
+        """See `Store.close`."""
+        self._closed = True
+        with self._failures():
+            if self._connection is not None:
+                connection, self._connection = self._connection, None
+                connection.close()
+
+    def _open(self) -> sqlite3.Connection:
+        if self._closed:
+            raise StoreFailed(f"{self.path} has been closed")
+        if self._connection is None:
+            self._connection = open_database(self.path, self._wrapping, self._factory)
+        return self._connection
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        """Leave no transaction open if the block raises; SQLite's and the system's errors become `StoreFailed`."""
+        try:
+            yield
+        except BaseException as error:
+            self._abandon()
+            if isinstance(error, sqlite3.Error):
+                raise store_failed(self.path, error) from error
+            if isinstance(error, OSError):
+                raise StoreFailed(f"{self.path} cannot be opened: {error.strerror}") from error
+            raise
+
+    def _abandon(self) -> None:
+        connection = self._connection
+        if connection is None or not connection.in_transaction:
+            return
+        try:
+            connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            # The next use opens another connection, which begins with what is durable.
+            self._connection = None
+            with suppress(sqlite3.Error):
+                connection.close()

@@ -1,0 +1,41 @@
+"""What the two plugins share: options, configuration, and the reactor's clock."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, TypeVar
+
+from twisted.python.usage import Options, UsageError
+
+from seckex.config.common import Settings
+from seckex.config.load import Loaded, load
+from seckex.errors import SeckexError
+
+S = TypeVar("S", bound=Settings)
+
+
+class DaemonOptions(Options):
+    """The options of either daemon."""
+
+    optParameters = (("config", "c", None, "The configuration file (TOML); see `seckex check-config`."),)  # noqa: N815  # Twisted's name
+
+
+def prepare(options: DaemonOptions, role: type[S]) -> tuple[Any, Loaded[S]]:
+    """Return the reactor and the configuration; raises `UsageError` with all that is wrong with the latter.
+
+    Twisted's timers follow the wall clock: a step of it would stop or fire
+    them all. Nothing is scheduled yet, so the reactor gets a clock that has no
+    steps.
+    """
+    if not options["config"]:
+        raise UsageError("--config FILE is needed")
+    try:
+        loaded = load(Path(options["config"]), role)
+    except SeckexError as error:
+        raise UsageError(str(error)) from None
+    from twisted.internet import reactor
+
+    installed: Any = reactor
+    installed.seconds = time.monotonic
+    return installed, loaded

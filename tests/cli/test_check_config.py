@@ -1,0 +1,80 @@
+"""``seckex check-config``: all that is wrong, or what the file means."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+from twisted.trial.unittest import SynchronousTestCase
+
+from seckex.cli.main import main
+from tests.config.written import INITIATOR, KEY, RESPONDER, write_all
+
+
+class CheckTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.directory = Path(self.mktemp()).absolute()
+
+    def check(self, *arguments: str) -> Result:
+        return CliRunner().invoke(main, ["check-config", *arguments])
+
+    def test_a_responder_that_is_right(self) -> None:
+        more = '[[policy.proposals]]\nencryption = ["aes-128-gcm"]\noctets = "1 GiB"'
+        file = write_all(self.directory, RESPONDER + more)
+        result = self.check(str(file))
+        self.assertEqual((result.exit_code, result.stderr), (0, ""))
+        self.assertEqual(
+            result.stdout,
+            f"{file}: right, for the responder home@example.org\n"
+            "  listens on  127.0.0.1 port 4434\n"
+            "              ::1 port 4434\n"
+            "  peers       node@example.net, KEY 0 SPI 0x00001001 kvno 1: web\n"
+            "  services    web -> tcp:127.0.0.1:8000\n"
+            "  policy      1: aes-128-gcm; hmac-sha-256 or hmac-sha-384; prf-hmac-sha-256 or prf-hmac-sha-384; x25519;"
+            " for 8h and 1 GiB\n"
+            f"  state       {self.directory}/state\n",
+        )
+
+    def test_an_initiator_that_is_right(self) -> None:
+        result = self.check(str(write_all(self.directory, INITIATOR)))
+        self.assertEqual(result.exit_code, 0)
+        self.assertIn(
+            "  peers       home@example.org at 192.0.2.1 port 4434, KEY 0 SPI 0x00001001 kvno 1\n", result.stdout
+        )
+        self.assertIn("  forwards    tcp:8080:interface=127.0.0.1 -> web of home@example.org\n", result.stdout)
+        self.assertNotIn(KEY[:8], result.output)
+
+    def test_every_problem_is_a_line(self) -> None:
+        file = write_all(self.directory, RESPONDER.replace('nai = "home', 'nia = "home') + "[limits]\nlinks = 0")
+        result = self.check(str(file))
+        self.assertEqual((result.exit_code, result.stdout), (1, ""))
+        self.assertEqual(
+            [line.removeprefix(f"{file}: ").split(": ")[0] for line in result.stderr.splitlines()],
+            ["identity.nai", "identity.nia", "limits.links"],
+        )
+
+    def test_one_bad_file_spoils_the_result_and_not_the_others(self) -> None:
+        file = write_all(self.directory, RESPONDER)
+        result = self.check(str(self.directory / "none"), str(file))
+        self.assertEqual(result.exit_code, 1)
+        self.assertIn("none: cannot be read", result.stderr)
+        self.assertIn("right, for the responder", result.stdout)
+
+    def test_json(self) -> None:
+        right = write_all(self.directory, RESPONDER)
+        wrong = self.directory / "wrong.toml"
+        wrong.write_text('role = "initiator"\n')
+        result = self.check("--json", str(right), str(wrong))
+        first, second = map(json.loads, result.stdout.splitlines())
+        about = {"schema": "seckex.check-config/1", "file": str(right), "right": True, "problems": []}
+        self.assertEqual(first, about | {"role": "responder", "nai": "home@example.org"})
+        self.assertEqual((second["right"], result.exit_code), (False, 1))
+        self.assertEqual([problem["path"] for problem in second["problems"]], ["identity", "peers"])
+
+    def test_what_a_file_holds_cannot_move_the_cursor(self) -> None:
+        file = write_all(self.directory, 'role = "responder"\n"\\u001b[2J" = 1')
+        self.assertNotIn("\x1b", self.check(str(file)).output)
+
+    def test_usage(self) -> None:
+        self.assertEqual(self.check().exit_code, 2)
