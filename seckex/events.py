@@ -19,6 +19,14 @@ def _listed(reasons: tuple[str, ...]) -> str:
     return "" if not reasons else " (" + "; ".join(reasons) + ")"
 
 
+def label_of(code: int) -> str:
+    """Return the name of a code, also of one that is not known here."""
+    try:
+        return Code(code).label
+    except ValueError:
+        return f"code-{code}"
+
+
 @frozen
 class Event:
     """The root of all events."""
@@ -127,10 +135,7 @@ class NegotiationRefused(Event):
     @property
     def label(self) -> str:
         """The code's name."""
-        try:
-            return Code(self.code).label
-        except ValueError:
-            return f"code-{self.code}"
+        return label_of(self.code)
 
     def __str__(self) -> str:
         would = f"; acceptable would be {self.acceptable}" if self.acceptable else ""
@@ -219,3 +224,67 @@ class StoreTrouble(Event):
 
     def __str__(self) -> str:
         return f"nothing was agreed with {self.peer}, the store cannot be written: {self.why}"
+
+
+@frozen
+class DialogOpened(Event):
+    """A dialog carries data from now on."""
+
+    level: ClassVar[str] = "debug"
+    peer: str
+    service: str
+    dialog: str
+
+    def __str__(self) -> str:
+        return f"dialog {self.dialog} with {self.peer}, service {self.service!r}, is open"
+
+
+@frozen
+class DialogClosed(Event):
+    """A dialog that carried data is over."""
+
+    peer: str
+    service: str
+    dialog: str
+    octets_in: int
+    octets_out: int
+    how: str
+
+    def __str__(self) -> str:
+        return (
+            f"dialog {self.dialog} with {self.peer}, service {self.service!r}, is over ({self.how}): "
+            f"{self.octets_in} octets in, {self.octets_out} out"
+        )
+
+
+@frozen
+class DialogRefused(Event):
+    """A connection was not carried; ``by`` is the NAI that refused."""
+
+    level: ClassVar[str] = "warn"
+    peer: str
+    service: str
+    by: str
+    code: int
+    reason: str
+
+    @property
+    def label(self) -> str:
+        """The code's name."""
+        return label_of(self.code)
+
+    def __str__(self) -> str:
+        reason = f": {self.reason}" if self.reason else ""
+        where = f"no dialog with {self.peer} for service {self.service!r}"
+        return f"{where}: {self.by} refuses with {self.code} {self.label}{reason}"
+
+
+@frozen
+class LinkClosed(Event):
+    """A link has ended; its dialogs, if it had any, have broken off."""
+
+    peer: str
+    how: str
+
+    def __str__(self) -> str:
+        return f"link with {self.peer or 'somebody unproved'} has ended: {self.how}"

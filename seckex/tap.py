@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Any, TypeVar
 
-from twisted.python.usage import Options, UsageError
+from twisted.python.usage import Options
 
 from seckex.config.common import Settings
 from seckex.config.load import Loaded, load
@@ -22,18 +23,20 @@ class DaemonOptions(Options):
 
 
 def prepare(options: DaemonOptions, role: type[S]) -> tuple[Any, Loaded[S]]:
-    """Return the reactor and the configuration; raises `UsageError` with all that is wrong with the latter.
+    """Return the reactor and the configuration; leaves with all that is wrong with the latter.
 
     Twisted's timers follow the wall clock: a step of it would stop or fire
     them all. Nothing is scheduled yet, so the reactor gets a clock that has no
     steps.
     """
+    program = f"seckex-{role.role}"
     if not options["config"]:
-        raise UsageError("--config FILE is needed")
+        sys.exit(f"{program}: --config FILE is needed")
     try:
         loaded = load(Path(options["config"]), role)
     except SeckexError as error:
-        raise UsageError(str(error)) from None
+        # twistd would print its whole usage for a UsageError, and exit with 0.
+        sys.exit(f"{program}: {error}")
     from twisted.internet import reactor
 
     installed: Any = reactor

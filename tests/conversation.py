@@ -46,6 +46,10 @@ class ConversationCase(SynchronousTestCase):
     """Tests that talk over a `Network`; their failures show what was said."""
 
     def setUp(self) -> None:
+        self.anew()
+
+    def anew(self) -> None:
+        """Forget all that was said, for one more conversation in the same test."""
         self.network = network = Network()
 
         class Told(FailTest):

@@ -74,6 +74,10 @@ class Datagram:
         """See `label`."""
         return label(self.octets)
 
+    def called(self, wanted: str) -> bool:
+        """Tell whether the label is ``wanted``, with any round where that does not say which."""
+        return self.label == wanted or self.label.startswith(wanted + " ")
+
 
 Fault: TypeAlias = Callable[[Datagram], Iterable[Datagram]]
 
@@ -99,15 +103,27 @@ def altered(change: Callable[[bytes], bytes]) -> Fault:
 
 
 def on(wanted: str, fault: Fault, times: int = 1) -> Fault:
-    """Apply ``fault`` to the first ``times`` datagrams whose label begins with ``wanted``."""
+    """Apply ``fault`` to the first ``times`` datagrams that are called ``wanted``."""
     left = times
 
     def apply(datagram: Datagram) -> Iterable[Datagram]:
         nonlocal left
-        if not left or not datagram.label.startswith(wanted):
+        if not left or not datagram.called(wanted):
             return (datagram,)
         left -= 1
         return fault(datagram)
+
+    return apply
+
+
+def nth(number: int, fault: Fault) -> Fault:
+    """Apply ``fault`` to one datagram of all: the first is number 1."""
+    seen = 0
+
+    def apply(datagram: Datagram) -> Iterable[Datagram]:
+        nonlocal seen
+        seen += 1
+        return fault(datagram) if seen == number else (datagram,)
 
     return apply
 
@@ -177,8 +193,8 @@ class Network:
         return [self.arrow(datagram) for datagram in self.sent]
 
     def last(self, wanted: str) -> Datagram:
-        """Return the youngest datagram whose label begins with ``wanted``."""
-        found = [datagram for datagram in self.sent if datagram.label.startswith(wanted)]
+        """Return the youngest datagram that is called ``wanted``."""
+        found = [datagram for datagram in self.sent if datagram.called(wanted)]
         if not found:
             self.fail(f"no {wanted} was sent")
         return found[-1]
@@ -208,7 +224,7 @@ class Network:
         """Let time go by."""
         self.run_until(lambda: False, seconds, must=False)
 
-    def run_until(self, done: Callable[[], bool], within: float = 120.0, *, must: bool = True) -> None:
+    def run_until(self, done: Callable[[], object], within: float = 120.0, *, must: bool = True) -> None:
         """Let time go by until ``done``; fails where that takes longer than ``within`` seconds."""
         until = self.monotonic + within
         here, times = self.monotonic, 0

@@ -69,9 +69,6 @@ class Limits:
     associations: Annotated[int, Whole(1, 1_000_000)] = 4096
     """Associations alive at once; a further one is refused (code 130)."""
 
-    links: Annotated[int, Whole(1, 65536)] = 1024
-    """TCP connections with peers at once; a further one is closed."""
-
     dialogs_per_link: Annotated[int, Whole(1, 65536)] = 256
     """Dialogs on one link at once, announced in HELLO; a further one is rejected (code 303)."""
 

@@ -62,6 +62,9 @@ class ResponderLimits(Limits):
     clock_window: Annotated[int, Seconds(10, 3600)] = 300
     """How far a request's clock may be from ours."""
 
+    links: Annotated[int, Whole(1, 65536)] = 1024
+    """TCP connections with peers at once; a further one is closed."""
+
     dialogs_per_service: Annotated[int, Whole(1, 1_000_000)] = 1024
     """Dialogs with one service at once, over all links; a further one is rejected (code 303)."""
 

@@ -28,6 +28,10 @@ from seckex.wire.numbers import Code, RecordType
 MOST_QUEUED: Final = 2 * 65536
 
 
+# A piece of this size is not copied to be joined with others, but sent in a record of its own.
+WORTH_A_RECORD: Final = 16384
+
+
 class Carrier(Protocol):
     """What carries the records of a dialog: a link.
 
@@ -271,7 +275,7 @@ class Dialog:
             if left > room:
                 body = memoryview(head)[used : used + room]
                 self._head_used = used + room
-            elif left == room or len(queue) == 1:
+            elif left >= WORTH_A_RECORD or len(queue) == 1:
                 body = memoryview(head)[used:] if used else head
                 self._head_used = 0
                 queue.popleft()
@@ -294,6 +298,8 @@ class Dialog:
         filled = 0
         while queue and filled < room:
             piece = memoryview(queue[0])[self._head_used :]
+            if filled and len(piece) >= WORTH_A_RECORD:
+                break
             taken = min(len(piece), room - filled)
             view[filled : filled + taken] = piece[:taken]
             filled += taken

@@ -21,6 +21,9 @@ LONGEST_WAIT: Final = 8.0
 GIVE_UP: Final = 30.0
 JITTER: Final = 0.25
 
+# Anybody on the way can send hints; the first few are told, so that the others cannot flood the log.
+MOST_HINTS: Final = 4
+
 
 @frozen
 class Answer:

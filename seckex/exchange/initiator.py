@@ -27,7 +27,7 @@ from seckex.events import (
     StoreTrouble,
     VersionsHeard,
 )
-from seckex.exchange.attempt import FIRST_WAIT, GIVE_UP, Answer, Attempt, OtherVersions, Outcome, Retry
+from seckex.exchange.attempt import FIRST_WAIT, GIVE_UP, MOST_HINTS, Answer, Attempt, OtherVersions, Outcome, Retry
 from seckex.exchange.messages import (
     Received,
     build_abandon,
@@ -152,10 +152,10 @@ class ExpectAnswer:
 
     def _hinted(self, versions: tuple[int, ...], address: str) -> Step:
         hint = f"{address} says that it speaks protocol version {', '.join(map(str, versions))} only"
-        if hint in self.attempt.hints:
+        if hint in self.attempt.hints or len(self.attempt.hints) == MOST_HINTS:
             return Step(self)
         heard = VersionsHeard(self.attempt.terms.peer, address, versions, VERSIONS_SPOKEN)
-        hints = (hint, *self.attempt.hints[:3])
+        hints = (*self.attempt.hints, hint)
         return Step(evolve(self, attempt=evolve(self.attempt, hints=hints)), (Report(heard),))
 
     def _ticked(self, now: Now) -> Step:
@@ -174,6 +174,11 @@ class ExpectAnswer:
 
     def _end(self, code: int, why: str, event: NegotiationFailed | NegotiationRefused | StoreTrouble) -> Step:
         return Step(Finished(), (Report(event), Deliver(Outcome(self.attempt.terms.peer, None, code, why))))
+
+    def _breach(self, code: Code, why: str) -> Step:
+        """End the exchange for what the responder, being authenticated, should not have said."""
+        terms = self.attempt.terms
+        return self._end(code, why, NegotiationRefused(terms.peer, terms.local, code, why, (), ""))
 
     def _answered(self, received: Received, now: Now) -> Step:
         exchange = received.need(Exchange)
@@ -197,8 +202,7 @@ class ExpectAnswer:
                 raise PeerMisbehaved(Code.POORLY_FORMED, "the responder's SPI is reserved")
             agreement = accept(choice, self.offer, terms.policy)
         except PeerFault as fault:
-            refused = NegotiationRefused(terms.peer, terms.local, fault.code, fault.why, (), "")
-            return self._end(fault.code, fault.why, refused)
+            return self._breach(fault.code, fault.why)
         association = Association(
             role=Role.INITIATOR,
             local=terms.local,
@@ -241,12 +245,13 @@ class ExpectAnswer:
     def _countered(self, received: Received, now: Now) -> Step:
         terms = self.attempt.terms
         transcript = verify_answer(received, terms.key0, self.round, self.transcript)
-        payload, detail = received.need(SaPayloadExtension), received.need(Detail)
         try:
+            payload, detail = received.need(SaPayloadExtension), received.need(Detail)
             counter = from_payload(decode_sa(payload.payload, payload.offset))
         except PeerFault as fault:
-            refused = NegotiationRefused(terms.peer, terms.local, fault.code, fault.why, (), "")
-            return self._end(fault.code, fault.why, refused)
+            return self._breach(fault.code, fault.why)
+        except Malformed as fault:
+            return self._breach(Code.POORLY_FORMED, str(fault))
         heard = Report(CounterReceived(terms.peer, self.round, str(counter), detail.text))
         verdict = select(counter, terms.policy, shares_needed=False)
         unoffered = len(terms.policy.proposals) - self.opened
@@ -291,7 +296,7 @@ class ExpectAnswer:
         payload = received.find(SaPayloadExtension)
         try:
             acceptable = "" if payload is None else str(from_payload(decode_sa(payload.payload, payload.offset)))
-        except PeerFault as fault:
+        except (PeerFault, Malformed) as fault:
             acceptable = f"something that cannot be read: {fault.why}"
         places = (("proposal", detail.proposal), ("transform", detail.transform))
         where = tuple(f"{name} {number}" for name, number in places if number)
@@ -346,7 +351,7 @@ class ExpectConfirmed:
         association = self.association
         if isinstance(event, Answer):
             if event.received.header.kind is not Kind.CONFIRMED:
-                return Step(self)
+                raise AuthenticationFailed("not an answer to a confirmation")
             verify_confirm(event.received, association.keys, association.transcript)
             done = Report(AssociationConfirmed(association.peer, association.spi_in))
             mark = Persist((ConfirmAssociation(association.spi_in),))

@@ -215,6 +215,8 @@ def verify_confirm(received: Received, keys: AgreedKeys, transcript: bytes) -> N
     """Verify a CONFIRM or CONFIRMED; raises `AuthenticationFailed`."""
     confirm = received.header.kind is Kind.CONFIRM
     role, label = (Role.INITIATOR, b"seckex1 confirm") if confirm else (Role.RESPONDER, b"seckex1 confirmed")
-    covered = received.octets[: received.message.signed - _AUTHENTICATOR_START]
-    if len(covered) < HEADER_SIZE or not equal(received.mac, keys.confirm(role, label, transcript, covered)):
+    header = received.octets[:HEADER_SIZE]
+    mac = keys.confirm(role, label, transcript, header)
+    # The MAC covers the header only, so there is one way to say the rest.
+    if not equal(received.octets, header + encode_authenticator_start(received.header.spi, len(mac)) + mac):
         raise AuthenticationFailed(f"the MAC of {received.header.kind.name} does not verify")

@@ -46,7 +46,7 @@ from seckex.sa.proposal import Chosen, Countered, own_offer
 from seckex.sa.selector import Selected
 from seckex.sa.store import ConfirmAssociation, DeleteAssociation, PutAssociation, PutReplay, ReplayRecord, Unit
 from seckex.wire.extensions import Detail, Exchange, SaPayloadExtension
-from seckex.wire.numbers import LOWEST_SPI, MAX_ROUNDS, Code
+from seckex.wire.numbers import LOWEST_SPI, MAX_ROUNDS, REQUEST_SIZE, Code
 from seckex.wire.payloads import decode_sa
 
 # How long an association may wait for the initiator's proof of its keys.
@@ -115,6 +115,8 @@ class ExpectOffer:
         received = event.received
         if isinstance(event, Abandoned):
             return self._abandoned(received)
+        if len(received.octets) < REQUEST_SIZE:
+            raise Malformed("OFFER", len(received.octets), f"shorter than {REQUEST_SIZE} octets, which answers may have")
         exchange = received.need(Exchange)
         heard = verify_request(received, self.terms.key0, self.transcript)
         said = self._answer(event, exchange, heard, now)
@@ -126,7 +128,8 @@ class ExpectOffer:
                 identification=received.header.identification,
                 request=event.request,
                 answer=said.answer,
-                expires=now.wall + 2 * self.terms.clock_window,
+                # Identifications count whole seconds, so the last second of the window is part of it.
+                expires=now.wall + 2 * self.terms.clock_window + 1,
             )
         )
         association = said.association
@@ -138,7 +141,7 @@ class ExpectOffer:
         peer, detail, payload = self.terms.peer, received.need(Detail), received.need(SaPayloadExtension)
         try:
             acceptable = str(from_payload(decode_sa(payload.payload, payload.offset)))
-        except PeerFault as fault:
+        except (PeerFault, Malformed) as fault:
             acceptable = f"something that cannot be read: {fault.why}"
         event = NegotiationRefused(peer, peer, detail.code, detail.text, (), acceptable)
         return Step(Finished(), (Report(event),))

@@ -211,7 +211,7 @@ def listen_control(reactor: Any, path: Path, commands: Commands) -> IListeningPo
         try:
             port = _ControlPort(path, factory, reactor)
             # The port gives the socket its mode before it listens, and before it listens nobody can connect.
-            port.startListening()  # type: ignore[no-untyped-call]  # Twisted has no types here
+            port.startListening()
         except CannotListenError as error:
             raise ControlUnavailable(f"cannot listen on {path}: {error.socketError}") from error
     return port

@@ -60,6 +60,7 @@ class Daemon(MultiService, Generic[S]):
         self.traffic: Traffic
         self._end_observing: Callable[[], None] | None = None
         self._commits: GroupCommit | None = None
+        self._thread: CommitThread | None = None
         self._lock: WorkerLock | None = None
         self._control: IListeningPort | None = None
 
@@ -104,10 +105,16 @@ class Daemon(MultiService, Generic[S]):
         try:
             self._start()
         except (SeckexError, CannotListenError, OSError) as error:
-            if self._lock is not None:
-                self._lock.release()
+            self._undo()
             sys.exit(f"seckex-{self.settings.role}: {_one_line(error)}")
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's
+
+    def _undo(self) -> None:
+        """Let go of what would keep the process, or another one, from going on."""
+        if self._thread is not None:
+            self._thread.stop()
+        if self._lock is not None:
+            self._lock.release()
 
     def _start(self) -> None:
         settings, state = self.settings, self.settings.state
@@ -121,7 +128,8 @@ class Daemon(MultiService, Generic[S]):
         snapshot = store.load(state.worker, now.wall)
         for complaint in snapshot.damaged:
             self.log.say("error", "{complaint}", complaint=complaint)
-        self._commits = GroupCommit(store, CommitThread(self.reactor))
+        self._thread = CommitThread(self.reactor)
+        self._commits = GroupCommit(store, self._thread, self.reactor)
         node = Node(settings.identity.nai, self.peers(), os.urandom, self.limits())
         self.traffic = Traffic(node.associations)
         self.principal = Principal(self.reactor, node, self._commits, self.log, self.clock)
@@ -192,6 +200,14 @@ class Daemon(MultiService, Generic[S]):
         """Return the association that a HELLO names, if it lives and may carry more."""
         association = self.principal.node.usable(spi, self.clock.now())
         return None if association is None else self.traffic.link_association(association)
+
+
+def now_or_never(done: Deferred[Any]) -> None:
+    """Raise what ``done`` has failed with; listening on this machine succeeds or fails at once."""
+    failed: list[Failure] = []
+    done.addErrback(failed.append)
+    if failed:
+        failed[0].raiseException()
 
 
 def _one_line(error: BaseException) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
+from attrs import asdict
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint
 
@@ -13,11 +15,14 @@ from seckex.config.load import Loaded
 from seckex.dialog.faces import Cause, Closure
 from seckex.dialog.link import Link
 from seckex.dialog.stream import Dialog
+from seckex.events import LinkClosed
 from seckex.machine import Path
-from seckex.net.daemon import Daemon
+from seckex.net.daemon import Daemon, now_or_never
+from seckex.net.forwards import Forward, Forwards
 from seckex.net.peer import PeerLinks
 from seckex.node.limits import Limits, Peer
-from seckex.sa.association import Association
+from seckex.sa.association import WORKER_BITS, Association
+from seckex.wire.dialog import DIALOG_ID_SIZE
 from seckex.wire.numbers import Code
 
 
@@ -33,6 +38,15 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
             links = PeerLinks(terms, HostnameEndpoint(reactor, peer.address, peer.port), self)
             self._links[peer.nai] = links
             links.setServiceParent(self)
+        self._forwards = Forwards(
+            reactor,
+            self.settings.identity.nai,
+            tuple(Forward(each.listen, each.peer, each.service) for each in self.settings.forwards),
+            self._links,
+            limits.forward_connections,
+            self._new_dialog_id,
+            self.log,
+        )
 
     def peers(self) -> list[Peer]:
         """See `Daemon.peers`."""
@@ -46,26 +60,34 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         """See `Daemon.watcher`."""
         return self
 
+    def _new_dialog_id(self) -> bytes:
+        """Return the id of a new dialog: random, with this worker's number in its lowest bits."""
+        drawn = int.from_bytes(os.urandom(DIALOG_ID_SIZE), "big")
+        return (drawn >> WORKER_BITS << WORKER_BITS | self.settings.state.worker).to_bytes(DIALOG_ID_SIZE, "big")
+
     def open(self) -> None:
-        """Negotiate with every peer."""
+        """Listen, and negotiate with every peer."""
+        now_or_never(self._forwards.listen())
         for nai in self._links:
             self.principal.want(nai)
 
     def close(self) -> list[Deferred[Any]]:
         """See `Daemon.close`."""
-        return []
+        return [self._forwards.stop()]
 
     def listening(self) -> list[str]:
         """See `Daemon.listening`."""
-        return []
+        return self._forwards.addresses()
 
     def status_extras(self) -> dict[str, Any]:
         """See `Daemon.status_extras`."""
-        return {"forwards": [], "services": []}
+        counts = self._forwards.counts
+        told = [asdict(each) | {"connections": counts[each]} for each in self._forwards.forwards]
+        return {"forwards": told, "services": []}
 
     def counters(self) -> Mapping[str, int]:
         """See `Daemon.counters`."""
-        return {}
+        return {"forwards.refused": self._forwards.refused}
 
     # -- associations
 
@@ -102,6 +124,7 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
     def link_closed(self, link: Link, closure: Closure) -> None:
         """Keep what it has carried; negotiate anew where the responder says that it does not know the association."""
         self.traffic.closed(link, self._association(link))
+        self.log.report(LinkClosed("" if link.association is None else link.association.peer, str(closure)))
         if closure.cause is Cause.UNKNOWN_ASSOCIATION:
             self._renew(link)
 

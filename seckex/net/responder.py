@@ -13,7 +13,9 @@ from seckex.config.responder import ResponderSettings
 from seckex.dialog.faces import Closure
 from seckex.dialog.link import Link
 from seckex.dialog.stream import Dialog
+from seckex.events import LinkClosed
 from seckex.net.daemon import Daemon
+from seckex.net.forwards import Services
 from seckex.net.stream import LinkPort
 from seckex.node.limits import Limits, Peer
 from seckex.sa.association import Association
@@ -29,7 +31,14 @@ class ResponderDaemon(Daemon[ResponderSettings]):
         terms = self.link_terms(limits.dialog_credit, limits.dialogs_per_link)
         self._port = LinkPort(terms, self, self.find, limits.links)
         self._listening: list[IListeningPort] = []
-        self._datagram_ports: list[IListeningPort] = []
+        self._services = Services(
+            reactor,
+            self.settings.identity.nai,
+            {name: service.connect for name, service in self.settings.services.items()},
+            {peer.nai: frozenset(peer.services) for peer in self.settings.peers},
+            limits.dialogs_per_service,
+            self.log,
+        )
 
     def peers(self) -> list[Peer]:
         """See `Daemon.peers`."""
@@ -49,11 +58,12 @@ class ResponderDaemon(Daemon[ResponderSettings]):
         """Listen on every address, UDP and TCP."""
         listen = self.settings.listen
         for address in listen.addresses:
-            self._datagram_ports.append(self.principal.datagrams.bind(address, listen.port))
+            self.principal.datagrams.bind(address, listen.port)
             self._listening.append(self.reactor.listenTCP(listen.port, self._port, interface=address))
 
     def close(self) -> list[Deferred[Any]]:
         """Close ports and links."""
+        self._services.stop()
         closing = [port.stopListening() for port in self._listening]
         return [*(each for each in closing if each is not None), self._port.close()]
 
@@ -65,10 +75,12 @@ class ResponderDaemon(Daemon[ResponderSettings]):
 
     def status_extras(self) -> dict[str, Any]:
         """See `Daemon.status_extras`."""
-        return {
-            "forwards": [],
-            "services": [{"name": n, "connect": s.connect} for n, s in self.settings.services.items()],
-        }
+        services = self.settings.services.items()
+        told = [
+            {"name": name, "connect": service.connect, "dialogs": self._services.counts[name]}
+            for name, service in services
+        ]
+        return {"forwards": [], "services": told}
 
     def counters(self) -> Mapping[str, int]:
         """See `Daemon.counters`."""
@@ -97,7 +109,8 @@ class ResponderDaemon(Daemon[ResponderSettings]):
             self.principal.proved(link.association.spi)
 
     def dialog_offered(self, link: Link, dialog: Dialog) -> None:
-        dialog.reject(Code.UNKNOWN_SERVICE, "")
+        """Connect it to its service."""
+        self._services.offered(link, dialog)
 
     def link_idle(self, _link: Link) -> None:
         """Nothing: the initiator closes links."""
@@ -105,7 +118,8 @@ class ResponderDaemon(Daemon[ResponderSettings]):
     def link_worn(self, _link: Link) -> None:
         """Nothing: the initiator renews associations."""
 
-    def link_closed(self, link: Link, _closure: Closure) -> None:
+    def link_closed(self, link: Link, closure: Closure) -> None:
         """Keep what it has carried."""
         carried = link.association
+        self.log.report(LinkClosed("" if carried is None else carried.peer, str(closure)))
         self.traffic.closed(link, None if carried is None else self.principal.node.associations.get(carried.spi))

@@ -99,14 +99,17 @@ class Answering:
         if isinstance(conversation.state, responder.ExpectStored):
             self._under_way[name] = request
 
-    def abandoned(self, received: Received, now: Now, actions: list[NodeAction]) -> None:
+    def abandoned(self, received: Received, path: Path, now: Now, actions: list[NodeAction]) -> None:
         """Take an ABANDON; raises `AuthenticationFailed` and `Malformed`."""
         half_open = (received.header.spi, received.need(Exchange).initiator_spi)
         state = self.half_open.get(half_open)
-        if state is not None:
-            conversation = Conversation(state, responder.TRANSITIONS, self, state.terms.peer)
-            self._driver.drive(conversation, responder.Abandoned(received), now, actions)
-            self.half_open.pop(half_open)
+        if state is None:
+            why = f"no exchange under way has the initiator's SPI {half_open[1]:#010x}"
+            self._drops.note("unknown-exchange", why, path, now, actions)
+            return
+        conversation = Conversation(state, responder.TRANSITIONS, self, state.terms.peer)
+        self._driver.drive(conversation, responder.Abandoned(received), now, actions)
+        self.half_open.pop(half_open)
 
     def _full(self) -> str:
         if self.replays.full:

@@ -72,8 +72,12 @@ class Driver:
         self, conversation: Conversation, state: State, asked: tuple[object, ...], now: Now, actions: list[NodeAction]
     ) -> None:
         """Move the conversation to ``state`` and run what was ``asked``, in order."""
+        if state is conversation.state and not asked:
+            return
+        # A deadline was armed for what one kind of state awaits; what leaves it waiting does not disarm it.
+        if type(state) is not type(conversation.state):
+            conversation.deadline = None
         conversation.state = state
-        conversation.deadline = None
         conversation.owner.moved(conversation, now, actions)
         for action in asked:
             match action:

@@ -109,7 +109,7 @@ class Node:
             elif kind is Kind.CONFIRM:
                 self._answering.confirmed(received, path, now, actions)
             elif kind is Kind.ABANDON:
-                self._answering.abandoned(received, now, actions)
+                self._answering.abandoned(received, path, now, actions)
             else:
                 self._seeking.answered(received, now, actions)
         except UnsupportedVersion as error:

@@ -34,7 +34,9 @@ from seckex.wire.payloads import Attribute, KeyExchange, Proposal, SaPayload, Tr
 
 # The order in which our own offers list the protocols of one proposal; nothing depends on it.
 _ORDER: Final = (ProtocolId.ENCRYPTION, ProtocolId.AUTHENTICATION, ProtocolId.PRF, ProtocolId.KEY_AGREEMENT)
-_KNOWN_ATTRIBUTES: Final = frozenset((ATTRIBUTE_KEY_LENGTH, ATTRIBUTE_MEBIOCTETS))
+_KNOWN_ATTRIBUTES: Final[Mapping[ProtocolId, frozenset[int]]] = {
+    ProtocolId.ENCRYPTION: frozenset((ATTRIBUTE_KEY_LENGTH, ATTRIBUTE_MEBIOCTETS))
+}
 _PROTOCOLS: Final[Mapping[int, ProtocolId]] = {int(protocol): protocol for protocol in ProtocolId}
 
 
@@ -230,7 +232,8 @@ def _meaning(
 
 def _from_transform(protocol: ProtocolId | None, transform: Transform) -> OfferedTransform:
     algorithm = None
-    if protocol is not None and all(attribute.type in _KNOWN_ATTRIBUTES for attribute in transform.attributes):
+    known = frozenset() if protocol is None else _KNOWN_ATTRIBUTES.get(protocol, frozenset())
+    if protocol is not None and all(attribute.type in known for attribute in transform.attributes):
         algorithm = BY_NUMBER.get((protocol, transform.transform_id, transform.key_bits))
     label = f"transform {transform.transform_id}" if algorithm is None else algorithm.name
     return OfferedTransform(transform.number, algorithm, label, transform.mebioctets)

@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 from attrs import evolve, frozen
 
-from seckex.errors import PeerMisbehaved
+from seckex.errors import PeerIncompatible, PeerMisbehaved
 from seckex.sa.algorithms import PROTOCOL_NAMES, Algorithm
 from seckex.sa.association import Agreement
 from seckex.sa.offer import Alternative, Offer, OfferedProtocol, OfferedTransform, describe, numbered
@@ -134,7 +134,7 @@ def _full(
 
 def _pick(member: OfferedProtocol, proposal: PolicyProposal) -> _Pick | None:
     """Return the first transform, in the initiator's order, that the policy's proposal has too."""
-    if member.protocol is None:
+    if member.protocol is None or member.bundle:
         return None
     wanted = proposal.algorithms.get(member.protocol, ())
     for position, transform in enumerate(member.transforms):
@@ -145,9 +145,10 @@ def _pick(member: OfferedProtocol, proposal: PolicyProposal) -> _Pick | None:
 
 def _settle(alternative: Alternative, proposal: PolicyProposal, picks: list[_Pick]) -> tuple[Alternative, Agreement]:
     lifetime = min(alternative.lifetime, proposal.lifetime)
-    bounds = [bound for bound in (proposal.mebioctets, *(pick[2].mebioctets for pick in picks)) if bound]
-    bound = min(bounds, default=0)
     by_protocol = {pick[1].protocol: pick for pick in picks}
+    encryption = by_protocol.get(ProtocolId.ENCRYPTION)
+    bounds = () if encryption is None else (proposal.mebioctets, encryption[2].mebioctets)
+    bound = min((bound for bound in bounds if bound), default=0)
     members: list[OfferedProtocol] = []
     for member in alternative.protocols:
         pick = None if member.protocol is None else by_protocol.get(member.protocol)
@@ -215,18 +216,25 @@ def accept(choice: Offer, offer: Offer, policy: Policy) -> Agreement:
     """Return what ``choice`` agrees on; the initiator's check that it lies within ``offer``.
 
     Raises `PeerMisbehaved` for anything that was not offered: another number,
-    protocol or transform, more than one of them, a longer life.
+    protocol or transform, more than one of them, a longer life; and
+    `PeerIncompatible` for a life that is too short for ``policy``.
     """
+    if choice.sub_type != offer.sub_type:
+        why = f"an SA payload of sub-type {choice.sub_type} where {offer.sub_type} was offered"
+        raise PeerMisbehaved(Code.POORLY_FORMED, why)
     if len(choice.alternatives) != 1:
         raise PeerMisbehaved(Code.POORLY_FORMED, "a choice is of one proposal number")
     chosen = choice.alternatives[0]
     offered = next((a for a in offer.alternatives if a.number == chosen.number), None)
     if offered is None:
         raise PeerMisbehaved(Code.POORLY_FORMED, f"proposal {chosen.number} was not offered", chosen.number)
-    if not policy.shortest_lifetime <= chosen.lifetime <= offered.lifetime:
+    if chosen.lifetime > offered.lifetime:
         why = f"a lifetime of {chosen.lifetime} s was chosen where {offered.lifetime} s was offered"
         raise PeerMisbehaved(Code.POORLY_FORMED, why, chosen.number)
-    if [member.protocol for member in chosen.protocols] != [member.protocol for member in offered.protocols]:
+    if chosen.lifetime < policy.shortest_lifetime:
+        why = f"a lifetime of {chosen.lifetime} s was chosen, at least {policy.shortest_lifetime} s is wanted here"
+        raise PeerIncompatible(Code.NOTHING_ACCEPTABLE, why, chosen.number)
+    if [(m.protocol, m.bundle) for m in chosen.protocols] != [(m.protocol, m.bundle) for m in offered.protocols]:
         raise PeerMisbehaved(Code.POORLY_FORMED, "the choice does not have the protocols of the offer", chosen.number)
     algorithms = []
     bound = 0

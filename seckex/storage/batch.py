@@ -29,7 +29,11 @@ from seckex.sa.store import (
 
 @define
 class Batch:
-    """The net effect, to be written in this order; ``purge`` comes last, None where nothing asked for it."""
+    """The net effect, to be written in this order; ``purge`` comes last, None where nothing asked for it.
+
+    ``hides_conflicts`` is set when something was stored and deleted again, so
+    that writing the rest does not tell whether it could have been stored.
+    """
 
     outcomes: list[Outcome] = field(factory=list)
     deleted: set[int] = field(factory=set)
@@ -37,6 +41,7 @@ class Batch:
     associations: dict[int, Association] = field(factory=dict)
     confirmed: set[int] = field(factory=set)
     purge: float | None = None
+    hides_conflicts: bool = False
 
 
 def settle(
@@ -78,7 +83,8 @@ def _take(batch: Batch, unit: Unit) -> None:
                 elif spi not in batch.deleted:
                     batch.confirmed.add(spi)
             case DeleteAssociation(spi):
-                batch.associations.pop(spi, None)
+                if batch.associations.pop(spi, None) is not None:
+                    batch.hides_conflicts = True
                 batch.confirmed.discard(spi)
                 batch.deleted.add(spi)
 

@@ -133,14 +133,8 @@ class SqliteStore:
             return []
         with self._failures():
             connection = self._open()
-            # Encoded before the write lock is taken, which other processes wait for.
             batch = settle(units)
-            statements = self._statements(batch)
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                self._write(connection, statements)
-            except sqlite3.IntegrityError:
-                connection.execute("ROLLBACK")
+            if batch.hides_conflicts or not self._written(connection, batch):
                 connection.execute("BEGIN IMMEDIATE")
                 batch = settle(units, *self._stored(connection, units))
                 self._write(connection, self._statements(batch))
@@ -148,6 +142,18 @@ class SqliteStore:
             connection.execute("COMMIT")
             self._purge_before = purging
         return batch.outcomes
+
+    def _written(self, connection: sqlite3.Connection, batch: Batch) -> bool:
+        """Return whether ``batch`` could be written as it is; if so the transaction is left open."""
+        # Encoded before the write lock is taken, which other processes wait for.
+        statements = self._statements(batch)
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            self._write(connection, statements)
+        except sqlite3.IntegrityError:
+            connection.execute("ROLLBACK")
+            return False
+        return True
 
     def _statements(self, batch: Batch) -> list[tuple[str, list[Row]]]:
         every: tuple[tuple[str, list[Row]], ...] = (

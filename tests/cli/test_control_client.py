@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -43,6 +44,11 @@ class AskTests(SynchronousTestCase):
 
     def test_silence(self) -> None:
         self.assertIn("Unreachable: no daemon answers", self.asked(None, timeout=0.05))
+
+    def test_an_answer_in_drops_does_not_buy_time(self) -> None:
+        times = iter([0.0, 0.0, 0.0, 5.1])
+        self.patch(control_client, "time", SimpleNamespace(monotonic=lambda: next(times)))
+        self.assertIn("silent for 5 s", self.asked(b"{", timeout=5))
 
     def test_a_closed_connection(self) -> None:
         self.assertIn("closed the connection without an answer", self.asked(b'{"half": '))

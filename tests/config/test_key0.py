@@ -62,7 +62,7 @@ class TextTests(SynchronousTestCase):
             key0_text(responder="node@example.net"): "responder: must be another than the initiator",
             key0_text(key=KEY[:-1]): "key: must be 64 hexadecimal digits",
             key0_text(key=KEY[:-1] + "g"): "key: must be 64 hexadecimal digits",
-            "[" * 4000: "is not TOML",
+            "key = " + "[" * 4000: "is not TOML",
         }.items():
             self.assertIn(why, refusal(text.encode()))
         self.assertIn("is not UTF-8 text", refusal(b"\xff" + KEY.encode()))
@@ -106,6 +106,9 @@ class FileTests(SynchronousTestCase):
         self.assertEqual(read_key0(self.file).spi, 4097)
         os.chmod(self.file, 0o400)
         self.assertEqual(read_key0(self.file).spi, 4097)
+        link = Path(self.mktemp())
+        link.symlink_to(self.file.absolute())
+        self.assertEqual(read_key0(link).spi, 4097)
 
     def test_an_open_file_is_refused_with_the_cure(self) -> None:
         write_private(self.file, key0_text())

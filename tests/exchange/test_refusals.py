@@ -8,27 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from attrs import evolve
 
+from seckex.crypto.suites import new_aead
 from seckex.events import CounterReceived, NegotiationRefused
 from seckex.exchange import answer, initiator, messages, responder
+from seckex.exchange.messages import build_offer
 from seckex.exchange.terms import Terms
 from seckex.exchange.transcript import Transcript
 from seckex.node.limits import Limits
-from seckex.sa.offer import to_payload
+from seckex.sa.offer import Offer, to_payload
 from seckex.sa.policy import Policy
 from seckex.sa.proposal import own_offer
 from seckex.sa.selector import Selected
-from seckex.wire.extensions import Detail
-from seckex.wire.numbers import Code, KeyExchangeSub
+from seckex.wire.extensions import Detail, encode_sealed_start
+from seckex.wire.numbers import Code, KeyExchangeSub, Suite
 from seckex.wire.payloads import Attribute, KeyExchange, Proposal, SaPayload, UnknownPayload, decode_sa, encode_sa
 from tests.conversation import AES, CHACHA, INDISPENSABLE, ConversationCase, policy, sealing
 from tests.pump import Host
 
+CHOICE: Final = Selected.choice
 
-def changing(kind: type, **changes: object) -> Callable[[SaPayload], SaPayload]:
+
+def changing(kind: type, **changes: Any) -> Callable[[SaPayload], SaPayload]:
     """Return what changes the first part of ``kind`` in an SA payload."""
 
     def change(sa: SaPayload) -> SaPayload:
@@ -38,6 +42,11 @@ def changing(kind: type, **changes: object) -> Callable[[SaPayload], SaPayload]:
         return evolve(sa, payloads=tuple(parts))
 
     return change
+
+
+def first(offer: Offer) -> Proposal:
+    """Return the first proposal payload of an offer."""
+    return next(part for part in to_payload(offer).payloads if isinstance(part, Proposal))
 
 
 class RefusedOfferTests(ConversationCase):
@@ -66,7 +75,7 @@ class RefusedOfferTests(ConversationCase):
 
     def building(self, build: Callable[..., tuple[bytes, Transcript]]) -> None:
         """Have the initiator's offers built by ``build``, which is given the right function and its arguments."""
-        self.patch(initiator, "build_offer", partial(build, initiator.build_offer))
+        self.patch(initiator, "build_offer", partial(build, build_offer))
 
     def test_130_a_full_table(self) -> None:
         pair = self.pair(limits=Limits(associations=0))
@@ -87,15 +96,10 @@ class RefusedOfferTests(ConversationCase):
         self.refused(Code.POORLY_FORMED, "the first proposal number is not 1")
 
     def test_134_names_the_proposal_and_the_transform(self) -> None:
-        sa = to_payload(own_offer(policy(sealing("aes-256-gcm aes-128-gcm"))))
-        first = sa.payloads[0]
-        twice = tuple(evolve(transform, number=1) for transform in first.transforms if isinstance(first, Proposal))
+        both = policy(sealing("aes-256-gcm aes-128-gcm"))
+        twice = tuple(evolve(transform, number=1) for transform in first(own_offer(both)).transforms)
         self.offering(changing(Proposal, transforms=twice))
-        refused = self.refused(
-            Code.POORLY_FORMED,
-            "transform number 1 does not rise",
-            self.pair(policy(sealing("aes-256-gcm aes-128-gcm"))),
-        )
+        refused = self.refused(Code.POORLY_FORMED, "transform number 1 does not rise", self.pair(both))
         self.assertEqual(refused.detail, ("proposal 1", "transform 1"))
 
     def test_134_an_offer_that_cannot_be_read(self) -> None:
@@ -115,14 +119,15 @@ class RefusedOfferTests(ConversationCase):
         self.refused(Code.POORLY_FORMED, "the SPIs of the exchange extension")
 
     def test_134_no_names(self) -> None:
-        start = messages.encode_sealed_start
         self.patch(
-            messages, "encode_sealed_start", lambda sub, content, spi, size: start(sub, min(content, 1), spi, size)
+            messages,
+            "encode_sealed_start",
+            lambda sub, content, spi, size: encode_sealed_start(sub, min(content, 1), spi, size),
         )
         self.refused(Code.POORLY_FORMED, "the NAIs of initiator and responder are missing")
 
     def test_134_names_whose_seal_does_not_open(self) -> None:
-        self.patch(messages, "new_aead", _broken_seal(messages.new_aead))
+        self.patch(messages, "new_aead", _BrokenSeal)
         self.refused(Code.POORLY_FORMED, "a sealed NAI does not open")
 
     def test_256_nothing_acceptable(self) -> None:
@@ -144,7 +149,7 @@ class RefusedOfferTests(ConversationCase):
     def test_260_a_key_share_that_leads_to_zero(self) -> None:
         # Points of low order, from RFC 7748 section 6.1 and "May the Fourth Be With You".
         for value in (bytes(32), b"\1" + bytes(31), b"\xec" + b"\xff" * 30 + b"\x7f"):
-            self.setUp()
+            self.anew()
             self.offering(changing(KeyExchange, value=value))
             self.refused(Code.BAD_KEY_SHARE, "the X25519 value leads to the all-zero secret")
 
@@ -188,7 +193,7 @@ class RefusedOfferTests(ConversationCase):
             changing(Proposal, protocol_id=77),
             changing(Proposal, spi=9, transforms=()),
         ):
-            self.setUp()
+            self.anew()
             self.offering(change)
             node, home = self.pair()
             node.want(home)
@@ -220,7 +225,7 @@ class RefusalReadingTests(ConversationCase):
         for code in Code:
             if code in (Code.IDENTIFICATION_MISMATCH, Code.UNKNOWN_EXCHANGE):
                 continue
-            self.setUp()
+            self.anew()
             node, home = self.refusing(answer.Refusal(code, "because"))
             self.assertArrows("OFFER 1 -->", "<-- REFUSAL 1")
             for host in (node, home):
@@ -230,18 +235,18 @@ class RefusalReadingTests(ConversationCase):
 
     def test_a_code_that_is_not_known_ends_the_exchange_too(self) -> None:
         unknown: Any = 999
-        node, home = self.refusing(answer.Refusal(unknown, "new"))
+        node, _ = self.refusing(answer.Refusal(unknown, "new"))
         self.assertArrows("OFFER 1 -->", "<-- REFUSAL 1")
         self.assertIn("refuses with 999 code-999: new", str(self.assertTold(node, NegotiationRefused)))
 
     def test_beginning_anew_is_done_once(self) -> None:
-        node, home = self.refusing(answer.Refusal(Code.UNKNOWN_EXCHANGE, "forgotten"))
+        node, _ = self.refusing(answer.Refusal(Code.UNKNOWN_EXCHANGE, "forgotten"))
         self.assertArrows("OFFER 1 -->", "<-- REFUSAL 1", "OFFER 1 -->", "<-- REFUSAL 1")
         self.assertTold(node, NegotiationRefused, code=262, reason="forgotten")
 
     def test_133_without_a_clock_ends_the_exchange(self) -> None:
         self.patch(answer, "Clock", lambda _seconds: Detail(0, 0, 0, "no clock"))
-        node, home = self.refusing(answer.Refusal(Code.IDENTIFICATION_MISMATCH, "somewhen else"))
+        node, _ = self.refusing(answer.Refusal(Code.IDENTIFICATION_MISMATCH, "somewhen else"))
         self.assertArrows("OFFER 1 -->", "<-- REFUSAL 1")
         self.assertTold(node, NegotiationRefused, code=133, reason="somewhen else")
 
@@ -251,7 +256,7 @@ class RefusalReadingTests(ConversationCase):
             (lambda _sa: encode_sa(odd), "something that cannot be read: a payload of type 99 is not known here"),
             (lambda sa: encode_sa(sa)[:-1], "something that cannot be read: needs"),
         ):
-            self.setUp()
+            self.anew()
             self.patch(answer, "encode_sa", change)
             node, _ = self.refusing(answer.Refusal(Code.NOTHING_ACCEPTABLE, "no", acceptable=own_offer(AES)))
             refused = self.assertTold(node, NegotiationRefused, code=256, reason="no")
@@ -269,29 +274,24 @@ class OddAnswerTests(ConversationCase):
         self.assertEqual((len(node.node.associations), node.units), (0, []))
         refused = self.assertTold(node, NegotiationRefused, peer=home.nai, by=node.nai)
         self.assertIn(why, refused.reason)
-        self.assertIn(refused.code, (Code.POORLY_FORMED, Code.UNKNOWN_PAYLOAD))
+        self.assertIn(refused.code, (Code.POORLY_FORMED, Code.NOTHING_ACCEPTABLE, Code.UNKNOWN_PAYLOAD))
 
     def choosing(self, change: Callable[[SaPayload], SaPayload]) -> None:
-        choose = Selected.choice
-        self.patch(Selected, "choice", lambda selected, value: encode_sa(change(decode_sa(choose(selected, value)))))
+        self.patch(Selected, "choice", lambda selected, value: encode_sa(change(decode_sa(CHOICE(selected, value)))))
 
     def test_a_choice_of_what_was_not_offered(self) -> None:
-        chacha = to_payload(own_offer(CHACHA)).payloads[0]
-        aes = to_payload(own_offer(AES)).payloads[0]
-        if not isinstance(chacha, Proposal) or not isinstance(aes, Proposal):
-            self.fail("offers begin with proposals")
-        renumbered = (evolve(aes.transforms[0], number=2),)
-        bounded = (evolve(aes.transforms[0], attributes=aes.transforms[0].attributes),)
+        aes = first(own_offer(AES)).transforms
+        renumbered = (evolve(aes[0], number=2),)
         for change, why in (
-            (changing(Proposal, transforms=chacha.transforms), "chacha20-poly1305 was not offered"),
+            (changing(Proposal, transforms=first(own_offer(CHACHA)).transforms), "chacha20-poly1305 was not offered"),
             (changing(Proposal, transforms=renumbered), "aes-256-gcm was not offered"),
-            (changing(Proposal, transforms=(*bounded, *renumbered)), "2 transforms chosen for encryption"),
+            (changing(Proposal, transforms=(*aes, *renumbered)), "2 transforms chosen for encryption"),
             (_with_all(lifetime=3601), "a lifetime of 3601 s was chosen where 3600 s was offered"),
-            (_with_all(lifetime=59), "a lifetime of 59 s was chosen where 3600 s was offered"),
+            (_with_all(lifetime=59), "a lifetime of 59 s was chosen, at least 60 s is wanted here"),
             (_with_all(number=2), "proposal 2 was not offered"),
             (_without_authentication, "the choice does not have the protocols of the offer"),
         ):
-            self.setUp()
+            self.anew()
             self.choosing(change)
             self.ends("CHOICE", why)
 
@@ -304,14 +304,10 @@ class OddAnswerTests(ConversationCase):
 
     def test_a_choice_of_more_octets_than_offered(self) -> None:
         bounded = policy(sealing("aes-256-gcm", mebioctets=5))
-        for mebioctets in ((Attribute(16384, 6),), ()):
-            self.setUp()
-
-            def change(sa: SaPayload, bound: tuple[Attribute, ...] = mebioctets) -> SaPayload:
-                transform = sa.payloads[0].transforms[0]  # type: ignore[union-attr]  # a choice begins with a proposal
-                kept = tuple(attribute for attribute in transform.attributes if attribute.type != 16384)
-                return changing(Proposal, transforms=(evolve(transform, attributes=(*kept, *bound)),))(sa)
-
+        transform = first(own_offer(bounded)).transforms[0]
+        for bound in ((Attribute(16384, 6),), ()):
+            self.anew()
+            change = changing(Proposal, transforms=(evolve(transform, attributes=(Attribute(14, 256), *bound)),))
             self.choosing(change)
             self.ends("CHOICE", "more octets than offered", self.pair(bounded, bounded))
 
@@ -325,7 +321,7 @@ class OddAnswerTests(ConversationCase):
             (lambda sa: encode_sa(evolve(sa, payloads=(UnknownPayload(99, b""),))), "a payload of type 99"),
             (lambda sa: encode_sa(sa)[:-1], "needs"),
         ):
-            self.setUp()
+            self.anew()
             self.patch(answer, "encode_sa", change)
             self.ends("COUNTER", why, self.pair(CHACHA, AES))
 
@@ -394,25 +390,15 @@ class SheddingTests(ConversationCase):
         self.assertIn("chacha20-poly1305", refused.acceptable)
 
 
-def _broken_seal(new_aead: Callable[..., Any]) -> Callable[..., Any]:
-    """Return an AEAD that seals under another key than it opens with."""
+class _BrokenSeal:
+    """An AEAD that seals under another key than it opens with."""
 
-    class Broken:
-        def __init__(self, suite: Any, key: bytes) -> None:
-            self._right, self._wrong = new_aead(suite, key), new_aead(suite, bytes(32))
-
-        def encrypt(self, *arguments: Any) -> bytes:
-            sealed: bytes = self._wrong.encrypt(*arguments)
-            return sealed
-
-        def decrypt(self, *arguments: Any) -> bytes:
-            opened: bytes = self._right.decrypt(*arguments)
-            return opened
-
-    return Broken
+    def __init__(self, suite: Suite, key: bytes) -> None:
+        self.encrypt = new_aead(suite, bytes(32)).encrypt
+        self.decrypt = new_aead(suite, key).decrypt
 
 
-def _with_all(**changes: object) -> Callable[[SaPayload], SaPayload]:
+def _with_all(**changes: Any) -> Callable[[SaPayload], SaPayload]:
     def change(sa: SaPayload) -> SaPayload:
         parts = (evolve(part, **changes) if isinstance(part, Proposal) else part for part in sa.payloads)
         return evolve(sa, payloads=tuple(parts))

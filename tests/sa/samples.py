@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations as combinations_of
+from itertools import permutations
 from typing import Final
 
 from attrs import evolve
@@ -39,7 +41,7 @@ def alternative(*names: str, lifetime: int = HOUR, mebioctets: int = 0, share: b
 
 
 def offer(*alternatives: Alternative) -> Offer:
-    """Number alternatives from 1."""
+    """Return an offer of alternatives, numbered from 1."""
     return numbered(alternatives)
 
 
@@ -58,68 +60,94 @@ def chosen_names(agreement: Agreement) -> list[str]:
     return [algorithm.name for algorithm in agreement.algorithms]
 
 
-# -- all sorts of offers and policies
+# -- all sorts of offers and policies, from flat strategies: they are drawn by the thousand
 
-lifetimes: Final = st.sampled_from((0, 59, 60, 61, HOUR, 2 * HOUR, 2**32 - 1))
+lifetimes: Final = st.sampled_from((0, 59, 60, HOUR, HOUR, 2 * HOUR, 2**32 - 1))
 bounds: Final = st.sampled_from((0, 1, 2, 1000, 2**16 - 1, 2**16, 2**40))
 
-_LISTS: Final[Mapping[ProtocolId, tuple[Algorithm, ...]]] = {
-    protocol: tuple(algorithm for algorithm in ALL if algorithm.protocol == protocol) for protocol in PROTOCOL_NAMES
-}
+_PROTOCOLS: Final = tuple(PROTOCOL_NAMES)
 
 
-def _lists(protocol: ProtocolId) -> st.SearchStrategy[tuple[Algorithm, ...]]:
-    return st.lists(st.sampled_from(_LISTS[protocol]), min_size=1, unique=True).map(tuple)
+def _orders(protocol: ProtocolId) -> tuple[tuple[Algorithm, ...], ...]:
+    """Return every list of some of a protocol's algorithms, none of them first."""
+    listed = [algorithm for algorithm in ALL if algorithm.protocol == protocol]
+    return tuple(order for count in range(len(listed) + 1) for order in permutations(listed, count))
 
 
-@st.composite
-def combinations(draw: st.DrawFn) -> dict[ProtocolId, tuple[Algorithm, ...]]:
-    """Some protocols, at least one, each with some of its algorithms in any order."""
-    protocols = draw(st.lists(st.sampled_from(sorted(_LISTS)), min_size=1, unique=True))
-    return {protocol: draw(_lists(protocol)) for protocol in protocols}
+def _combination(lists: tuple[tuple[Algorithm, ...], ...]) -> dict[ProtocolId, tuple[Algorithm, ...]]:
+    combination = {protocol: order for protocol, order in zip(_PROTOCOLS, lists, strict=True) if order}
+    return combination or {ENCRYPTION: (BY_NAME["aes-256-gcm"],)}
 
 
-@st.composite
-def known_alternatives(draw: st.DrawFn) -> Alternative:
-    """Alternatives whose every transform is known, with their key exchange or without."""
-    described = describe(draw(combinations()), draw(lifetimes), draw(bounds))
-    serves = any(member.protocol is KEY_AGREEMENT for member in described.protocols)
-    shares = {GROUP_X25519: SHARE} if serves and draw(st.booleans()) else {}
-    return evolve(described, shares=shares)
+#: Some protocols, at least one, each with some of its algorithms in any order.
+combinations: Final = st.tuples(*(st.sampled_from(_orders(protocol)) for protocol in _PROTOCOLS)).map(_combination)
 
 
-@st.composite
-def strange_alternatives(draw: st.DrawFn) -> Alternative:
-    """Alternatives of which one member is not quite known here: a transform, the protocol, or a bundle."""
-    known = draw(known_alternatives())
-    at = draw(st.integers(0, len(known.protocols) - 1))
+#: Every algorithm there is, in any order.
+complete: Final = st.tuples(
+    *(
+        st.sampled_from([order for order in _orders(protocol) if len(order) == len(_orders(protocol)[-1])])
+        for protocol in _PROTOCOLS
+    )
+).map(_combination)
+
+
+def _known(
+    algorithms: Mapping[ProtocolId, tuple[Algorithm, ...]], lifetime: int, mebioctets: int, share: bool
+) -> Alternative:
+    shares = {GROUP_X25519: SHARE} if share and KEY_AGREEMENT in algorithms else {}
+    return evolve(describe(algorithms, lifetime, mebioctets), shares=shares)
+
+
+def _strange(known: Alternative, at: int, how: str, place: int) -> Alternative:
+    at %= len(known.protocols)
     member = known.protocols[at]
-    unknown = OfferedTransform(0, None, "transform 99", draw(bounds))
-    match draw(st.sampled_from(("transform", "protocol", "bundle"))):
-        case "transform":
-            transforms = list(member.transforms)
-            transforms.insert(draw(st.integers(0, len(transforms))), unknown)
-            member = evolve(member, transforms=tuple(transforms))
-        case "protocol":
-            member = OfferedProtocol(member.number, None, "protocol 9", (unknown,))
-        case _:
-            member = evolve(member, transforms=(), bundle=draw(st.integers(1, 255)))
-    member = evolve(member, transforms=tuple(evolve(t, number=n) for n, t in enumerate(member.transforms, start=1)))
+    unknown = OfferedTransform(1, None, "transform 99")
+    if how == "transform":
+        transforms = list(member.transforms)
+        transforms.insert(place, unknown)
+        member = evolve(member, transforms=tuple(evolve(t, number=n) for n, t in enumerate(transforms, start=1)))
+    elif how == "protocol":
+        member = OfferedProtocol(member.number, None, "protocol 9", (unknown,))
+    else:
+        member = evolve(member, transforms=member.transforms[:place], bundle=7)
     return evolve(known, protocols=(*known.protocols[:at], member, *known.protocols[at + 1 :]))
 
 
-known_offers: Final = st.lists(known_alternatives(), min_size=1, max_size=3).map(numbered)
-offers: Final = st.lists(known_alternatives() | strange_alternatives(), min_size=1, max_size=3).map(numbered)
+#: Alternatives whose every transform is known, with their key exchange or without.
+known_alternatives: Final = st.builds(_known, combinations, lifetimes, bounds, st.booleans())
+#: Alternatives of which one member is not quite known here.
+strange_alternatives: Final = st.builds(
+    _strange,
+    known_alternatives,
+    st.integers(0, 3),
+    st.sampled_from(("transform", "protocol", "bundle")),
+    st.integers(0, 3),
+)
+known_offers: Final = st.lists(known_alternatives, min_size=1, max_size=3).map(numbered)
+offers: Final = st.lists(known_alternatives | strange_alternatives, min_size=1, max_size=3).map(numbered)
 
 
-@st.composite
-def policies(draw: st.DrawFn) -> Policy:
-    """Policies as a configuration can have them: each proposal has what is mandatory and lives long enough."""
-    mandatory = draw(st.sets(st.sampled_from(sorted(_LISTS))))
-    shortest = draw(st.sampled_from((1, 60, HOUR)))
-    proposals = []
-    for algorithms in draw(st.lists(combinations(), min_size=1, max_size=3)):
-        complete = {protocol: algorithms.get(protocol) or draw(_lists(protocol)) for protocol in mandatory}
-        lifetime = draw(st.integers(shortest, 2 * HOUR))
-        proposals.append(PolicyProposal({**algorithms, **complete}, lifetime, draw(bounds)))
-    return Policy(tuple(proposals), frozenset(mandatory), shortest)
+def _policy(
+    proposals: list[tuple[dict[ProtocolId, tuple[Algorithm, ...]], int, int]],
+    mandatory: frozenset[ProtocolId],
+    shortest: int,
+) -> Policy:
+    defaults = {protocol: _orders(protocol)[1] for protocol in mandatory}
+    return Policy(
+        tuple(
+            PolicyProposal({**defaults, **algorithms}, shortest + more, mebioctets)
+            for algorithms, more, mebioctets in proposals
+        ),
+        mandatory,
+        shortest,
+    )
+
+
+#: Policies as a configuration can have them: each proposal has what is mandatory and lives long enough.
+policies: Final = st.builds(
+    _policy,
+    st.lists(st.tuples(combinations | complete, st.sampled_from((0, 1, HOUR)), bounds), min_size=1, max_size=3),
+    st.sampled_from([frozenset(some) for count in range(5) for some in combinations_of(_PROTOCOLS, count)]),
+    st.sampled_from((1, 1, 60, HOUR)),
+)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from attrs import evolve
-from twisted.trial.unittest import SynchronousTestCase
 
 from seckex.sa.association import Association
 from seckex.sa.store import (
@@ -17,6 +16,7 @@ from seckex.sa.store import (
     PutReplay,
     ReplayRecord,
     Store,
+    Unit,
 )
 from seckex.wire.numbers import Role
 from tests.storage.samples import LIFETIME, NOW, WINDOWS, accepted, association, replay
@@ -24,8 +24,11 @@ from tests.storage.samples import LIFETIME, NOW, WINDOWS, accepted, association,
 STORED, CONFLICT = Outcome.STORED, Outcome.CONFLICT
 LONG_AGO = 0.0
 
-# Trial collects every test case that a module names; the contract is none by itself.
-Base = SynchronousTestCase if TYPE_CHECKING else object
+if TYPE_CHECKING:
+    from twisted.trial.unittest import SynchronousTestCase as Base
+else:
+    # Trial runs every test case there is; the contract is none by itself.
+    Base = object
 
 
 class StoreContract(Base):
@@ -134,6 +137,14 @@ class StoreContract(Base):
         self.assertEqual(self.store.commit([unit]), [CONFLICT])
         self.assertEqual(self.held(), ([kept], []))
 
+    def test_a_conflict_is_one_although_what_it_is_about_is_deleted_again(self) -> None:
+        kept = association(64)
+        put, delete = PutAssociation(association(64)), DeleteAssociation(64)
+        self.store.commit([(PutAssociation(kept),)])
+        self.assertEqual(self.store.commit([(put, delete, PutReplay(replay(1)))]), [CONFLICT])
+        self.assertEqual(self.held(), ([kept], []))
+        self.assertEqual(self.store.commit([(put,), (delete,), (put,)]), [CONFLICT, STORED, STORED])
+
     def test_nothing_of_a_unit_in_conflict_happens(self) -> None:
         a, b = association(64), association(128)
         self.store.commit([(PutReplay(replay(1)), PutAssociation(a), PutAssociation(b))])
@@ -164,7 +175,7 @@ class StoreContract(Base):
             DeleteAssociation(64),
         )
         yes = evolve(new, confirmed=True)
-        for units, outcomes, left in (
+        cases: list[tuple[list[Unit], list[Outcome], list[Association]]] = [
             ([(put, confirm)], [STORED], [evolve(old, confirmed=True)]),
             ([(put,), (confirm,), (delete,)], [STORED] * 3, []),
             ([(put,), (delete,), (again,)], [STORED] * 3, [new]),
@@ -173,7 +184,8 @@ class StoreContract(Base):
             ([(delete,), (put,), (again,)], [STORED, STORED, CONFLICT], [old]),
             ([(put,), (delete,), (confirm,)], [STORED] * 3, []),
             ([(put, delete, again, delete)], [STORED], []),
-        ):
+        ]
+        for units, outcomes, left in cases:
             self.assertEqual(self.store.commit(units), outcomes)
             self.assertEqual(self.held()[0], left, units)
             self.store.commit([(delete,)])

@@ -33,7 +33,7 @@ from seckex.cli.demo.story import Story
 from seckex.config.problems import Unfit
 from seckex.config.values import Octets
 
-DEFAULT_SIZE: Final = "100 MB"
+DEFAULT_SIZE: Final = "100000000"
 _MOST: Final = 1 << 40
 _READ: Final = 1 << 18
 _ACTORS: Final = {"initiator": "node", "responder": "home", "guest": "guest"}
@@ -43,7 +43,7 @@ _STATUS: Final = "seckex.status/1"
 
 def _size(_ctx: click.Context, _param: click.Parameter, value: str) -> int:
     try:
-        return int(Octets(1, _MOST).read(value))
+        return int(Octets(1, _MOST).read(int(value) if value.isdecimal() else value))
     except Unfit as error:
         raise click.BadParameter(str(error)) from error
 

@@ -91,6 +91,12 @@ class Process:
         """Its process id."""
         return self._child.pid if self._child else 0
 
+    @property
+    def status(self) -> int:
+        """Its exit status, -1 while it has none."""
+        found = self._child.returncode if self._child else None
+        return -1 if found is None else found
+
     def check(self) -> None:
         """Raise `DemoFailed` if it has ended by itself."""
         if self._child is not None and self._child.poll() is not None:

@@ -1,0 +1,235 @@
+"""Forwards and services: local programs at both ends of dialogs.
+
+At the initiator a `Forwards` listens where its configuration says; each
+connection becomes a dialog with a peer's service. At the responder `Services`
+connects the dialogs that peers ask for to the programs behind their names, for
+those peers that may.
+
+Bounds: so many connections over all forwards at once, more are closed at once;
+so many dialogs with one service at once, more are rejected (code 303). A
+connection waits at most `LINK_WITHIN` seconds for a link to the peer.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final
+
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.endpoints import clientFromString, serverFromString
+from twisted.internet.interfaces import IAddress, IListeningPort
+from twisted.internet.protocol import Factory
+from twisted.python.failure import Failure
+
+from seckex.dialog.faces import Ending
+from seckex.dialog.link import Link
+from seckex.dialog.stream import Dialog
+from seckex.errors import PeerFault, SeckexError
+from seckex.events import DialogClosed, DialogOpened, DialogRefused
+from seckex.net.log import EventLog
+from seckex.net.peer import PeerLinks
+from seckex.net.pipe import Pipe
+from seckex.wire.numbers import Code
+
+LINK_WITHIN: Final = 20.0
+CONNECT_WITHIN: Final = 10.0
+
+
+class ForwardFailed(SeckexError):
+    """A forward cannot listen where it is to."""
+
+
+def _opened(log: EventLog, peer: str, pipe: Pipe) -> None:
+    if pipe.dialog is not None:
+        log.report(DialogOpened(peer, pipe.dialog.service, pipe.dialog.dialog_id.hex()))
+
+
+def _closed(log: EventLog, peer: str, dialog: Dialog, ending: Ending | None) -> None:
+    how = "the local program went away" if ending is None else str(ending)
+    log.report(DialogClosed(peer, dialog.service, dialog.dialog_id.hex(), dialog.received, dialog.sent, how))
+
+
+@frozen
+class Forward:
+    """Where to listen (a Twisted server endpoint), and what for."""
+
+    listen: str
+    peer: str
+    service: str
+
+
+@define(eq=False)
+class Forwards:
+    """All forwards of an initiator; ``new_id`` draws the id of a dialog."""
+
+    reactor: Any
+    local: str
+    forwards: Collection[Forward]
+    links: Mapping[str, PeerLinks]
+    most: int
+    new_id: Callable[[], bytes]
+    log: EventLog
+    counts: Counter[Forward] = field(factory=Counter, init=False)
+    refused: int = field(default=0, init=False)
+    _ports: list[IListeningPort] = field(factory=list, init=False)
+    _pipes: set[Pipe] = field(factory=set, init=False)
+
+    def listen(self) -> Deferred[None]:
+        """Listen everywhere; fail with `ForwardFailed` where one cannot."""
+        listening = [self._listen(forward) for forward in self.forwards]
+        done: Deferred[Any] = DeferredList(listening, fireOnOneErrback=True, consumeErrors=True)
+        return done.addCallbacks(lambda _: None, lambda failure: failure.value.subFailure)
+
+    def _listen(self, forward: Forward) -> Deferred[None]:
+        factory = _ForwardFactory(self, forward)
+        listening = maybeDeferred(lambda: serverFromString(self.reactor, forward.listen).listen(factory))
+
+        def failed(failure: Failure) -> None:
+            why = " ".join(failure.getErrorMessage().split())
+            raise ForwardFailed(f"the forward {forward.listen} cannot listen: {why}")
+
+        return listening.addCallbacks(self._ports.append, failed)
+
+    def stop(self) -> Deferred[None]:
+        """Listen no more and drop what is connected."""
+        ports, self._ports = self._ports, []
+        for pipe in tuple(self._pipes):
+            pipe.drop()
+        stopped = DeferredList([maybeDeferred(port.stopListening) for port in ports], consumeErrors=True)
+        return stopped.addCallback(lambda _: None)
+
+    def addresses(self) -> list[str]:
+        """Return where forwards listen."""
+        return [forward.listen for forward in self.forwards]
+
+    def accept(self, forward: Forward) -> Pipe | None:
+        """Return the pipe for one more connection, None if there are too many."""
+        if len(self._pipes) >= self.most:
+            self.refused += 1
+            why = f"{self.most} connections over forwards already"
+            self._refuse(forward, self.local, Code.INSUFFICIENT_RESOURCES, why)
+            return None
+        pipe = Pipe(
+            lambda pipe: self._connected(forward, pipe),
+            lambda pipe: _opened(self.log, forward.peer, pipe),
+            lambda pipe, ending: self._over(forward, pipe, ending),
+        )
+        self._pipes.add(pipe)
+        self.counts[forward] += 1
+        return pipe
+
+    def _refuse(self, forward: Forward, by: str, code: int, why: str) -> None:
+        self.log.report(DialogRefused(forward.peer, forward.service, by, code, why))
+
+    def _connected(self, forward: Forward, pipe: Pipe) -> None:
+        def linked(link: Link) -> None:
+            if pipe in self._pipes:
+                dialog = link.open(forward.service, self.new_id(), pipe)
+                pipe.dialog = dialog
+
+        def failed(failure: Failure) -> None:
+            error = failure.value
+            if isinstance(error, PeerFault):
+                self._refuse(forward, self.local, error.code, error.why)
+            else:
+                why = f"no link within {LINK_WITHIN:.0f} s: {failure.getErrorMessage() or type(error).__name__}"
+                self._refuse(forward, self.local, Code.UNKNOWN_ASSOCIATION, why)
+            pipe.drop()
+
+        self.links[forward.peer].when_open(LINK_WITHIN).addCallback(linked).addErrback(failed)
+
+    def _over(self, forward: Forward, pipe: Pipe, ending: Ending | None) -> None:
+        if pipe in self._pipes:
+            self._pipes.remove(pipe)
+            self.counts[forward] -= 1
+        if pipe.carried and pipe.dialog is not None:
+            _closed(self.log, forward.peer, pipe.dialog, ending)
+        elif ending is not None:
+            self._refuse(forward, forward.peer, ending.code, ending.text or str(ending))
+
+
+class _ForwardFactory(Factory):
+    noisy = False
+
+    def __init__(self, forwards: Forwards, forward: Forward) -> None:
+        self._forwards = forwards
+        self._forward = forward
+
+    def buildProtocol(self, addr: IAddress | None) -> Pipe | None:  # noqa: ARG002  # the signature is Twisted's
+        return self._forwards.accept(self._forward)
+
+
+@define(eq=False)
+class Services:
+    """The services of a responder: ``connect`` strings by name, and which ``allowed`` names each peer may use."""
+
+    reactor: Any
+    local: str
+    connect: Mapping[str, str]
+    allowed: Mapping[str, Collection[str]]
+    most: int
+    log: EventLog
+    counts: Counter[str] = field(factory=Counter, init=False)
+    _pipes: set[Pipe] = field(factory=set, init=False)
+
+    def offered(self, link: Link, dialog: Dialog) -> None:
+        """Connect an offered dialog to its service, or reject it and say why."""
+        peer = "" if link.association is None else link.association.peer
+        service = dialog.service
+        if service not in self.connect:
+            self._reject(peer, dialog, Code.UNKNOWN_SERVICE, "no such service here")
+        elif service not in self.allowed.get(peer, ()):
+            self._reject(peer, dialog, Code.PROHIBITED, "this peer may not use this service")
+        elif self.counts[service] >= self.most:
+            self._reject(peer, dialog, Code.TOO_MANY_DIALOGS, f"{self.most} dialogs with this service already")
+        else:
+            self._connect(peer, dialog)
+
+    def _reject(self, peer: str, dialog: Dialog, code: Code, why: str) -> None:
+        self.log.report(DialogRefused(peer, dialog.service, self.local, code, why))
+        dialog.reject(code, why)
+
+    def _connect(self, peer: str, dialog: Dialog) -> None:
+        pipe = Pipe(
+            lambda _: dialog.accept(),
+            lambda pipe: _opened(self.log, peer, pipe),
+            lambda pipe, ending: self._over(peer, pipe, dialog, ending),
+        )
+        pipe.dialog = dialog
+        dialog.attach(pipe)
+        self._pipes.add(pipe)
+        self.counts[dialog.service] += 1
+        endpoint = clientFromString(self.reactor, self.connect[dialog.service])
+        connecting = maybeDeferred(endpoint.connect, _ServiceFactory(pipe))
+        connecting.addTimeout(CONNECT_WITHIN, self.reactor)
+
+        def failed(failure: Failure) -> None:
+            if not dialog.is_over:
+                why = " ".join(failure.getErrorMessage().split()) or type(failure.value).__name__
+                self._reject(peer, dialog, Code.CONNECT_FAILED, f"its target cannot be reached: {why}")
+
+        connecting.addErrback(failed)
+
+    def _over(self, peer: str, pipe: Pipe, dialog: Dialog, ending: Ending | None) -> None:
+        if pipe in self._pipes:
+            self._pipes.remove(pipe)
+            self.counts[dialog.service] -= 1
+        if pipe.carried:
+            _closed(self.log, peer, dialog, ending)
+
+    def stop(self) -> None:
+        """Drop what is connected."""
+        for pipe in tuple(self._pipes):
+            pipe.drop()
+
+
+class _ServiceFactory(Factory):
+    noisy = False
+
+    def __init__(self, pipe: Pipe) -> None:
+        self._pipe = pipe
+
+    def buildProtocol(self, addr: IAddress | None) -> Pipe:  # noqa: ARG002  # the signature is Twisted's
+        return self._pipe

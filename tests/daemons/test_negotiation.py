@@ -1,0 +1,158 @@
+"""Two daemons and their association, through restarts, lost state and strangers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sqlite3
+from typing import Any
+
+from seckex.cli.demo.files import write_key
+from seckex.wire.general import decode_versions
+from tests.daemons.stage import HOME, NODE, StageTestCase
+
+
+class LifeTests(StageTestCase):
+    def spis(self, role: str) -> set[int]:
+        return {association["spi_in"] for association in self.confirmed(role)}
+
+    def test_both_ends_hold_the_same_association(self) -> None:
+        self.both()
+        (ours,), (theirs,) = self.confirmed("initiator"), self.confirmed("responder")
+        self.assertEqual((ours["peer"], theirs["peer"]), (HOME, NODE))
+        self.assertEqual((ours["spi_in"], ours["spi_out"]), (theirs["spi_out"], theirs["spi_in"]))
+        self.assertEqual(ours["transforms"], theirs["transforms"])
+
+    def test_a_clean_stop(self) -> None:
+        responder, initiator = self.both()
+        for process in (initiator, responder):
+            # twistd stops cleanly and then ends by the signal that it was sent.
+            self.assertEqual(self.stop(process), -signal.SIGTERM)
+            self.assertFalse((self.folder / process.name / "control.sock").exists())
+            self.assertIn("has stopped", (self.folder / f"{process.name}.log").read_text())
+
+    def test_a_killed_responder_still_holds_it(self) -> None:
+        responder, _ = self.both()
+        before = self.spis("responder")
+        self.kill(responder)
+        self.daemon("responder")
+        self.until("the responder's return", lambda: self.asked("responder") is not None)
+        self.assertEqual(self.spis("responder"), before)
+
+    def test_a_killed_initiator_takes_it_up_again(self) -> None:
+        _, initiator = self.both()
+        before = self.spis("initiator")
+        self.kill(initiator)
+        self.daemon("initiator")
+        self.until("the initiator's return", lambda: self.asked("initiator") is not None)
+        self.assertEqual({association["spi_in"] for association in self.status("initiator")["associations"]}, before)
+
+    def asked(self, role: str) -> dict[str, Any] | None:
+        """Return a daemon's status; None while a killed daemon's socket is all that is there."""
+        try:
+            return self.status(role)
+        except Exception:  # whatever it is, the daemon is not back
+            return None
+
+    def test_keys_are_not_in_the_files(self) -> None:
+        self.both()
+        database = sqlite3.connect(self.folder / "responder" / "seckex.db")
+        self.addCleanup(database.close)
+        (rows,) = database.execute("SELECT count(*) FROM association").fetchone()
+        self.assertEqual(rows, 1)
+        for file in (self.folder / "responder").iterdir():
+            self.assertEqual(file.stat().st_mode & 0o077, 0, str(file))
+
+
+class StrangerTests(StageTestCase):
+    def exchange(self, octets: bytes) -> bytes:
+        """Send a datagram and return the answer, empty where none comes before that to a question of ours."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            udp.settimeout(10)
+            udp.connect((self.address, self.port))
+            udp.send(octets)
+            udp.send(bytes.fromhex("ff2000070000000000000777") + bytes(20))
+            answer = udp.recv(2048)
+            if answer[4:12] == bytes.fromhex("0000000000000777"):
+                return b""
+            udp.recv(2048)
+            return answer
+
+    def test_another_version_is_told_which_are_spoken(self) -> None:
+        self.daemon("responder")
+        self.wait_for_control("responder")
+        answer = self.exchange(bytes.fromhex("ff9000010123456789abcdef") + bytes(20))
+        self.assertEqual(decode_versions(answer).versions, (1,))
+        self.assertEqual(decode_versions(answer).identification, 0x0123456789ABCDEF)
+        self.until("the log", lambda: self.logged("responder", "VersionUnsupported"))
+
+    def test_garbage_is_met_with_silence_and_counted(self) -> None:
+        self.daemon("responder")
+        self.wait_for_control("responder")
+        for octets in (b"", b"\0", b"GET / HTTP/1.0\r\n\r\n", os.urandom(1200), bytes([0xFF, 0x10]) + os.urandom(900)):
+            self.assertEqual(self.exchange(octets), b"")
+        counters = self.status("responder")["counters"]
+        self.assertGreaterEqual(counters["dropped.malformed"], 4)
+        with socket.create_connection((self.address, self.port), timeout=10) as tcp:
+            tcp.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            self.assertEqual(tcp.recv(100), b"")
+        self.assertEqual(self.status("responder")["counters"]["links.foreign"], 1)
+
+    def test_an_unknown_key_is_met_with_silence_and_explained(self) -> None:
+        self.daemon("responder")
+        self.wait_for_control("responder")
+        (self.folder / "node.key0").unlink()
+        write_key(self.folder / "node.key0", NODE)
+        self.daemon("initiator")
+        self.until("the drop", lambda: "dropped.unknown-key0" in self.status("responder")["counters"])
+        self.assertIn("no KEY 0 with SPI", (self.folder / "responder.log").read_text())
+        self.assertEqual(self.status("responder")["associations"], [])
+
+
+class StartTests(StageTestCase):
+    """What is wrong is said in one line, with what would be right, and the exit status is 1."""
+
+    def edit(self, old: str, new: str) -> None:
+        path = self.folder / "responder.toml"
+        text = path.read_text()
+        self.assertIn(old, text)
+        path.write_text(text.replace(old, new))
+
+    def test_an_unknown_setting(self) -> None:
+        self.edit("[log]", "[lgo]")
+        self.assertIn("lgo", self.refused_start("responder"))
+
+    def test_a_key_file_that_others_can_read(self) -> None:
+        (self.folder / "node.key0").chmod(0o644)
+        said = self.refused_start("responder")
+        self.assertIn("0644", said)
+        self.assertIn("chmod 0600", said)
+
+    def test_a_missing_key_file(self) -> None:
+        (self.folder / "node.key0").unlink()
+        self.assertIn("node.key0", self.refused_start("responder"))
+
+    def test_a_busy_port(self) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as busy:
+            busy.bind((self.address, self.port))
+            busy.listen()
+            said = self.refused_start("responder")
+        self.assertIn(str(self.port), said)
+        self.assertIn("in use", said)
+
+    def test_the_wrong_role(self) -> None:
+        (self.folder / "responder.toml").rename(self.folder / "initiator.toml")
+        self.assertIn("role", self.refused_start("initiator"))
+
+    def test_a_second_daemon_on_the_same_state(self) -> None:
+        self.daemon("responder")
+        self.wait_for_control("responder")
+        self.assertIn("already running", self.refused_start("responder"))
+
+    def test_a_lost_master_key(self) -> None:
+        process = self.daemon("responder")
+        self.wait_for_control("responder")
+        self.stop(process)
+        (self.folder / "responder" / "master.key").unlink()
+        self.assertIn("master key", self.refused_start("responder"))
