@@ -108,7 +108,7 @@ class ConversationCase(SynchronousTestCase):
         theirs = home.node.associations.get(ours.spi_out)
         self.assertEqual((ours.confirmed, theirs and theirs.confirmed), (True, True))
         self.assertEqual(home.store.associations[ours.spi_out].confirmed, True)
-        self.assertEqual(home.counters["unconfirmed"], 0)
+        self.assertNotIn(ours.spi_out, home.node._answering.unconfirmed)
         return ours
 
     def established(self, node: Host, home: Host) -> Association:

@@ -248,7 +248,12 @@ class Network:
 
 
 class Host:
-    """One principal: its node, what lasts (``store``), and the clocks that it believes."""
+    """One principal: its node, what lasts (``store``), and the clocks that it believes.
+
+    Commits are counted from 1: ``commit_faults`` are what becomes of some of
+    them in place of being stored, after ``lost_outcomes`` the host restarts
+    before it hears that they were.
+    """
 
     def __init__(self, network: Network, name: str, path: Path, limits: Limits, nai: str) -> None:
         self.network = network
@@ -260,6 +265,7 @@ class Host:
         self.skew = 0.0
         self.commit_delay = 0.0
         self.commit_faults: dict[int, Outcome | str] = {}
+        self.lost_outcomes: set[int] = set()
         self.units: list[Unit] = []
         self.held: list[Callable[[], None]] | None = None
         self.reports: list[Event] = []
@@ -311,6 +317,10 @@ class Host:
         """Want an association from now on, restarts included."""
         self.wanted.append(peer.nai)
         self._run(self.node.want(peer.nai, self.now()))
+
+    def renew(self) -> None:
+        """Ask for another association in place of the one in use, as a link does that was told it is not known."""
+        self.node.renew(self.ready[-1], self.now())
 
     # -- what happens to it
 
@@ -372,7 +382,8 @@ class Host:
 
     def _commit(self, action: Commit, request: tuple[Path, int] | None) -> None:
         self.units.append(action.unit)
-        life, fault = self._life, self.commit_faults.pop(len(self.units), None)
+        ordinal = len(self.units)
+        life, fault = self._life, self.commit_faults.pop(ordinal, None)
 
         def outcome() -> None:
             if life != self._life or self.running is None:
@@ -382,7 +393,10 @@ class Host:
                 for operation in action.unit:
                     if isinstance(operation, PutAssociation):
                         self.network.witness(operation.association)
-            self._run(self.running.committed(action.token, said, self.now()), request)
+            if ordinal in self.lost_outcomes:
+                self.restart()
+            else:
+                self._run(self.running.committed(action.token, said, self.now()), request)
 
         if self.held is None:
             self.network.at(self.commit_delay, outcome)

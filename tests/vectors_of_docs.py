@@ -212,15 +212,15 @@ def negotiate(example: Example) -> None:
     prk = key("prk", mac(t_2, lp(mix) + lp(dh)))
     context = u8(7) + lp(names[0]) + lp(names[1]) + u32(SPI_I) + u32(SPI_R)
     for label in ("confirm i", "confirm r", "auth i", "auth r", "dialog", "exporter", "rekey"):
-        name = f"{label[:4]} key{label[4:]}" if label.startswith("auth") else label.replace(" ", "_")
-        key(name, expand(prk, b"seckex1 " + label.encode() + context))
+        called = f"{label[:4]} key{label[4:]}" if label.startswith("auth") else label.replace(" ", "_")
+        key(called, expand(prk, b"seckex1 " + label.encode() + context))
     choice.add(("  MAC", mac(example.keys["confirm_r"], b"seckex1 choice" + t_2)))
 
     identification = u32(SECONDS) + RANDOM_OF_CONFIRM
-    for name, kind, side in (("CONFIRM", 5, "i"), ("CONFIRMED", 6, "r")):
-        layout = said[name] = Layout()
+    for kind, side, word in ((5, "i", "confirm"), (6, "r", "confirmed")):
+        layout = said[word.upper()] = Layout()
         layout.add(header(kind, identification, SPI_R, answer=side == "r"))
-        proof = mac(example.keys[f"confirm_{side}"], f"seckex1 {name.lower()}".encode() + t_2 + layout.octets)
+        proof = mac(example.keys[f"confirm_{side}"], b"seckex1 " + word.encode() + t_2 + layout.octets)
         layout.add(authenticator(SPI_R), ("  MAC", proof))
 
 
@@ -316,7 +316,7 @@ def _hex(name: str, octets: bytes, width: int) -> str:
         return f"{name:<{width}}  {octets[:4].hex()} and {len(octets) - 4} zeros"
     text = octets.hex()
     names = (name, *[""] * (len(text) // 64))
-    return "\n".join(f"{name:<{width}}  {text[64 * line : 64 * line + 64]}" for line, name in enumerate(names)).rstrip()
+    return "\n".join(f"{called:<{width}}  {text[64 * line :][:64]}" for line, called in enumerate(names)).rstrip()
 
 
 def render() -> str:

@@ -22,7 +22,7 @@ from typing import Final
 
 from seckex.dialog.faces import MOST_RECORDS, Cause, Closure, Ears, Sink
 from seckex.dialog.handshake import Established
-from seckex.dialog.record import Inbox, Octets, Opener, Outbox, Sealer
+from seckex.dialog.record import DATA_WORD, LARGEST_INBOX, Inbox, Octets, Opener, Outbox, Sealer
 from seckex.dialog.stream import Dialog
 from seckex.errors import PeerIncompatible, PeerMisbehaved
 from seckex.wire.dialog import (
@@ -43,10 +43,10 @@ from seckex.wire.numbers import MAX_DETAIL, Code, RecordType, Role
 # What waits in the outbox before sending it is worth a system call in the middle of something.
 WORTH_SENDING: Final = 65536
 
-# A context ends this many records before it must: what is under way, and CLOSE, still find numbers.
-SPARE_RECORDS: Final = 2048
+# A context ends this much before it must: it is looked at when the outbox is sent or the inbox used up, not before.
+SPARE_RECORDS: Final = 8192
+SPARE_OCTETS: Final = LARGEST_INBOX + 4 * WORTH_SENDING
 
-_DATA: Final = RecordType.DATA << 24
 _LARGEST_NUMBER: Final = 0xFFFFFFFF
 _UNBOUNDED: Final = 1 << 64
 _LARGEST_CONTROL: Final = 2 + MAX_DETAIL
@@ -85,6 +85,7 @@ class Carriage:
         self._ready: deque[Dialog] = deque()
 
         self._dialogs: dict[int, Dialog] = {}
+        self._takers: dict[int, Callable[[int, bytes], None]] = {}
         self._past_in = 0
         self._past_out = 0
         self._next_number = 2 if responds else 1
@@ -94,17 +95,18 @@ class Carriage:
         self._kept_for_peer = 0
         self._pings = 0
 
-        octets = association.octets
-        self._allowed = self._budget = _UNBOUNDED if octets is None else octets
-        self._budget_alarm = 0 if octets is None else octets // 8
         records = min(association.records, MOST_RECORDS)
         self._last_record = records - SPARE_RECORDS
         self._record_alarm = min(records - records // 8, self._last_record)
+        octets = _UNBOUNDED if association.octets is None else association.octets
+        self._last_octet = octets - SPARE_OCTETS
+        self._octet_alarm = min(octets - octets // 8, self._last_octet)
+        self._worn = False
 
     @property
     def carried(self) -> int:
         """Octets of bodies so far, both ways together."""
-        return self._allowed - self._budget
+        return self._sealer.octets + self._opener.octets
 
     @property
     def octets_in(self) -> int:
@@ -129,23 +131,9 @@ class Carriage:
         Raises `Malformed`, `UnsupportedVersion`, `AuthenticationFailed` and
         `PeerMisbehaved`, after which the link must be ended.
         """
-        opener_open, dialogs = self._opener.open, self._dialogs
         self._corked = True
         try:
-            while not self._ended:
-                opened = opener_open()
-                if opened is None:
-                    break
-                number, kind_word, sequence, body = opened
-                if kind_word == _DATA and body:
-                    dialog = dialogs.get(number)
-                    if dialog is not None:
-                        self._budget -= len(body)
-                        if self._budget < self._budget_alarm:
-                            self._wear()
-                        dialog.take_data(sequence, body)
-                        continue
-                self._take(number, kind_word, sequence, body)
+            self._opener.open_all(self._takers, self._take)
         finally:
             self._corked = False
             self._push()
@@ -157,7 +145,6 @@ class Carriage:
             self._opener.largest_body = max(self._limits.largest_body, _LARGEST_CONTROL)
             self._inbox.widen()
             self._ears.proved()
-        self._budget -= len(body)
         if kind in LINK_TYPES:
             self._take_link_record(kind, body)
         elif kind is RecordType.OPEN:
@@ -215,6 +202,7 @@ class Carriage:
     def _new_dialog(self, number: int, opening: Opening, ours: bool) -> Dialog:
         dialog = Dialog(self, number, opening.dialog_id, opening.service, ours, self._limits.credit, self._peer.credit)
         self._dialogs[number] = dialog
+        self._takers[number] = dialog.take_data
         return dialog
 
     def _was_used(self, number: int) -> bool:
@@ -250,16 +238,12 @@ class Carriage:
         if self._ended:
             return
         self._sealer.seal(dialog, kind << 24, sequence, body)
-        self._budget -= len(body)
         if not self._corked or len(self._outbox) >= WORTH_SENDING:
             self._push()
 
     def send_data(self, dialog: int, sequence: int, body: Octets) -> None:
         """Send DATA; only while `free`, or from `Dialog.send_next`."""
-        self._sealer.seal(dialog, _DATA, sequence, body)
-        self._budget -= len(body)
-        if self._budget < self._budget_alarm:
-            self._wear()
+        self._sealer.seal(dialog, DATA_WORD, sequence, body)
         outbox = self._outbox
         if not self._corked or outbox.end - outbox.start >= WORTH_SENDING:
             self._push()
@@ -285,6 +269,8 @@ class Carriage:
             self.scratch = bytearray(self.largest_body)
         while ready and not self._blocked:
             dialog = ready.popleft()
+            # With no other waiting, what the dialog's program writes meanwhile may go straight on.
+            self.free = not ready
             if dialog.send_next():
                 ready.append(dialog)
             else:
@@ -301,18 +287,18 @@ class Carriage:
             if outbox.end != outbox.start:
                 self.free = False
                 self._blocked = True
-        if self._sealer.counter >= self._record_alarm:
+        sealer = self._sealer
+        if sealer.counter >= self._record_alarm or sealer.octets + self._opener.octets >= self._octet_alarm:
             self._wear()
 
     def _wear(self) -> None:
-        """Report once that the association wears out, and close when it has."""
-        if self._ended:
-            return
-        if self._budget < 0 or self._sealer.counter >= self._last_record:
-            self._budget_alarm, self._record_alarm = -_UNBOUNDED, _UNBOUNDED
+        spent = self._sealer.counter >= self._last_record or self.carried >= self._last_octet
+        self._record_alarm, self._octet_alarm = self._last_record, self._last_octet
+        if spent:
+            self._record_alarm = self._octet_alarm = _UNBOUNDED
             self._ears.closing(Closure(Cause.WORN_OUT, Code.UNKNOWN_ASSOCIATION, "the association has carried its due"))
-        elif self._budget_alarm or self._record_alarm != self._last_record:
-            self._budget_alarm, self._record_alarm = 0, self._last_record
+        elif not self._worn:
+            self._worn = True
             self._ears.worn()
 
     # Ends.
@@ -320,6 +306,7 @@ class Carriage:
     def retire(self, dialog: Dialog) -> None:
         """Route no more records to ``dialog``."""
         if self._dialogs.pop(dialog.number, None) is not None:
+            del self._takers[dialog.number]
             self._past_in += dialog.received
             self._past_out += dialog.sent
             if dialog.ours:
@@ -337,6 +324,7 @@ class Carriage:
     def end(self, text: str) -> None:
         """Send and take nothing more; every dialog is lost."""
         self._ended = True
+        self._opener.stop()
         self.free = False
         self._ready.clear()
         for dialog in self.dialogs:

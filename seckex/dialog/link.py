@@ -57,11 +57,12 @@ class Link:
     """One end of a link.
 
     ``limits`` is what this side allows the peer, ``salt`` 16 fresh random
-    octets, ``clock`` gives microseconds since 1970. ``flush`` is called when
+    octets, ``clock`` gives nanoseconds since 1970. ``flush`` is called when
     the outbox holds something that should leave now: it is to send from the
     outbox what the transport takes, and if a rest stays there, `drained` is to
     be called when that has gone. An initiator is given its ``association``, a
-    responder a way to ``find`` one by the SPI in a HELLO. An initiator's outbox
+    responder a way to ``find`` one by the SPI in a HELLO; `association` is the
+    link's as soon as it is known, also when the link is closed. An initiator's outbox
     holds its HELLO from the beginning, without a call of ``flush``.
     """
 
@@ -85,6 +86,7 @@ class Link:
         self._clock = clock
         self._inbox = Inbox()
         self._carriage: Carriage | None = None
+        self.association: LinkAssociation | None = None
         self._state: State
         if association is not None:
             self.role = Role.INITIATOR
@@ -99,14 +101,6 @@ class Link:
         return f"<Link {self.role.name} {type(self._state).__name__}>"
 
     # What can be asked.
-
-    @property
-    def association(self) -> LinkAssociation | None:
-        """The association, as soon as it is known."""
-        state = self._state
-        if isinstance(state, ExpectHelloOfResponder):
-            return state.association
-        return state.established.association if isinstance(state, ExpectProof | Open) else None
 
     @property
     def is_open(self) -> bool:
@@ -235,10 +229,14 @@ class Link:
 
     def _now(self) -> Now:
         # A link arms no timer: only the wall clock is asked, for creation times.
-        return Now(monotonic=0.0, wall=self._clock() / 1_000_000)
+        return Now(monotonic=0.0, wall=self._clock() / 1_000_000_000)
 
     def _take_step(self, step: Step) -> None:
-        self._state = step.state
+        state = self._state = step.state
+        if isinstance(state, ExpectHelloOfResponder):
+            self.association = state.association
+        elif isinstance(state, ExpectProof | Open):
+            self.association = state.established.association
         for action in step.actions:
             if isinstance(action, Deliver):
                 self.outbox.append(action.result)

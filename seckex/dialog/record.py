@@ -19,17 +19,18 @@ what a caller lets wait in an outbox, and then stay.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
 from seckex.crypto.schedule import RecordKey
 from seckex.crypto.suites import TAG_SIZE, InvalidTag, new_aead
 from seckex.errors import AuthenticationFailed, Malformed
 from seckex.wire.dialog import DIALOG_HEADER_SIZE, PREAMBLE_SIZE, record_size
-from seckex.wire.numbers import MAGIC, MAX_BODY, VERSION, RecordFlag, Suite
+from seckex.wire.numbers import MAGIC, MAX_BODY, VERSION, RecordFlag, RecordType, Suite
 
 HEADERS: Final = PREAMBLE_SIZE + DIALOG_HEADER_SIZE
 LARGEST_RECORD: Final = HEADERS + MAX_BODY
+DATA_WORD: Final = RecordType.DATA << 24
 SMALLEST_BUFFER: Final = 2048
 LARGEST_INBOX: Final = 4 * 65536 + LARGEST_RECORD
 
@@ -138,11 +139,12 @@ class Inbox:
 class Sealer:
     """Seals the records of one direction of one link into ``outbox``.
 
-    ``clock`` gives microseconds since 1970. ``counter`` is that of the next
-    record; its caller must see to it that it stays below 2^64.
+    ``clock`` gives nanoseconds since 1970. ``counter`` is that of the next
+    record; the caller must see to it that it stays below 2^64. ``octets``
+    counts those of bodies.
     """
 
-    __slots__ = ("_clock", "_context", "_encrypt_into", "_outbox", "_prefix", "_word_0", "_word_1", "counter")
+    __slots__ = ("_clock", "_context", "_encrypt_into", "_outbox", "_prefix", "_word_0", "_word_1", "counter", "octets")
 
     def __init__(
         self, key: RecordKey, context: int, from_responder: bool, clock: Callable[[], int], outbox: Outbox
@@ -154,6 +156,7 @@ class Sealer:
         self._clock = clock
         self._outbox = outbox
         self.counter = 0
+        self.octets = 0
 
     def seal(self, dialog: int, kind_word: int, sequence: int, body: Octets) -> None:
         """Seal one record; ``kind_word`` is the type with 24 zero bits behind it."""
@@ -163,13 +166,8 @@ class Sealer:
             outbox.make_room(HEADERS + length)
         start = outbox.end
         end = start + HEADERS + length
-        word_0, word_1, created, context, counter = (
-            self._word_0,
-            self._word_1,
-            self._clock(),
-            self._context,
-            self.counter,
-        )
+        word_0, word_1, context, counter = self._word_0, self._word_1, self._context, self.counter
+        created = self._clock() // 1000
         covered = _COVERED.pack(word_0, word_1, length, created, context, counter, dialog, kind_word, sequence)
         self._encrypt_into(
             self._prefix + covered[_COUNTER], body, covered, outbox.view[start + HEADERS : end + TAG_SIZE]
@@ -181,16 +179,29 @@ class Sealer:
         )
         outbox.end = end
         self.counter = counter + 1
+        self.octets += length
 
 
 class Opener:
     """Opens the records of one direction of one link out of ``inbox``.
 
     ``largest_body`` bounds the bodies; a record that announces more is refused
-    before it has come. ``counter`` is that of the next record.
+    before it has come. ``counter`` is that of the next record, ``octets`` counts
+    those of bodies.
     """
 
-    __slots__ = ("_context", "_decrypt", "_inbox", "_prefix", "_word_0", "_word_1", "counter", "largest_body")
+    __slots__ = (
+        "_context",
+        "_decrypt",
+        "_inbox",
+        "_prefix",
+        "_stopped",
+        "_word_0",
+        "_word_1",
+        "counter",
+        "largest_body",
+        "octets",
+    )
 
     def __init__(self, key: RecordKey, context: int, from_responder: bool, inbox: Inbox, largest_body: int) -> None:
         self._decrypt = new_aead(key.suite, key.key.octets).decrypt
@@ -200,47 +211,57 @@ class Opener:
         self._inbox = inbox
         self.largest_body = largest_body
         self.counter = 0
+        self.octets = 0
+        self._stopped = False
 
-    def open(self) -> tuple[int, int, int, bytes] | None:
-        """Open the next record and return its dialog, kind word, sequence and plaintext; None until it is whole.
+    def open_all(
+        self,
+        takers: Mapping[int, Callable[[int, bytes], None]],
+        other: Callable[[int, int, int, bytes], None],
+    ) -> None:
+        """Open every record that is whole, and hand on what it holds.
 
-        Raises `Malformed`, `UnsupportedVersion` and `AuthenticationFailed`;
-        the link must then be ended, since the stream cannot be followed.
+        DATA goes to ``takers[dialog](sequence, plaintext)``, whatever has no
+        taker to ``other(dialog, kind word, sequence, plaintext)``. Ends early
+        when `stop` is called meanwhile. Raises `Malformed`,
+        `UnsupportedVersion` and `AuthenticationFailed`, and what the takers
+        raise; the link must then be ended, since the stream cannot be followed.
         """
         inbox = self._inbox
-        start = inbox.start
-        have = inbox.end - start
-        if have < HEADERS:
-            return None
-        buffer = inbox.buffer
-        fields = _HEADERS.unpack_from(buffer, start)
-        word_0, word_1, length, _created, context, counter, mic, dialog, kind_word, sequence = fields
-        if (
-            word_0 != self._word_0
-            or word_1 != self._word_1
-            or counter != self.counter
-            or context != self._context
-            or length > self.largest_body
-        ):
-            raise self._refusal(start, fields)
-        if have < HEADERS + length:
-            return None
-        end = start + HEADERS + length
-        covered = buffer[start : start + _PREAMBLE_COVERED] + buffer[start + PREAMBLE_SIZE : start + HEADERS]
-        nonce = self._prefix + covered[_COUNTER]
-        try:
-            if length < _LARGE:
-                body = self._decrypt(nonce, buffer[start + HEADERS : end] + mic, covered)
+        buffer, view, start, end = inbox.buffer, inbox.view, inbox.start, inbox.end
+        decrypt, prefix = self._decrypt, self._prefix
+        expected = self._word_0, self._word_1, self._context
+        while end - start >= HEADERS and not self._stopped:
+            fields = _HEADERS.unpack_from(buffer, start)
+            word_0, word_1, length, _created, context, counter, mic, dialog, kind_word, sequence = fields
+            if (word_0, word_1, context) != expected or counter != self.counter or length > self.largest_body:
+                raise self._refusal(start, fields)
+            body_start = start + HEADERS
+            body_end = body_start + length
+            if body_end > end:
+                break
+            covered = buffer[start : start + _PREAMBLE_COVERED] + buffer[start + PREAMBLE_SIZE : body_start]
+            try:
+                if length < _LARGE:
+                    body = decrypt(prefix + covered[_COUNTER], buffer[body_start:body_end] + mic, covered)
+                else:
+                    behind = buffer[body_end : body_end + TAG_SIZE]
+                    buffer[body_end : body_end + TAG_SIZE] = mic
+                    body = decrypt(prefix + covered[_COUNTER], view[body_start : body_end + TAG_SIZE], covered)
+                    buffer[body_end : body_end + TAG_SIZE] = behind
+            except InvalidTag:
+                raise AuthenticationFailed("the integrity check of a record failed") from None
+            inbox.start = start = body_end
+            self.counter = counter + 1
+            self.octets += length
+            if kind_word == DATA_WORD and length and dialog in takers:
+                takers[dialog](sequence, body)
             else:
-                behind = buffer[end : end + TAG_SIZE]
-                buffer[end : end + TAG_SIZE] = mic
-                body = self._decrypt(nonce, inbox.view[start + HEADERS : end + TAG_SIZE], covered)
-                buffer[end : end + TAG_SIZE] = behind
-        except InvalidTag:
-            raise AuthenticationFailed("the integrity check of a record failed") from None
-        inbox.start = end
-        self.counter = counter + 1
-        return dialog, kind_word, sequence, body
+                other(dialog, kind_word, sequence, body)
+
+    def stop(self) -> None:
+        """Open no more."""
+        self._stopped = True
 
     def _refusal(self, start: int, fields: tuple[int, ...]) -> Malformed:
         record_size(self._inbox.view[start : start + HEADERS])

@@ -91,7 +91,8 @@ def counter(
 
 def refuse(terms: Terms, received: Received, heard: Transcript, refusal: Refusal, now: Now) -> bytes:
     """Return REFUSAL."""
-    clock = (Clock(int(now.wall)),) if refusal.code is Code.IDENTIFICATION_MISMATCH else ()
+    # Modulo 2^64: a clock before 1970 is as good as any, since Identifications are modulo 2^32.
+    clock = (Clock(int(now.wall) & 0xFFFFFFFFFFFFFFFF),) if refusal.code is Code.IDENTIFICATION_MISMATCH else ()
     for text, said in _shed(refusal.why, refusal.acceptable or Offer(())):
         detail = Detail(refusal.code, refusal.proposal, refusal.transform, text)
         sa = (SaPayloadExtension(encode_sa(to_payload(said))),) if said.alternatives else ()

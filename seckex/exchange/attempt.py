@@ -66,6 +66,11 @@ class Attempt:
     again: bool = False
     hints: tuple[str, ...] = ()
 
+    def identification(self, now: Now) -> int:
+        """Return one for a new request: the corrected seconds modulo 2^32, and 32 random bits."""
+        seconds = (int(now.wall) + self.shift) & 0xFFFFFFFF
+        return seconds << 32 | int.from_bytes(self.terms.entropy(4), "big")
+
 
 @frozen
 class Retry:

@@ -111,8 +111,7 @@ def _offer(attempt: Attempt, offer: Offer, opened: int, number: int, before: Tra
     offer = numbered(
         evolve(a, shares={GROUP_X25519: share.value}) if _wants_x25519(a.protocols) else a for a in offer.alternatives
     )
-    seconds = (int(now.wall) + attempt.shift) & 0xFFFFFFFF
-    identification = seconds << 32 | int.from_bytes(terms.entropy(4), "big")
+    identification = attempt.identification(now)
     exchange = Exchange(number, attempt.spi, 0, terms.entropy(NONCE_SIZE))
     sa = SaPayloadExtension(encode_sa(to_payload(offer)))
     names = (terms.local, terms.peer)
@@ -277,8 +276,7 @@ class ExpectAnswer:
     def _abandon(self, transcript: Transcript, code: Code, why: str, own: Offer, now: Now) -> bytes:
         """Return the message that tells the responder why this ends."""
         terms = self.attempt.terms
-        seconds = (int(now.wall) + self.attempt.shift) & 0xFFFFFFFF
-        identification = seconds << 32 | int.from_bytes(terms.entropy(4), "big")
+        identification = self.attempt.identification(now)
         exchange = Exchange(self.round + 1, self.attempt.spi, 0, terms.entropy(NONCE_SIZE))
         said = (Detail(code, 0, 0, clipped(why)), SaPayloadExtension(encode_sa(to_payload(own))))
         return build_abandon(terms.key0, identification, exchange, said, transcript)
@@ -328,7 +326,7 @@ class ExpectStored:
 
     def _stored(self, now: Now) -> Step:
         association = self.association
-        identification = int(now.wall) << 32 | int.from_bytes(self.attempt.terms.entropy(4), "big")
+        identification = self.attempt.identification(now)
         confirm = build_confirm(association.keys, association.spi_out, identification, association.transcript)
         attempt = evolve(self.attempt, give_up=now.monotonic + GIVE_UP)
         retry, actions = Retry(confirm, 0, FIRST_WAIT).again(attempt, now)

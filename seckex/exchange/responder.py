@@ -116,7 +116,9 @@ class ExpectOffer:
         if isinstance(event, Abandoned):
             return self._abandoned(received)
         if len(received.octets) < REQUEST_SIZE:
-            raise Malformed("OFFER", len(received.octets), f"shorter than {REQUEST_SIZE} octets, which answers may have")
+            raise Malformed(
+                "OFFER", len(received.octets), f"shorter than {REQUEST_SIZE} octets, which answers may have"
+            )
         exchange = received.need(Exchange)
         heard = verify_request(received, self.terms.key0, self.transcript)
         said = self._answer(event, exchange, heard, now)

@@ -46,7 +46,9 @@ class LinkDescriptor:
         self._reactor = reactor
         self._transport = transport
         self._link = link
+        self._outbox = link.outbox
         self._socket: socket.socket = transport.getHandle()
+        self._send = self._socket.send
         self._reading = False
         self._writing = False
         self._closing = False
@@ -66,15 +68,18 @@ class LinkDescriptor:
         """Send what the outbox holds, as far as it can be; the rest later."""
         if self._writing or self._gone:
             return
-        outbox = self._link.outbox
+        outbox = self._outbox
         try:
-            outbox.sent(self._socket.send(outbox.view[outbox.start : outbox.end]))
+            count = self._send(outbox.view[outbox.start : outbox.end])
         except BlockingIOError:
-            pass
+            count = 0
         except OSError:
             self.abort()
             return
-        if outbox.end != outbox.start:
+        outbox.start += count
+        if outbox.start == outbox.end:
+            outbox.start = outbox.end = 0
+        else:
             self._writing = True
             self._reactor.addWriter(self)
 
@@ -129,9 +134,9 @@ class LinkDescriptor:
 
     def doWrite(self) -> Exception | None:  # type: ignore[override]  # as above
         """Send the rest of an outbox."""
-        outbox = self._link.outbox
+        outbox = self._outbox
         try:
-            outbox.sent(self._socket.send(outbox.view[outbox.start : outbox.end]))
+            outbox.sent(self._send(outbox.view[outbox.start : outbox.end]))
         except BlockingIOError:
             return None
         except OSError:

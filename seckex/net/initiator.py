@@ -107,8 +107,9 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
     # -- links
 
     def link_opened(self, link: Link) -> None:
-        """Count it."""
+        """Count it, and forget older associations that it makes superfluous."""
         self.traffic.opened(link)
+        self._retire_idle(link)
 
     def dialog_offered(self, _link: Link, dialog: Dialog) -> None:
         """Refuse: an initiator has no services."""
@@ -127,10 +128,22 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         self.log.report(LinkClosed("" if link.association is None else link.association.peer, str(closure)))
         if closure.cause is Cause.UNKNOWN_ASSOCIATION:
             self._renew(link)
+        else:
+            self._retire_idle(link)
 
     def _renew(self, link: Link) -> None:
-        if link.association is not None:
-            self.principal.renew(link.association.peer)
+        association = self._association(link)
+        if association is not None:
+            self.principal.renew(association)
+
+    def _retire_idle(self, link: Link) -> None:
+        """Forget the associations with a link's peer that have no link, once a newer one has."""
+        if link.association is None or self._links[link.association.peer].link is None:
+            return
+        peer = link.association.peer
+        for association in tuple(self.principal.node.associations):
+            if association.peer == peer and not self.traffic.links(association):
+                self.principal.retire(association)
 
     def _association(self, link: Link) -> Association | None:
         if link.association is None:

@@ -135,11 +135,15 @@ class Principal:
         now = self.clock.now()
         self.run(self.node.want(peer, now), now)
 
-    def renew(self, peer: str) -> None:
-        """Have a new association with ``peer`` soon."""
+    def renew(self, association: Association) -> None:
+        """Have another association in place of this one soon."""
         now = self.clock.now()
-        self.node.renew(peer, now)
+        self.node.renew(association, now)
         self._arm(now)
+
+    def retire(self, association: Association) -> None:
+        """Forget an association that another one has replaced."""
+        self.run(self.node.retire(association), self.clock.now())
 
     def proved(self, spi_in: int) -> None:
         """Take note that a link's first record has verified under the association that ``spi_in`` names."""

@@ -49,7 +49,7 @@ class LinkFailed(ConnectError):
 class LinkTerms:
     """What all links of a daemon have in common.
 
-    ``limits`` is what a peer may do, ``clock`` gives microseconds since 1970,
+    ``limits`` is what a peer may do, ``clock`` gives nanoseconds since 1970,
     ``entropy`` that many random octets.
     """
 
@@ -57,6 +57,10 @@ class LinkTerms:
     limits: Hello
     clock: Callable[[], int]
     entropy: Callable[[int], bytes]
+
+
+def _not_yet() -> None:
+    """Flush nothing: the link has no socket yet."""
 
 
 class LinkConnection(Protocol):
@@ -83,7 +87,7 @@ class LinkConnection(Protocol):
             limits=terms.limits,
             salt=terms.entropy(SALT_SIZE),
             clock=terms.clock,
-            flush=self._flush,
+            flush=_not_yet,
             association=association,
             find=find,
         )
@@ -100,6 +104,7 @@ class LinkConnection(Protocol):
         self.transport.setTcpKeepAlive(True)
         self._timer = self._reactor.callLater(HELLO_TIMEOUT, self.link.expire)
         descriptor = self._descriptor = LinkDescriptor(self._reactor, self.transport, self.link)
+        self.link.flush = descriptor.flush
         descriptor.start()
         if len(self.link.outbox):
             descriptor.flush()
@@ -114,10 +119,6 @@ class LinkConnection(Protocol):
         """Drop the connection."""
         if self._descriptor is not None:
             self._descriptor.abort()
-
-    def _flush(self) -> None:
-        if self._descriptor is not None:
-            self._descriptor.flush()
 
     def _stop_timer(self) -> None:
         if self._timer is not None and self._timer.active():

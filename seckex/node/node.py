@@ -83,9 +83,19 @@ class Node:
         self._seeking.want(nai, now, actions)
         return actions
 
-    def renew(self, nai: str, now: Now) -> None:
-        """Have a new association with a wanted peer soon: the one in use is worn out or unknown to the peer."""
-        self._seeking.renew(nai, now)
+    def renew(self, association: Association, now: Now) -> None:
+        """Have another soon in place of an association in use that is worn out or unknown to the peer."""
+        self._seeking.renew(association, now)
+
+    def retire(self, association: Association) -> list[NodeAction]:
+        """Forget an association that another one has replaced; nothing if it is the newest with its peer."""
+        actions: list[NodeAction] = []
+        newest = self.associations.newest(association.peer)
+        if newest is not None and newest.spi_in != association.spi_in and self.associations.remove(association.spi_in):
+            why = "replaced by a newer one"
+            self._driver.commit(None, (DeleteAssociation(association.spi_in),), actions)
+            actions += [Report(AssociationEnded(association.peer, association.spi_in, why)), Gone(association, why)]
+        return actions
 
     def proved(self, spi_in: int, now: Now) -> list[NodeAction]:
         """Take note that a link's first record has verified under an association."""

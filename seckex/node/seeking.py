@@ -78,10 +78,12 @@ class Seeking:
         else:
             self._begin(wanted, now, actions)
 
-    def renew(self, nai: str, now: Now) -> None:
-        """Negotiate anew with a wanted peer, unless that is under way or came just now."""
-        wanted = self._wanted.get(nai)
+    def renew(self, association: Association, now: Now) -> None:
+        """Negotiate anew in place of ``association``, unless that is under way or it is not the one in use."""
+        wanted = self._wanted.get(association.peer)
         if wanted is None or wanted.conversation is not None or wanted.association is None:
+            return
+        if wanted.association.spi_in != association.spi_in:
             return
         # Who asks may have been misled by an unauthenticated hint: the pauses hold for these beginnings too.
         soon = now.monotonic + wanted.pause

@@ -10,7 +10,7 @@ forgetting one early would let it be replayed.
 
 from __future__ import annotations
 
-from collections import deque
+import heapq
 from enum import Enum
 
 from seckex.sa.store import ReplayRecord
@@ -29,7 +29,8 @@ class ReplayMemory:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._records: dict[tuple[int, int], ReplayRecord] = {}
-        self._by_age: deque[tuple[float, tuple[int, int]]] = deque()
+        # A heap, since records do not come in order where the clock was stepped.
+        self._by_age: list[tuple[float, tuple[int, int]]] = []
 
     def __len__(self) -> int:
         return len(self._records)
@@ -47,12 +48,11 @@ class ReplayMemory:
         return record.answer if record.request == request else Verdict.REPLAY
 
     def remember(self, record: ReplayRecord) -> None:
-        """Keep ``record``; records are expected roughly in the order of their expiry."""
-        key = (record.spi, record.identification)
-        self._records[key] = record
-        self._by_age.append((record.expires, key))
+        """Keep ``record``."""
+        self._records[record.name] = record
+        heapq.heappush(self._by_age, (record.expires, record.name))
 
     def expire(self, now: float) -> None:
         """Forget what expired before ``now`` (wall-clock seconds)."""
         while self._by_age and self._by_age[0][0] < now:
-            self._records.pop(self._by_age.popleft()[1], None)
+            self._records.pop(heapq.heappop(self._by_age)[1], None)

@@ -295,8 +295,6 @@ def _read_transform(proposal: Reader) -> Transform:
     if sub:
         raise proposal.fail("Sub", "a transform has sub-type 0", start + 1)
     number, keys, transform_id = body.unpack(_TRANSFORM, "transform")
-    if not body.remaining:
-        return Transform(number, keys, transform_id, ())
     attributes: dict[int, Attribute] = {}
     while body.remaining:
         if len(attributes) == MAX_ATTRIBUTES:

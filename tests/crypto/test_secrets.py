@@ -33,7 +33,7 @@ def shown_in(text: str) -> list[str]:
 
 
 def keys() -> AgreedKeys:
-    """Keys whose every octet is known to the test."""
+    """Return keys that come from a secret which the test knows."""
     return AgreedKeys(PRF_HMAC_SHA2_256, Secret(KEY), b"context")
 
 

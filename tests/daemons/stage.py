@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from seckex.cli.control_client import ask
+from seckex.cli.control_client import Unreachable, ask
 from seckex.cli.demo.files import write_key, write_payload
 from seckex.cli.demo.processes import DemoFailed, Process, free_port, twistd
 
@@ -189,7 +189,14 @@ class StageTestCase(SynchronousTestCase):
 
     def wait_for_control(self, role: str) -> None:
         """Wait until a daemon can be asked."""
-        self.until(f"{role}'s control socket", (self.folder / role / "control.sock").exists)
+        self.until(f"{role}'s control socket", lambda: self.asked(role) is not None)
+
+    def asked(self, role: str) -> dict[str, Any] | None:
+        """Return a daemon's status, None while nobody answers."""
+        try:
+            return self.status(role)
+        except Unreachable:
+            return None
 
     def status(self, role: str) -> dict[str, Any]:
         """Ask a daemon."""

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import sqlite3
-from typing import Any
 
 from seckex.cli.demo.files import write_key
 from seckex.wire.general import decode_versions
@@ -47,13 +46,6 @@ class LifeTests(StageTestCase):
         self.daemon("initiator")
         self.until("the initiator's return", lambda: self.asked("initiator") is not None)
         self.assertEqual({association["spi_in"] for association in self.status("initiator")["associations"]}, before)
-
-    def asked(self, role: str) -> dict[str, Any] | None:
-        """Return a daemon's status; None while a killed daemon's socket is all that is there."""
-        try:
-            return self.status(role)
-        except Exception:  # whatever it is, the daemon is not back
-            return None
 
     def test_keys_are_not_in_the_files(self) -> None:
         self.both()

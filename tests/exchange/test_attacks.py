@@ -150,7 +150,7 @@ class ReplayTests(ConversationCase):
         first = self.established(node, home)
         confirm = self.network.last("CONFIRM").octets
         self.network.faults = [on("CONFIRM", lose, times=1000)]
-        node.node.renew(home.nai, node.now())
+        node.renew()
         self.network.run(3)
         second = self.assertAgreed(node, home)
         self.assertNotEqual(first.spi_in, second.spi_in)

@@ -65,7 +65,7 @@ class RetransmissionTests(ConversationCase):
         self.network.run(100)
         self.assertConversation(node, home)
         home.stop()
-        node.node.renew(home.nai, node.now())
+        node.renew()
         failures = len(node.unavailable)
         self.network.run_until(lambda: len(node.unavailable) > failures)
         self.assertLessEqual(node.unavailable[-1].wait, 2)

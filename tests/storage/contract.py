@@ -18,8 +18,8 @@ from seckex.sa.store import (
     Store,
     Unit,
 )
-from seckex.wire.numbers import Role
-from tests.storage.samples import LIFETIME, NOW, WINDOWS, accepted, association, replay
+from seckex.wire.numbers import PRF_HMAC_SHA2_384, Role
+from tests.storage.samples import LIFETIME, NOW, WINDOWS, accepted, association, keys, replay
 
 STORED, CONFLICT = Outcome.STORED, Outcome.CONFLICT
 LONG_AGO = 0.0
@@ -67,7 +67,7 @@ class StoreContract(Base):
 
     def test_every_field_comes_back_as_it_was(self) -> None:
         initiator = association(0x40, role=Role.INITIATOR, created=NOW + 0.123456789, confirmed=True)
-        other_prf = association(0xFFFFFFC0, peer="x" * 240 + "@example.org")
+        other_prf = evolve(association(0xFFFFFFC0, peer="x" * 240 + "@example.org"), keys=keys(PRF_HMAC_SHA2_384))
         records = [replay(0), replay((1 << 64) - 1, 0xFFFFFFFF, answer=bytes(8192), expires=NOW + 1 / 3)]
         self.store.commit([(PutAssociation(initiator),), (PutAssociation(other_prf),), tuple(map(PutReplay, records))])
         self.assertEqual(self.held(), ([initiator, other_prf], records))
@@ -114,6 +114,11 @@ class StoreContract(Base):
         self.assertEqual([a.spi_in for a in associations], [1 << 6, 2 << 6, 3 << 6])
         self.assertEqual([r.identification for r in replays], [1, 2, 3])
         self.assertEqual(PutReplay(replays[0]), first[0])
+
+    def test_the_outcomes_stand_in_the_order_of_the_units(self) -> None:
+        self.store.commit([accepted(n) for n in range(0, 100, 3)])
+        outcomes = self.store.commit([accepted(n) for n in range(100)])
+        self.assertEqual(outcomes, [STORED if n % 3 else CONFLICT for n in range(100)])
 
     def test_the_first_of_two_in_one_batch_is_stored(self) -> None:
         once, again = replay(1), replay(1)

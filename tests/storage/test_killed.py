@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from seckex.storage.sqlite import SqliteStore
+from tests.storage.case import SqliteCase
 from tests.storage.samples import NOW, entropy, master
-from tests.storage.test_sqlite import SqliteCase
 
 # Commits batches of 1 to 40 units, and after each tells how many units are stored.
 PROGRAM = """

@@ -78,7 +78,8 @@ class InfoTests(SynchronousTestCase):
 
     def test_cut_or_with_trailing_octets_it_is_malformed(self) -> None:
         for size in range(len(KEY_INFO)):
-            self.assertRaises(Malformed, decode_info, ExtensionSub.SA, 7, KEY_INFO[:size])
+            error = self.assertRaises(Malformed, decode_info, ExtensionSub.SA, 7, KEY_INFO[:size])
+            self.assertLessEqual(error.offset, size)
         error = self.assertRaises(Malformed, decode_info, ExtensionSub.SA, 7, KEY_INFO + b"\0", 1000)
         self.assertEqual((error.field, error.offset), ("INFO", 1000 + len(KEY_INFO)))
 

@@ -150,6 +150,9 @@ class UnknownTests(SynchronousTestCase):
         self.assertEqual(sa.payloads, (UnknownPayload(0x2A, b"\1\2\3", 9),))
         self.assertEqual(encode_sa(sa), octets)
 
+    def test_without_a_sub_type_it_is_zero(self) -> None:
+        self.assertEqual(encode_sa(SaPayload(7, (UnknownPayload(0x2A, b""),))), bytes.fromhex("01 07 0008  2a 00 0004"))
+
     def test_a_key_exchange_of_an_unknown_kind_is_not_read_as_one_that_is_known(self) -> None:
         self.assertEqual(
             decode_sa(bytes.fromhex("01 07 000a  04 05 0006 0001")).payloads, (UnknownPayload(4, b"\0\1", 5),)

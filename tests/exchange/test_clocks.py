@@ -1,0 +1,192 @@
+"""Clocks that are apart, wild or stepped: an Identification is corrected, a clock never, and no timer minds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from seckex.events import AssociationEstablished, ClocksApart, NegotiationRefused
+from seckex.wire.numbers import Code
+from tests.conversation import AES, ConversationCase, policy, sealing
+from tests.exchange.test_faults import TWO_ROUNDS
+from tests.pump import WALL, Datagram, Host, on
+
+HOURS: Final = 2 * 3600.0
+YEARS: Final = 10 * 365.25 * 86400
+LASTING: Final = policy(sealing("aes-256-gcm", lifetime=30 * 86400))
+
+
+class ApartTests(ConversationCase):
+    def test_clocks_may_be_apart_by_the_window(self) -> None:
+        for seconds in (-299.0, 299.0):
+            self.anew()
+            node, home = self.pair()
+            node.skew = seconds
+            self.established(node, home)
+            self.assertArrows("OFFER 1 -->", "<-- CHOICE 1", "CONFIRM -->", "<-- CONFIRMED")
+
+    def test_clocks_further_apart_are_corrected_for(self) -> None:
+        for seconds in (-1000.0, 1000.0):
+            self.anew()
+            node, home = self.pair()
+            node.skew = seconds
+            before = node.now()
+            self.established(node, home)
+            self.assertArrows(
+                "OFFER 1 -->",  # by a clock that is 1000 s off
+                "<-- REFUSAL 1",  # identification-mismatch, and what time it is here
+                "OFFER 1 -->",  # the same clock, an Identification by theirs
+                "<-- CHOICE 1",
+                "CONFIRM -->",
+                "<-- CONFIRMED",
+            )
+            apart = self.assertTold(node, ClocksApart, peer=home.nai, seconds=int(-seconds))
+            self.assertIn(f"{int(-seconds):+d} s from ours: correcting Identifications, not our clock", str(apart))
+            refused = self.assertTold(home, NegotiationRefused, by=home.nai, code=Code.IDENTIFICATION_MISMATCH)
+            self.assertEqual(refused.reason, f"clocks are {int(seconds):+d} s apart, 300 s are allowed")
+            self.assertEqual(node.told(NegotiationRefused), [])
+            self.assertAlmostEqual(node.now().wall - before.wall, node.now().monotonic - before.monotonic, 3)
+
+    def test_the_correction_is_remembered(self) -> None:
+        node, home = self.pair()
+        node.skew = 86400
+        self.established(node, home)
+        said = len(self.network.sent)
+        node.renew()
+        self.network.run(3)
+        self.assertEqual(self.network.arrows()[said:], ["OFFER 1 -->", "<-- CHOICE 1", "CONFIRM -->", "<-- CONFIRMED"])
+        # Until it is wrong.
+        node.skew = 0
+        node.renew()
+        self.network.run(5)
+        self.assertEqual(self.network.arrows()[said + 4 : said + 6], ["OFFER 1 -->", "<-- REFUSAL 1"])
+        self.assertConversation(node, home)
+
+    def test_clocks_between_the_rounds(self) -> None:
+        node, home = self.pair(TWO_ROUNDS, AES)
+
+        def stepped(datagram: Datagram) -> tuple[Datagram, ...]:
+            home.skew += HOURS
+            return (datagram,)
+
+        self.network.faults = [on("OFFER 2", stepped)]
+        self.established(node, home)
+        self.assertArrows(
+            "OFFER 1 -->",
+            "<-- COUNTER 1",
+            "OFFER 2 -->",  # and their clock steps
+            "<-- REFUSAL 2",
+            "OFFER 1 -->",
+            "<-- COUNTER 1",
+            "OFFER 2 -->",
+            "<-- CHOICE 2",
+            "CONFIRM -->",
+            "<-- CONFIRMED",
+        )
+
+    def test_one_correction_is_made_in_one_exchange(self) -> None:
+        node, home = self.pair()
+
+        def stepped(datagram: Datagram) -> tuple[Datagram, ...]:
+            home.skew += 1000
+            return (datagram,)
+
+        self.network.faults = [on("OFFER", stepped, times=2)]
+        node.want(home)
+        self.network.run(0.5)
+        self.assertArrows("OFFER 1 -->", "<-- REFUSAL 1", "OFFER 1 -->", "<-- REFUSAL 1")
+        self.assertTold(node, NegotiationRefused, by=home.nai, code=Code.IDENTIFICATION_MISMATCH)
+        self.network.run(3)
+        self.assertConversation(node, home)
+
+    def test_wild_clocks(self) -> None:
+        for seconds in (-WALL, -WALL - 1000, 2.0**31, 2.0**32, 2.0**33 + 12345, 2.0**40, -YEARS, YEARS):
+            for side in (0, 1):
+                self.anew()
+                pair = self.pair()
+                pair[side].skew = seconds
+                self.established(*pair)
+                self.assertIn(len(self.network.sent), (4, 6))
+
+    def test_both_clocks_wild(self) -> None:
+        node, home = self.pair()
+        node.skew, home.skew = 2.0**34, -WALL - 86400
+        self.established(node, home)
+
+
+class SteppedTests(ConversationCase):
+    """The wall clock of one side steps in the middle of an exchange."""
+
+    def test_an_exchange_survives_a_step_at_any_event(self) -> None:
+        for ours in (LASTING, policy(sealing("chacha20-poly1305"), *LASTING.proposals, open_with=1)):
+            for seconds in (-YEARS, -HOURS, HOURS, YEARS):
+                for side in (0, 1):
+                    for ordinal in range(1, 12):
+                        self.anew()
+                        pair = self.pair(ours, LASTING)
+                        self.network.before_step = _stepping(pair[side], ordinal, seconds)
+                        self.ends_well(*pair)
+
+    def ends_well(self, node: Host, home: Host) -> None:
+        """Check that an association comes about; where a step made it expire at birth, another one."""
+        node.want(home)
+        self.network.run(10)
+        ours = node.node.associations.newest(home.nai)
+        if ours is None or home.node.associations.get(ours.spi_out) is None:
+            # The responder's association has expired, which the initiator's first link will hear.
+            node.renew()
+            self.network.run(60)
+        self.assertConversation(node, home)
+        self.assertLessEqual(len(node.told(AssociationEstablished)), 3)
+
+    def test_no_timer_minds_the_wall_clock(self) -> None:
+        told = []
+        for seconds in (0.0, -YEARS, -HOURS, HOURS, YEARS):
+            self.anew()
+            node, home = self.pair()
+            home.stop()
+            node.want(home)
+            self.network.run(3)
+            node.skew += seconds
+            self.network.run(60)
+            times = [line.split()[0] for line in self.network.lines if "OFFER 1 -->" in line or "no answer" in line]
+            told.append(times)
+        self.assertEqual(told[1:], [told[0]] * 4)
+        self.assertGreater(len(told[0]), 10)
+
+    def test_an_unconfirmed_association_ends_after_60_s_of_either_clock(self) -> None:
+        for seconds in (-YEARS, -HOURS, HOURS):
+            self.anew()
+            node, home = self.pair(LASTING, LASTING)
+            node.want(home)
+            self.network.run(0.015)
+            node.stop()
+            self.assertEqual(home.counters["unconfirmed"], 1)
+            home.skew += seconds
+            self.network.run(59)
+            self.assertEqual(home.counters["unconfirmed"], 1)
+            self.network.run(2)
+            self.assertEqual((home.counters["unconfirmed"], home.counters["associations"]), (0, 0))
+
+    def test_a_visit_to_the_future_does_not_fill_the_replay_records_for_good(self) -> None:
+        node, home = self.pair()
+        home.skew = YEARS
+        self.established(node, home)
+        home.skew = 0
+        for _ in range(5):
+            node.renew()
+            self.network.run(70)
+        self.assertConversation(node, home)
+        self.assertEqual(home.counters["replay-records"], 6)
+        self.network.run(700)
+        # The one of the future stays, since nobody knows which clock was right.
+        self.assertEqual(home.counters["replay-records"], 1)
+
+
+def _stepping(host: Host, ordinal: int, seconds: float) -> Callable[[int], None]:
+    def step(now: int) -> None:
+        if now == ordinal:
+            host.network.note(f"the wall clock of {host.name} steps by {seconds:+.0f} s")
+            host.skew += seconds
+
+    return step
