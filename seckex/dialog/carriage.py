@@ -80,7 +80,7 @@ class Carriage:
         self.largest_body = self._peer.largest_body
         self.scratch = bytearray()
         self.proved = False
-        self._corked = False
+        self._corks = 0
         self._ended = False
         self._ready: deque[Dialog] = deque()
 
@@ -131,12 +131,11 @@ class Carriage:
         Raises `Malformed`, `UnsupportedVersion`, `AuthenticationFailed` and
         `PeerMisbehaved`, after which the link must be ended.
         """
-        self._corked = True
+        self.cork()
         try:
             self._opener.open_all(self._takers, self._take)
         finally:
-            self._corked = False
-            self._push()
+            self.uncork()
 
     def _take(self, number: int, kind_word: int, sequence: int, body: bytes) -> None:
         kind = check_dialog_header(number, kind_word, sequence, len(body), 0)
@@ -238,14 +237,24 @@ class Carriage:
         if self._ended:
             return
         self._sealer.seal(dialog, kind << 24, sequence, body)
-        if not self._corked or len(self._outbox) >= WORTH_SENDING:
+        if not self._corks or len(self._outbox) >= WORTH_SENDING:
             self._push()
 
     def send_data(self, dialog: int, sequence: int, body: Octets) -> None:
         """Send DATA; only while `free`, or from `Dialog.send_next`."""
         self._sealer.seal(dialog, DATA_WORD, sequence, body)
         outbox = self._outbox
-        if not self._corked or outbox.end - outbox.start >= WORTH_SENDING:
+        if not self._corks or outbox.end - outbox.start >= WORTH_SENDING:
+            self._push()
+
+    def cork(self) -> None:
+        """Let records gather in the outbox until `uncork`, unless they are many; may be nested."""
+        self._corks += 1
+
+    def uncork(self) -> None:
+        """Send what has gathered, if this was the last cork."""
+        self._corks -= 1
+        if not self._corks:
             self._push()
 
     def schedule(self, dialog: Dialog) -> None:
@@ -261,12 +270,11 @@ class Carriage:
             self._pump()
 
     def _pump(self) -> None:
-        corked, self._corked = self._corked, True
         ready = self._ready
-        self.free = False
         self._blocked = False
         if not self.scratch:
             self.scratch = bytearray(self.largest_body)
+        self.cork()
         while ready and not self._blocked:
             dialog = ready.popleft()
             # With no other waiting, what the dialog's program writes meanwhile may go straight on.
@@ -275,10 +283,8 @@ class Carriage:
                 ready.append(dialog)
             else:
                 dialog.scheduled = False
-        self._corked = corked
         self.free = not self._blocked and not self._ended
-        if not corked:
-            self._push()
+        self.uncork()
 
     def _push(self) -> None:
         outbox = self._outbox

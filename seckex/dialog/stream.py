@@ -52,6 +52,14 @@ class Carrier(Protocol):
         """Send any other record, blocked or not."""
         ...
 
+    def cork(self) -> None:
+        """Let records gather in the outbox until `uncork`, unless they are many."""
+        ...
+
+    def uncork(self) -> None:
+        """Send what has gathered, unless corked once more."""
+        ...
+
     def schedule(self, dialog: Dialog) -> None:
         """Call the dialog's `Dialog.send_next` as soon as there is room, in turn with others."""
         ...
@@ -227,13 +235,25 @@ class Dialog:
             self._send_waiting()
 
     def write_all(self, pieces: Iterable[bytes]) -> None:
-        """Send several pieces as if they were one, in as few records as they fit in."""
-        if self.end_queued or self._phase is Phase.OVER:
-            return
+        """Send several pieces together: small ones are joined, large ones keep records of their own."""
+        carrier = self._carrier
+        carrier.cork()
+        small: list[bytes] = []
+        size = 0
         for octets in pieces:
-            if octets:
-                self._enqueue(octets, len(octets))
-        self._send_waiting()
+            if len(octets) < WORTH_A_RECORD:
+                small.append(octets)
+                size += len(octets)
+                if size < WORTH_A_RECORD:
+                    continue
+                octets = b""
+            if small:
+                self.write(b"".join(small))
+                small.clear()
+                size = 0
+            self.write(octets)
+        self.write(b"".join(small))
+        carrier.uncork()
 
     def end(self) -> None:
         """Send no more: END follows what is queued."""

@@ -348,9 +348,7 @@ class ExpectConfirmed:
         """See `TRANSITIONS`."""
         association = self.association
         if isinstance(event, Answer):
-            if event.received.header.kind is not Kind.CONFIRMED:
-                raise AuthenticationFailed("not an answer to a confirmation")
-            verify_confirm(event.received, association.keys, association.transcript)
+            verify_confirm(event.received, Kind.CONFIRMED, association.keys, association.transcript)
             done = Report(AssociationConfirmed(association.peer, association.spi_in))
             mark = Persist((ConfirmAssociation(association.spi_in),))
             return Step(ExpectMarked(), (mark, done, Deliver(Confirmed(association.spi_in))))
@@ -390,7 +388,7 @@ TRANSITIONS: Final[Transitions] = {
         Tick: frozenset({ExpectStored}),
     },
     ExpectConfirmed: {
-        Answer: frozenset({ExpectConfirmed, ExpectMarked}),
+        Answer: frozenset({ExpectMarked}),
         OtherVersions: frozenset({ExpectConfirmed}),
         Tick: frozenset({ExpectConfirmed, Finished}),
     },

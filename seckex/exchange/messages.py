@@ -108,11 +108,11 @@ def build_offer(
 _REQUEST_LABELS: Final = {Kind.OFFER: b"seckex1 offer", Kind.ABANDON: b"seckex1 abandon"}
 
 
-def verify_request(received: Received, key0: Key0, before: Transcript) -> Transcript:
-    """Return the transcript after an OFFER or ABANDON; raises `AuthenticationFailed`."""
+def verify_request(received: Received, kind: Kind, key0: Key0, before: Transcript) -> Transcript:
+    """Return the transcript after an OFFER or ABANDON, whichever ``kind`` is; raises `AuthenticationFailed`."""
     after = before.heard(received.need(Exchange).round, Role.INITIATOR, received.signed)
-    kind = received.header.kind
-    if not equal(received.mac, key0.authenticate(Role.INITIATOR, _REQUEST_LABELS[kind], after.digest)):
+    mac = key0.authenticate(Role.INITIATOR, _REQUEST_LABELS[kind], after.digest)
+    if received.header.kind is not kind or not equal(received.mac, mac):
         raise AuthenticationFailed(f"the MAC of {kind.name} does not verify under KEY 0")
     return after
 
@@ -211,12 +211,18 @@ def build_confirmed(keys: AgreedKeys, spi: int, identification: int, transcript:
     return octets + encode_authenticator_start(spi, len(mac)) + mac
 
 
-def verify_confirm(received: Received, keys: AgreedKeys, transcript: bytes) -> None:
-    """Verify a CONFIRM or CONFIRMED; raises `AuthenticationFailed`."""
-    confirm = received.header.kind is Kind.CONFIRM
-    role, label = (Role.INITIATOR, b"seckex1 confirm") if confirm else (Role.RESPONDER, b"seckex1 confirmed")
+_CONFIRMATIONS: Final = {
+    Kind.CONFIRM: (Role.INITIATOR, b"seckex1 confirm"),
+    Kind.CONFIRMED: (Role.RESPONDER, b"seckex1 confirmed"),
+}
+
+
+def verify_confirm(received: Received, kind: Kind, keys: AgreedKeys, transcript: bytes) -> None:
+    """Verify a CONFIRM or CONFIRMED, whichever ``kind`` is; raises `AuthenticationFailed`."""
+    role, label = _CONFIRMATIONS[kind]
     header = received.octets[:HEADER_SIZE]
     mac = keys.confirm(role, label, transcript, header)
     # The MAC covers the header only, so there is one way to say the rest.
-    if not equal(received.octets, header + encode_authenticator_start(received.header.spi, len(mac)) + mac):
-        raise AuthenticationFailed(f"the MAC of {received.header.kind.name} does not verify")
+    right = equal(received.octets, header + encode_authenticator_start(received.header.spi, len(mac)) + mac)
+    if received.header.kind is not kind or not right:
+        raise AuthenticationFailed(f"the MAC of {kind.name} does not verify")

@@ -46,7 +46,7 @@ from seckex.sa.proposal import Chosen, Countered, own_offer
 from seckex.sa.selector import Selected
 from seckex.sa.store import ConfirmAssociation, DeleteAssociation, PutAssociation, PutReplay, ReplayRecord, Unit
 from seckex.wire.extensions import Detail, Exchange, SaPayloadExtension
-from seckex.wire.numbers import LOWEST_SPI, MAX_ROUNDS, REQUEST_SIZE, Code
+from seckex.wire.numbers import LOWEST_SPI, MAX_ROUNDS, REQUEST_SIZE, Code, Kind
 from seckex.wire.payloads import decode_sa
 
 # How long an association may wait for the initiator's proof of its keys.
@@ -120,7 +120,7 @@ class ExpectOffer:
                 "OFFER", len(received.octets), f"shorter than {REQUEST_SIZE} octets, which answers may have"
             )
         exchange = received.need(Exchange)
-        heard = verify_request(received, self.terms.key0, self.transcript)
+        heard = verify_request(received, Kind.OFFER, self.terms.key0, self.transcript)
         said = self._answer(event, exchange, heard, now)
         if said.refusal is not None and said.refusal.code in _UNRECORDED:
             return Step(Finished(), (Send(said.answer, event.path), *_refused(self.terms, said)))
@@ -139,7 +139,7 @@ class ExpectOffer:
         return Step(ExpectStored(self.terms, event, heard, said), (Persist(unit),))
 
     def _abandoned(self, received: Received) -> Step:
-        verify_request(received, self.terms.key0, self.transcript)
+        verify_request(received, Kind.ABANDON, self.terms.key0, self.transcript)
         peer, detail, payload = self.terms.peer, received.need(Detail), received.need(SaPayloadExtension)
         try:
             acceptable = str(from_payload(decode_sa(payload.payload, payload.offset)))
@@ -315,7 +315,7 @@ class Finished:
 def answer_confirm(association: Association, event: Confirmed) -> tuple[Send, ...]:
     """Return CONFIRMED for a CONFIRM that verifies; raises `AuthenticationFailed`."""
     keys, spi = association.keys, association.spi_in
-    verify_confirm(event.received, keys, association.transcript)
+    verify_confirm(event.received, Kind.CONFIRM, keys, association.transcript)
     identification = event.received.header.identification
     return (Send(build_confirmed(keys, spi, identification, association.transcript), event.path),)
 

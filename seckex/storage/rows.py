@@ -101,12 +101,14 @@ def read_association(row: Row, wrapping: Wrapping) -> Association:
             lifetime,
             mebioctets,
             created,
-            _,
+            expires,
             transcript,
             confirmed,
             keys,
         ) = row
         bound = _bound(spi_in, spi_out, role, local, peer, algorithms, lifetime, mebioctets, created, transcript)
+        if expires != created + lifetime:
+            raise ValueError("the index and the terms disagree")
         return Association(
             role=Role(role),
             local=local,

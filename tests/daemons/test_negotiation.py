@@ -6,9 +6,17 @@ import os
 import signal
 import socket
 import sqlite3
+import time
 
 from seckex.cli.demo.files import write_key
-from seckex.wire.general import decode_versions
+from seckex.config.load import read_key0
+from seckex.config.policy import PolicySettings
+from seckex.crypto.schedule import Key0
+from seckex.exchange import initiator
+from seckex.exchange.terms import Terms
+from seckex.machine import Now, Path, Send
+from seckex.wire.general import decode_message, decode_versions
+from seckex.wire.numbers import Kind
 from tests.daemons.stage import HOME, NODE, StageTestCase
 
 
@@ -55,6 +63,39 @@ class LifeTests(StageTestCase):
         self.assertEqual(rows, 1)
         for file in (self.folder / "responder").iterdir():
             self.assertEqual(file.stat().st_mode & 0o077, 0, str(file))
+
+
+class ReplayTests(StageTestCase):
+    """A request is answered once and for all, whoever sends it again and whenever."""
+
+    def offer(self) -> bytes:
+        key = read_key0(self.folder / "node.key0")
+        key0 = Key0(key.key, key.spi, key.kvno, (NODE, HOME))
+        terms = Terms(NODE, HOME, key0, PolicySettings().as_policy(), os.urandom)
+        step = initiator.begin(terms, Path(self.address, self.port), Now(0.0, time.time()))
+        return next(action.octets for action in step.actions if isinstance(action, Send))
+
+    def ask(self, octets: bytes) -> bytes:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            udp.settimeout(10)
+            udp.connect((self.address, self.port))
+            udp.send(octets)
+            return udp.recv(2048)
+
+    def test_replayed_now_and_after_a_crash(self) -> None:
+        responder = self.daemon("responder")
+        self.wait_for_control("responder")
+        offer = self.offer()
+        answer = self.ask(offer)
+        self.assertEqual(decode_message(answer).header.kind, Kind.CHOICE)
+        self.assertEqual(self.ask(offer), answer)
+        self.kill(responder)
+        (self.folder / "responder" / "control.sock").unlink()
+        self.daemon("responder")
+        self.wait_for_control("responder")
+        self.assertEqual(self.ask(offer), answer)
+        self.assertEqual(len(self.status("responder")["associations"]), 1)
+        self.assertEqual(self.status("responder")["counters"]["retransmissions"], 1)
 
 
 class StrangerTests(StageTestCase):

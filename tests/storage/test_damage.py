@@ -39,6 +39,7 @@ class DamageTests(SqliteCase):
         "mebioctets = 0",
         "created = created + 1",
         "created = NULL",
+        "expires = expires + 1",
         "transcript = zeroblob(48)",
     )
 
