@@ -19,6 +19,8 @@ from seckex.sa.association import Association
 FIRST_WAIT: Final = 0.5
 LONGEST_WAIT: Final = 8.0
 GIVE_UP: Final = 30.0
+# So many requests of a later round unanswered, and the responder is taken to have forgotten the exchange.
+FORGOTTEN_AFTER: Final = 4
 JITTER: Final = 0.25
 
 # Anybody on the way can send hints; the first few are told, so that the others cannot flood the log.

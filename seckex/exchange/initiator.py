@@ -27,7 +27,17 @@ from seckex.events import (
     StoreTrouble,
     VersionsHeard,
 )
-from seckex.exchange.attempt import FIRST_WAIT, GIVE_UP, MOST_HINTS, Answer, Attempt, OtherVersions, Outcome, Retry
+from seckex.exchange.attempt import (
+    FIRST_WAIT,
+    FORGOTTEN_AFTER,
+    GIVE_UP,
+    MOST_HINTS,
+    Answer,
+    Attempt,
+    OtherVersions,
+    Outcome,
+    Retry,
+)
 from seckex.exchange.messages import (
     Received,
     build_abandon,
@@ -158,6 +168,9 @@ class ExpectAnswer:
         return Step(evolve(self, attempt=evolve(self.attempt, hints=hints)), (Report(heard),))
 
     def _ticked(self, now: Now) -> Step:
+        if self.round > 1 and self.retry.sent == FORGOTTEN_AFTER and not self.attempt.again:
+            # A responder that has restarted cannot verify a later round, and so cannot answer it.
+            return _begin(evolve(self.attempt, spi=self.attempt.terms.new_spi(), again=True), now)
         if now.monotonic < self.attempt.give_up:
             retry, actions = self.retry.again(self.attempt, now)
             return Step(evolve(self, retry=retry), actions)

@@ -194,7 +194,7 @@ class Daemon(MultiService, Generic[S]):
     def link_terms(self, credit: int, most_dialogs: int) -> LinkTerms:
         """Return what all links of this daemon have in common."""
         limits = Hello(credit, most_dialogs, MAX_BODY)
-        return LinkTerms(self.reactor, limits, lambda: int(self.clock.wall() * 1e6), os.urandom)
+        return LinkTerms(self.reactor, limits, lambda: int(self.clock.wall() * 1e9), os.urandom)
 
     def find(self, spi: int) -> LinkAssociation | None:
         """Return the association that a HELLO names, if it lives and may carry more."""

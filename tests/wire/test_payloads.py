@@ -117,6 +117,13 @@ class ShareSpansTests(SynchronousTestCase):
     def test_the_only_share(self) -> None:
         self.assertEqual(share_spans(OFFER_OCTETS), ((79, 111),))
 
+    def test_a_share_behind_a_payload_that_is_empty(self) -> None:
+        octets = bytes.fromhex("01 07 0012  2a 00 0004  04 04 000a 001f 0000 abcd")
+        self.assertEqual(share_spans(octets), ((16, 18),))
+
+    def test_a_length_of_nothing_ends_the_search(self) -> None:
+        self.assertEqual(share_spans(bytes.fromhex("01 07 000c  04 04 0000  001f 0000")), ())
+
     @FEW
     @given(sas)
     def test_the_values_in_their_order(self, sa: SaPayload) -> None:

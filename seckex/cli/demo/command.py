@@ -249,7 +249,7 @@ class Play:
             case "CounterSent":
                 say(who, f"counters, round {event['round']}:  {event['counter']}", "; ".join(event["reasons"]))
             case "CounterReceived":
-                say(who, "hears the counter-offer, and whether its own policy allows it decides what it does")
+                say(who, "hears the counter-offer and holds it against its own policy")
             case "AssociationEstablished":
                 chosen = ", ".join(event["transforms"].values())
                 why = "; ".join(event["reasons"])

@@ -1,0 +1,140 @@
+"""No secret is said, shown or told: not on the wire, not in a report, not in the ``repr`` of any state or action."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from seckex.crypto.agreement import X25519
+from seckex.crypto.schedule import AgreedKeys, Key0
+from seckex.crypto.secrets import Secret
+from seckex.crypto.suites import Hash
+from seckex.node import conversation
+from seckex.node.node import Node
+from tests.conversation import ConversationCase
+from tests.exchange.test_faults import AGREEING, MESSAGES
+from tests.pump import KEY, lose, on
+
+
+class SecretTests(ConversationCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.secrets: set[bytes] = {KEY}
+        self.shown: list[str] = []
+        self._remember_secrets()
+        self._show_everything()
+
+    def _remember_secrets(self) -> None:
+        """Take note of each secret as it comes into being."""
+        make, share = X25519.__init__, X25519.agree
+
+        def made(agreement: X25519, randomness: bytes) -> None:
+            self.secrets.add(randomness)
+            make(agreement, randomness)
+
+        def agreed(agreement: X25519, value: bytes) -> Secret:
+            secret = share(agreement, value)
+            self.secrets.add(secret.octets)
+            return secret
+
+        self.patch(X25519, "__init__", made)
+        self.patch(X25519, "agree", agreed)
+        # Whatever comes out of HKDF is a key of some kind.
+        self.patch(Hash, "expand", self._noting(Hash.expand))
+        self.patch(Hash, "extract", self._noting(Hash.extract))
+
+    def _noting(self, derive: Callable[..., bytes]) -> Callable[..., bytes]:
+        def derived(*arguments: Any) -> bytes:
+            octets = derive(*arguments)
+            self.secrets.add(octets)
+            return octets
+
+        return derived
+
+    def _show_everything(self) -> None:
+        """Keep how each event, state, action and node would look in a log or a traceback."""
+        drive, receive = conversation.Driver.drive, Node.receive
+
+        def driven(driver: conversation.Driver, talk: conversation.Conversation, event: object, *rest: Any) -> None:
+            self.shown += [repr(talk.state), repr(event)]
+            drive(driver, talk, event, *rest)
+            self.shown += [repr(talk.state), repr(talk), repr(rest)]
+
+        def received(node: Node, *arguments: Any) -> list[Any]:
+            actions = receive(node, *arguments)
+            self.shown += [f"{action!r} {action}" for action in actions]
+            return actions
+
+        self.patch(conversation.Driver, "drive", driven)
+        self.patch(Node, "receive", received)
+
+    def check(self) -> None:
+        """Search all that was shown for all that is secret."""
+        hosts = list(self.network.hosts.values())
+        for host in hosts:
+            self.shown += [repr(vars(host)), repr(host.node), repr(vars(host.node)), repr(host.node.counters)]
+            self.shown += [f"{event!r} {event}" for event in host.reports]
+            self.shown += [repr(peer.terms) for peer in host.peers.values()]
+        text = "\n".join((*self.shown, str(self.network)))
+        # Octets in a repr are escaped, so they are looked for as they would appear there.
+        wire = b"\n".join(datagram.octets for datagram in self.network.sent)
+        self.assertGreater(len(self.secrets), 16)
+        for secret in self.secrets:
+            for length in (len(secret), 16):
+                piece = secret[:length]
+                self.assertNotIn(piece, wire)
+                for shown in (
+                    piece.hex(),
+                    repr(piece)[2:-1],
+                    str(list(piece))[1:-1],
+                    str(int.from_bytes(secret, "big")),
+                ):
+                    self.assertNotIn(shown, text)
+
+    def test_of_conversations_that_come_to_an_association(self) -> None:
+        for ours, theirs, _ in AGREEING:
+            self.anew()
+            node, home = self.pair(ours, theirs)
+            association = self.established(node, home)
+            self.check()
+            for name in ("confirm_i", "confirm_r", "auth_i", "auth_r", "dialog", "exporter", "rekey"):
+                self.assertIn(getattr(association.keys, name).octets, self.secrets)
+
+    def test_of_conversations_that_go_wrong(self) -> None:
+        for label, ours, theirs in MESSAGES:
+            self.anew()
+            node, home = self.pair(ours, theirs)
+            node.commit_faults[2] = home.commit_faults[2] = "disk full"
+            self.network.faults = [on(label, lose)]
+            node.want(home)
+            self.network.run(40)
+            home.receive(self.network.sent[0].octets[:-1] + b"\0", node.path)
+            self.check()
+
+    def test_the_search_finds_what_there_is_to_find(self) -> None:
+        node, home = self.pair()
+        self.established(node, home)
+        self.shown.append(KEY.hex())
+        self.assertRaises(self.failureException, self.check)
+
+
+class NoMoreThanNeededTests(ConversationCase):
+    def test_key_0_itself_is_kept_by_nobody(self) -> None:
+        key0 = Key0(Secret(KEY), 0x1234, 1, ("a@b", "c@d"))
+        held = [getattr(key0, name) for name in Key0.__slots__]
+        self.assertNotIn(KEY, [part.octets if isinstance(part, Secret) else part for part in held])
+
+    def test_an_association_keeps_its_keys_and_nothing_that_they_came_from(self) -> None:
+        secrets: list[bytes] = []
+        share = X25519.agree
+
+        def agreed(agreement: X25519, value: bytes) -> Secret:
+            secrets.append(share(agreement, value).octets)
+            return Secret(secrets[-1])
+
+        self.patch(X25519, "agree", agreed)
+        ours = self.established(*self.pair())
+        self.assertEqual(len(secrets), 2)
+        self.assertEqual(secrets[0], secrets[1])
+        self.assertNotIn(secrets[0], ours.keys.octets())
+        self.assertEqual(AgreedKeys.from_octets(ours.keys.octets()), ours.keys)
