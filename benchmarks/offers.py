@@ -27,7 +27,7 @@ from seckex.machine import Path as Address
 from seckex.wire.general import decode_message
 from seckex.wire.numbers import Kind
 
-WINDOW: Final = 128
+WINDOW: Final = 256
 _LOST: Final = 1.0
 
 

@@ -322,6 +322,10 @@ class Host:
         """Ask for another association in place of the one in use, as a link does that was told it is not known."""
         self.node.renew(self.ready[-1], self.now())
 
+    def retire(self, association: Association) -> None:
+        """Forget an association whose links are done, another being in its place."""
+        self._run(self.node.retire(association))
+
     # -- what happens to it
 
     def receive(self, octets: bytes, source: Path) -> None:

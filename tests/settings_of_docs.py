@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -35,7 +36,9 @@ def settings(cls: type[Any], path: str = "") -> Iterator[Setting]:
         if table is not None:
             yield from settings(table, f"{place}{suffix}.")
         else:
-            yield Setting(place, _default(field), _allowed(field.type))
+            # The one default that is not its class's own: it depends on who runs the daemon.
+            default = "see below" if place == "state.directory" else _default(field)
+            yield Setting(place, default, _allowed(field.type))
 
 
 def _table(kind: Any) -> tuple[type[Any] | None, str]:
@@ -59,12 +62,13 @@ def _allowed(kind: Any) -> str:
         element = get_args(get_args(kind)[0])[0]
         return f"{note.expected}, each {_note(element).expected}"
     if note is not None:
-        return str(note.expected)
+        # The units are told of once.
+        return re.sub(r" \(a number of [^)]*\)", "", note.expected)
     return "the path of a file" if kind is Path else 'the path of a file, or "-"'
 
 
 def _default(field: attrs.Attribute[Any]) -> str:
-    value = field.default
+    value: Any = field.default
     if value is NOTHING:
         return "required"
     if isinstance(value, attrs.Factory):  # type: ignore[arg-type]  # a class that poses as a function

@@ -208,7 +208,7 @@ class LinkTests(SynchronousTestCase):
                 owner=end,
                 limits=limits,
                 salt=salt,
-                clock=lambda: example.MICROSECONDS,
+                clock=lambda: example.MICROSECONDS * 1000,
                 flush=end.flush,
                 **side,  # type: ignore[arg-type]  # either of the two that tell the sides apart
             )

@@ -44,6 +44,8 @@ class Key0:
         self.names = names
         if len(key) != KEY0_SIZE:
             raise ApiMisuse(f"KEY 0 has {KEY0_SIZE} octets")
+        if not 0 <= kvno < 1 << 32:
+            raise ApiMisuse("kvno has 32 bits")
         prk = SHA256.extract(b"seckex1 key 0", key.octets)
         low, high = sorted(name.encode() for name in names)
         context = lp(low) + lp(high) + kvno.to_bytes(4, "big")
@@ -73,8 +75,8 @@ class AgreedKeys:
     """The keys of an association: section 7. Each is as long as the PRF's hash.
 
     They are derived from ``secret`` (prk there) when they are asked for: most
-    associations never need most of them, and a key that was never made cannot
-    be found in memory.
+    associations never need most of them, and one secret takes less room than
+    seven.
     """
 
     prf: int
@@ -132,8 +134,9 @@ class AgreedKeys:
 
     def export(self, label: bytes, context: bytes, length: int) -> Secret:
         """Return keying material for another protocol, ``length`` octets, 32 at least."""
-        if length < SHORTEST_EXPORT:
-            raise ApiMisuse(f"exports are {SHORTEST_EXPORT} octets at least")
+        longest = 255 * self.hash.size
+        if not SHORTEST_EXPORT <= length <= longest:
+            raise ApiMisuse(f"exports are {SHORTEST_EXPORT} to {longest} octets")
         info = lp(label) + lp(self.hash.digest(context)) + length.to_bytes(2, "big")
         return Secret(self.hash.expand(self.exporter.octets, info, length))
 

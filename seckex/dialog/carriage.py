@@ -95,12 +95,10 @@ class Carriage:
         self._kept_for_peer = 0
         self._pings = 0
 
-        records = min(association.records, MOST_RECORDS)
-        self._last_record = records - SPARE_RECORDS
-        self._record_alarm = min(records - records // 8, self._last_record)
-        octets = _UNBOUNDED if association.octets is None else association.octets
-        self._last_octet = octets - SPARE_OCTETS
-        self._octet_alarm = min(octets - octets // 8, self._last_octet)
+        self._last_record = min(association.records, MOST_RECORDS) - SPARE_RECORDS
+        self._last_octet = (_UNBOUNDED if association.octets is None else association.octets) - SPARE_OCTETS
+        self._record_alarm = self._last_record - self._last_record // 8
+        self._octet_alarm = self._last_octet - self._last_octet // 8
         self._worn = False
 
     @property

@@ -236,24 +236,24 @@ class Dialog:
 
     def write_all(self, pieces: Iterable[bytes]) -> None:
         """Send several pieces together: small ones are joined, large ones keep records of their own."""
-        carrier = self._carrier
-        carrier.cork()
         small: list[bytes] = []
         size = 0
-        for octets in pieces:
-            if len(octets) < WORTH_A_RECORD:
-                small.append(octets)
-                size += len(octets)
-                if size < WORTH_A_RECORD:
-                    continue
-                octets = b""
-            if small:
-                self.write(b"".join(small))
-                small.clear()
-                size = 0
-            self.write(octets)
-        self.write(b"".join(small))
-        carrier.uncork()
+        self._carrier.cork()
+        try:
+            for octets in pieces:
+                large = len(octets) >= WORTH_A_RECORD
+                if not large:
+                    small.append(octets)
+                    size += len(octets)
+                if small and (large or size >= WORTH_A_RECORD):
+                    self.write(b"".join(small))
+                    small.clear()
+                    size = 0
+                if large:
+                    self.write(octets)
+            self.write(b"".join(small))
+        finally:
+            self._carrier.uncork()
 
     def end(self) -> None:
         """Send no more: END follows what is queued."""
@@ -295,7 +295,7 @@ class Dialog:
             if left > room:
                 body = memoryview(head)[used : used + room]
                 self._head_used = used + room
-            elif left >= WORTH_A_RECORD or len(queue) == 1:
+            elif left >= WORTH_A_RECORD or len(queue) == 1 or len(queue[1]) >= WORTH_A_RECORD:
                 body = memoryview(head)[used:] if used else head
                 self._head_used = 0
                 queue.popleft()

@@ -89,7 +89,8 @@ def observe(form: str, level: str, file: Path | None) -> Callable[[], None] | No
     """
     if form == "human" and file is None:
         return None
-    stream: TextIO = sys.stderr if file is None else file.open("a", encoding="utf-8", buffering=1)
+    # Twistd puts a log in the place of sys.stderr: what is written there would come back as an event.
+    stream: TextIO = (sys.__stderr__ or sys.stderr) if file is None else file.open("a", encoding="utf-8", buffering=1)
     line = json_line if form == "json" else human_line
 
     def write(event: LogEvent) -> None:

@@ -17,7 +17,7 @@ from seckex.errors import StoreFailed
 from seckex.machine import Now, Path, Report, Send
 from seckex.net.datagram import Datagrams
 from seckex.net.log import EventLog
-from seckex.node.actions import Commit, Gone, NodeAction, Ready, Unavailable
+from seckex.node.actions import Commit, NodeAction, Ready, Unavailable
 from seckex.node.node import Node
 from seckex.sa.association import Association
 from seckex.sa.store import Outcome, Unit
@@ -85,20 +85,20 @@ class Principal:
     def run(self, actions: list[NodeAction], now: Now) -> None:
         """Run actions in their order and arm the timer for what is next."""
         for action in actions:
-            match action:
-                case Send(octets, path):
-                    self.datagrams.send(octets, path)
-                case Commit(token, unit):
-                    self._commit(token, unit)
-                case Report(event):
-                    self._log.report(event)
-                case Ready(association):
-                    self.watcher.ready(association)
-                case Unavailable(peer, why, _):
-                    self.watcher.unavailable(peer, why)
-                case Gone(association, why):
-                    self.watcher.gone(association, why)
-        self._arm(now)
+            if isinstance(action, Send):
+                self.datagrams.send(action.octets, action.path)
+            elif isinstance(action, Commit):
+                self._commit(action.token, action.unit)
+            elif isinstance(action, Report):
+                self._log.report(action.event)
+            elif isinstance(action, Ready):
+                self.watcher.ready(action.association)
+            elif isinstance(action, Unavailable):
+                self.watcher.unavailable(action.peer, action.why)
+            else:
+                self.watcher.gone(action.association, action.why)
+        if self._timer is None or self.node.take_sooner():
+            self._arm(now)
 
     def _commit(self, token: int, unit: Unit) -> None:
         def done(outcome: Outcome | StoreFailed) -> None:

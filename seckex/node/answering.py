@@ -112,11 +112,17 @@ class Answering:
         self.half_open.pop(half_open)
 
     def _full(self) -> str:
-        if self.replays.full:
+        # An offer whose answer is on its way to the store takes its places already.
+        taken = len(self._under_way)
+        if len(self.replays) + taken >= self.replays.limit:
             return "the table of replay records is"
-        if self._associations.full:
+        if len(self._associations) + taken >= self._associations.limit:
             return "the table of associations is"
-        return "the table of unconfirmed associations is" if self.unconfirmed.full else ""
+        return (
+            "the table of unconfirmed associations is"
+            if len(self.unconfirmed) + taken >= self.unconfirmed.limit
+            else ""
+        )
 
     def stored(self, unit: Unit, *, durable: bool) -> None:
         """Take note of the outcome of a unit that held a replay record."""
@@ -148,6 +154,11 @@ class Answering:
         conversation = self.unconfirmed.get(spi)
         if conversation is not None:
             self._driver.drive(conversation, responder.Proved(), now, actions)
+
+    def ended(self, association: Association) -> None:
+        """Take note that an association is gone, confirmed or not."""
+        if association.role is Role.RESPONDER:
+            self.unconfirmed.pop(association.spi_in)
 
     def await_confirmation(self, terms: Terms, association: Association, now: Now) -> None:
         """Take up an association that was not confirmed when the daemon stopped."""

@@ -39,11 +39,6 @@ class AssociationTable:
     def __iter__(self) -> Iterator[Association]:
         return iter(self._by_spi.values())
 
-    @property
-    def full(self) -> bool:
-        """Whether there is no room for another."""
-        return len(self._by_spi) >= self.limit
-
     def add(self, association: Association) -> None:
         """Keep ``association``, or its newer version under the same SPI."""
         spi = association.spi_in

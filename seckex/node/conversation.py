@@ -11,13 +11,15 @@ from typing import Protocol
 
 from seckex.errors import ApiMisuse
 from seckex.machine import (
-    Arm,
+    Action,
     Deliver,
     Now,
     Persist,
     PersistConflict,
     Persisted,
     PersistFailed,
+    Report,
+    Send,
     State,
     Transitions,
     advance,
@@ -69,7 +71,7 @@ class Driver:
         self.take(conversation, step.state, step.actions, now, actions)
 
     def take(
-        self, conversation: Conversation, state: State, asked: tuple[object, ...], now: Now, actions: list[NodeAction]
+        self, conversation: Conversation, state: State, asked: tuple[Action, ...], now: Now, actions: list[NodeAction]
     ) -> None:
         """Move the conversation to ``state`` and run what was ``asked``, in order."""
         if state is conversation.state and not asked:
@@ -80,16 +82,15 @@ class Driver:
         conversation.state = state
         conversation.owner.moved(conversation, now, actions)
         for action in asked:
-            match action:
-                case Persist(unit):
-                    self.commit(conversation, unit, actions)
-                case Arm(deadline):
-                    conversation.deadline = deadline
-                    conversation.owner.moved(conversation, now, actions)
-                case Deliver(result):
-                    conversation.owner.delivered(conversation, result, now, actions)
-                case _:
-                    actions.append(action)  # type: ignore[arg-type]  # the rest of Action: Send and Report
+            if isinstance(action, Send | Report):
+                actions.append(action)
+            elif isinstance(action, Persist):
+                self.commit(conversation, action.unit, actions)
+            elif isinstance(action, Deliver):
+                conversation.owner.delivered(conversation, action.result, now, actions)
+            else:
+                conversation.deadline = action.deadline
+                conversation.owner.moved(conversation, now, actions)
 
     def commit(self, conversation: Conversation | None, unit: Unit, actions: list[NodeAction]) -> None:
         """Ask for ``unit`` to be made durable, on behalf of a conversation or of nobody who waits."""

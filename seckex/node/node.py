@@ -93,6 +93,7 @@ class Node:
         newest = self.associations.newest(association.peer)
         if newest is not None and newest.spi_in != association.spi_in and self.associations.remove(association.spi_in):
             why = "replaced by a newer one"
+            self._answering.ended(association)
             self._driver.commit(None, (DeleteAssociation(association.spi_in),), actions)
             actions += [Report(AssociationEnded(association.peer, association.spi_in, why)), Gone(association, why)]
         return actions
@@ -165,12 +166,22 @@ class Node:
         self._answering.tick(now, actions)
         for association in self.associations.expired(now.wall):
             self._seeking.expired(association, now)
+            self._answering.ended(association)
             ended = AssociationEnded(association.peer, association.spi_in, "its lifetime is over")
             actions += [Report(ended), Gone(association, "its lifetime is over")]
         if self._purge_at is not None and now.monotonic >= self._purge_at:
             self._purge_at = now.monotonic + PURGE_EVERY
             self._driver.commit(None, (Purge(now.wall),), actions)
         return actions
+
+    def take_sooner(self) -> bool:
+        """Return whether something may have become due sooner since this was last asked.
+
+        Answering only ever adds deadlines that are half a minute and more away,
+        which the next tick finds early enough: so most datagrams need no look.
+        """
+        sooner, self._seeking.sooner = self._seeking.sooner, False
+        return sooner
 
     def next_deadline(self, now: Now) -> float | None:
         """Return when `tick` has something to do (monotonic)."""

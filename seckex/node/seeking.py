@@ -65,6 +65,8 @@ class Seeking:
         self._identifications: dict[Conversation, int] = {}
         self._timers: list[tuple[float, int, Conversation]] = []
         self._sequence = 0
+        # Whether something became due earlier than it was; whoever arms a timer takes note and resets it.
+        self.sooner = False
 
     def want(self, nai: str, now: Now, actions: list[NodeAction]) -> None:
         """Have an association with ``nai`` from now on; one from before a restart serves."""
@@ -89,6 +91,7 @@ class Seeking:
         soon = now.monotonic + wanted.pause
         wanted.pause = min(wanted.pause * 2, LONGEST_PAUSE)
         wanted.begin_at = soon if wanted.begin_at is None else min(wanted.begin_at, soon)
+        self.sooner = True
 
     def _begin(self, wanted: Wanted, now: Now, actions: list[NodeAction]) -> None:
         wanted.begin_at = None
@@ -105,6 +108,7 @@ class Seeking:
         left = association.created + association.agreement.lifetime * share - now.wall
         wanted.association = association
         wanted.begin_at = now.monotonic + max(left, 0)
+        self.sooner = True
         actions.append(Ready(association))
 
     # -- what comes in
@@ -143,6 +147,7 @@ class Seeking:
         if conversation.deadline is not None:
             self._sequence += 1
             heapq.heappush(self._timers, (conversation.deadline, self._sequence, conversation))
+            self.sooner = True
 
     def delivered(self, conversation: Conversation, result: object, now: Now, actions: list[NodeAction]) -> None:
         """Take a result: an association, its confirmation, or a failure."""
@@ -152,6 +157,7 @@ class Seeking:
                 wanted.conversation = None
                 pause, wanted.pause = wanted.pause, min(wanted.pause * 2, LONGEST_PAUSE)
                 wanted.begin_at = now.monotonic + pause
+                self.sooner = True
                 actions.append(Unavailable(conversation.peer, why, pause))
             case Outcome(association=Association() as association):
                 wanted.conversation = None
@@ -170,6 +176,7 @@ class Seeking:
             wanted.association = None
             if wanted.conversation is None:
                 wanted.begin_at = now.monotonic
+                self.sooner = True
 
     def tick(self, now: Now, actions: list[NodeAction]) -> None:
         """Repeat requests and begin what is due."""

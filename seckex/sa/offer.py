@@ -142,7 +142,7 @@ def _to_transform(offered: OfferedTransform) -> Transform:
         attributes.append(Attribute(ATTRIBUTE_KEY_LENGTH, algorithm.key_bits))
     if offered.mebioctets:
         bound = offered.mebioctets
-        attributes.append(Attribute(ATTRIBUTE_MEBIOCTETS, bound if bound < 1 << 16 else bound.to_bytes(8, "big")))
+        attributes.append(Attribute(ATTRIBUTE_MEBIOCTETS, bound if bound < 1 << 16 else bound.to_bytes(5, "big")))
     return Transform(offered.number, algorithm.keys, algorithm.transform_id, tuple(attributes))
 
 
@@ -152,6 +152,10 @@ def from_payload(payload: SaPayload, *, choice: bool = False) -> Offer:
     Raises `PeerMisbehaved` (poorly-formed) where it breaks a rule of section 5
     and `PeerIncompatible` for payloads that version 1 does not have.
     """
+    if payload.sub_type != SaSubType.PRINCIPALS:
+        # The keys are for two NAIs; what says it is for others must not get them.
+        why = f"an SA of sub-type {payload.sub_type} is not negotiated here"
+        raise PeerIncompatible(Code.NOTHING_ACCEPTABLE, why)
     members: dict[int, list[OfferedProtocol]] = {}
     lifetimes: dict[int, int] = {}
     shares: dict[int, dict[int, bytes]] = {}

@@ -57,6 +57,16 @@ _HELLO: Final = struct.Struct(">III")
 _FULL_FLAGS: Final = RecordFlag.FULL | RecordFlag.KEK | RecordFlag.STREAM
 _OPEN_FLAGS: Final = RecordFlag.STREAM
 _PLAIN_FLAGS: Final = RecordFlag.STREAM | RecordFlag.PLAIN
+_SHAPES: Final = frozenset(
+    int(flags)
+    for flags in (
+        _FULL_FLAGS,
+        _FULL_FLAGS | RecordFlag.FROM_RESPONDER,
+        _OPEN_FLAGS,
+        _OPEN_FLAGS | RecordFlag.FROM_RESPONDER,
+        _PLAIN_FLAGS | RecordFlag.FROM_RESPONDER,
+    )
+)
 
 # Least and most octets in the body of each type.
 BODY_SIZES: Final[Mapping[int, tuple[int, int]]] = {
@@ -193,9 +203,13 @@ def encode_headers(record: Record) -> bytes:
     if record.context if full else record.spi:
         raise ApiMisuse("HELLO has the SPI of an association, every other record a context")
     if not record.sealed and (
-        record.kind is not RecordType.CLOSE or record.context or record.counter or any(record.mic)
+        record.kind is not RecordType.CLOSE
+        or not record.from_responder
+        or record.context
+        or record.counter
+        or any(record.mic)
     ):
-        raise ApiMisuse("only a CLOSE without context, counter and MIC is not sealed")
+        raise ApiMisuse("only a responder's CLOSE without context, counter and MIC is not sealed")
     try:
         check_dialog_header(record.dialog, record.kind << 24, record.sequence, len(record.body), 0)
     except Malformed as error:
@@ -230,10 +244,9 @@ def _sizes(octets: bytes) -> tuple[Suite, RecordFlag, int, int]:
         raise UnsupportedVersion(version)
     if suite not in Suite.__members__.values():
         raise Malformed("Suite", 3, f"{suite} is not a suite of version {VERSION}")
-    shape = flags & ~RecordFlag.FROM_RESPONDER
-    if shape not in (_FULL_FLAGS, _OPEN_FLAGS, _PLAIN_FLAGS):
+    if flags not in _SHAPES:
         raise Malformed("Flags", 4, f"0x{flags:04x} cannot be in a version {VERSION} stream")
-    full = shape == _FULL_FLAGS
+    full = bool(flags & RecordFlag.FULL)
     if header_length != DIALOG_HEADER_SIZE + (KEK_HEADER_SIZE if full else 0):
         raise Malformed("Header length", 6, f"{header_length} is not what the flags say")
     if body_length > MAX_BODY:

@@ -61,6 +61,7 @@ __all__ = [
     "SaExtension",
     "SaPayloadExtension",
     "SealedExtension",
+    "clipped",
     "decode_extension",
     "decode_info",
     "encode_authenticator_start",
@@ -70,7 +71,10 @@ __all__ = [
     "is_nai",
 ]
 
-SHORTEST_MAC: Final = 16
+EXTENSION_HEADER_SIZE: Final = 4
+
+# The hash lengths of the PRFs; under KEY 0 it is the shorter one (docs/protocol.md, section 6).
+SHORTEST_MAC: Final = 32
 LONGEST_MAC: Final = 48
 
 _EXTENSION: Final = struct.Struct(">BBH")
@@ -139,7 +143,7 @@ class Clock:
 
 @frozen
 class Authenticator:
-    """``SPI 32 | MAC``, 16 to 48 octets of it; always the last extension."""
+    """``SPI 32 | MAC``, which has 32 to 48 octets; always the last extension."""
 
     spi: int
     mac: bytes
@@ -252,7 +256,7 @@ def _exchange_data(exchange: Exchange) -> bytes:
 
 def clipped(text: str, octets: int = MAX_DETAIL) -> str:
     """Return at most ``octets`` of UTF-8, not ending inside of a character: what fits into a detail."""
-    return text.encode()[:octets].decode(errors="ignore")
+    return text.encode(errors="replace")[:octets].decode(errors="ignore")
 
 
 def _read_detail(data: Reader) -> Detail:

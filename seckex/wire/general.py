@@ -30,6 +30,7 @@ from attrs import frozen
 from seckex.errors import ApiMisuse, Malformed, UnsupportedVersion
 from seckex.wire.buffer import Reader, Writer
 from seckex.wire.extensions import (
+    EXTENSION_HEADER_SIZE,
     Authenticator,
     Extension,
     SealedExtension,
@@ -136,13 +137,15 @@ def decode_message(octets: bytes) -> Message:
     while reader.remaining:
         if len(extensions) == MAX_EXTENSIONS:
             raise reader.fail("extension", f"more than {MAX_EXTENSIONS} in a message")
+        start = reader.offset
         extension = decode_extension(reader)
         extensions.append(extension)
+        if isinstance(extension, Authenticator | SealedExtension) and extension.spi != header.spi:
+            at = extension.offset - 4 if isinstance(extension, SealedExtension) else start + EXTENSION_HEADER_SIZE
+            raise reader.fail("SPI", "differs from the header's", at)
         if isinstance(extension, Authenticator):
             reader.end("authenticator")
             return Message(header, tuple(extensions), len(octets) - len(extension.mac))
-        if isinstance(extension, SealedExtension) and extension.spi != header.spi:
-            raise reader.fail("SPI", "differs from the header's", extension.offset - 4)
     return Message(header, tuple(extensions), len(octets))
 
 
@@ -157,8 +160,8 @@ def encode_message(header: Header, extensions: Iterable[Extension]) -> bytes:
     for extension in extensions:
         if isinstance(last, Authenticator):
             raise ApiMisuse("an authenticator is the last extension")
-        if isinstance(extension, SealedExtension) and extension.spi != header.spi:
-            raise ApiMisuse("the SPI of a sealed extension repeats the header's")
+        if isinstance(extension, Authenticator | SealedExtension) and extension.spi != header.spi:
+            raise ApiMisuse("the SPI of a seal or an authenticator repeats the header's")
         parts.append(encode_extension(extension))
         last = extension
     octets = b"".join(parts)
@@ -168,13 +171,16 @@ def encode_message(header: Header, extensions: Iterable[Extension]) -> bytes:
 
 
 def encode_versions(request: bytes, versions: Sequence[int]) -> bytes | None:
-    """Return the answer to a request of any version: which ``versions`` are spoken here.
+    """Return the answer to a request of another version: which ``versions`` are spoken here.
 
-    None if it must not be answered: what is not a general message, what is an
-    answer itself, and what is shorter than the answer would be.
+    None if it must not be answered so: what is not a general message, what is
+    an answer itself, a request of version 0 or 1, and what is shorter than the
+    answer would be.
     """
     writer = Writer()
     if len(request) < HEADER_SIZE or request[0] != MESSAGE_TYPE or request[1] & ANSWER_FLAG:
+        return None
+    if request[1] >> 4 in (_VERSIONS_VERSION, VERSION):
         return None
     identification = _HEADER.unpack_from(request)[3]
     flags = _VERSIONS_VERSION << 4 | ANSWER_FLAG

@@ -47,7 +47,8 @@ _ATTRIBUTE: Final = struct.Struct(">HH")
 _KEY_EXCHANGE: Final = struct.Struct(">HH")
 
 _SHORT_FORM: Final = 0x8000
-_LONGEST_MEBIOCTETS: Final = 8
+# 2^60 octets: what can be counted and stored in 63 bits.
+_LONGEST_MEBIOCTETS: Final = 5
 
 _KEY_EXCHANGE_SUBS: Final = frozenset(int(sub) for sub in KeyExchangeSub)
 _KNOWN: Final = frozenset(int(kind) for kind in PayloadType)

@@ -311,6 +311,10 @@ class RoundTripTests(SynchronousTestCase):
         expected = (encryption(1, 1, *transforms, lifetime=60), evolve(agreement(), lifetime=60), VALUE)
         self.assertEqual(to_payload(asked), SaPayload(SaSubType.PRINCIPALS, expected))
 
+    def test_a_bound_on_octets_is_short_where_it_can_be(self) -> None:
+        (part,) = to_payload(offer(alternative("chacha20-poly1305", mebioctets=(1 << 16) - 1))).payloads
+        self.assertEqual(part, encryption(1, 1, Transform(1, 2, 28, (Attribute(16384, 0xFFFF),))))
+
     def test_numbering_is_the_order_of_preference(self) -> None:
         one = alternative("aes-256-gcm")
         self.assertEqual([a.number for a in numbered((one, one, one)).alternatives], [1, 2, 3])

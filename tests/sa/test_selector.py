@@ -98,6 +98,8 @@ class SelectorTests(SynchronousTestCase):
         selected = selector.select(octets(offer(alternative(AES, "x25519")), VALUE))
         again = selector.select(octets(offer(alternative(AES, "x25519")), b"\x11" * 32))
         self.assertEqual((selected.share, again.share), (VALUE, b"\x11" * 32))
+        # Offers that differ in their values only are one offer to remember.
+        self.assertIs(selected.verdict, again.verdict)
         self.assertNotIn("wwww", repr(selected))
         assert isinstance(again.verdict, Chosen)
         self.assertEqual(again.verdict.alternative.shares, {31: bytes(32)})

@@ -45,7 +45,7 @@ u64 = st.integers(0, 0xFFFFFFFFFFFFFFFF)
 attributes = st.one_of(
     st.builds(Attribute, st.just(14), st.integers(1, 0xFFFF)),
     st.builds(Attribute, st.just(16384), st.integers(1, 0xFFFF)),
-    st.builds(Attribute, st.just(16384), st.integers(1, 2**64 - 1).map(lambda bound: bound.to_bytes(8, "big"))),
+    st.builds(Attribute, st.just(16384), st.integers(1, 2**40 - 1).map(lambda bound: bound.to_bytes(5, "big"))),
     st.builds(Attribute, st.integers(15, 16383), u16 | st.binary(max_size=20)),
     st.builds(Attribute, st.integers(16385, 0x7FFF), u16 | st.binary(max_size=20)),
 )
@@ -76,7 +76,7 @@ infos = st.one_of(
     st.builds(Layer2Extension, st.integers(1, 2), st.binary(min_size=1, max_size=16)),
 )
 keys = st.builds(SaExtension, st.integers(0, 7), u32, u16, st.binary(max_size=64))
-macs = st.builds(Authenticator, u32, st.binary(min_size=16, max_size=48))
+macs = st.builds(Authenticator, u32, st.binary(min_size=32, max_size=48))
 plain = st.one_of(
     infos,
     st.builds(SaPayloadExtension, st.binary(max_size=60)),
@@ -108,7 +108,8 @@ def messages(draw: st.DrawFn) -> tuple[Header, tuple[Extension, ...]]:
     kind = draw(st.sampled_from([kind for kind in Kind if kind is not Kind.VERSIONS]))
     header = Header(kind, kind not in (Kind.OFFER, Kind.CONFIRM, Kind.ABANDON), draw(u64), draw(u32))
     extensions = draw(st.lists(plain | sealed(st.just(header.spi)), max_size=6))
-    return header, (*extensions, *draw(st.lists(macs, max_size=1)))
+    mac = st.builds(Authenticator, st.just(header.spi), st.binary(min_size=32, max_size=48))
+    return header, (*extensions, *draw(st.lists(mac, max_size=1)))
 
 
 @st.composite

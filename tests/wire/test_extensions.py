@@ -23,6 +23,7 @@ from seckex.wire.extensions import (
     ProposalPayloadExtension,
     SaPayloadExtension,
     SealedExtension,
+    clipped,
     decode_extension,
     encode_authenticator_start,
     encode_extension,
@@ -139,8 +140,8 @@ class StartsTests(SynchronousTestCase):
         ):
             self.assertRaises(ApiMisuse, encode_sealed_start, *arguments)
 
-    def test_macs_are_16_to_48_octets(self) -> None:
-        for size in (15, 49):
+    def test_macs_are_32_to_48_octets(self) -> None:
+        for size in (31, 49):
             self.assertRaises(ApiMisuse, encode_authenticator_start, 1000, size)
 
 
@@ -180,7 +181,7 @@ class BrokenRulesTests(SynchronousTestCase):
         self.assertEqual(decode(encode_extension(detail)), detail)
 
     def test_size_of_a_mac(self) -> None:
-        self.broken("7f 16 0013  000003e8" + "cc" * 15, "MAC", 8)
+        self.broken("7f 16 0023  000003e8" + "cc" * 31, "MAC", 8)
         self.broken("7f 16 0035  000003e8" + "cc" * 49, "MAC", 8)
 
     def test_what_a_decoder_would_refuse_cannot_be_encoded(self) -> None:
@@ -195,11 +196,22 @@ class BrokenRulesTests(SynchronousTestCase):
             Padding(-1),
             Padding(1 << 40),
             Clock(-1),
-            Authenticator(1000, bytes(15)),
+            Authenticator(1000, bytes(31)),
             SaPayloadExtension(bytes(65536)),
         )
         for extension in extensions:
             self.assertRaises(ApiMisuse, encode_extension, extension)
+
+    def test_a_text_that_is_too_long_is_clipped_between_characters(self) -> None:
+        self.assertEqual(clipped("ä" * 300), "ä" * 256)
+        self.assertEqual(clipped("aä" * 300), "aä" * 170 + "a")
+        self.assertEqual(clipped("wäre", 2), "w")
+        self.assertEqual(clipped("a\udcff"), "a?")
+
+    def test_the_first_and_last_rounds_that_can_be_said(self) -> None:
+        for number in (0, 255):
+            exchange = Exchange(number, 1, 2, bytes(32))
+            self.assertEqual(decode(encode_extension(exchange)), exchange)
 
     def test_text_that_is_not_unicode_is_sent_as_far_as_it_is(self) -> None:
         # Names of files that are not UTF-8 reach error messages with surrogates in them.

@@ -164,6 +164,12 @@ class MessageTests(SynchronousTestCase):
         error = self.assertRaises(Malformed, decode_message, octets)
         self.assertEqual((error.field, error.offset), ("SPI", 24))
 
+    def test_a_mac_is_under_the_key_that_the_header_names(self) -> None:
+        self.assertRaises(ApiMisuse, encode_message, OFFER, [Authenticator(1001, b"\xcc" * 32)])
+        octets = OFFER_HEADER + bytes.fromhex("7f 14 0000  7f 16 0024  000003e9" + "cc" * 32)
+        error = self.assertRaises(Malformed, decode_message, octets)
+        self.assertEqual((error.field, error.offset), ("SPI", 24))
+
     def test_offsets_of_errors_count_from_the_start_of_the_message(self) -> None:
         octets = bytearray(OFFER_OCTETS)
         octets[109] = 1
@@ -258,6 +264,11 @@ class VersionsTests(SynchronousTestCase):
         self.assertEqual(encode_versions(self.REQUEST[:18], (1,)), self.ANSWER)
         for size in range(18):
             self.assertIsNone(encode_versions(self.REQUEST[:size], (1,)))
+
+    def test_only_another_version_is_answered(self) -> None:
+        for version in range(16):
+            request = bytes([0xFF, version << 4]) + self.REQUEST[2:]
+            self.assertEqual(encode_versions(request, (1,)), self.ANSWER if version > 1 else None)
 
     def test_what_is_not_ours_is_not_answered(self) -> None:
         self.assertIsNone(encode_versions(b"\x01" + self.REQUEST[1:], (1,)))

@@ -67,6 +67,8 @@ class KnownOctetsTests(SynchronousTestCase):
     def test_attributes_are_read_in_either_form(self) -> None:
         self.assertEqual((AES.key_bits, AES.mebioctets), (256, 65536))
         self.assertEqual((CHACHA.key_bits, CHACHA.mebioctets), (0, 0))
+        longest = Transform(1, 2, 20, (Attribute(ATTRIBUTE_MEBIOCTETS, b"\xff" * 5),))
+        self.assertEqual(longest.mebioctets, 2**40 - 1)
         short = Transform(1, 2, 20, (Attribute(ATTRIBUTE_MEBIOCTETS, 512),))
         self.assertEqual((short.key_bits, short.mebioctets), (0, 512))
 
@@ -147,7 +149,7 @@ class UnknownTests(SynchronousTestCase):
     """What version 1 does not know is not malformed."""
 
     def test_numbers_that_nobody_has_given_out_are_kept(self) -> None:
-        transform = Transform(1, 3, 65535, (Attribute(0x7FFF, 1), Attribute(99, b"")))
+        transform = Transform(1, 3, 65535, (Attribute(0x7FFF, 1), Attribute(99, b""), Attribute(0, 0)))
         sa = SaPayload(99, (Proposal(1, 1, 200, 1, 0, (transform,)), KeyExchange(KeyExchangeSub.GROUP, 9999, b"")))
         self.assertEqual(decode_sa(encode_sa(sa)), sa)
 
@@ -234,7 +236,7 @@ class BrokenRulesTests(SynchronousTestCase):
             "c000 0000",  # a bound of nothing is not the absence of a bound
             "4000 0000",
             "4000 0002 0000",
-            "4000 0009 010000000000000000",  # more than 64 bits
+            "4000 0006 010000000000",  # more than 40 bits
         ):
             size = 8 + len(bytes.fromhex(attribute))
             self.broken(self.with_transform(f"03 00 {size:04x}  01 02 0014  {attribute}"), "attribute", 28)
@@ -283,6 +285,7 @@ class LimitTests(SynchronousTestCase):
             Transform(1, 2, 20, (Attribute(ATTRIBUTE_KEY_LENGTH, b"\x01\x00"),)),
             Transform(1, 2, 20, (Attribute(ATTRIBUTE_MEBIOCTETS, 0),)),
             Transform(1, 2, 20, (Attribute(0x8000, 1),)),
+            Transform(1, 2, 20, (Attribute(-1, 1),)),
             Transform(1, 2, 20, (Attribute(100, 65536),)),
             Transform(256, 2, 20),
         ):
