@@ -296,14 +296,17 @@ class Carriage:
             self._wear()
 
     def _wear(self) -> None:
+        if self._ended or not self.proved:
+            return
         spent = self._sealer.counter >= self._last_record or self.carried >= self._last_octet
-        self._record_alarm, self._octet_alarm = self._last_record, self._last_octet
-        if spent:
-            self._record_alarm = self._octet_alarm = _UNBOUNDED
-            self._ears.closing(Closure(Cause.WORN_OUT, Code.UNKNOWN_ASSOCIATION, "the association has carried its due"))
-        elif not self._worn:
+        self._record_alarm, self._octet_alarm = (
+            (_UNBOUNDED, _UNBOUNDED) if spent else (self._last_record, self._last_octet)
+        )
+        if not self._worn:
             self._worn = True
             self._ears.worn()
+        if spent:
+            self._ears.closing(Closure(Cause.WORN_OUT, Code.UNKNOWN_ASSOCIATION, "the association has carried its due"))
 
     # Ends.
 

@@ -266,8 +266,8 @@ class Link:
                 state.established, self.role, self._limits, self._inbox, self.outbox, self._clock, self
             )
             if isinstance(state, Open):
-                self._carriage.ping()
                 self._owner.link_opened(self)
+                self.ping()
 
     def _refuse(self, error: Exception) -> None:
         proved = self.is_open

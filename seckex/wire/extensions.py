@@ -71,7 +71,7 @@ __all__ = [
     "is_nai",
 ]
 
-EXTENSION_HEADER_SIZE: Final = 4
+SPI_SIZE: Final = 4
 
 # The hash lengths of the PRFs; under KEY 0 it is the shorter one (docs/protocol.md, section 6).
 SHORTEST_MAC: Final = 32
@@ -80,7 +80,6 @@ LONGEST_MAC: Final = 48
 _EXTENSION: Final = struct.Struct(">BBH")
 _EXCHANGE: Final = struct.Struct(">III")
 _DETAIL: Final = struct.Struct(">HBB")
-_SPI: Final = struct.Struct(">I")
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -218,7 +217,7 @@ def encode_authenticator_start(spi: int, size: int) -> bytes:
     """Return what stands before a MAC of ``size`` octets: the last octets that it covers."""
     if not SHORTEST_MAC <= size <= LONGEST_MAC:
         raise ApiMisuse(f"a MAC of {size} octets, {SHORTEST_MAC} to {LONGEST_MAC} are allowed")
-    return _start(ExtensionSub.AUTHENTICATOR, _SPI.size + size) + Writer().pack(_SPI, spi).octets()
+    return _start(ExtensionSub.AUTHENTICATOR, SPI_SIZE + size) + Writer().u32(spi).octets()
 
 
 def _start(sub: ExtensionSub, size: int) -> bytes:

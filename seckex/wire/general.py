@@ -30,7 +30,7 @@ from attrs import frozen
 from seckex.errors import ApiMisuse, Malformed, UnsupportedVersion
 from seckex.wire.buffer import Reader, Writer
 from seckex.wire.extensions import (
-    EXTENSION_HEADER_SIZE,
+    SPI_SIZE,
     Authenticator,
     Extension,
     SealedExtension,
@@ -137,15 +137,16 @@ def decode_message(octets: bytes) -> Message:
     while reader.remaining:
         if len(extensions) == MAX_EXTENSIONS:
             raise reader.fail("extension", f"more than {MAX_EXTENSIONS} in a message")
-        start = reader.offset
         extension = decode_extension(reader)
         extensions.append(extension)
-        if isinstance(extension, Authenticator | SealedExtension) and extension.spi != header.spi:
-            at = extension.offset - 4 if isinstance(extension, SealedExtension) else start + EXTENSION_HEADER_SIZE
-            raise reader.fail("SPI", "differs from the header's", at)
         if isinstance(extension, Authenticator):
+            signed = reader.offset - len(extension.mac)
+            if extension.spi != header.spi:
+                raise reader.fail("SPI", "differs from the header's", signed - SPI_SIZE)
             reader.end("authenticator")
-            return Message(header, tuple(extensions), len(octets) - len(extension.mac))
+            return Message(header, tuple(extensions), signed)
+        if isinstance(extension, SealedExtension) and extension.spi != header.spi:
+            raise reader.fail("SPI", "differs from the header's", extension.offset - SPI_SIZE)
     return Message(header, tuple(extensions), len(octets))
 
 

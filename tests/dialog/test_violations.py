@@ -400,6 +400,12 @@ class WearTests(LinkCase):
             self.assertGreater(carried, bound - (1 << 20))
             self.assertEqual(pair.i.link.carried >= carried, True)
 
+    def test_a_bound_that_is_nearly_reached_already(self) -> None:
+        pair = self.pair(octets=1000)
+        why = "unknown-association (300): 'the association has carried its due'"
+        self.assertEqual(pair.r.said, ["opened", "worn", f"closed: worn out, {why}"])
+        self.assertEqual(pair.i.said, ["opened", f"closed: closed by peer, {why}"])
+
     def test_no_bound(self) -> None:
         pair = self.pair()
         dialog, *_ = pair.dialog()

@@ -153,7 +153,7 @@ class UnknownTests(SynchronousTestCase):
             self.assertIsNone(self.transform(bounded, protocol).algorithm)
 
     def test_a_bound_on_octets_in_both_forms(self) -> None:
-        for value, bound in ((5, 5), (b"\5", 5), (b"\1\0\0", 1 << 16), (bytes(4) + b"\1\0\0\0", 1 << 24)):
+        for value, bound in ((5, 5), (b"\5", 5), (b"\1\0\0", 1 << 16), (bytes(1) + b"\1\0\0\0", 1 << 24)):
             read = self.transform(evolve(CHACHA, attributes=(Attribute(16384, value),)))
             self.assertEqual((str(read), read.mebioctets), ("chacha20-poly1305", bound))
 
@@ -161,6 +161,12 @@ class UnknownTests(SynchronousTestCase):
         read = meaning(encryption(), Proposal(1, 2, 9, HOUR, 0, (HMAC,)), Proposal(1, 3, 10, HOUR, 0, (HMAC,)))
         self.assertEqual([m.label for m in read.alternatives[0].protocols], ["encryption", "protocol 9", "protocol 10"])
         self.assertEqual([m.protocol for m in read.alternatives[0].protocols], [ProtocolId.ENCRYPTION, None, None])
+
+    def test_an_association_between_others_is_not_negotiated_here(self) -> None:
+        payload = to_payload(offer(alternative("chacha20-poly1305")))
+        for sub_type in (0, 1, 2, 3, 4, 8, 99):
+            fault = self.assertRaises(PeerIncompatible, from_payload, evolve(payload, sub_type=sub_type))
+            self.assertEqual(fault.code, Code.NOTHING_ACCEPTABLE)
 
     def test_bundles(self) -> None:
         read = meaning(evolve(encryption(), spi=255, transforms=()))
@@ -306,7 +312,7 @@ class RoundTripTests(SynchronousTestCase):
 
     def test_an_offer_as_payloads(self) -> None:
         asked = offer(alternative("x25519", "aes-256-gcm", "chacha20-poly1305", mebioctets=1 << 16, lifetime=60))
-        bound = Attribute(16384, (1 << 16).to_bytes(8, "big"))
+        bound = Attribute(16384, (1 << 16).to_bytes(5, "big"))
         transforms = (evolve(AES, attributes=(*AES.attributes, bound)), evolve(CHACHA, attributes=(bound,)))
         expected = (encryption(1, 1, *transforms, lifetime=60), evolve(agreement(), lifetime=60), VALUE)
         self.assertEqual(to_payload(asked), SaPayload(SaSubType.PRINCIPALS, expected))
@@ -328,7 +334,7 @@ class RoundTripTests(SynchronousTestCase):
     @given(sas)
     def test_whatever_can_be_read_has_a_meaning_or_a_fault(self, payload: SaPayload) -> None:
         try:
-            asked = from_payload(payload)
+            asked = from_payload(evolve(payload, sub_type=SaSubType.PRINCIPALS))
         except PeerFault as fault:
             self.assertIn(fault.code, (Code.POORLY_FORMED, Code.UNKNOWN_PAYLOAD))
             self.assertTrue(0 <= fault.proposal <= 255 and 0 <= fault.transform <= 255)
