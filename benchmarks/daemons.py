@@ -67,3 +67,12 @@ def line(child: subprocess.Popen[str]) -> str:
     if not text:
         raise RuntimeError(f"the child has ended with status {child.wait()}")
     return text.strip()
+
+
+@contextmanager
+def daemon(role: str, path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run a daemon with the configuration ``role``.toml in the folder ``path``."""
+    twistd = "from twisted.scripts.twistd import run; run()"
+    options = ("-n", "--pidfile=", f"--logfile={role}.twistd.log", f"seckex-{role}", "--config", f"{role}.toml")
+    with process("-c", twistd, *options, cwd=path) as child:
+        yield child

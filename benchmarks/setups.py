@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.daemons import folder, free_port, line, process, wait_for
+from benchmarks.daemons import daemon, folder, free_port, line, process, wait_for
 from benchmarks.rows import Row, alternate
 from seckex.config.key0 import Key0, render_key0
 from seckex.config.load import create_private
@@ -44,7 +44,8 @@ key0 = "key0.toml"
 """
 
 
-def _write_key(path: Path) -> None:
+def write_key(path: Path) -> None:
+    """Make the KEY 0 of a benchmark."""
     key = Key0(spi=0x5EC0DE, kvno=1, initiator=NODE, responder=HOME, key=Secret(secrets.token_bytes(32)))
     create_private(path, render_key0(key).encode())
 
@@ -52,13 +53,11 @@ def _write_key(path: Path) -> None:
 def _associations(count: int) -> float:
     with folder() as path:
         port = free_port()
-        _write_key(path / "key0.toml")
+        write_key(path / "key0.toml")
         (path / "responder.toml").write_text(responder_toml(port, "state"))
-        daemon = "from twisted.scripts.twistd import run; run()"
-        options = ("-n", "--pidfile=", "--logfile=daemon.log", "seckex-responder", "--config", "responder.toml")
         with (
             process("-m", "benchmarks.offers", str(path / "key0.toml"), str(port), str(count)) as load,
-            process("-c", daemon, *options, cwd=path) as responder,
+            daemon("responder", path) as responder,
         ):
             wait_for(path / "state" / "control.sock", responder)
             line(load)

@@ -41,6 +41,7 @@ LATENCY: Final = 0.01
 KEY: Final = bytes(range(32))
 KEY0_SPI: Final = 0x1234
 
+_NEVER: Final = float("inf")
 _AT_ONCE: Final = 1000
 _IN_ROUNDS: Final = frozenset((Kind.OFFER, Kind.CHOICE, Kind.COUNTER, Kind.REFUSAL, Kind.ABANDON))
 _ROUND_AT: Final = HEADER_SIZE + 4
@@ -207,8 +208,8 @@ class Network:
     def step(self, until: float) -> bool:
         """Do what is next, if it is due by ``until``."""
         due = [(host.deadline(), number) for number, host in enumerate(self.hosts.values())]
-        at, number = min(due, default=(float("inf"), -1))
-        queued = self._queue[0][0] if self._queue else float("inf")
+        at, number = min(due, default=(_NEVER, -1))
+        queued = self._queue[0][0] if self._queue else _NEVER
         if min(at, queued) > until:
             return False
         self.steps += 1
@@ -247,12 +248,17 @@ class Network:
             self.fail(f"two ends hold {pair} with different keys")
 
 
+def _or_never(deadline: float | None) -> float:
+    return _NEVER if deadline is None else deadline
+
+
 class Host:
     """One principal: its node, what lasts (``store``), and the clocks that it believes.
 
     Commits are counted from 1: ``commit_faults`` are what becomes of some of
     them in place of being stored, after ``lost_outcomes`` the host restarts
-    before it hears that they were.
+    before it hears that they were. A ``lazy`` one looks at its deadlines
+    only when its node says that something is due sooner, as daemons do.
     """
 
     def __init__(self, network: Network, name: str, path: Path, limits: Limits, nai: str) -> None:
@@ -273,7 +279,9 @@ class Host:
         self.unavailable: list[Unavailable] = []
         self.gone: list[Gone] = []
         self.running: Node | None = None
+        self.lazy = False
         self._life = 0
+        self._armed = _NEVER
 
     # -- who it is
 
@@ -307,6 +315,7 @@ class Host:
         self.network.note(f"{self.name} stops")
         self.running = None
         self._life += 1
+        self._armed = _NEVER
 
     def restart(self) -> None:
         """Stop and start."""
@@ -335,12 +344,18 @@ class Host:
 
     def tick(self) -> None:
         """Do what is due."""
+        self._armed = _NEVER
         self._run(self.node.tick(self.now()))
 
     def deadline(self) -> float:
         """Return when `tick` is due."""
-        deadline = None if self.running is None else self.running.next_deadline(self.now())
-        return float("inf") if deadline is None else deadline
+        if self.running is None:
+            return _NEVER
+        if not self.lazy:
+            return _or_never(self.running.next_deadline(self.now()))
+        if self.running.take_sooner() or self._armed == _NEVER:
+            self._armed = min(self._armed, _or_never(self.running.next_deadline(self.now())))
+        return self._armed
 
     def proves(self, association: Association) -> None:
         """Take note that a link's first record came under ``association``."""

@@ -129,11 +129,12 @@ class Carriage:
         Raises `Malformed`, `UnsupportedVersion`, `AuthenticationFailed` and
         `PeerMisbehaved`, after which the link must be ended.
         """
-        self.cork()
+        self._corks += 1
         try:
             self._opener.open_all(self._takers, self._take)
         finally:
-            self.uncork()
+            self._corks -= 1
+            self._push()
 
     def _take(self, number: int, kind_word: int, sequence: int, body: bytes) -> None:
         kind = check_dialog_header(number, kind_word, sequence, len(body), 0)

@@ -84,8 +84,9 @@ class Link:
         self._owner = owner
         self._limits = limits
         self._clock = clock
-        self._inbox = Inbox()
+        self.inbox = Inbox()
         self._carriage: Carriage | None = None
+        self._use_inbox: Callable[[], None] = self._shake_hands
         self.association: LinkAssociation | None = None
         self._state: State
         if association is not None:
@@ -141,18 +142,13 @@ class Link:
 
     def space(self) -> memoryview:
         """Return where the next octets are to be put; `received` must follow before anything else."""
-        return self._inbox.space()
+        return self.inbox.space()
 
     def received(self, count: int) -> None:
         """Take ``count`` octets that were put into `space`."""
-        if self.closure is not None:
-            return
-        self._inbox.end += count
+        self.inbox.end += count
         try:
-            if self._carriage is None:
-                self._shake_hands()
-            if self._carriage is not None and self.closure is None:
-                self._carriage.receive()
+            self._use_inbox()
         except (Malformed, UnsupportedVersion, AuthenticationFailed, PeerMisbehaved) as error:
             self._refuse(error)
 
@@ -245,7 +241,7 @@ class Link:
         self._take_step(advance(TRANSITIONS, self._state, event, self._now()))
 
     def _shake_hands(self) -> None:
-        pending = self._inbox.pending()
+        pending = self.inbox.pending()
         if bytes(pending[:2]) != _MAGIC[: len(pending)]:
             self._stop(Closure(Cause.FOREIGN))
             return
@@ -255,19 +251,26 @@ class Link:
         if size is None or len(pending) < size:
             return
         record = decode_record(bytes(pending[:size]))
-        self._inbox.start += size
+        self.inbox.start += size
         self._advance(Arrived(record))
         self.flush()
         state = self._state
         if isinstance(state, Closed):
+            self._use_inbox = self._ignore
             self._owner.link_closed(self, state.closure)
         elif isinstance(state, ExpectProof | Open):
-            self._carriage = Carriage(
-                state.established, self.role, self._limits, self._inbox, self.outbox, self._clock, self
+            self._carriage = carriage = Carriage(
+                state.established, self.role, self._limits, self.inbox, self.outbox, self._clock, self
             )
+            self._use_inbox = carriage.receive
             if isinstance(state, Open):
                 self._owner.link_opened(self)
                 self.ping()
+            # More may have come with the HELLO; a program may have closed the link by now.
+            self._use_inbox()
+
+    def _ignore(self) -> None:
+        self.inbox.start = self.inbox.end
 
     def _refuse(self, error: Exception) -> None:
         proved = self.is_open
@@ -284,6 +287,7 @@ class Link:
         if say and carriage is not None:
             carriage.say_close(closure.code, closure.text)
         self._advance(Stopped(closure))
+        self._use_inbox = self._ignore
         if carriage is not None:
             carriage.end(str(closure))
         self._owner.link_closed(self, closure)

@@ -38,10 +38,11 @@ LARGEST_INBOX: Final = 4 * 65536 + LARGEST_RECORD
 _LARGE: Final = 4096
 
 # Preamble and dialog header, without the MIC as the AEAD sees them, and with it as they travel.
-_COVERED: Final = struct.Struct(">IIIQIQIIQ")
-_HEADERS: Final = struct.Struct(">IIIQIQ16sIIQ")
-_PREAMBLE_COVERED: Final = PREAMBLE_SIZE - TAG_SIZE
-_COUNTER: Final = slice(_PREAMBLE_COVERED - 8, _PREAMBLE_COVERED)
+# The first 8 octets, up to the header length, are those of the link.
+_COVERED: Final = struct.Struct(">8sIQIQIIQ")
+_HEADERS: Final = struct.Struct(">8sIQIQ16sIIQ")
+_START: Final = struct.Struct(">HBBHH")
+_NONCE: Final = struct.Struct(">4sQ")
 
 Octets: TypeAlias = bytes | bytearray | memoryview
 
@@ -100,7 +101,7 @@ class Inbox:
     There is always room for one tag behind ``end``.
     """
 
-    __slots__ = ("_largest", "buffer", "end", "start", "view")
+    __slots__ = ("_largest", "_size", "_whole", "buffer", "end", "start", "view")
 
     def __init__(self) -> None:
         self._largest = SMALLEST_BUFFER
@@ -110,6 +111,8 @@ class Inbox:
     def _replace(self, buffer: bytearray) -> None:
         self.buffer = buffer
         self.view = memoryview(buffer)
+        self._size = len(buffer)
+        self._whole = self.view[: self._size - TAG_SIZE]
 
     def widen(self) -> None:
         """Let the buffer grow from now on: the peer has proved who it is."""
@@ -120,7 +123,10 @@ class Inbox:
 
         A buffer that the last read filled is doubled first.
         """
-        start, end, size = self.start, self.end, len(self.buffer)
+        start, end, size = self.start, self.end, self._size
+        if start == end and end < size - TAG_SIZE:
+            self.start = self.end = 0
+            return self._whole
         kept = end - start
         if end + TAG_SIZE == size and size < self._largest:
             waiting = bytes(self.view[start:end])
@@ -129,7 +135,7 @@ class Inbox:
         elif kept and start:
             self.view[:kept] = self.view[start:end]
         self.start, self.end = 0, kept
-        return self.view[kept : len(self.buffer) - TAG_SIZE]
+        return self.view[kept : self._size - TAG_SIZE]
 
     def pending(self) -> memoryview:
         """Return what is not used up."""
@@ -144,7 +150,7 @@ class Sealer:
     counts those of bodies.
     """
 
-    __slots__ = ("_clock", "_context", "_encrypt_into", "_outbox", "_prefix", "_word_0", "_word_1", "counter", "octets")
+    __slots__ = ("_clock", "_context", "_encrypt_into", "_outbox", "_prefix", "_start", "counter", "octets")
 
     def __init__(
         self, key: RecordKey, context: int, from_responder: bool, clock: Callable[[], int], outbox: Outbox
@@ -152,7 +158,7 @@ class Sealer:
         self._encrypt_into = new_aead(key.suite, key.key.octets).encrypt_into
         self._prefix = key.prefix
         self._context = context
-        self._word_0, self._word_1 = _first_words(key.suite, from_responder)
+        self._start = _start(key.suite, from_responder)
         self._clock = clock
         self._outbox = outbox
         self.counter = 0
@@ -164,19 +170,16 @@ class Sealer:
         length = len(body)
         if outbox.end + length + 80 > outbox.size:
             outbox.make_room(HEADERS + length)
-        start = outbox.end
-        end = start + HEADERS + length
-        word_0, word_1, context, counter = self._word_0, self._word_1, self._context, self.counter
+        at = outbox.end
+        end = at + HEADERS + length
+        start, context, counter = self._start, self._context, self.counter
         created = self._clock() // 1000
-        covered = _COVERED.pack(word_0, word_1, length, created, context, counter, dialog, kind_word, sequence)
-        self._encrypt_into(
-            self._prefix + covered[_COUNTER], body, covered, outbox.view[start + HEADERS : end + TAG_SIZE]
-        )
+        covered = _COVERED.pack(start, length, created, context, counter, dialog, kind_word, sequence)
+        nonce = _NONCE.pack(self._prefix, counter)
+        self._encrypt_into(nonce, body, covered, outbox.view[at + HEADERS : end + TAG_SIZE])
         buffer = outbox.buffer
         mic = buffer[end : end + TAG_SIZE]
-        _HEADERS.pack_into(
-            buffer, start, word_0, word_1, length, created, context, counter, mic, dialog, kind_word, sequence
-        )
+        _HEADERS.pack_into(buffer, at, start, length, created, context, counter, mic, dialog, kind_word, sequence)
         outbox.end = end
         self.counter = counter + 1
         self.octets += length
@@ -195,9 +198,8 @@ class Opener:
         "_decrypt",
         "_inbox",
         "_prefix",
+        "_start",
         "_stopped",
-        "_word_0",
-        "_word_1",
         "counter",
         "largest_body",
         "octets",
@@ -207,7 +209,7 @@ class Opener:
         self._decrypt = new_aead(key.suite, key.key.octets).decrypt
         self._prefix = key.prefix
         self._context = context
-        self._word_0, self._word_1 = _first_words(key.suite, from_responder)
+        self._start = _start(key.suite, from_responder)
         self._inbox = inbox
         self.largest_body = largest_body
         self.counter = 0
@@ -228,30 +230,34 @@ class Opener:
         raise; the link must then be ended, since the stream cannot be followed.
         """
         inbox = self._inbox
-        buffer, view, start, end = inbox.buffer, inbox.view, inbox.start, inbox.end
-        decrypt, prefix = self._decrypt, self._prefix
-        expected = self._word_0, self._word_1, self._context
-        while end - start >= HEADERS and not self._stopped:
-            fields = _HEADERS.unpack_from(buffer, start)
-            word_0, word_1, length, _created, context, counter, mic, dialog, kind_word, sequence = fields
-            if (word_0, word_1, context) != expected or counter != self.counter or length > self.largest_body:
-                raise self._refusal(start, fields)
-            body_start = start + HEADERS
-            body_end = body_start + length
+        buffer, at, end = inbox.buffer, inbox.start, inbox.end
+        while end - at >= HEADERS and not self._stopped:
+            fields = _HEADERS.unpack_from(buffer, at)
+            start, length, created, context, counter, mic, dialog, kind_word, sequence = fields
+            if (
+                start != self._start
+                or counter != self.counter
+                or context != self._context
+                or length > self.largest_body
+            ):
+                raise self._refusal(at, fields)
+            body_at = at + HEADERS
+            body_end = body_at + length
             if body_end > end:
                 break
-            covered = buffer[start : start + _PREAMBLE_COVERED] + buffer[start + PREAMBLE_SIZE : body_start]
+            covered = _COVERED.pack(start, length, created, context, counter, dialog, kind_word, sequence)
+            nonce = _NONCE.pack(self._prefix, counter)
             try:
                 if length < _LARGE:
-                    body = decrypt(prefix + covered[_COUNTER], buffer[body_start:body_end] + mic, covered)
+                    body = self._decrypt(nonce, buffer[body_at:body_end] + mic, covered)
                 else:
                     behind = buffer[body_end : body_end + TAG_SIZE]
                     buffer[body_end : body_end + TAG_SIZE] = mic
-                    body = decrypt(prefix + covered[_COUNTER], view[body_start : body_end + TAG_SIZE], covered)
+                    body = self._decrypt(nonce, inbox.view[body_at : body_end + TAG_SIZE], covered)
                     buffer[body_end : body_end + TAG_SIZE] = behind
             except InvalidTag:
                 raise AuthenticationFailed("the integrity check of a record failed") from None
-            inbox.start = start = body_end
+            inbox.start = at = body_end
             self.counter = counter + 1
             self.octets += length
             if kind_word == DATA_WORD and length and dialog in takers:
@@ -263,20 +269,20 @@ class Opener:
         """Open no more."""
         self._stopped = True
 
-    def _refusal(self, start: int, fields: tuple[int, ...]) -> Malformed:
-        record_size(self._inbox.view[start : start + HEADERS])
-        expected = (
-            ("Suite", 0, self._word_0, "is not that of this link"),
-            ("Flags", 1, self._word_1, "are not those of this link, or the record is not sealed"),
-            ("Context", 4, self._context, "is not that of this link"),
-            ("Counter", 5, self.counter, "is not the next"),
-        )
-        for field, index, value, why in expected:
-            if fields[index] != value:
-                return Malformed(field, 0, why)
-        return Malformed("Body length", 8, f"{fields[2]} where {self.largest_body} are allowed")
+    def _refusal(self, at: int, fields: tuple[bytes, int, int, int, int, bytes, int, int, int]) -> Malformed:
+        record_size(self._inbox.view[at : at + HEADERS])
+        start, length, _, context, counter = fields[:5]
+        if start[:4] != self._start[:4]:
+            return Malformed("Suite", 3, "is not that of this link")
+        if start != self._start:
+            return Malformed("Flags", 4, "are not those of this link, or the record is not sealed")
+        if context != self._context:
+            return Malformed("Context", 20, "is not that of this link")
+        if counter != self.counter:
+            return Malformed("Counter", 24, f"{counter} is not the next")
+        return Malformed("Body length", 8, f"{length} where {self.largest_body} are allowed")
 
 
-def _first_words(suite: Suite, from_responder: bool) -> tuple[int, int]:
+def _start(suite: Suite, from_responder: bool) -> bytes:
     flags = RecordFlag.STREAM | (RecordFlag.FROM_RESPONDER if from_responder else 0)
-    return MAGIC << 16 | VERSION << 8 | suite, flags << 16 | DIALOG_HEADER_SIZE
+    return _START.pack(MAGIC, VERSION, suite, flags, DIALOG_HEADER_SIZE)

@@ -46,6 +46,7 @@ class LinkDescriptor:
         self._reactor = reactor
         self._transport = transport
         self._link = link
+        self._inbox = link.inbox
         self._outbox = link.outbox
         self._socket: socket.socket = transport.getHandle()
         self._send = self._socket.send
@@ -116,7 +117,7 @@ class LinkDescriptor:
             for _ in range(MOST_READS):
                 if self._closing:
                     return None if self._socket.recv(_DISCARD) else CONNECTION_DONE
-                space = link.space()
+                space = self._inbox.space()
                 count = self._socket.recv_into(space)
                 if not count:
                     return CONNECTION_DONE

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from typing import Final
 
 from attrs import define
 
 from seckex.sa.association import Association
+
+# So many entries of removed associations may wait for their expiry beside one for each that lives.
+_SPARE: Final = 64
 
 
 @define
@@ -69,14 +73,19 @@ class AssociationTable:
             del spis[spi_in]
             if not spis:
                 del self._by_peer[association.peer]
+            if len(self._expiry) > 2 * len(self._by_spi) + _SPARE:
+                self._expiry = [(one.expires, spi) for spi, one in self._by_spi.items()]
+                heapq.heapify(self._expiry)
         return association
 
     def expired(self, now: float) -> Iterator[Association]:
         """Take out and yield what has expired at ``now`` (wall-clock seconds)."""
         while self._expiry and self._expiry[0][0] <= now:
             spi = heapq.heappop(self._expiry)[1]
-            association = self.remove(spi)
-            if association is not None:
+            association = self._by_spi.get(spi)
+            # The entry may be of another one that was removed and had the same SPI.
+            if association is not None and association.expires <= now:
+                self.remove(spi)
                 yield association
 
     def next_expiry(self) -> float | None:

@@ -105,9 +105,11 @@ class Seeking:
     def _use(self, wanted: Wanted, association: Association, now: Now, actions: list[NodeAction]) -> None:
         drawn = int.from_bytes(self._entropy(2), "big") / 0xFFFF
         share = RENEW_FROM + (RENEW_TO - RENEW_FROM) * drawn
-        left = association.created + association.agreement.lifetime * share - now.wall
+        most = association.agreement.lifetime * share
+        # A clock that was set back does not make the association younger than new.
+        left = min(max(association.created + most - now.wall, 0), most)
         wanted.association = association
-        wanted.begin_at = now.monotonic + max(left, 0)
+        wanted.begin_at = now.monotonic + left
         self.sooner = True
         actions.append(Ready(association))
 

@@ -77,6 +77,7 @@ class RandomFaultTests(ConversationCase):
         self.network.seed = seed
         node, home = self.pair(*policies)
         both = draw.random() < 0.3
+        node.lazy, home.lazy = draw.random() < 0.5, draw.random() < 0.5
         self.network.faults = [chaos(draw, *link)]
         self.network.before_step = lambda _ordinal: misfortune(draw, (node, home), trouble)
         node.want(home)

@@ -113,6 +113,7 @@ class LimitTests(ConversationCase):
                 node.want(home)
                 self.network.run(0.1)
             self.refused(nodes[2], home, table)
+            nodes[2].stop()
             home.release_commits()
             self.network.run(2)
             self.assertEqual(len(home.told(AssociationEstablished)), 2)
