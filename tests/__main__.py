@@ -25,15 +25,14 @@ def run(arguments: list[str], *, coverage: bool) -> int:
         *runner,
         "-m",
         "twisted.trial",
-        "--reporter=bwverbose" if coverage else "--reporter=text",
+        "--reporter=text",
     ]
     # The arguments are ours and our user's.
     with subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, text=True) as child:
         last = ""
         for line in child.stdout or ():
-            if not coverage:
-                sys.stdout.write(line)
-                sys.stdout.flush()
+            sys.stdout.write(line)
+            sys.stdout.flush()
             last = line.strip() or last
     print(closing(last))
     return child.returncode

@@ -41,11 +41,11 @@ from seckex.wire.dialog import (
 from seckex.wire.numbers import MAX_DETAIL, Code, RecordType, Role
 
 # What waits in the outbox before sending it is worth a system call in the middle of something.
-WORTH_SENDING: Final = 65536
+WORTH_SENDING: Final = 2 * 65536
 
 # A context ends this much before it must: it is looked at when the outbox is sent or the inbox used up, not before.
 SPARE_RECORDS: Final = 8192
-SPARE_OCTETS: Final = LARGEST_INBOX + 4 * WORTH_SENDING
+SPARE_OCTETS: Final = LARGEST_INBOX + 2 * WORTH_SENDING
 
 _LARGEST_NUMBER: Final = 0xFFFFFFFF
 _UNBOUNDED: Final = 1 << 64

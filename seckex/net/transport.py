@@ -33,6 +33,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from seckex.dialog.faces import End, Ending
+from seckex.dialog.link import Link
 from seckex.dialog.stream import Dialog
 from seckex.wire.numbers import Code
 
@@ -51,9 +52,38 @@ class DialogAddress:
         return f"{self.service} at {self.principal}"
 
 
+def connect(
+    reactor: IReactorTime,
+    link: Link,
+    service: str,
+    dialog_id: bytes,
+    protocol: IProtocol,
+    host: str,
+    refused: Callable[[Ending], None],
+) -> DialogTransport:
+    """Open a dialog for ``protocol`` with ``service`` at the peer of an open link; raises as `Link.open` does."""
+    peer = "" if link.association is None else link.association.peer
+    transport = DialogTransport(reactor, protocol, host, peer, refused)
+    transport.dialog = link.open(service, dialog_id, transport)
+    return transport
+
+
+def accept(reactor: IReactorTime, dialog: Dialog, protocol: IProtocol, host: str, peer: str) -> DialogTransport:
+    """Accept an offered dialog for ``protocol``."""
+    transport = DialogTransport(reactor, protocol, host, peer, _never_refused)
+    transport.dialog = dialog
+    dialog.attach(transport)
+    dialog.accept()
+    return transport
+
+
+def _never_refused(ending: Ending) -> None:
+    """Ignore how a dialog ended that was over before it could be accepted."""
+
+
 @implementer(ITCPTransport, IConsumer, IPushProducer)
 class DialogTransport:
-    """The transport of ``protocol`` over ``dialog``, and the dialog's sink.
+    """The transport of ``protocol`` over ``dialog``, and the dialog's sink; made by `connect` and `accept`.
 
     ``peer`` and ``host`` are the NAIs of the two ends. The protocol is
     connected when the dialog opens; ``refused`` is called in its place if it

@@ -1,12 +1,13 @@
-"""Messages taken apart and put together again, by somebody who has no key."""
+"""Messages and offers taken apart and put together again: what attackers and odd peers of the tests do."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
 
 from attrs import evolve
 
+from seckex.sa.offer import Offer, to_payload
 from seckex.wire.numbers import HEADER_SIZE, ExtensionSub
 from seckex.wire.payloads import Proposal, SaPayload
 
@@ -96,3 +97,20 @@ def regrouped(sa: SaPayload, kept: Sequence[Group]) -> SaPayload:
             else:
                 payloads.append(part)
     return evolve(sa, payloads=tuple(payloads))  # type: ignore[arg-type]  # the parts came from an SA
+
+
+def changing(kind: type, **changes: Any) -> Callable[[SaPayload], SaPayload]:
+    """Return what changes the first part of ``kind`` in an SA payload."""
+
+    def change(sa: SaPayload) -> SaPayload:
+        parts = list(sa.payloads)
+        place = next(number for number, part in enumerate(parts) if isinstance(part, kind))
+        parts[place] = evolve(parts[place], **changes)
+        return evolve(sa, payloads=tuple(parts))
+
+    return change
+
+
+def first(offer: Offer) -> Proposal:
+    """Return the first proposal payload of an offer."""
+    return next(part for part in to_payload(offer).payloads if isinstance(part, Proposal))

@@ -17,7 +17,7 @@ from seckex.sa.algorithms import BY_NAME
 from seckex.sa.policy import Policy
 from seckex.wire.numbers import Kind, ProtocolId, Role
 from tests.conversation import AES, CHACHA, INDISPENSABLE, ConversationCase, policy, proposal, sealing
-from tests.pump import Datagram, lose, on
+from tests.link import Datagram, lose, on
 
 
 class OneRoundTests(ConversationCase):
@@ -79,6 +79,13 @@ class OneRoundTests(ConversationCase):
             ours = self.established(*self.pair(both, both))
             self.assertEqual(len(ours.keys.rekey), octets)
             self.assertEqual(len(self.network.last("CONFIRMED").octets), 16 + 8 + octets)
+
+    def test_an_agreement_may_do_without_key_agreement_and_prf(self) -> None:
+        for names in ("aes-256-gcm", "aes-256-gcm prf-hmac-sha-384", "aes-256-gcm x25519"):
+            self.anew()
+            plain = Policy((proposal(names),), frozenset({ProtocolId.ENCRYPTION}))
+            ours = self.established(*self.pair(plain, plain))
+            self.assertEqual(str(ours.agreement), names.replace(" ", " + "))
 
     def test_both_may_begin_at_once(self) -> None:
         node, home = self.pair()

@@ -19,7 +19,8 @@ from seckex.wire.payloads import Proposal, SaPayload, decode_sa, encode_sa
 from tests.conversation import AES, CHACHA, HOME, NODE, ConversationCase, policy, sealing
 from tests.exchange.parts import crossed, extension, groups, parts, readdressed, regrouped, sa_of, with_sa
 from tests.exchange.test_faults import MESSAGES, STRANGER, TWO_ROUNDS
-from tests.pump import Datagram, Host, lose, nth, on
+from tests.link import Datagram, lose, nth, on
+from tests.pump import Host
 
 WINDOW: Final = 300
 

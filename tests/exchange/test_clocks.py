@@ -9,7 +9,8 @@ from seckex.events import AssociationEstablished, ClocksApart, NegotiationRefuse
 from seckex.wire.numbers import Code
 from tests.conversation import AES, ConversationCase, policy, sealing
 from tests.exchange.test_faults import TWO_ROUNDS
-from tests.pump import WALL, Datagram, Host, on
+from tests.link import Datagram, on
+from tests.pump import WALL, Host
 
 HOURS: Final = 2 * 3600.0
 YEARS: Final = 10 * 365.25 * 86400

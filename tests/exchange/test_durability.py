@@ -9,7 +9,8 @@ from seckex.sa.store import ConfirmAssociation, DeleteAssociation, Outcome, PutA
 from seckex.wire.numbers import Code
 from tests.conversation import AES, ConversationCase
 from tests.exchange.test_faults import AGREEING, TWO_ROUNDS
-from tests.pump import Host, lose, on
+from tests.link import lose, on
+from tests.pump import Host
 
 
 class OrderTests(ConversationCase):
@@ -268,6 +269,38 @@ class RestartTests(ConversationCase):
         )
         self.assertEqual(home.counters["retransmissions"], 1)
         self.assertEqual(sum(isinstance(part, PutAssociation) for unit in home.units for part in unit), 1)
+
+    def test_a_responder_that_has_forgotten_the_first_round(self) -> None:
+        node, home = self.pair(TWO_ROUNDS, AES)
+        node.want(home)
+        self.network.run(0.015)
+        home.restart()
+        self.network.run(15)
+        self.assertArrows(
+            "OFFER 1 -->",
+            "<-- COUNTER 1",
+            "OFFER 2 -->",  # which cannot be verified without the first round
+            "OFFER 2 -->",
+            "OFFER 2 -->",
+            "OFFER 2 -->",
+            "OFFER 1 -->",  # anew
+            "<-- COUNTER 1",
+            "OFFER 2 -->",
+            "<-- CHOICE 2",
+            "CONFIRM -->",
+            "<-- CONFIRMED",
+        )
+        self.assertEqual(home.counters["dropped.unauthenticated"], 4)
+        self.assertConversation(node, home)
+
+    def test_beginning_anew_for_that_is_done_once(self) -> None:
+        node, home = self.pair(TWO_ROUNDS, AES)
+        self.network.faults = [on("OFFER 2", lose, times=100)]
+        node.want(home)
+        self.network.run(29)
+        self.assertEqual(self.network.arrows().count("OFFER 1 -->"), 2)
+        self.network.run(2)
+        self.assertEqual([u.wait for u in node.unavailable], [1.0])
 
     def test_an_initiator_that_restarts_uses_what_it_has(self) -> None:
         node, home = self.pair()

@@ -13,7 +13,8 @@ from seckex.sa.store import PutAssociation
 from seckex.wire.numbers import HEADER_SIZE
 from tests.conversation import AES, CHACHA, INDISPENSABLE, ConversationCase, policy, proposal, sealing
 from tests.exchange.parts import parts
-from tests.pump import Datagram, Fault, Host, duplicate, flipped, late, lose, nth, on
+from tests.link import Datagram, Fault, duplicate, flipped, late, lose, nth, on
+from tests.pump import Host
 
 STRANGER: Final = Path("203.0.113.66", 4434)
 

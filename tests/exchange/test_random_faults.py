@@ -13,7 +13,8 @@ from seckex.sa.policy import Policy
 from seckex.sa.store import Outcome
 from tests.conversation import AES, ConversationCase, policy, sealing
 from tests.exchange.test_faults import AGREEING
-from tests.pump import Datagram, Fault, Host, flipped
+from tests.link import Datagram, Fault, flipped
+from tests.pump import Host
 
 SHORT = policy(sealing("aes-256-gcm", lifetime=90))
 POLICIES = [(ours, theirs) for ours, theirs, _ in AGREEING] + [(SHORT, SHORT)]

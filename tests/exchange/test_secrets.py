@@ -13,7 +13,8 @@ from seckex.node import conversation
 from seckex.node.node import Node
 from tests.conversation import ConversationCase
 from tests.exchange.test_faults import AGREEING, MESSAGES
-from tests.pump import KEY, lose, on
+from tests.link import lose, on
+from tests.pump import KEY
 
 
 class SecretTests(ConversationCase):

@@ -7,7 +7,8 @@ from itertools import pairwise
 from seckex.events import MessageDropped, NegotiationFailed, VersionsHeard, VersionUnsupported
 from seckex.wire.numbers import ANSWER_FLAG, HEADER_SIZE, Kind
 from tests.conversation import AES, HOME, NODE, ConversationCase
-from tests.pump import Datagram, Host, Network, altered, lose, on
+from tests.link import Datagram, altered, lose, on
+from tests.pump import Host, Network
 
 
 class RetransmissionTests(ConversationCase):

@@ -37,7 +37,8 @@ from seckex.wire.general import decode_message
 from seckex.wire.numbers import Kind
 from tests.conversation import AES, CHACHA, HOME, NODE
 from tests.exchange.test_faults import NOTHING, TWO_ROUNDS
-from tests.pump import KEY, KEY0_SPI, WALL, flipped
+from tests.link import flipped
+from tests.pump import KEY, KEY0_SPI, WALL
 
 NOW: Final = Now(100.0, WALL)
 PATH: Final = Path("192.0.2.7", 4434)

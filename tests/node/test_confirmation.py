@@ -6,7 +6,8 @@ from seckex.events import AssociationConfirmed, AssociationEnded
 from seckex.sa.association import Association
 from seckex.sa.store import ConfirmAssociation, DeleteAssociation
 from tests.conversation import ConversationCase, policy, sealing
-from tests.pump import Host, lose, on
+from tests.link import lose, on
+from tests.pump import Host
 
 WHY = "never confirmed by the initiator"
 

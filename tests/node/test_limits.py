@@ -8,7 +8,8 @@ from seckex.sa.policy import Policy
 from seckex.wire.numbers import Code
 from tests.conversation import AES, CHACHA, HOME, ConversationCase, policy, sealing
 from tests.exchange.test_faults import TWO_ROUNDS
-from tests.pump import Host, lose, on
+from tests.link import lose, on
+from tests.pump import Host
 
 
 class LimitTests(ConversationCase):

@@ -8,7 +8,8 @@ from seckex.node.limits import Peer
 from seckex.node.node import PURGE_EVERY
 from seckex.sa.store import DeleteAssociation, Purge
 from tests.conversation import AES, HOME, NODE, ConversationCase, policy, sealing
-from tests.pump import Host, lose, on
+from tests.link import lose, on
+from tests.pump import Host
 
 LIFETIME = 1000
 THOUSAND = policy(sealing("aes-256-gcm", lifetime=LIFETIME))
