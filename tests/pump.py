@@ -236,9 +236,9 @@ class Host:
         self.wanted.append(peer.nai)
         self._run(self.node.want(peer.nai, self.now()))
 
-    def renew(self) -> None:
+    def renew(self, *, hinted: bool = False) -> None:
         """Ask for another association in place of the one in use, as a link does that was told it is not known."""
-        self.node.renew(self.ready[-1], self.now())
+        self.node.renew(self.ready[-1], self.now(), hinted=hinted)
 
     def retire(self, association: Association) -> None:
         """Forget an association whose links are done, another being in its place."""
@@ -299,6 +299,7 @@ class Host:
                     self.unavailable.append(action)
                 case Gone():
                     self.gone.append(action)
+        self.deadline()
 
     def _check_answer(self, octets: bytes, path: Path, request: tuple[Path, int] | None) -> None:
         if not octets[1] & ANSWER_FLAG:

@@ -41,11 +41,11 @@ from seckex.wire.dialog import (
 from seckex.wire.numbers import MAX_DETAIL, Code, RecordType, Role
 
 # What waits in the outbox before sending it is worth a system call in the middle of something.
-WORTH_SENDING: Final = 2 * 65536
+WORTH_SENDING: Final = 4 * 65536
 
 # A context ends this much before it must: it is looked at when the outbox is sent or the inbox used up, not before.
 SPARE_RECORDS: Final = 8192
-SPARE_OCTETS: Final = LARGEST_INBOX + 2 * WORTH_SENDING
+SPARE_OCTETS: Final = LARGEST_INBOX + WORTH_SENDING
 
 _LARGEST_NUMBER: Final = 0xFFFFFFFF
 _UNBOUNDED: Final = 1 << 64
@@ -81,6 +81,7 @@ class Carriage:
         self.scratch = bytearray()
         self.proved = False
         self._corks = 0
+        self._turn_asked = False
         self._ended = False
         self._ready: deque[Dialog] = deque()
 
@@ -134,7 +135,10 @@ class Carriage:
             self._opener.open_all(self._takers, self._take)
         finally:
             self._corks -= 1
-            self._push()
+            if self._ready and self.free:
+                self._pump()
+            else:
+                self._push()
 
     def _take(self, number: int, kind_word: int, sequence: int, body: bytes) -> None:
         kind = check_dialog_header(number, kind_word, sequence, len(body), 0)
@@ -246,21 +250,26 @@ class Carriage:
         if not self._corks or outbox.end - outbox.start >= WORTH_SENDING:
             self._push()
 
-    def cork(self) -> None:
-        """Let records gather in the outbox until `uncork`, unless they are many; may be nested."""
-        self._corks += 1
-
-    def uncork(self) -> None:
-        """Send what has gathered, if this was the last cork."""
-        self._corks -= 1
-        if not self._corks:
-            self._push()
-
     def schedule(self, dialog: Dialog) -> None:
-        """Call `Dialog.send_next` as soon as there is room, in turn with others."""
+        """Call `Dialog.send_next` at the end of the turn or when there is room, in turn with others."""
         dialog.scheduled = True
         self._ready.append(dialog)
-        if self.free:
+        if self.free and not self._corks and not self._turn_asked:
+            self._turn_asked = True
+            self._ears.soon(self.turn)
+
+    def hurry(self) -> None:
+        """Send what fills records now."""
+        if self.free and not self._corks:
+            self._pump(whole=True)
+            if self._ready and self.free and not self._turn_asked:
+                self._turn_asked = True
+                self._ears.soon(self.turn)
+
+    def turn(self) -> None:
+        """Send what has gathered in the turn that ends now."""
+        self._turn_asked = False
+        if self.free and self._ready:
             self._pump()
 
     def drained(self) -> None:
@@ -268,22 +277,30 @@ class Carriage:
         if not self._ended:
             self._pump()
 
-    def _pump(self) -> None:
+    def _pump(self, whole: bool = False) -> None:
+        """Take what waits from the dialogs in turn, one record each; of ``whole`` records only, if so."""
         ready = self._ready
-        self._blocked = False
         if not self.scratch:
             self.scratch = bytearray(self.largest_body)
-        self.cork()
-        while ready and not self._blocked:
+        self._blocked = False
+        self._corks += 1
+        idle = 0
+        while idle < len(ready) and not self._blocked:
             dialog = ready.popleft()
             # With no other waiting, what the dialog's program writes meanwhile may go straight on.
             self.free = not ready
-            if dialog.send_next():
+            if dialog.send_next(whole):
+                idle = 0
+                ready.append(dialog)
+            elif whole and dialog.queued:
+                idle += 1
                 ready.append(dialog)
             else:
                 dialog.scheduled = False
         self.free = not self._blocked and not self._ended
-        self.uncork()
+        self._corks -= 1
+        if not self._corks:
+            self._push()
 
     def _push(self) -> None:
         outbox = self._outbox

@@ -6,6 +6,7 @@ node provide them. None of the calls may raise.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -168,6 +169,10 @@ class Ears(Protocol):
 
     def flush(self) -> None:
         """Empty the outbox as far as the transport takes it."""
+        ...
+
+    def soon(self, call: Callable[[], None]) -> None:
+        """Make ``call`` when all that happens now is done."""
         ...
 
 

@@ -53,6 +53,10 @@ MOST_WAITING: Final = 4 * 65536
 _MAGIC: Final = MAGIC.to_bytes(2, "big")
 
 
+def _at_once(call: Callable[[], None]) -> None:
+    call()
+
+
 class Link:
     """One end of a link.
 
@@ -60,10 +64,12 @@ class Link:
     octets, ``clock`` gives nanoseconds since 1970. ``flush`` is called when
     the outbox holds something that should leave now: it is to send from the
     outbox what the transport takes, and if a rest stays there, `drained` is to
-    be called when that has gone. An initiator is given its ``association``, a
-    responder a way to ``find`` one by the SPI in a HELLO; `association` is the
-    link's as soon as it is known, also when the link is closed. An initiator's outbox
-    holds its HELLO from the beginning, without a call of ``flush``.
+    be called when that has gone. ``soon`` makes a call when the present turn of
+    the event loop is over, so that records can be filled; without it, at once.
+    An initiator is given its ``association``, a responder a way to ``find`` one
+    by the SPI in a HELLO; `association` is the link's as soon as it is known,
+    also when the link is closed. An initiator's outbox holds its HELLO from the
+    beginning, without a call of ``flush``.
     """
 
     def __init__(
@@ -74,6 +80,7 @@ class Link:
         salt: bytes,
         clock: Callable[[], int],
         flush: Callable[[], None],
+        soon: Callable[[Callable[[], None]], object] | None = None,
         association: LinkAssociation | None = None,
         find: Callable[[int], LinkAssociation | None] | None = None,
     ) -> None:
@@ -85,6 +92,7 @@ class Link:
         self._limits = limits
         self._clock = clock
         self.inbox = Inbox()
+        self._soon = _at_once if soon is None else soon
         self._carriage: Carriage | None = None
         self._use_inbox: Callable[[], None] = self._shake_hands
         self.association: LinkAssociation | None = None
@@ -208,6 +216,10 @@ class Link:
     def offered(self, dialog: Dialog) -> None:
         """Pass on a dialog that the peer asks for."""
         self._owner.dialog_offered(self, dialog)
+
+    def soon(self, call: Callable[[], None]) -> None:
+        """Have ``call`` made when this turn is over."""
+        self._soon(call)
 
     def idle(self) -> None:
         """Pass on that the last dialog is gone."""

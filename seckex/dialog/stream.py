@@ -24,12 +24,14 @@ from seckex.errors import ApiMisuse, PeerMisbehaved
 from seckex.wire.dialog import Notice, encode_credit, encode_notice
 from seckex.wire.numbers import Code, RecordType
 
-# A sink is asked to pause when more than this waits to be sent, and to resume when none does.
-MOST_QUEUED: Final = 2 * 65536
+# Octets that are less than this leave at once if they can; more wait for the end of the turn, to fill records.
+SMALL: Final = 16384
 
+# So much that waits is worth sending before the end of the turn. Above it a sink is asked to pause.
+MOST_QUEUED: Final = 4 * 65536
 
-# A piece of this size is not copied to be joined with others, but sent in a record of its own.
-WORTH_A_RECORD: Final = 16384
+# A paused sink is asked to resume when less than this waits, so that the next records can be filled.
+FEW_QUEUED: Final = 65536
 
 
 class Carrier(Protocol):
@@ -52,16 +54,12 @@ class Carrier(Protocol):
         """Send any other record, blocked or not."""
         ...
 
-    def cork(self) -> None:
-        """Let records gather in the outbox until `uncork`, unless they are many."""
-        ...
-
-    def uncork(self) -> None:
-        """Send what has gathered, unless corked once more."""
-        ...
-
     def schedule(self, dialog: Dialog) -> None:
-        """Call the dialog's `Dialog.send_next` as soon as there is room, in turn with others."""
+        """Call the dialog's `Dialog.send_next` at the end of the turn or when there is room, in turn with others."""
+        ...
+
+    def hurry(self) -> None:
+        """Send what fills records now."""
         ...
 
     def retire(self, dialog: Dialog) -> None:
@@ -218,42 +216,32 @@ class Dialog:
         self._finish(Ending(End.RESET, code, text))
 
     def write(self, octets: bytes) -> None:
-        """Send octets, at once if they can be; nothing happens after `end`, or when the dialog is over."""
+        """Send octets: few at once if they can be, many soon; none after `end`, or when the dialog is over."""
         length = len(octets)
         if not length or self.end_queued:
             return
         carrier = self._carrier
-        if carrier.free and not self._queue and self._phase is Phase.CARRYING:
+        if length < SMALL and carrier.free and not self._queue and self._phase is Phase.CARRYING:
             start = self.sent
             end = start + length
             if end <= self._limit_out and length <= carrier.largest_body:
                 self.sent = end
                 carrier.send_data(self.number, start, octets)
                 return
-        if self._phase is not Phase.OVER:
-            self._enqueue(octets, length)
-            self._send_waiting()
+        self._queue.append(octets)
+        self._queued += length
+        self._send_waiting()
 
     def write_all(self, pieces: Iterable[bytes]) -> None:
-        """Send several pieces together: small ones are joined, large ones keep records of their own."""
-        small: list[bytes] = []
-        size = 0
-        self._carrier.cork()
-        try:
-            for octets in pieces:
-                large = len(octets) >= WORTH_A_RECORD
-                if not large:
-                    small.append(octets)
-                    size += len(octets)
-                if small and (large or size >= WORTH_A_RECORD):
-                    self.write(b"".join(small))
-                    small.clear()
-                    size = 0
-                if large:
-                    self.write(octets)
-            self.write(b"".join(small))
-        finally:
-            self._carrier.uncork()
+        """Send several pieces as if they were one."""
+        pieces = [octets for octets in pieces if octets]
+        length = sum(map(len, pieces))
+        if length < SMALL:
+            self.write(b"".join(pieces))
+        elif not self.end_queued:
+            self._queue.extend(pieces)
+            self._queued += length
+            self._send_waiting()
 
     def end(self) -> None:
         """Send no more: END follows what is queued."""
@@ -282,64 +270,70 @@ class Dialog:
 
     # The link's side, outbound.
 
-    def send_next(self) -> bool:
-        """Send one DATA of what is queued, and END behind the last; return whether more could be sent."""
+    def send_next(self, whole: bool) -> bool:
+        """Send one DATA of what is queued, only a full one if ``whole``; return whether it did.
+
+        END goes behind the last.
+        """
         carrier = self._carrier
-        room = min(self._limit_out - self.sent, carrier.largest_body)
         queue = self._queue
-        if queue and room > 0:
-            head = queue[0]
-            used = self._head_used
-            left = len(head) - used
-            body: Octets
-            if left > room:
-                body = memoryview(head)[used : used + room]
-                self._head_used = used + room
-            elif left >= WORTH_A_RECORD or len(queue) == 1 or len(queue[1]) >= WORTH_A_RECORD:
-                body = memoryview(head)[used:] if used else head
-                self._head_used = 0
-                queue.popleft()
-            else:
-                body = self._gather(room)
-            start = self.sent
-            self.sent = start + len(body)
-            self._queued -= len(body)
-            carrier.send_data(self.number, start, body)
+        room = min(self._limit_out - self.sent, carrier.largest_body)
+        if not queue or room <= 0 or (whole and self._queued < room):
+            return False
+        head = queue[0]
+        used = self._head_used
+        left = len(head) - used
+        body: Octets
+        if left > room:
+            body = memoryview(head)[used : used + room]
+            self._head_used = used + room
+        elif left == room or len(queue) == 1:
+            body = memoryview(head)[used:] if used else head
+            self._head_used = 0
+            queue.popleft()
+        else:
+            body = self._gather(room)
+        start = self.sent
+        length = len(body)
+        self.sent = start + length
+        self._queued -= length
+        carrier.send_data(self.number, start, body)
+        if self._sink_paused and self._queued < FEW_QUEUED:
+            self._sink_paused = False
+            self._sink.resume()
         if not queue:
             self._send_end()
-            if self._sink_paused:
-                self._sink_paused = False
-                self._sink.resume()
-        return self._can_send()
+        return True
 
     def _gather(self, room: int) -> memoryview:
         queue = self._queue
         view = memoryview(self._carrier.scratch)
+        used = self._head_used
         filled = 0
         while queue and filled < room:
-            piece = memoryview(queue[0])[self._head_used :]
-            if filled and len(piece) >= WORTH_A_RECORD:
-                break
-            taken = min(len(piece), room - filled)
-            view[filled : filled + taken] = piece[:taken]
-            filled += taken
+            piece = queue[0]
+            taken = min(len(piece) - used, room - filled)
+            end = used + taken
             if taken == len(piece):
-                queue.popleft()
-                self._head_used = 0
+                view[filled : filled + taken] = piece
             else:
-                self._head_used += taken
+                view[filled : filled + taken] = memoryview(piece)[used:end]
+            filled += taken
+            used = end
+            if end == len(piece):
+                queue.popleft()
+                used = 0
+        self._head_used = used
         return view[:filled]
-
-    def _enqueue(self, octets: bytes, length: int) -> None:
-        self._queue.append(octets)
-        self._queued += length
 
     def _send_waiting(self) -> None:
         if not self.scheduled and self._can_send():
             self._carrier.schedule(self)
-        if self._queued > MOST_QUEUED and not self._sink_paused:
-            self._sink_paused = True
-            self._sink.pause()
+        if self._queued >= MOST_QUEUED:
+            self._carrier.hurry()
+            if self._queued >= MOST_QUEUED and not self._sink_paused and self._phase is not Phase.OVER:
+                self._sink_paused = True
+                self._sink.pause()
 
     def _can_send(self) -> bool:
         return bool(self._queue) and self.sent < self._limit_out and self._phase is Phase.CARRYING

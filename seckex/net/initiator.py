@@ -120,21 +120,21 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
 
     def link_worn(self, link: Link) -> None:
         """Negotiate anew before the association may carry no more."""
-        self._renew(link)
+        self._renew(link, hinted=False)
 
     def link_closed(self, link: Link, closure: Closure) -> None:
         """Keep what it has carried; negotiate anew where the responder says that it does not know the association."""
         self.traffic.closed(link, self._association(link))
         self.log.report(LinkClosed("" if link.association is None else link.association.peer, str(closure)))
         if closure.cause is Cause.UNKNOWN_ASSOCIATION:
-            self._renew(link)
+            self._renew(link, hinted=True)
         else:
             self._retire_idle(link)
 
-    def _renew(self, link: Link) -> None:
+    def _renew(self, link: Link, *, hinted: bool) -> None:
         association = self._association(link)
         if association is not None:
-            self.principal.renew(association)
+            self.principal.renew(association, hinted=hinted)
 
     def _retire_idle(self, link: Link) -> None:
         """Forget the associations with a link's peer that have no link, once a newer one has."""

@@ -135,10 +135,10 @@ class Principal:
         now = self.clock.now()
         self.run(self.node.want(peer, now), now)
 
-    def renew(self, association: Association) -> None:
-        """Have another association in place of this one soon."""
+    def renew(self, association: Association, *, hinted: bool) -> None:
+        """Have another association in place of this one; ``hinted`` where the reason is not authenticated."""
         now = self.clock.now()
-        self.node.renew(association, now)
+        self.node.renew(association, now, hinted=hinted)
         self._arm(now)
 
     def retire(self, association: Association) -> None:

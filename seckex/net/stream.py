@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from attrs import frozen
@@ -88,6 +89,7 @@ class LinkConnection(Protocol):
             salt=terms.entropy(SALT_SIZE),
             clock=terms.clock,
             flush=_not_yet,
+            soon=partial(terms.reactor.callLater, 0),
             association=association,
             find=find,
         )

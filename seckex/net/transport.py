@@ -3,8 +3,8 @@
 `DialogTransport` stands between a protocol and a `Dialog`: what Twisted calls a
 connection is a dialog, half-close is END, abort is RESET, and a lost link is a
 lost connection, never an end of file. Producers and consumers are honoured both
-ways: a protocol's producer is paused while the dialog has more than two records
-queued, and pausing the transport stops delivery, and with it the peer's credit.
+ways: a protocol's producer is paused while the dialog has much queued, and
+pausing the transport stops delivery, and with it the peer's credit.
 
 After ``loseConnection`` what the peer still sends is thrown away; a peer that
 has not ended its direction `ORPHANED` seconds later is reset, as TCP does.
@@ -199,8 +199,11 @@ class DialogTransport:
         self.dialog.write(data)
 
     def writeSequence(self, data: Iterable[bytes]) -> None:
-        """Send several pieces, in as few records as they fit in."""
-        self.dialog.write_all(data)
+        """Send several pieces as if they were one."""
+        pieces = list(data)
+        if not all(isinstance(octets, bytes) for octets in pieces):
+            raise TypeError("Data must be bytes")
+        self.dialog.write_all(pieces)
 
     def loseConnection(self) -> None:
         """Send what is queued, then close; with a producer, when it has unregistered."""

@@ -83,9 +83,9 @@ class Node:
         self._seeking.want(nai, now, actions)
         return actions
 
-    def renew(self, association: Association, now: Now) -> None:
-        """Have another soon in place of an association in use that is worn out or unknown to the peer."""
-        self._seeking.renew(association, now)
+    def renew(self, association: Association, now: Now, *, hinted: bool) -> None:
+        """Have another in place of an association in use that is worn out or, as is ``hinted``, unknown to the peer."""
+        self._seeking.renew(association, now, hinted=hinted)
 
     def retire(self, association: Association) -> list[NodeAction]:
         """Forget an association that another one has replaced; nothing if it is the newest with its peer."""

@@ -9,6 +9,7 @@ once. The old association goes on until it expires or its links are done.
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -42,6 +43,7 @@ class Wanted:
     begin_at: float | None = None
     pause: float = FIRST_PAUSE
     shift: int = 0
+    hinted_at: float = -math.inf
 
 
 class Seeking:
@@ -80,16 +82,21 @@ class Seeking:
         else:
             self._begin(wanted, now, actions)
 
-    def renew(self, association: Association, now: Now) -> None:
-        """Negotiate anew in place of ``association``, unless that is under way or it is not the one in use."""
+    def renew(self, association: Association, now: Now, *, hinted: bool) -> None:
+        """Negotiate anew in place of ``association``, unless that is under way or it is not the one in use.
+
+        ``hinted`` tells that the reason for it is not authenticated.
+        """
         wanted = self._wanted.get(association.peer)
         if wanted is None or wanted.conversation is not None or wanted.association is None:
             return
         if wanted.association.spi_in != association.spi_in:
             return
-        # Who asks may have been misled by an unauthenticated hint: the pauses hold for these beginnings too.
-        soon = now.monotonic + wanted.pause
-        wanted.pause = min(wanted.pause * 2, LONGEST_PAUSE)
+        soon = now.monotonic
+        if hinted:
+            # Anybody on the path can forge a hint: the first is followed soon, others a minute after the one before.
+            soon = max(soon + FIRST_PAUSE, wanted.hinted_at + LONGEST_PAUSE)
+            wanted.hinted_at = soon
         wanted.begin_at = soon if wanted.begin_at is None else min(wanted.begin_at, soon)
         self.sooner = True
 

@@ -148,12 +148,13 @@ class Pair:
         known: bool = True,
         salt_i: bytes = SALT_I,
         salt_r: bytes = SALT_R,
+        soon: Callable[[Callable[[], None]], object] | None = None,
     ) -> None:
         ours = ours or association()
         theirs = theirs or ours
         self.i, self.r = Side(Role.INITIATOR), Side(Role.RESPONDER)
         self.i.link = Link(
-            owner=self.i, limits=limits_i, salt=salt_i, clock=clock, flush=self.i.flush, association=ours
+            owner=self.i, limits=limits_i, salt=salt_i, clock=clock, flush=self.i.flush, soon=soon, association=ours
         )
         self.r.link = Link(
             owner=self.r,

@@ -176,7 +176,7 @@ class CarryingTests(LinkCase):
         self.assertEqual(far_program.got, octets)
         self.assertEqual([len(chunk) for chunk in far_program.chunks], [1000] * 5 + [120])
 
-    def test_small_pieces_are_joined_and_large_ones_are_not_copied(self) -> None:
+    def test_pieces_fill_records(self) -> None:
         pair = Pair(limits_r=Hello(1 << 20, 4, 65536)).opened()
         dialog, _, _, far_program = pair.dialog()
         dialog.write_all((b"a" * 10, b"", b"b" * 20, b"L" * 20000, b"c", b"M" * 65537, b"d" * 9000, b"e" * 9000, b"f"))
@@ -185,10 +185,10 @@ class CarryingTests(LinkCase):
             far_program.got,
             b"a" * 10 + b"b" * 20 + b"L" * 20000 + b"c" + b"M" * 65537 + b"d" * 9000 + b"e" * 9000 + b"f",
         )
-        self.assertEqual([len(chunk) for chunk in far_program.chunks], [30, 20000, 1, 65536, 1, 18000, 1])
+        self.assertEqual([len(chunk) for chunk in far_program.chunks], [65536, 38033])
 
     def test_pieces_sent_together_leave_together(self) -> None:
-        pair = Pair().opened()
+        pair = Pair(limits_r=Hello(1 << 20, 4, 65536)).opened()
         dialog, *_ = pair.dialog()
         flushes = []
         flush = pair.i.flush
@@ -198,8 +198,9 @@ class CarryingTests(LinkCase):
             flush()
 
         pair.i.link.flush = counted
-        dialog.write_all((b"a", b"L" * 20000, b"b"))
-        self.assertEqual(len(flushes), 1)
+        dialog.write_all((b"a", b"L" * 200000, b"b"))
+        dialog.write_all((b"a", b"b"))
+        self.assertEqual(len(flushes), 2)
 
     def test_pieces_that_are_no_octets_leave_the_link_as_it_was(self) -> None:
         pair = Pair().opened()

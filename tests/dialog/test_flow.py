@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seckex.dialog.link import MOST_WAITING
-from seckex.dialog.stream import MOST_QUEUED, Dialog
+from seckex.dialog.stream import MOST_QUEUED, SMALL, Dialog
 from seckex.wire.dialog import Hello
 from tests.dialog.parts import DIALOG_ID, LinkCase, Pair, Program, kinds
 
@@ -99,19 +100,21 @@ class CreditTests(LinkCase):
 
 
 class ProducerTests(LinkCase):
-    def test_paused_when_two_records_wait_and_resumed_when_none_does(self) -> None:
-        pair = Pair().opened()
+    def test_paused_when_four_records_wait_and_resumed_before_the_last_is_sent(self) -> None:
+        pair = Pair(limits_r=Hello(1 << 22, 4, 65536)).opened()
         dialog, program, *_ = pair.dialog()
         pair.i.takes = 0
         dialog.write(b"x" * 100)
-        dialog.write(b"x" * MOST_QUEUED)
+        dialog.write(b"x" * (MOST_QUEUED - 1))
         self.assertEqual(program.said, ["opened"])
         dialog.write(b"x")
         dialog.write(b"x")
         self.assertEqual(program.said, ["opened", "pause"])
+        left = []
+        program.on_resume = lambda: left.append(dialog.queued)
         pair.i.unblock()
         pair.settle()
-        self.assertEqual((program.said, dialog.queued), (["opened", "pause", "resume"], 0))
+        self.assertEqual((program.said, left, dialog.queued), (["opened", "pause", "resume"], [1], 0))
 
     def test_paused_for_want_of_credit(self) -> None:
         pair = Pair().opened()
@@ -193,7 +196,7 @@ class BlockedTests(LinkCase):
         self.assertEqual(far_program.got, b"".join(pieces))
         self.assertEqual(
             [len(chunk) for chunk in far_program.chunks],
-            [1, 40, 65536, 70000 - 65536 + 20 + 16000 + 16000, 50000, 65536, 70000 - 65536],
+            [1, 65536, 65536, 65536, 25452],
         )
 
     def test_dialogs_take_turns(self) -> None:
@@ -339,3 +342,79 @@ class AnyScheduleTests(LinkCase):
             self.assertEqual((program.said[-1], far_program.said[-1]), ("over: finished", "over: finished"))
             self.assertEqual((near.sent, far.received), (len(written[which]), len(written[which])))
         self.assertIsInstance(ends[0][0], Dialog)
+
+
+class TurnTests(LinkCase):
+    """Much that is written in one turn of the event loop fills records; little leaves at once."""
+
+    def setUp(self) -> None:
+        self.later: list[Callable[[], None]] = []
+        self.pair = Pair(limits_r=Hello(1 << 22, 4, 65536), soon=self.later.append).opened()
+        self.dialog, self.program, _, self.far_program = self.pair.dialog()
+
+    def end_turn(self) -> None:
+        later, self.later[:] = self.later[:], []
+        for call in later:
+            call()
+
+    def test_little_leaves_at_once(self) -> None:
+        self.dialog.write(b"x" * (SMALL - 1))
+        self.assertEqual((kinds(bytes(self.pair.i.sent)), self.later), (["DATA"], []))
+
+    def test_much_waits_for_the_end_of_the_turn(self) -> None:
+        self.dialog.write(b"x" * SMALL)
+        self.dialog.write(b"behind")
+        self.assertEqual((bytes(self.pair.i.sent), len(self.later)), (b"", 1))
+        self.end_turn()
+        self.assertEqual(kinds(bytes(self.pair.i.sent)), ["DATA"])
+
+    def test_very_much_does_not_wait(self) -> None:
+        """Full records leave, what does not fill one stays for the end of the turn."""
+        for _ in range(5):
+            self.dialog.write_all((b"head", b"x" * 65536))
+        self.assertEqual((kinds(bytes(self.pair.i.sent)), self.dialog.queued), (["DATA"] * 4, 4 * 4 + 65540))
+        self.assertEqual((len(self.later), self.program.said), (1, ["opened"]))
+        self.end_turn()
+        self.assertEqual((kinds(bytes(self.pair.i.sent)), self.dialog.queued), (["DATA"] * 6, 0))
+        self.pair.settle()
+        self.assertEqual(self.far_program.got, (b"head" + b"x" * 65536) * 5)
+
+    def test_an_answer_to_what_came_needs_no_turn(self) -> None:
+        dialog, program = self.pair.r.offers[0]
+        program.on_data = lambda _: dialog.write(b"y" * SMALL)
+        self.dialog.write(b"question")
+        self.pair.settle()
+        self.assertEqual(len(self.program.got), SMALL)
+
+    def test_an_end_in_the_same_turn(self) -> None:
+        self.dialog.write(b"x" * SMALL)
+        self.dialog.end()
+        self.end_turn()
+        self.pair.settle()
+        self.assertEqual((len(self.far_program.got), self.far_program.said), (SMALL, ["opened", "ended"]))
+
+    def test_a_reset_in_the_same_turn(self) -> None:
+        self.dialog.write(b"x" * SMALL)
+        self.dialog.reset()
+        self.end_turn()
+        self.pair.settle()
+        self.assertEqual(self.far_program.got, b"")
+
+    def test_a_link_closed_in_the_same_turn(self) -> None:
+        self.dialog.write(b"x" * SMALL)
+        self.pair.i.link.close()
+        self.end_turn()
+        self.assertEqual(kinds(bytes(self.pair.i.sent)), ["CLOSE"])
+
+    def test_several_dialogs_take_turns_in_it(self) -> None:
+        other, *_ = self.pair.dialog("other")
+        order: list[int] = []
+        for _, program in self.pair.r.offers:
+            program.on_data = lambda octets: order.append(octets[0])
+        other.write(b"o" * 65536)
+        other.write(b"o" * 10)
+        self.dialog.write(b"x" * (4 * 65536))
+        self.assertEqual(kinds(bytes(self.pair.i.sent)), ["DATA"] * 5)
+        self.end_turn()
+        self.pair.settle()
+        self.assertEqual(bytes(order), b"oxxxxo")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha384
+
 from attrs import evolve
 
 from seckex.events import (
@@ -16,7 +18,7 @@ from seckex.exchange import initiator
 from seckex.sa.algorithms import BY_NAME
 from seckex.sa.policy import Policy
 from seckex.wire.numbers import Kind, ProtocolId, Role
-from tests.conversation import AES, CHACHA, INDISPENSABLE, ConversationCase, policy, proposal, sealing
+from tests.conversation import AES, CHACHA, HOME, INDISPENSABLE, NODE, ConversationCase, policy, proposal, sealing
 from tests.link import Datagram, lose, on
 
 
@@ -147,6 +149,17 @@ class CounterTests(ConversationCase):
         self.assertNotEqual(first[4:12], second[4:12])
         self.assertNotEqual(first[32:64], second[32:64])
         self.assertNotEqual(*(octets[octets.index(b"\0\x1f\0\0") + 4 :][:32] for octets in (first, second)))
+
+    def test_the_transcript_is_of_all_that_was_said(self) -> None:
+        ours = policy(sealing("chacha20-poly1305"), sealing("aes-256-gcm"), open_with=1)
+        agreed = self.established(*self.pair(ours, AES))
+        # OFFER 1, COUNTER 1, OFFER 2, CHOICE 2: docs/protocol.md, section 6.
+        names = b"".join(len(name).to_bytes(4, "big") + name.encode() for name in (NODE, HOME))
+        digest = sha384(b"seckex1 transcript" + names).digest()
+        for datagram, number, role in zip(self.network.sent, (1, 1, 2, 2), (1, 2, 1, 2), strict=False):
+            covered = datagram.octets[:-32]
+            digest = sha384(digest + bytes((number, role)) + len(covered).to_bytes(4, "big") + covered).digest()
+        self.assertEqual(agreed.transcript, digest)
 
     def test_the_part_that_is_acceptable_is_agreed_on(self) -> None:
         ours = policy(proposal("aes-256-gcm hmac-sha-384 prf-hmac-sha-256 x25519"))

@@ -30,6 +30,20 @@ class RetransmissionTests(ConversationCase):
         for interval, least in zip(intervals, (0.5, 1, 2, 4, 8, 8), strict=False):
             self.assertTrue(least <= interval + 0.001 and interval - 0.001 <= least * 1.25, (interval, least))
 
+    def test_a_timer_that_is_set_only_when_something_is_due_sooner_is_set_in_time(self) -> None:
+        node, home = self.pair()
+        node.lazy = home.lazy = True
+        self.network.run(1)
+        self.network.faults = [on("OFFER", lose), on("CONFIRM", lose)]
+        node.want(home)
+        self.network.run(0.7)
+        # OFFER 1 -->   lost
+        # OFFER 1 -->
+        # <-- CHOICE 1
+        # CONFIRM -->   lost
+        self.network.run(0.7)
+        self.assertConversation(node, home)
+
     def test_the_jitter_stays_in_its_bounds_and_differs(self) -> None:
         firsts = []
         for seed in range(20):

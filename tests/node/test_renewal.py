@@ -91,10 +91,10 @@ class RenewalTests(ConversationCase):
         self.network.run(120)
         self.assertConversation(node, home)
 
-    def test_a_link_may_ask_for_another(self) -> None:
+    def test_a_hint_may_ask_for_another(self) -> None:
         for lazy in (False, True):
             node, home = self.begun(lazy=lazy)
-            node.renew()
+            node.renew(hinted=True)
             self.network.run(0.9)
             self.assertEqual(len(node.ready), 1)
             self.network.run(1)
@@ -104,24 +104,32 @@ class RenewalTests(ConversationCase):
     def test_asking_while_it_is_under_way_or_for_an_old_one_is_nothing(self) -> None:
         node, home = self.begun()
         first = node.ready[0]
-        node.renew()
+        node.renew(hinted=True)
         self.network.faults = [on("OFFER", lose)]
         self.network.run(1.1)
         # OFFER 1 -->   lost
-        node.renew()
+        node.renew(hinted=True)
         self.network.run(5)
         self.assertEqual(len(node.ready), 2)
-        node.node.renew(first, node.now())
-        home.node.renew(first, home.now())
+        node.node.renew(first, node.now(), hinted=True)
+        home.node.renew(first, home.now(), hinted=True)
         self.network.run(60)
         self.assertEqual(len(node.ready), 2)
 
-    def test_asking_again_and_again_begins_no_more_than_once_a_second(self) -> None:
+    def test_hints_again_and_again_begin_no_more_than_once_a_minute(self) -> None:
         node, _ = self.begun()
-        for _ in range(100):
-            node.renew()
+        for _ in range(130):
+            node.renew(hinted=True)
+            self.network.run(1)
+        self.assertEqual(len(node.ready), 4)
+
+    def test_a_worn_out_one_is_replaced_at_once(self) -> None:
+        node, home = self.begun()
+        for count in range(2, 5):
+            node.renew(hinted=False)
             self.network.run(0.1)
-        self.assertLessEqual(len(node.ready), 11)
+            self.assertEqual(len(node.ready), count)
+        self.assertConversation(node, home)
 
     def test_what_was_replaced_is_forgotten_when_its_links_are_done(self) -> None:
         node, home = self.begun()
