@@ -96,9 +96,10 @@ class Seeking:
         if hinted:
             # Anybody on the path can forge a hint: the first is followed soon, others a minute after the one before.
             soon = max(soon + FIRST_PAUSE, wanted.hinted_at + LONGEST_PAUSE)
-            wanted.hinted_at = soon
-        wanted.begin_at = soon if wanted.begin_at is None else min(wanted.begin_at, soon)
-        self.sooner = True
+        if wanted.begin_at is None or soon < wanted.begin_at:
+            wanted.begin_at = soon
+            wanted.hinted_at = soon if hinted else wanted.hinted_at
+            self.sooner = True
 
     def _begin(self, wanted: Wanted, now: Now, actions: list[NodeAction]) -> None:
         wanted.begin_at = None
