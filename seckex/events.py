@@ -16,7 +16,12 @@ from seckex.wire.numbers import Code
 
 
 def _listed(reasons: tuple[str, ...]) -> str:
-    return "" if not reasons else " (" + "; ".join(reasons) + ")"
+    return "" if not reasons else " (" + "; ".join(map(shown, reasons)) + ")"
+
+
+def shown(text: str) -> str:
+    """Return a peer's text such that it stays on its line and moves no cursor."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def label_of(code: int) -> str:
@@ -71,7 +76,7 @@ class CounterReceived(Event):
     why: str
 
     def __str__(self) -> str:
-        return f"{self.peer} counters in round {self.round} with {self.counter}: {self.why}"
+        return f"{self.peer} counters in round {self.round} with {self.counter}: {shown(self.why)}"
 
 
 @frozen
@@ -141,7 +146,7 @@ class NegotiationRefused(Event):
         would = f"; acceptable would be {self.acceptable}" if self.acceptable else ""
         return (
             f"no association with {self.peer}: {self.by} refuses with {self.code} {self.label}: "
-            f"{self.reason}{_listed(self.detail)}{would}"
+            f"{shown(self.reason)}{_listed(self.detail)}{would}"
         )
 
 
@@ -274,7 +279,7 @@ class DialogRefused(Event):
         return label_of(self.code)
 
     def __str__(self) -> str:
-        reason = f": {self.reason}" if self.reason else ""
+        reason = f": {shown(self.reason)}" if self.reason else ""
         where = f"no dialog with {self.peer} for service {self.service!r}"
         return f"{where}: {self.by} refuses with {self.code} {self.label}{reason}"
 

@@ -102,7 +102,7 @@ class ProposalSettings:
     lifetime: Annotated[int, Seconds(1, _LONGEST)] = 8 * 3600
     """The longest that the association may live; the lower of both sides' holds."""
 
-    octets: Annotated[int, Octets(MEBIOCTET, 2**50, step=MEBIOCTET, unbounded=True)] = 0
+    octets: Annotated[int, Octets(16 * MEBIOCTET, 2**50, step=MEBIOCTET, unbounded=True)] = 0
     """The most that the association may carry, 0 for no bound; the lower of both sides' holds."""
 
     def algorithms(self) -> dict[ProtocolId, tuple[Algorithm, ...]]:

@@ -22,7 +22,7 @@ from typing import Final
 
 from seckex.dialog.faces import MOST_RECORDS, Cause, Closure, Ears, Sink
 from seckex.dialog.handshake import Established
-from seckex.dialog.record import DATA_WORD, LARGEST_INBOX, Inbox, Octets, Opener, Outbox, Sealer
+from seckex.dialog.record import LARGEST_INBOX, Inbox, Opener, Outbox, Sealer
 from seckex.dialog.stream import Dialog
 from seckex.errors import PeerIncompatible, PeerMisbehaved
 from seckex.wire.dialog import (
@@ -76,11 +76,11 @@ class Carriage:
         self._peer = established.peer
         self._ears = ears
 
+        self.seal = self._sealer.seal
         self.free = True
         self.largest_body = self._peer.largest_body
-        self.scratch = bytearray()
         self.proved = False
-        self._corks = 0
+        self.corks = 0
         self._turn_asked = False
         self._ended = False
         self._ready: deque[Dialog] = deque()
@@ -125,20 +125,18 @@ class Carriage:
     # Inbound.
 
     def receive(self) -> None:
-        """Use up the whole records in the inbox.
-
-        Raises `Malformed`, `UnsupportedVersion`, `AuthenticationFailed` and
-        `PeerMisbehaved`, after which the link must be ended.
-        """
-        self._corks += 1
+        """Use up the whole records in the inbox."""
+        self.corks += 1
         try:
             self._opener.open_all(self._takers, self._take)
+        except FAULTS as error:
+            self._ears.broken(error)
         finally:
-            self._corks -= 1
+            self.corks -= 1
             if self._ready and self.free:
                 self._pump()
             else:
-                self._push()
+                self.push()
 
     def _take(self, number: int, kind_word: int, sequence: int, body: bytes) -> None:
         kind = check_dialog_header(number, kind_word, sequence, len(body), 0)
@@ -239,28 +237,21 @@ class Carriage:
         """Send a record that is not DATA, blocked or not."""
         if self._ended:
             return
-        self._sealer.seal(dialog, kind << 24, sequence, body)
-        if not self._corks or len(self._outbox) >= WORTH_SENDING:
-            self._push()
-
-    def send_data(self, dialog: int, sequence: int, body: Octets) -> None:
-        """Send DATA; only while `free`, or from `Dialog.send_next`."""
-        self._sealer.seal(dialog, DATA_WORD, sequence, body)
-        outbox = self._outbox
-        if not self._corks or outbox.end - outbox.start >= WORTH_SENDING:
-            self._push()
+        self.seal(dialog, kind << 24, sequence, body)
+        if not self.corks or len(self._outbox) >= WORTH_SENDING:
+            self.push()
 
     def schedule(self, dialog: Dialog) -> None:
         """Call `Dialog.send_next` at the end of the turn or when there is room, in turn with others."""
         dialog.scheduled = True
         self._ready.append(dialog)
-        if self.free and not self._corks and not self._turn_asked:
+        if self.free and not self.corks and not self._turn_asked:
             self._turn_asked = True
             self._ears.soon(self.turn)
 
     def hurry(self) -> None:
         """Send what fills records now."""
-        if self.free and not self._corks:
+        if self.free and not self.corks:
             self._pump(whole=True)
             if self._ready and self.free and not self._turn_asked:
                 self._turn_asked = True
@@ -280,10 +271,8 @@ class Carriage:
     def _pump(self, whole: bool = False) -> None:
         """Take what waits from the dialogs in turn, one record each; of ``whole`` records only, if so."""
         ready = self._ready
-        if not self.scratch:
-            self.scratch = bytearray(self.largest_body)
         self._blocked = False
-        self._corks += 1
+        self.corks += 1
         idle = 0
         while idle < len(ready) and not self._blocked:
             dialog = ready.popleft()
@@ -298,11 +287,12 @@ class Carriage:
             else:
                 dialog.scheduled = False
         self.free = not self._blocked and not self._ended
-        self._corks -= 1
-        if not self._corks:
-            self._push()
+        self.corks -= 1
+        if not self.corks:
+            self.push()
 
-    def _push(self) -> None:
+    def push(self) -> None:
+        """Let the outbox leave, as far as it can."""
         outbox = self._outbox
         if outbox.end != outbox.start:
             self._ears.flush()

@@ -167,6 +167,10 @@ class Ears(Protocol):
         """Close the link: the peer said CLOSE, or what may be carried is used up."""
         ...
 
+    def broken(self, error: Exception) -> None:
+        """Close the link: what came cannot be read, does not verify or breaks a rule."""
+        ...
+
     def flush(self) -> None:
         """Empty the outbox as far as the transport takes it."""
         ...

@@ -94,7 +94,7 @@ class Link:
         self.inbox = Inbox()
         self._soon = _at_once if soon is None else soon
         self._carriage: Carriage | None = None
-        self._use_inbox: Callable[[], None] = self._shake_hands
+        self.use_inbox: Callable[[], None] = self._shake_hands
         self.association: LinkAssociation | None = None
         self._state: State
         if association is not None:
@@ -155,10 +155,7 @@ class Link:
     def received(self, count: int) -> None:
         """Take ``count`` octets that were put into `space`."""
         self.inbox.end += count
-        try:
-            self._use_inbox()
-        except (Malformed, UnsupportedVersion, AuthenticationFailed, PeerMisbehaved) as error:
-            self._refuse(error)
+        self.use_inbox()
 
     def receive(self, octets: Octets) -> None:
         """Take octets that are somewhere else."""
@@ -233,6 +230,15 @@ class Link:
         """Close: the peer said CLOSE, or what may be carried is used up."""
         self._stop(closure, say=closure.cause is not Cause.CLOSED_BY_PEER)
 
+    def broken(self, error: Exception) -> None:
+        """Close: what came cannot be read, does not verify or breaks a rule."""
+        proved = self.is_open
+        if isinstance(error, AuthenticationFailed):
+            cause = Cause.VIOLATED if proved else Cause.FORGED
+        else:
+            cause = Cause.VIOLATED if proved else Cause.MALFORMED
+        self._stop(Closure(cause, Code.PROTOCOL_ERROR, str(error)), say=proved)
+
     # The rest.
 
     def _now(self) -> Now:
@@ -253,6 +259,12 @@ class Link:
         self._take_step(advance(TRANSITIONS, self._state, event, self._now()))
 
     def _shake_hands(self) -> None:
+        try:
+            self._take_hello()
+        except FAULTS as error:
+            self.broken(error)
+
+    def _take_hello(self) -> None:
         pending = self.inbox.pending()
         if bytes(pending[:2]) != _MAGIC[: len(pending)]:
             self._stop(Closure(Cause.FOREIGN))
@@ -268,29 +280,21 @@ class Link:
         self.flush()
         state = self._state
         if isinstance(state, Closed):
-            self._use_inbox = self._ignore
+            self.use_inbox = self._ignore
             self._owner.link_closed(self, state.closure)
         elif isinstance(state, ExpectProof | Open):
             self._carriage = carriage = Carriage(
                 state.established, self.role, self._limits, self.inbox, self.outbox, self._clock, self
             )
-            self._use_inbox = carriage.receive
+            self.use_inbox = carriage.receive
             if isinstance(state, Open):
                 self._owner.link_opened(self)
                 self.ping()
             # More may have come with the HELLO; a program may have closed the link by now.
-            self._use_inbox()
+            self.use_inbox()
 
     def _ignore(self) -> None:
         self.inbox.start = self.inbox.end
-
-    def _refuse(self, error: Exception) -> None:
-        proved = self.is_open
-        if isinstance(error, AuthenticationFailed):
-            cause = Cause.VIOLATED if proved else Cause.FORGED
-        else:
-            cause = Cause.VIOLATED if proved else Cause.MALFORMED
-        self._stop(Closure(cause, Code.PROTOCOL_ERROR, str(error)), say=proved)
 
     def _stop(self, closure: Closure, say: bool = False) -> None:
         if self.closure is not None:
@@ -299,7 +303,7 @@ class Link:
         if say and carriage is not None:
             carriage.say_close(closure.code, closure.text)
         self._advance(Stopped(closure))
-        self._use_inbox = self._ignore
+        self.use_inbox = self._ignore
         if carriage is not None:
             carriage.end(str(closure))
         self._owner.link_closed(self, closure)

@@ -32,7 +32,7 @@ HEADERS: Final = PREAMBLE_SIZE + DIALOG_HEADER_SIZE
 LARGEST_RECORD: Final = HEADERS + MAX_BODY
 DATA_WORD: Final = RecordType.DATA << 24
 SMALLEST_BUFFER: Final = 2048
-LARGEST_INBOX: Final = 4 * 65536 + LARGEST_RECORD
+LARGEST_INBOX: Final = 8 * 65536 + LARGEST_RECORD
 
 # Below this a body is copied to be joined with its MIC: cheaper than making room for the MIC behind it.
 _LARGE: Final = 4096

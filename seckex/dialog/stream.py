@@ -37,17 +37,17 @@ FEW_QUEUED: Final = 65536
 class Carrier(Protocol):
     """What carries the records of a dialog: a link.
 
-    ``free`` tells that a record given to it now leaves at once; ``largest_body``
-    is the most octets in one DATA; ``scratch`` is memory of that size that is
-    free between two calls.
+    ``free`` tells that a record given to it now leaves at once, ``largest_body``
+    is the most octets in one DATA.
     """
 
     free: bool
     largest_body: int
-    scratch: bytearray
 
-    def send_data(self, dialog: int, sequence: int, body: Octets) -> None:
-        """Send DATA."""
+    seal: Callable[[int, int, int, Octets], None]
+
+    def push(self) -> None:
+        """Let what was sealed leave, unless there are ``corks``."""
         ...
 
     def send(self, kind: RecordType, dialog: int, sequence: int, body: bytes) -> None:
@@ -233,13 +233,17 @@ class Dialog:
         self._send_waiting()
 
     def write_all(self, pieces: Iterable[bytes]) -> None:
-        """Send several pieces as if they were one."""
-        pieces = [octets for octets in pieces if octets]
-        length = sum(map(len, pieces))
+        """Send several pieces as if they were one; raises `TypeError` if one is not ``bytes``, and sends none then."""
+        pieces = tuple(pieces)
+        length = 0
+        for octets in pieces:
+            if not isinstance(octets, bytes):
+                raise TypeError("Data must be bytes")
+            length += len(octets)
         if length < SMALL:
             self.write(b"".join(pieces))
         elif not self.end_queued:
-            self._queue.extend(pieces)
+            self._queue.extend(filter(None, pieces))
             self._queued += length
             self._send_waiting()
 
@@ -305,26 +309,20 @@ class Dialog:
             self._send_end()
         return True
 
-    def _gather(self, room: int) -> memoryview:
+    def _gather(self, room: int) -> bytes:
         queue = self._queue
-        view = memoryview(self._carrier.scratch)
-        used = self._head_used
-        filled = 0
-        while queue and filled < room:
+        pieces: list[Octets] = [memoryview(queue.popleft())[self._head_used :]]
+        self._head_used = 0
+        room -= len(pieces[0])
+        while room and queue:
             piece = queue[0]
-            taken = min(len(piece) - used, room - filled)
-            end = used + taken
-            if taken == len(piece):
-                view[filled : filled + taken] = piece
-            else:
-                view[filled : filled + taken] = memoryview(piece)[used:end]
-            filled += taken
-            used = end
-            if end == len(piece):
-                queue.popleft()
-                used = 0
-        self._head_used = used
-        return view[:filled]
+            if len(piece) > room:
+                pieces.append(memoryview(piece)[:room])
+                self._head_used = room
+                break
+            pieces.append(queue.popleft())
+            room -= len(piece)
+        return b"".join(pieces)
 
     def _send_waiting(self) -> None:
         if not self.scheduled and self._can_send():

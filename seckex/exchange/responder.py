@@ -122,6 +122,8 @@ class ExpectOffer:
         exchange = received.need(Exchange)
         heard = verify_request(received, Kind.OFFER, self.terms.key0, self.transcript)
         said = self._answer(event, exchange, heard, now)
+        if event.full and (said.refusal is None or said.refusal.code not in _UNRECORDED):
+            said = self._refuse(received, heard, _no_room(event.full), (), now)
         if said.refusal is not None and said.refusal.code in _UNRECORDED:
             return Step(Finished(), (Send(said.answer, event.path), *_refused(self.terms, said)))
         record = PutReplay(
@@ -181,7 +183,7 @@ class ExpectOffer:
         if exchange.initiator_spi < LOWEST_SPI or exchange.responder_spi:
             return Refusal(Code.POORLY_FORMED, "the SPIs of the exchange extension")
         if event.full:
-            return Refusal(Code.INSUFFICIENT_RESOURCES, f"{event.full} full; try later")
+            return _no_room(event.full)
         return None
 
     def _select(self, received: Received, exchange: Exchange, heard: Transcript, selected: Selected, now: Now) -> Said:
@@ -224,6 +226,10 @@ class Said:
     association: Association | None = None
     countered: tuple[Offer, ExpectOffer] | None = None
     refusal: Refusal | None = None
+
+
+def _no_room(table: str) -> Refusal:
+    return Refusal(Code.INSUFFICIENT_RESOURCES, f"{table} full; try later")
 
 
 def _refused(terms: Terms, said: Said) -> tuple[Action, ...]:

@@ -24,6 +24,7 @@ from seckex.config.common import Settings
 from seckex.config.load import Loaded, prepare_state
 from seckex.crypto.schedule import Key0
 from seckex.dialog.faces import LinkAssociation
+from seckex.dialog.link import Link
 from seckex.errors import SeckexError
 from seckex.exchange.terms import Terms
 from seckex.net.commit import CommitThread, GroupCommit
@@ -195,6 +196,18 @@ class Daemon(MultiService, Generic[S]):
         """Return what all links of this daemon have in common."""
         limits = Hello(credit, most_dialogs, MAX_BODY)
         return LinkTerms(self.reactor, limits, lambda: int(self.clock.wall() * 1e9), os.urandom)
+
+    def retire_idle(self, link: Link) -> None:
+        """Forget the associations with a link's peer that have no link, once a newer one has."""
+        if link.association is None:
+            return
+        peer = link.association.peer
+        held = [each for each in self.principal.node.associations if each.peer == peer]
+        linked = [each.created for each in held if self.traffic.links(each)]
+        for association in held:
+            newer = any(created > association.created for created in linked)
+            if newer and association.confirmed and not self.traffic.links(association):
+                self.principal.retire(association)
 
     def find(self, spi: int) -> LinkAssociation | None:
         """Return the association that a HELLO names, if it lives and may carry more."""

@@ -29,7 +29,7 @@ from seckex.dialog.link import Link
 LINGER: Final = 5.0
 
 # A full inbox suggests that more waits: it is read again at once, this often, before others have their turn.
-MOST_READS: Final = 4
+MOST_READS: Final = 2
 
 _DISCARD: Final = 65536
 
@@ -122,10 +122,12 @@ class LinkDescriptor:
                 if not count:
                     return CONNECTION_DONE
                 link.received(count)
-                if self._gone or count < len(space):
+                if self._gone:
                     return None
                 if link.congested:
                     self._read(False)
+                    return None
+                if count < len(space):
                     return None
         except BlockingIOError:
             return None

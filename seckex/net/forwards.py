@@ -204,6 +204,8 @@ class Services:
         endpoint = clientFromString(self.reactor, self.connect[dialog.service])
         connecting = maybeDeferred(endpoint.connect, _ServiceFactory(pipe))
         connecting.addTimeout(CONNECT_WITHIN, self.reactor)
+        # A dialog that is over before that must not leave a connection behind that nobody counts.
+        pipe.give_up = connecting.cancel
 
         def failed(failure: Failure) -> None:
             if not dialog.is_over:

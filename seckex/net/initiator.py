@@ -109,7 +109,7 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
     def link_opened(self, link: Link) -> None:
         """Count it, and forget older associations that it makes superfluous."""
         self.traffic.opened(link)
-        self._retire_idle(link)
+        self.retire_idle(link)
 
     def dialog_offered(self, _link: Link, dialog: Dialog) -> None:
         """Refuse: an initiator has no services."""
@@ -126,24 +126,18 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         """Keep what it has carried; negotiate anew where the responder says that it does not know the association."""
         self.traffic.closed(link, self._association(link))
         self.log.report(LinkClosed("" if link.association is None else link.association.peer, str(closure)))
+        refused = closure.cause is Cause.CLOSED_BY_PEER and closure.code == Code.UNKNOWN_ASSOCIATION
         if closure.cause is Cause.UNKNOWN_ASSOCIATION:
             self._renew(link, hinted=True)
+        elif closure.cause is Cause.WORN_OUT or refused:
+            self._renew(link, hinted=False)
         else:
-            self._retire_idle(link)
+            self.retire_idle(link)
 
     def _renew(self, link: Link, *, hinted: bool) -> None:
         association = self._association(link)
         if association is not None:
             self.principal.renew(association, hinted=hinted)
-
-    def _retire_idle(self, link: Link) -> None:
-        """Forget the associations with a link's peer that have no link, once a newer one has."""
-        if link.association is None or self._links[link.association.peer].link is None:
-            return
-        peer = link.association.peer
-        for association in tuple(self.principal.node.associations):
-            if association.peer == peer and not self.traffic.links(association):
-                self.principal.retire(association)
 
     def _association(self, link: Link) -> Association | None:
         if link.association is None:

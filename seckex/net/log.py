@@ -72,7 +72,7 @@ def json_line(event: LogEvent) -> str:
     shown.update(event.get("seckex_fields", {}))
     if "log_failure" in event:
         shown["failure"] = eventAsText(event)
-    return json.dumps(shown, default=str, ensure_ascii=False) + "\n"
+    return json.dumps(shown, default=str) + "\n"
 
 
 def human_line(event: LogEvent) -> str:

@@ -21,13 +21,17 @@ from seckex.dialog.stream import Dialog
 from seckex.wire.numbers import Code
 
 
+def _nothing() -> None:
+    """There is nothing to give up."""
+
+
 @implementer(IHalfCloseableProtocol, IPushProducer)
 class Pipe(Protocol):
     """One pipe.
 
     ``connected`` is called when the local connection is there, ``opened`` when
     the dialog carries, and ``over``, once, when all has ended: with the dialog's ending,
-    or None if there never was a dialog.
+    or None if there never was a dialog. `give_up` is what ends an attempt to connect.
     """
 
     transport: Connection
@@ -45,12 +49,17 @@ class Pipe(Protocol):
         self._local = False
         self.carried = False
         self._told = False
+        self.give_up: Callable[[], object] = _nothing
 
     # -- the local connection
 
     def connectionMade(self) -> None:
         """Read nothing yet; let the local side say when it is full."""
         self._local = True
+        if self._told:
+            # The dialog was over before there was anything to join it to.
+            self.transport.abortConnection()
+            return
         set_no_delay = getattr(self.transport, "setTcpNoDelay", None)
         if set_no_delay is not None:
             set_no_delay(True)
@@ -141,4 +150,6 @@ class Pipe(Protocol):
     def _tell(self, ending: Ending | None) -> None:
         if not self._told:
             self._told = True
+            if not self._local:
+                self.give_up()
             self._over(self, ending)

@@ -85,18 +85,21 @@ class Principal:
     def run(self, actions: list[NodeAction], now: Now) -> None:
         """Run actions in their order and arm the timer for what is next."""
         for action in actions:
-            if isinstance(action, Send):
-                self.datagrams.send(action.octets, action.path)
-            elif isinstance(action, Commit):
-                self._commit(action.token, action.unit)
-            elif isinstance(action, Report):
-                self._log.report(action.event)
-            elif isinstance(action, Ready):
-                self.watcher.ready(action.association)
-            elif isinstance(action, Unavailable):
-                self.watcher.unavailable(action.peer, action.why)
-            else:
-                self.watcher.gone(action.association, action.why)
+            try:
+                if isinstance(action, Send):
+                    self.datagrams.send(action.octets, action.path)
+                elif isinstance(action, Commit):
+                    self._commit(action.token, action.unit)
+                elif isinstance(action, Report):
+                    self._log.report(action.event)
+                elif isinstance(action, Ready):
+                    self.watcher.ready(action.association)
+                elif isinstance(action, Unavailable):
+                    self.watcher.unavailable(action.peer, action.why)
+                else:
+                    self.watcher.gone(action.association, action.why)
+            except Exception:
+                self._log.failure(f"a {type(action).__name__} failed")
         if self._timer is None or self.node.take_sooner():
             self._arm(now)
 
@@ -149,6 +152,10 @@ class Principal:
         """Take note that a link's first record has verified under the association that ``spi_in`` names."""
         now = self.clock.now()
         self.run(self.node.proved(spi_in, now), now)
+
+    def may_report(self, cause: str) -> bool:
+        """Count what a stranger did; return whether the ration allows to write of it."""
+        return self.node.ration(cause, self.clock.now())
 
     def stop(self) -> list[Any]:
         """Arm no more timers, run no more outcomes, close the sockets; return Deferreds of that."""

@@ -107,6 +107,7 @@ class ResponderDaemon(Daemon[ResponderSettings]):
         self.traffic.opened(link)
         if link.association is not None:
             self.principal.proved(link.association.spi)
+            self.retire_idle(link)
 
     def dialog_offered(self, link: Link, dialog: Dialog) -> None:
         """Connect it to its service."""
@@ -121,5 +122,9 @@ class ResponderDaemon(Daemon[ResponderSettings]):
     def link_closed(self, link: Link, closure: Closure) -> None:
         """Keep what it has carried."""
         carried = link.association
-        self.log.report(LinkClosed("" if carried is None else carried.peer, str(closure)))
-        self.traffic.closed(link, None if carried is None else self.principal.node.associations.get(carried.spi))
+        if carried is not None:
+            self.log.report(LinkClosed(carried.peer, str(closure)))
+            self.traffic.closed(link, self.principal.node.associations.get(carried.spi))
+            self.retire_idle(link)
+        elif self.principal.may_report("link"):
+            self.log.report(LinkClosed("", str(closure)))

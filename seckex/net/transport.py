@@ -200,10 +200,7 @@ class DialogTransport:
 
     def writeSequence(self, data: Iterable[bytes]) -> None:
         """Send several pieces as if they were one."""
-        pieces = list(data)
-        if not all(isinstance(octets, bytes) for octets in pieces):
-            raise TypeError("Data must be bytes")
-        self.dialog.write_all(pieces)
+        self.dialog.write_all(data)
 
     def loseConnection(self) -> None:
         """Send what is queued, then close; with a producer, when it has unregistered."""

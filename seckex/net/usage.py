@@ -1,8 +1,7 @@
 """What goes over associations: links that are open, links that were, and how much they carried.
 
 A link counts for itself; when it closes its counts are added to those of its
-association, for as long as the daemon runs. What an association with a bound
-may still carry is what its closed links have left of it.
+association, for as long as the daemon runs.
 """
 
 from __future__ import annotations
@@ -50,13 +49,14 @@ class Traffic:
         )
 
     def link_association(self, association: Association) -> LinkAssociation | None:
-        """Return what a new link needs; None without encryption, or when the bound on octets is used up."""
+        """Return what a new link needs; None where the association may not have one.
+
+        Without encryption there is nothing to seal with. Where it has a bound
+        on octets it carries one link: a second one at a time could pass the bound, and one
+        after another could not tell what is left of it.
+        """
         schedule = association.link_schedule()
-        if schedule is None:
+        bound = association.octet_bound or None
+        if schedule is None or (bound and (self.links(association) or any(self.carried(association)))):
             return None
-        left = None
-        if association.octet_bound:
-            left = association.octet_bound - sum(self.carried(association))
-            if left <= 0:
-                return None
-        return LinkAssociation(association.responder_spi, association.peer, schedule, left)
+        return LinkAssociation(association.responder_spi, association.peer, schedule, bound)

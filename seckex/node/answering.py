@@ -20,7 +20,7 @@ from seckex.exchange.attempt import Outcome
 from seckex.exchange.messages import Received
 from seckex.exchange.terms import Terms
 from seckex.exchange.transcript import Transcript
-from seckex.machine import Now, Path, Send, Tick
+from seckex.machine import Now, Path, Report, Send, Tick
 from seckex.node.actions import Gone, NodeAction
 from seckex.node.associations import AssociationTable
 from seckex.node.conversation import Conversation, Driver
@@ -92,7 +92,12 @@ class Answering:
             terms.peer,
         )
         event = responder.Offered(received, path, request, self._full())
-        self._driver.drive(conversation, event, now, actions)
+        asked: list[NodeAction] = []
+        self._driver.drive(conversation, event, now, asked)
+        if isinstance(conversation.state, responder.Finished) and not self._drops.ration("unrecorded", now):
+            # Refusals that leave no record can be had again and again by whoever has heard an old request.
+            asked = [action for action in asked if not isinstance(action, Report)]
+        actions += asked
         # Only an offer that has verified gets here.
         if state is not None:
             self.half_open.pop(half_open)

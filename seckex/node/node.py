@@ -9,6 +9,7 @@ what cannot be believed is counted, reported within a ration, and dropped.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Final
 
@@ -45,6 +46,7 @@ class Node:
         self._answering = Answering(terms, self._driver, self.associations, self._drops, limits)
         self._seeking = Seeking(self.peers, self._driver, self.associations, self._drops, entropy)
         self._purge_at: float | None = None
+        self._told_expiry = math.inf
 
     @property
     def counters(self) -> dict[str, int]:
@@ -62,13 +64,14 @@ class Node:
 
         An association with a bound on octets is not taken up again, since what
         it has carried is not durable and the bound could be passed; nor is one
-        with a peer that is no longer configured.
+        with a peer that is no longer configured, or under a name that is no longer ours.
         """
         actions: list[NodeAction] = []
         for record in sorted(snapshot.replays, key=lambda record: record.expires):
             self._answering.replays.remember(record)
         for association in sorted(snapshot.associations, key=lambda association: association.created):
-            if association.octet_bound or association.peer not in self.peers:
+            ours = association.local == self.local and association.peer in self.peers
+            if association.octet_bound or not ours:
                 self._driver.commit(None, (DeleteAssociation(association.spi_in),), actions)
                 continue
             self.associations.add(association)
@@ -103,6 +106,10 @@ class Node:
         actions: list[NodeAction] = []
         self._answering.proved(spi_in, now, actions)
         return actions
+
+    def ration(self, cause: str, now: Now) -> bool:
+        """Count something that anybody can cause; return whether it may be reported."""
+        return self._drops.ration(cause, now)
 
     def usable(self, spi_in: int, now: Now) -> Association | None:
         """Return the association that ``spi_in`` names, if it lives."""
@@ -181,12 +188,14 @@ class Node:
         which the next tick finds early enough: so most datagrams need no look.
         """
         sooner, self._seeking.sooner = self._seeking.sooner, False
-        return sooner
+        expiry = self.associations.next_expiry()
+        return sooner or (expiry is not None and expiry < self._told_expiry)
 
     def next_deadline(self, now: Now) -> float | None:
         """Return when `tick` has something to do (monotonic)."""
         deadlines = [*self._seeking.deadlines(), *self._answering.deadlines(), self._purge_at]
         expiry = self.associations.next_expiry()
+        self._told_expiry = math.inf if expiry is None else expiry
         if expiry is not None:
             deadlines.append(now.monotonic + max(expiry - now.wall, 0))
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
