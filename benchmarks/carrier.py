@@ -257,7 +257,7 @@ def connect(carrier: str, factory: Factory, port: int) -> None:
 
 def terms() -> LinkTerms:
     """Return what both ends' links have."""
-    return LinkTerms(reactor, Hello(CREDIT, 16, MAX_BODY), lambda: int(time.time() * 1e6), os.urandom)
+    return LinkTerms(reactor, Hello(CREDIT, 16, MAX_BODY), time.time_ns, os.urandom)
 
 
 def association() -> LinkAssociation:

@@ -33,12 +33,6 @@ _CONNECT: Final = frozenset({"timeout", "bindAddress"})
 _CLIENTS: Final[Mapping[str, _Kind]] = {
     "tcp": _Kind(("host", "port"), _CONNECT),
     "unix": _Kind(("path",), frozenset({"timeout"})),
-    "tls": _Kind(("host", "port"), _CONNECT | {"certificate", "privateKey", "trustRoots"}),
-    "ssl": _Kind(
-        ("host", "port"),
-        _CONNECT | {"certKey", "privateKey", "caCertsDir", "hostname"},
-        {"hostname": "the name in the certificate; without it none is checked"},
-    ),
 }
 _INTERFACE: Final = {"interface": "127.0.0.1 for programs of this machine, 0.0.0.0 for everybody"}
 _INTERFACE6: Final = {"interface": r"\:\:1 for programs of this machine, \:\: for everybody"}

@@ -46,7 +46,7 @@ class Service:
     """A program that dialogs are connected to."""
 
     connect: ClientEndpoint
-    """Where it listens: a Twisted client endpoint, ``tcp``, ``unix``, ``tls`` or ``ssl``."""
+    """Where it listens: a Twisted client endpoint, ``tcp`` or ``unix``."""
 
 
 @frozen(kw_only=True)
@@ -85,7 +85,11 @@ class ResponderSettings(Settings):
         """Yield what is wrong between settings that are each right."""
         yield from super().contradictions(sections)
         if "listen" in sections:
-            yield from repeated(sections["listen"].addresses, "listen.addresses[{}]".format)
+            addresses = sections["listen"].addresses
+            yield from repeated(addresses, "listen.addresses[{}]".format)
+            if "::" in addresses and "0.0.0.0" in addresses:  # noqa: S104  # as it was written
+                place = addresses.index("0.0.0.0")  # noqa: S104  # the same
+                yield Problem(f"listen.addresses[{place}]", 'must go: "::" alone is all addresses of both families')
         if "services" not in sections:
             return
         known = list(sections["services"])

@@ -22,9 +22,9 @@ from typing import Final
 
 from seckex.dialog.faces import MOST_RECORDS, Cause, Closure, Ears, Sink
 from seckex.dialog.handshake import Established
-from seckex.dialog.record import LARGEST_INBOX, Inbox, Opener, Outbox, Sealer
+from seckex.dialog.record import DATA_WORD, LARGEST_INBOX, Inbox, Octets, Opener, Outbox, Sealer
 from seckex.dialog.stream import Dialog
-from seckex.errors import PeerIncompatible, PeerMisbehaved
+from seckex.errors import AuthenticationFailed, Malformed, PeerIncompatible, PeerMisbehaved, UnsupportedVersion
 from seckex.wire.dialog import (
     LINK_TYPES,
     MAX_PING,
@@ -46,6 +46,9 @@ WORTH_SENDING: Final = 4 * 65536
 # A context ends this much before it must: it is looked at when the outbox is sent or the inbox used up, not before.
 SPARE_RECORDS: Final = 8192
 SPARE_OCTETS: Final = LARGEST_INBOX + WORTH_SENDING
+
+# What in a peer's octets ends a link.
+FAULTS: Final = (Malformed, UnsupportedVersion, AuthenticationFailed, PeerMisbehaved)
 
 _LARGEST_NUMBER: Final = 0xFFFFFFFF
 _UNBOUNDED: Final = 1 << 64
@@ -76,11 +79,11 @@ class Carriage:
         self._peer = established.peer
         self._ears = ears
 
-        self.seal = self._sealer.seal
+        self._seal = self._sealer.seal
         self.free = True
         self.largest_body = self._peer.largest_body
         self.proved = False
-        self.corks = 0
+        self._corks = 0
         self._turn_asked = False
         self._ended = False
         self._ready: deque[Dialog] = deque()
@@ -126,17 +129,17 @@ class Carriage:
 
     def receive(self) -> None:
         """Use up the whole records in the inbox."""
-        self.corks += 1
+        self._corks += 1
         try:
             self._opener.open_all(self._takers, self._take)
         except FAULTS as error:
             self._ears.broken(error)
         finally:
-            self.corks -= 1
+            self._corks -= 1
             if self._ready and self.free:
                 self._pump()
             else:
-                self.push()
+                self._push()
 
     def _take(self, number: int, kind_word: int, sequence: int, body: bytes) -> None:
         kind = check_dialog_header(number, kind_word, sequence, len(body), 0)
@@ -237,21 +240,28 @@ class Carriage:
         """Send a record that is not DATA, blocked or not."""
         if self._ended:
             return
-        self.seal(dialog, kind << 24, sequence, body)
-        if not self.corks or len(self._outbox) >= WORTH_SENDING:
-            self.push()
+        self._seal(dialog, kind << 24, sequence, body)
+        if not self._corks or len(self._outbox) >= WORTH_SENDING:
+            self._push()
+
+    def send_data(self, dialog: int, sequence: int, body: Octets) -> None:
+        """Send DATA; only while `free`, or from `Dialog.send_next`."""
+        self._seal(dialog, DATA_WORD, sequence, body)
+        outbox = self._outbox
+        if not self._corks or outbox.end - outbox.start >= WORTH_SENDING:
+            self._push()
 
     def schedule(self, dialog: Dialog) -> None:
         """Call `Dialog.send_next` at the end of the turn or when there is room, in turn with others."""
         dialog.scheduled = True
         self._ready.append(dialog)
-        if self.free and not self.corks and not self._turn_asked:
+        if self.free and not self._corks and not self._turn_asked:
             self._turn_asked = True
             self._ears.soon(self.turn)
 
     def hurry(self) -> None:
         """Send what fills records now."""
-        if self.free and not self.corks:
+        if self.free and not self._corks:
             self._pump(whole=True)
             if self._ready and self.free and not self._turn_asked:
                 self._turn_asked = True
@@ -272,7 +282,7 @@ class Carriage:
         """Take what waits from the dialogs in turn, one record each; of ``whole`` records only, if so."""
         ready = self._ready
         self._blocked = False
-        self.corks += 1
+        self._corks += 1
         idle = 0
         while idle < len(ready) and not self._blocked:
             dialog = ready.popleft()
@@ -287,12 +297,11 @@ class Carriage:
             else:
                 dialog.scheduled = False
         self.free = not self._blocked and not self._ended
-        self.corks -= 1
-        if not self.corks:
-            self.push()
+        self._corks -= 1
+        if not self._corks:
+            self._push()
 
-    def push(self) -> None:
-        """Let the outbox leave, as far as it can."""
+    def _push(self) -> None:
         outbox = self._outbox
         if outbox.end != outbox.start:
             self._ears.flush()

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from seckex.dialog.carriage import Carriage
+from seckex.dialog.carriage import FAULTS, WORTH_SENDING, Carriage
 from seckex.dialog.faces import Cause, Closure, LinkAssociation, LinkOwner, Sink
 from seckex.dialog.handshake import (
     TRANSITIONS,
@@ -36,19 +36,13 @@ from seckex.dialog.handshake import (
 )
 from seckex.dialog.record import Inbox, Octets, Outbox
 from seckex.dialog.stream import Dialog
-from seckex.errors import (
-    ApiMisuse,
-    AuthenticationFailed,
-    Malformed,
-    PeerMisbehaved,
-    UnsupportedVersion,
-)
+from seckex.errors import ApiMisuse, AuthenticationFailed, Malformed
 from seckex.machine import Deliver, Now, State, Step, advance
 from seckex.wire.dialog import MAX_SMALL_RECORD, Hello, Opening, decode_record, record_size
 from seckex.wire.numbers import MAGIC, Code, Role
 
-# A peer is not read from while more than this waits for it in the outbox.
-MOST_WAITING: Final = 4 * 65536
+# A peer is not read from while more than this waits for it in the outbox: more than DATA alone can make.
+MOST_WAITING: Final = 2 * WORTH_SENDING
 
 _MAGIC: Final = MAGIC.to_bytes(2, "big")
 

@@ -44,10 +44,8 @@ class Carrier(Protocol):
     free: bool
     largest_body: int
 
-    seal: Callable[[int, int, int, Octets], None]
-
-    def push(self) -> None:
-        """Let what was sealed leave, unless there are ``corks``."""
+    def send_data(self, dialog: int, sequence: int, body: Octets) -> None:
+        """Send DATA."""
         ...
 
     def send(self, kind: RecordType, dialog: int, sequence: int, body: bytes) -> None:
@@ -120,6 +118,7 @@ class Dialog:
         "_carrier",
         "_consumed",
         "_credit_due",
+        "_deliver",
         "_end_delivered",
         "_head_used",
         "_held",
@@ -154,6 +153,7 @@ class Dialog:
         self.ours = ours
         self._phase = Phase.ASKED if ours else Phase.OFFERED
         self._sink: Sink = NOBODY
+        self._deliver = NOBODY.data
 
         self.sent = 0
         self._limit_out = window_out
@@ -193,6 +193,7 @@ class Dialog:
         if self._sink is not NOBODY:
             raise ApiMisuse("a dialog has one sink")
         self._sink = sink
+        self._deliver = sink.data
 
     # The program's side.
 
@@ -369,7 +370,7 @@ class Dialog:
         if self._paused or self._held or self._phase is Phase.OFFERED:
             self._held.append(body)
             return
-        self._sink.data(body)
+        self._deliver(body)
         self._consumed = end
         if end >= self._credit_due:
             self._give_credit()
@@ -426,7 +427,7 @@ class Dialog:
         held = self._held
         while held and not self._paused:
             body = held.popleft()
-            self._sink.data(body)
+            self._deliver(body)
             if self._phase is Phase.OVER:
                 return
             self._consumed += len(body)

@@ -9,7 +9,6 @@ Stopping is the other way round and waits until everything durable is written.
 from __future__ import annotations
 
 import os
-import sys
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, TypeVar
@@ -45,6 +44,13 @@ from seckex.wire.numbers import MAX_BODY
 DATABASE: Final = "seckex.db"
 
 S = TypeVar("S", bound=Settings)
+
+
+class StartFailed(SystemExit, Exception):
+    """The daemon cannot start: ends the process with one line.
+
+    Also an `Exception`, since that is what twistd reports to the process that waits for a daemon to have started.
+    """
 
 
 class Daemon(MultiService, Generic[S]):
@@ -107,7 +113,7 @@ class Daemon(MultiService, Generic[S]):
             self._start()
         except (SeckexError, CannotListenError, OSError) as error:
             self._undo()
-            sys.exit(f"seckex-{self.settings.role}: {_one_line(error)}")
+            raise StartFailed(f"seckex-{self.settings.role}: {_one_line(error)}") from None
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's
 
     def _undo(self) -> None:

@@ -121,8 +121,9 @@ class Datagrams:
     def _send_from_own(self, octets: bytes, host: str, port: int) -> None:
         family = ip_address(host).version
         if family not in self._by_family:
-            self._by_family[family] = len(self._sockets)
+            number = len(self._sockets)
             self.bind("0.0.0.0" if family == 4 else "::", 0)  # noqa: S104  # unbound: the route decides
+            self._by_family[family] = number
         self._sockets[self._by_family[family]].send(octets, host, port)
 
     def stop(self) -> list[Any]:

@@ -121,7 +121,8 @@ class LinkDescriptor:
                 count = self._socket.recv_into(space)
                 if not count:
                     return CONNECTION_DONE
-                link.received(count)
+                self._inbox.end += count
+                link.use_inbox()
                 if self._gone:
                     return None
                 if link.congested:

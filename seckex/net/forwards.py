@@ -134,7 +134,7 @@ class Forwards:
             if isinstance(error, PeerFault):
                 self._refuse(forward, self.local, error.code, error.why)
             else:
-                why = f"no link within {LINK_WITHIN:.0f} s: {failure.getErrorMessage() or type(error).__name__}"
+                why = f"no link within {LINK_WITHIN:.0f} s; the log tells what became of negotiation and link"
                 self._refuse(forward, self.local, Code.UNKNOWN_ASSOCIATION, why)
             pipe.drop()
 
@@ -201,8 +201,9 @@ class Services:
         dialog.attach(pipe)
         self._pipes.add(pipe)
         self.counts[dialog.service] += 1
-        endpoint = clientFromString(self.reactor, self.connect[dialog.service])
-        connecting = maybeDeferred(endpoint.connect, _ServiceFactory(pipe))
+        target = self.connect[dialog.service]
+        factory = _ServiceFactory(pipe)
+        connecting = maybeDeferred(lambda: clientFromString(self.reactor, target).connect(factory))
         connecting.addTimeout(CONNECT_WITHIN, self.reactor)
         # A dialog that is over before that must not leave a connection behind that nobody counts.
         pipe.give_up = connecting.cancel

@@ -139,13 +139,13 @@ class Pipe(Protocol):
 
     def over(self, ending: Ending) -> None:
         """Close the local side as the dialog has ended: cleanly, or by an abort."""
+        self._tell(ending)
         if self._local:
             if ending.end is End.FINISHED:
                 self.transport.unregisterProducer()
                 self.transport.loseConnection()
             else:
                 self.transport.abortConnection()
-        self._tell(ending)
 
     def _tell(self, ending: Ending | None) -> None:
         if not self._told:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort
@@ -20,6 +20,9 @@ from seckex.net.stream import LinkPort
 from seckex.node.limits import Limits, Peer
 from seckex.sa.association import Association
 from seckex.wire.numbers import Code
+
+# Room in the kernel for a burst of links.
+BACKLOG: Final = 1024
 
 
 class ResponderDaemon(Daemon[ResponderSettings]):
@@ -59,7 +62,7 @@ class ResponderDaemon(Daemon[ResponderSettings]):
         listen = self.settings.listen
         for address in listen.addresses:
             self.principal.datagrams.bind(address, listen.port)
-            self._listening.append(self.reactor.listenTCP(listen.port, self._port, interface=address))
+            self._listening.append(self.reactor.listenTCP(listen.port, self._port, BACKLOG, address))
 
     def close(self) -> list[Deferred[Any]]:
         """Close ports and links."""

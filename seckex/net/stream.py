@@ -8,8 +8,9 @@ the node finds associations and takes dialogs.
 Bounds: a connection that has not proved its keys `HELLO_TIMEOUT` seconds after
 it was made is closed. Of those a port keeps ``most_unproved``; when one more
 comes, the oldest of them is dropped, since an honest peer needs one round trip
-only. Of all connections it keeps ``most_connections``; one more is closed at
-once. What does not begin with a record is closed and counted.
+only. Of all connections it keeps ``most_connections``; for one more the oldest
+unproved one is dropped, and where all are proved it is closed at once. What
+does not begin with a record is closed and counted.
 """
 
 from __future__ import annotations
@@ -190,13 +191,13 @@ class LinkPort(ServerFactory):
         """The links whose peers have proved their keys."""
         return tuple(self._proved)
 
-    def buildProtocol(self, addr: IAddress | None) -> LinkConnection | None:
+    def buildProtocol(self, addr: IAddress | None) -> LinkConnection | None:  # noqa: ARG002  # the signature is Twisted's
         """Accept a connection, unless there are too many."""
-        if len(self._unproved) + len(self._proved) >= self._most_connections:
+        full = len(self._unproved) + len(self._proved) >= self._most_connections
+        if full and not self._unproved:
             self.refused += 1
-            self.log.warn("Connection from {addr} refused: there are too many.", addr=addr)
             return None
-        if len(self._unproved) >= self._most_unproved:
+        if full or len(self._unproved) >= self._most_unproved:
             self.dropped += 1
             link, connection = next(iter(self._unproved.items()))
             del self._unproved[link]

@@ -24,11 +24,8 @@ class AcceptedTests(SynchronousTestCase):
             r"tcp:\:\:1:8000",
             "tcp:host=127.0.0.1:port=8000",
             "unix:path=/run/web.sock",
-            "tls:port=443:host=example.org:timeout=5",
             "tcp:example.org:80:timeout=5:bindAddress=127.0.0.1",
             "unix:/run/web.sock",
-            "tls:example.org:443",
-            "ssl:192.0.2.1:443:hostname=example.org",
         ):
             self.assertEqual(CLIENT.read(text), text)
             clientFromString(MemoryReactorClock(), text)
@@ -55,8 +52,9 @@ class RefusedTests(SynchronousTestCase):
         self.check(
             CLIENT,
             {
-                "": "begin with one of tcp:, unix:, tls:, ssl:",
+                "": "begin with one of tcp:, unix:",
                 "ssh:host:22": "begin with one of",
+                "tls:host:443": "begin with one of",
                 "haproxy:tcp:1": "begin with one of",
                 "tcp:127.0.0.1": "takes host and port",
                 "tcp:::1:80": "written \\:",
@@ -74,8 +72,6 @@ class RefusedTests(SynchronousTestCase):
                 "tcp:host:80:bindAddress=here": "is not an address",
                 "unix:web.sock": "absolute path",
                 "unix:/" + "x" * 107: "absolute path of at most 107 octets",
-                "tls:host:443:endpoint=tcp\\:evil\\:80": "takes no",
-                "ssl:host:443": "must say hostname=",
                 "tcp:host:80\\": "ends in a backslash",
             },
         )

@@ -269,6 +269,22 @@ class BlockedTests(LinkCase):
         pair.settle()
         self.assertTrue(pair.i.link.is_open and pair.r.link.is_open)
 
+    def test_data_alone_never_keeps_a_link_from_reading(self) -> None:
+        """Otherwise two that both have much to send could wait for each other."""
+        pair = Pair(limits_r=Hello(1 << 24, 4, 65536)).opened()
+        dialogs = [pair.dialog()[0] for _ in range(4)]
+        pair.i.takes = 0
+        for dialog in dialogs:
+            dialog.write(b"x" * (1 << 20))
+            for _ in range(100):
+                dialog.write(b"x" * 10000)
+        most = 0
+        while len(pair.i.link.outbox):
+            most = max(most, len(pair.i.link.outbox))
+            self.assertFalse(pair.i.link.congested)
+            pair.i.unblock(100000)
+        self.assertGreater(most, 4 * 65536)
+
     def test_a_link_closed_while_it_is_blocked(self) -> None:
         pair = Pair().opened()
         dialog, program, _, far_program = pair.dialog()

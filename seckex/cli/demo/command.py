@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -54,6 +55,9 @@ def _size(_ctx: click.Context, _param: click.Parameter, value: str) -> int:
 @click.option("--plain", is_flag=True, help="No colours, no progress bar.")
 def demo(size: int, keep: bool, plain: bool) -> int:
     """Run two daemons, let them negotiate, fetch a file through them, and see an offer refused."""
+    # Whoever ends the demo this way wants its processes gone, too.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     story = Story(plain=plain)
     directory = Path(tempfile.mkdtemp(prefix="seckex-demo-"))
     play = Play(story, directory, size)
