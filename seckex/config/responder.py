@@ -54,7 +54,7 @@ class ResponderLimits(Limits):
     """The bounds of the tables of a responder."""
 
     half_open: Annotated[int, Whole(1, 1_000_000)] = 1024
-    """Exchanges that have not been confirmed, at once; a further one is refused (code 130)."""
+    """Exchanges between a counter-offer and the next offer, at once; the oldest gives way: it can begin anew."""
 
     replay_records: Annotated[int, Whole(1, 10_000_000)] = 65536
     """Requests remembered against replay, for the window at both sides of now; at the bound new ones are refused."""

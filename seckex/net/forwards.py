@@ -23,7 +23,7 @@ from twisted.internet.interfaces import IAddress, IListeningPort
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
-from seckex.dialog.faces import Ending
+from seckex.dialog.faces import End, Ending
 from seckex.dialog.link import Link
 from seckex.dialog.stream import Dialog
 from seckex.errors import PeerFault, SeckexError
@@ -146,8 +146,10 @@ class Forwards:
             self.counts[forward] -= 1
         if pipe.carried and pipe.dialog is not None:
             _closed(self.log, forward.peer, pipe.dialog, ending)
+        elif ending is not None and ending.end is End.REJECTED:
+            self._refuse(forward, forward.peer, ending.code, ending.text)
         elif ending is not None:
-            self._refuse(forward, forward.peer, ending.code, ending.text or str(ending))
+            self._refuse(forward, self.local, Code.UNKNOWN_ASSOCIATION, f"the link was lost: {ending}")
 
 
 class _ForwardFactory(Factory):

@@ -131,7 +131,7 @@ class Play:
     def _prepare(self) -> str:
         self.story.chapter(
             "The cast",
-            f"{NODE} roams and wants to reach a web server that only {HOME} can reach. They share one secret, KEY 0, "
+            f"{NODE} wants to reach a web server that only {HOME} can reach. They share one secret, KEY 0, "
             f"and nothing else. Everything runs on 127.0.0.1, with its state in {self.directory}.",
         )
         www = self.directory / "www"
