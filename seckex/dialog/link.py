@@ -296,6 +296,8 @@ class Link:
         carriage = self._carriage
         if say and carriage is not None:
             carriage.say_close(closure.code, closure.text)
+        # What came may not be used up yet; the last words leave before the edge disconnects.
+        self.flush()
         self._advance(Stopped(closure))
         self.use_inbox = self._ignore
         if carriage is not None:

@@ -106,6 +106,12 @@ class Phase(Enum):
     OVER = auto()
 
 
+# Looked up for every record.
+_ASKED: Final = Phase.ASKED
+_OFFERED: Final = Phase.OFFERED
+_CARRYING: Final = Phase.CARRYING
+
+
 class Dialog:
     """One side of one dialog.
 
@@ -222,7 +228,7 @@ class Dialog:
         if not length or self.end_queued:
             return
         carrier = self._carrier
-        if length < SMALL and carrier.free and not self._queue and self._phase is Phase.CARRYING:
+        if length < SMALL and carrier.free and not self._queue and self._phase is _CARRYING:
             start = self.sent
             end = start + length
             if end <= self._limit_out and length <= carrier.largest_body:
@@ -256,7 +262,7 @@ class Dialog:
 
     def reset(self, code: Code = Code.RESET_BY_PROGRAM, text: str = "") -> None:
         """End both directions now; what is queued or held is dropped."""
-        if self._phase is Phase.OFFERED:
+        if self._phase is _OFFERED:
             self.reject(code, text)
         elif self._phase is not Phase.OVER:
             if not (self.end_sent and self.end_received):
@@ -270,7 +276,7 @@ class Dialog:
     def resume(self) -> None:
         """Deliver again, first what was held."""
         self._paused = False
-        if self._phase is Phase.CARRYING:
+        if self._phase is _CARRYING:
             self._deliver_held()
 
     # The link's side, outbound.
@@ -335,10 +341,10 @@ class Dialog:
                 self._sink.pause()
 
     def _can_send(self) -> bool:
-        return bool(self._queue) and self.sent < self._limit_out and self._phase is Phase.CARRYING
+        return bool(self._queue) and self.sent < self._limit_out and self._phase is _CARRYING
 
     def _send_end(self) -> None:
-        if self.end_queued and not self.end_sent and not self._queue and self._phase is Phase.CARRYING:
+        if self.end_queued and not self.end_sent and not self._queue and self._phase is _CARRYING:
             self.end_sent = True
             self._carrier.send(RecordType.END, self.number, self.sent, b"")
             if self.end_received:
@@ -364,10 +370,10 @@ class Dialog:
     def take_data(self, sequence: int, body: bytes) -> None:
         """Take DATA from the peer."""
         end = sequence + len(body)
-        if sequence != self.received or end > self._limit_in or self.end_received or self._phase is Phase.ASKED:
+        if sequence != self.received or end > self._limit_in or self.end_received or self._phase is _ASKED:
             raise self._data_violation(sequence, end)
         self.received = end
-        if self._paused or self._held or self._phase is Phase.OFFERED:
+        if self._paused or self._held or self._phase is _OFFERED:
             self._held.append(body)
             return
         self._deliver(body)
@@ -377,19 +383,19 @@ class Dialog:
 
     def take_end(self, sequence: int) -> None:
         """Take END from the peer."""
-        if self._phase is Phase.ASKED or self.end_received:
+        if self._phase is _ASKED or self.end_received:
             raise _violation("END where none can be")
         if sequence != self.received:
             raise _violation(f"END at {sequence}, but {self.received} octets have come")
         self.end_received = True
         if self.end_sent:
             self._carrier.retire(self)
-        if self._phase is Phase.CARRYING and not self._held and not self._paused:
+        if self._phase is _CARRYING and not self._held and not self._paused:
             self._deliver_end()
 
     def take_credit(self, consumed: int, limit: int) -> None:
         """Take CREDIT from the peer."""
-        if self._phase is Phase.ASKED or consumed > self.sent or limit < self._limit_out:
+        if self._phase is _ASKED or consumed > self.sent or limit < self._limit_out:
             raise _violation(f"CREDIT for {consumed} octets up to {limit}, after {self.sent} up to {self._limit_out}")
         self._limit_out = limit
         if not self.scheduled and self._can_send():
@@ -397,7 +403,7 @@ class Dialog:
 
     def take_reset(self, notice: Notice) -> None:
         """Take RESET from the peer."""
-        if self._phase is Phase.ASKED:
+        if self._phase is _ASKED:
             raise _violation("RESET of a dialog that was not accepted")
         self._finish(Ending(End.RESET_BY_PEER, notice.code, notice.text))
 
@@ -409,7 +415,7 @@ class Dialog:
     def _data_violation(self, sequence: int, end: int) -> PeerMisbehaved:
         if self.end_received:
             return _violation("DATA after END")
-        if self._phase is Phase.ASKED:
+        if self._phase is _ASKED:
             return _violation("DATA of a dialog that was not accepted")
         if sequence != self.received:
             return _violation(f"DATA at {sequence}, but {self.received} octets have come")
@@ -417,10 +423,10 @@ class Dialog:
 
     def _begin(self) -> None:
         self._sink.opened()
-        if self._phase is Phase.CARRYING:
+        if self._phase is _CARRYING:
             self._send_waiting()
             self._send_end()
-        if self._phase is Phase.CARRYING and not self._paused:
+        if self._phase is _CARRYING and not self._paused:
             self._deliver_held()
 
     def _deliver_held(self) -> None:
@@ -450,7 +456,7 @@ class Dialog:
         consumed = self._consumed
         self._limit_in = consumed + self._window
         self._credit_due = consumed + (self._window + 1) // 2
-        if not self.end_received and self._phase is Phase.CARRYING:
+        if not self.end_received and self._phase is _CARRYING:
             self._carrier.send(RecordType.CREDIT, self.number, consumed, encode_credit(self._limit_in))
 
     def _finish(self, ending: Ending) -> None:

@@ -28,9 +28,6 @@ from seckex.dialog.link import Link
 
 LINGER: Final = 5.0
 
-# A full inbox suggests that more waits: it is read again at once, this often, before others have their turn.
-MOST_READS: Final = 2
-
 _DISCARD: Final = 65536
 
 
@@ -50,6 +47,7 @@ class LinkDescriptor:
         self._outbox = link.outbox
         self._socket: socket.socket = transport.getHandle()
         self._send = self._socket.send
+        self._receive = self._socket.recv_into
         self._reading = False
         self._writing = False
         self._closing = False
@@ -112,29 +110,30 @@ class LinkDescriptor:
 
     def doRead(self) -> Exception | None:  # type: ignore[override]  # the interface says Failure, the reactor takes these
         """Receive."""
-        link = self._link
+        if self._closing:
+            return self._discard()
+        inbox = self._inbox
         try:
-            for _ in range(MOST_READS):
-                if self._closing:
-                    return None if self._socket.recv(_DISCARD) else CONNECTION_DONE
-                space = self._inbox.space()
-                count = self._socket.recv_into(space)
-                if not count:
-                    return CONNECTION_DONE
-                self._inbox.end += count
-                link.use_inbox()
-                if self._gone:
-                    return None
-                if link.congested:
-                    self._read(False)
-                    return None
-                if count < len(space):
-                    return None
+            count = self._receive(inbox.space())
         except BlockingIOError:
             return None
         except OSError:
             return CONNECTION_LOST
+        if not count:
+            return CONNECTION_DONE
+        inbox.end += count
+        self._link.use_inbox()
+        if self._writing and self._link.congested and not self._closing:
+            self._read(False)
         return None
+
+    def _discard(self) -> Exception | None:
+        try:
+            return None if self._socket.recv(_DISCARD) else CONNECTION_DONE
+        except BlockingIOError:
+            return None
+        except OSError:
+            return CONNECTION_LOST
 
     def doWrite(self) -> Exception | None:  # type: ignore[override]  # as above
         """Send the rest of an outbox."""

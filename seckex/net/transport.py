@@ -110,6 +110,7 @@ class DialogTransport:
         self._connected = False
         self._over = False
         self._told = False
+        self._told_of_write = False
         self._producer: IProducer | None = None
         self._streaming = False
         self._sink_paused = False
@@ -184,6 +185,7 @@ class DialogTransport:
             ending=ending,
         )
         if ending.end is End.FINISHED:
+            self._write_closed()
             self._tell(ConnectionDone())
         elif ending.end is End.RESET:
             self._reactor.callLater(0, self._tell, ConnectionAborted(str(ending)))
@@ -304,8 +306,9 @@ class DialogTransport:
                 self._orphaned = self._reactor.callLater(ORPHANED, self.dialog.reset, Code.RESET_BY_PROGRAM)
             self._tell(ConnectionDone())
             return
-        if self._told:
+        if self._told or self._told_of_write:
             return
+        self._told_of_write = True
         half = IHalfCloseableProtocol(self._protocol, None)
         if half is not None:
             self._guarded(half.writeConnectionLost)
