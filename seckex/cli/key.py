@@ -9,8 +9,8 @@ from typing import Final
 import click
 
 from seckex.cli.output import Fault, json_option, plain, print_json
+from seckex.config.files import create_private
 from seckex.config.key0 import Key0, render_key0
-from seckex.config.load import create_private
 from seckex.config.problems import Unfit
 from seckex.config.values import NAI
 from seckex.crypto.secrets import KEY0_SIZE, Secret

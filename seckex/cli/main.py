@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from seckex import __version__
+from seckex.cli.cert import cert
 from seckex.cli.check_config import check_config
 from seckex.cli.key import key
 from seckex.cli.output import Fault
@@ -44,6 +45,7 @@ def main() -> None:
 main.add_command(status)
 main.add_command(check_config)
 main.add_command(key)
+main.add_command(cert)
 
 
 @main.command(add_help_option=False, context_settings={"ignore_unknown_options": True})

@@ -20,6 +20,8 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 from attrs import frozen
 
 from seckex.config.common import Settings, State
+from seckex.config.credentials import Credentials, read_credentials
+from seckex.config.files import read_private
 from seckex.config.initiator import InitiatorSettings
 from seckex.config.key0 import MAX_FILE, Key0, parse_key0
 from seckex.config.problems import ConfigInvalid, Problem, Unfit, nearest, shown
@@ -36,11 +38,12 @@ S = TypeVar("S", bound=Settings)
 
 @frozen
 class Loaded(Generic[S]):
-    """A configuration ready for use: what the file says, and KEY 0 by the peer's NAI."""
+    """A configuration ready for use: what the file says, KEY 0 by the peer's NAI, and our certificate and trust."""
 
     file: Path
     settings: S
     keys: Mapping[str, Key0]
+    credentials: Credentials | None = None
 
 
 def load(file: Path, cls: type[S]) -> Loaded[S]:
@@ -59,9 +62,10 @@ def _load(file: Path, raw: dict[str, Any], cls: type[S]) -> Loaded[S]:
     keys: dict[str, Key0] = {}
     problems = [*reading.problems, *_state_problems(reading.sections.get("state"))]
     problems += _read_keys(reading.sections, keys)
-    if problems:
-        raise ConfigInvalid(file, problems)
-    return Loaded(file, cls(**reading.sections), keys)
+    credentials, faults = read_credentials(reading.sections.get("identity"))
+    if problems or faults:
+        raise ConfigInvalid(file, [*problems, *faults])
+    return Loaded(file, cls(**reading.sections), keys, credentials)
 
 
 def read_settings(file: Path) -> AnySettings:
@@ -176,6 +180,8 @@ def _read_keys(sections: Mapping[str, Any], keys: dict[str, Key0]) -> Iterator[P
     first: dict[int, int] = {}
     for index, peer in enumerate(sections.get("peers", ())):
         path = f"peers[{index}].key0"
+        if peer.key0 is None:
+            continue
         if _HEX_KEY.fullmatch(peer.key0.name):
             yield Problem(path, "must be the path of a key file, not a key")
             continue
@@ -196,55 +202,3 @@ def _read_keys(sections: Mapping[str, Any], keys: dict[str, Key0]) -> Iterator[P
 def read_key0(file: Path) -> Key0:
     """Read a key file; raise `ConfigInvalid`, whose text has nothing of what the file holds."""
     return parse_key0(read_private(file, MAX_FILE), file)
-
-
-def read_private(file: Path, most: int) -> bytes:
-    """Return what a file of secrets holds, ``most`` octets at most.
-
-    Raises `ConfigInvalid` if it is missing, no regular file, too long, not ours
-    or root's, or if its mode is broader than 0600.
-    """
-    try:
-        # Without O_NONBLOCK a pipe of that name would keep us waiting.
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        try:
-            objection = _objection_to_private(file, os.fstat(descriptor))
-            octets = b"" if objection else os.read(descriptor, most + 1)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise ConfigInvalid(file, [Problem("", f"cannot be read: {error.strerror}")]) from error
-    if len(octets) > most:
-        objection = f"is longer than {most} octets"
-    if objection:
-        raise ConfigInvalid(file, [Problem("", objection)])
-    return octets
-
-
-def _objection_to_private(file: Path, found: os.stat_result) -> str:
-    mode = stat.S_IMODE(found.st_mode)
-    if not stat.S_ISREG(found.st_mode):
-        return "is not a regular file"
-    if found.st_uid not in (os.geteuid(), 0):
-        return f"belongs to user {found.st_uid}, neither to user {os.geteuid()} who runs this nor to root"
-    if mode & ~0o600:
-        return f"has mode {mode:04o}, too open for a secret: run chmod 0600 {shlex.quote(str(file))}"
-    return ""
-
-
-def create_private(file: Path, octets: bytes) -> None:
-    """Make a file of secrets with mode 0600, durably; FileExistsError if there is one, OSError if it cannot be made."""
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with open(descriptor, "wb") as stream:
-            stream.write(octets)
-            stream.flush()
-            os.fsync(stream.fileno())
-    except OSError:
-        file.unlink()
-        raise
-    directory = os.open(file.parent, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
