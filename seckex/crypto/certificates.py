@@ -38,9 +38,7 @@ from seckex.crypto.suites import SHA256
 from seckex.errors import BadCertificate, Flaw
 from seckex.events import shown
 from seckex.wire.info import is_nai
-
-MAX_CERTIFICATES: Final = 4
-MAX_CHAIN: Final = 6144
+from seckex.wire.numbers import MAX_CERTIFICATES, MAX_CHAIN
 
 USAGES: Final = (
     ExtendedKeyUsageOID.CLIENT_AUTH,
@@ -71,6 +69,9 @@ def read_certificate(der: bytes) -> Certificate:
         # The library parses these when they are first asked for; what is wrong with them must be found here.
         _ = certificate.extensions, certificate.subject, certificate.issuer
         _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        # It passes over the octet that counts unused bits of the signature, which must be none.
+        if der[-len(certificate.signature) - 1] != 0:
+            raise ValueError
     except UNREADABLE:
         raise BadCertificate(Flaw.MALFORMED, "octets that are no certificate") from None
     public_key(certificate)

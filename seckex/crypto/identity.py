@@ -35,7 +35,6 @@ from cryptography.x509.verification import (
 )
 
 from seckex.crypto.certificates import (
-    MAX_CERTIFICATES,
     UNREADABLE,
     bounded,
     check_authority,
@@ -54,11 +53,12 @@ from seckex.crypto.revocation import RevocationLists, read_list
 from seckex.crypto.schedule import lp
 from seckex.crypto.suites import SHA256
 from seckex.errors import AuthenticationFailed, BadCertificate, Flaw
+from seckex.wire.identity import MAX_SIGNATURE
+from seckex.wire.numbers import MAX_CERTIFICATES
 
 REMEMBERED: Final = 1024
 MAX_ANCHORS: Final = 256
 MAX_LISTS: Final = 64
-LONGEST_SIGNATURE: Final = 72  # DER of two integers of P-256
 
 # What the certificate of a principal must have in any case is looked at before, flaw by flaw: `check_principal`.
 _PRINCIPAL: Final = (
@@ -90,7 +90,7 @@ class Voucher:
     def verify(self, signature: bytes, label: bytes, transcript: bytes) -> None:
         """Raise `AuthenticationFailed` unless the principal has signed ``transcript`` under ``label``."""
         try:
-            if len(signature) > LONGEST_SIGNATURE:
+            if len(signature) > MAX_SIGNATURE:
                 raise InvalidSignature
             self.key.verify(signature, _signed(label, transcript), ec.ECDSA(hashes.SHA256()))
         except InvalidSignature:

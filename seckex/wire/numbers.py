@@ -28,6 +28,8 @@ MAX_TRANSFORMS: Final = 16
 MAX_NAI: Final = 253
 MAX_DETAIL: Final = 512
 MAX_SERVICE: Final = 255
+MAX_CERTIFICATES: Final = 4
+MAX_CHAIN: Final = 6144
 MAX_ROUNDS: Final = 3
 REQUEST_SIZE: Final = 768
 NONCE_SIZE: Final = 32
@@ -47,6 +49,11 @@ class Kind(IntEnum):
     CONFIRM = 5
     CONFIRMED = 6
     ABANDON = 7
+    PROBE = 10
+    PRESENT = 11
+    DELETE = 12
+    DELETED = 13
+    UNKNOWN = 14
 
 
 class Role(IntEnum):
@@ -70,6 +77,7 @@ class ExtensionSub(IntEnum):
     PADDING = 20
     CLOCK = 21
     AUTHENTICATOR = 22
+    SEALED_IDENTITY = 25
 
 
 E_FLAG: Final = 0x80
@@ -182,6 +190,8 @@ class Code(IntEnum):
     UNKNOWN_EXCHANGE = 262
     COUNTER_OFFER = 263
     BAD_CERTIFICATE = 264
+    REPLACED = 266
+    DELETED = 267
     UNKNOWN_ASSOCIATION = 300
     UNKNOWN_SERVICE = 301
     CONNECT_FAILED = 302

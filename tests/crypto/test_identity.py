@@ -10,10 +10,10 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from twisted.trial.unittest import SynchronousTestCase
 
-from seckex.crypto.certificates import MAX_CERTIFICATES, MAX_CHAIN
-from seckex.crypto.identity import LONGEST_SIGNATURE, REMEMBERED, Identity, TrustAnchors
+from seckex.crypto.identity import REMEMBERED, Identity, TrustAnchors
 from seckex.errors import AuthenticationFailed, BadCertificate, Flaw
-from seckex.wire.numbers import Code
+from seckex.wire.identity import MAX_SIGNATURE
+from seckex.wire.numbers import MAX_CERTIFICATES, MAX_CHAIN, Code
 from tests.crypto.certified import DAY, NOW, Maker, der, flipped, key, key_pem, pem, trust, usage
 
 NAI = "node@example.net"
@@ -265,7 +265,7 @@ class SignatureTests(ChainCase):
         mine, other = self.root.identity(NAI), self.root.identity("home@example.org")
         voucher = self.trust.verify(mine.chain, NOW)
         signature = mine.sign(LABEL, T)
-        self.assertLessEqual(len(signature), LONGEST_SIGNATURE)
+        self.assertLessEqual(len(signature), MAX_SIGNATURE)
         voucher.verify(signature, LABEL, T)
         for wrong in (
             (signature, b"another label", T),
@@ -274,7 +274,7 @@ class SignatureTests(ChainCase):
             (other.sign(LABEL, T), LABEL, T),
             (b"", LABEL, T),
             (signature + b"\0", LABEL, T),
-            (bytes(LONGEST_SIGNATURE + 1), LABEL, T),
+            (bytes(MAX_SIGNATURE + 1), LABEL, T),
         ):
             self.assertRaises(AuthenticationFailed, voucher.verify, *wrong)
 
