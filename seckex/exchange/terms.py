@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from seckex.crypto.authority import Authority
+from seckex.errors import PeerIncompatible
 from seckex.events import AssociationEstablished
+from seckex.machine import Now
 from seckex.sa.algorithms import PROTOCOL_NAMES
-from seckex.sa.association import WORKER_BITS, Association
+from seckex.sa.association import WORKER_BITS, Agreement, Association
 from seckex.sa.policy import Policy
 from seckex.sa.selector import Selector
-from seckex.wire.numbers import LOWEST_SPI
+from seckex.wire.numbers import LOWEST_SPI, Code
 
 Entropy: TypeAlias = Callable[[int], bytes]
 
@@ -55,6 +57,19 @@ class Terms:
             spi = drawn >> WORKER_BITS << WORKER_BITS | self.worker
             if spi >= LOWEST_SPI and not self.taken(spi):
                 return spi
+
+
+def bounded(agreement: Agreement, not_after: float, now: Now) -> Agreement:
+    """Return what was agreed with a lifetime that ends at ``not_after``, wall-clock seconds, at the latest.
+
+    Raises `PeerIncompatible` where less than a second is left.
+    """
+    if now.wall + agreement.lifetime <= not_after:
+        return agreement
+    left = int(not_after - now.wall)
+    if left < 1:
+        raise PeerIncompatible(Code.BAD_CERTIFICATE, "what vouches for the association ends within a second")
+    return evolve(agreement, lifetime=left)
 
 
 def established(association: Association, rounds: int, reasons: tuple[str, ...]) -> AssociationEstablished:
