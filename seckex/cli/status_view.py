@@ -68,7 +68,7 @@ def amount(octets: object) -> str:
     return f"{size:.1f} {_UNITS[unit]}" if unit else f"{int(size)} B"
 
 
-def _moment(seconds: object) -> str:
+def moment(seconds: object) -> str:
     """Return a point in time, given in seconds since 1970, by the local clock."""
     number = _number(seconds)
     if number is None or not 0 <= number < _YEAR_10000:
@@ -143,7 +143,7 @@ def _refusal(refusal: Any) -> Text:
     get = refusal.get
     side = f" ({plain(get('side'))})" if get("side") else ""
     lines = [
-        f"{_moment(get('at'))}  {plain(get('peer', '?'))}  {plain(get('code', '?'))} {plain(get('label', ''))}{side}"
+        f"{moment(get('at'))}  {plain(get('peer', '?'))}  {plain(get('code', '?'))} {plain(get('label', ''))}{side}"
     ]
     lines += [f"  {plain(line)}" for line in (get("reason"), *_list_of(refusal, "detail")) if line]
     return Text("\n".join(lines))

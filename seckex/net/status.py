@@ -56,13 +56,14 @@ class StatusReport:
                 "uptime": self.clock.monotonic() - self._started.monotonic,
                 "listening": self.listening(),
             },
-            "associations": [self._association(association, wall) for association in self.node.associations],
+            "associations": [self.association(association, wall) for association in self.node.associations],
             **self.extras(),
             "refusals": [_trouble(at, event) for at, event in reversed(self.log.troubles)],
             "counters": self.node.counters | self.counters(),
         }
 
-    def _association(self, association: Association, wall: float) -> dict[str, Any]:
+    def association(self, association: Association, wall: float) -> dict[str, Any]:
+        """Return what is told of one association at ``wall``."""
         octets_in, octets_out = self.traffic.carried(association)
         agreement = association.agreement
         return {
