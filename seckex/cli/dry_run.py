@@ -22,7 +22,7 @@ from seckex.config.initiator import InitiatorPeer, InitiatorSettings
 from seckex.config.load import AnySettings, read_key0, read_settings
 from seckex.config.problems import ConfigInvalid
 from seckex.config.responder import ResponderPeer, ResponderSettings
-from seckex.crypto.schedule import Key0
+from seckex.crypto.authority import Key0
 from seckex.crypto.secrets import KEY0_SIZE, Secret
 from seckex.events import (
     AssociationConfirmed,

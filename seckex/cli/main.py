@@ -8,12 +8,17 @@ from typing import Any
 import click
 
 from seckex import __version__
+from seckex.cli.algs import algs
 from seckex.cli.check_config import check_config
+from seckex.cli.completion import completion
+from seckex.cli.counters import counters
 from seckex.cli.explain import explain
+from seckex.cli.export import export
 from seckex.cli.key import key
 from seckex.cli.lifecycle import down, rekey, up
 from seckex.cli.monitor import monitor
 from seckex.cli.output import Fault, Misconfigured
+from seckex.cli.reload import reload
 from seckex.cli.status import status
 from seckex.config.problems import ConfigInvalid
 from seckex.errors import SeckexError
@@ -48,7 +53,21 @@ def main() -> None:
     """
 
 
-for _command in (status, up, rekey, down, explain, monitor, check_config, key):
+for _command in (
+    status,
+    up,
+    rekey,
+    down,
+    explain,
+    monitor,
+    counters,
+    export,
+    reload,
+    algs,
+    check_config,
+    key,
+    completion,
+):
     main.add_command(_command)
 
 

@@ -11,10 +11,13 @@ import json
 import sys
 from collections.abc import Iterable
 from enum import IntEnum
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import click
 from rich.console import Console, RenderableType
+
+from seckex.config.load import create_private
 
 _UNFOLDED: Final = 10_000
 
@@ -67,6 +70,16 @@ def plain(value: object) -> str:
 def print_json(schema: str, values: dict[str, Any]) -> None:
     """Print one object on one line."""
     click.echo(json.dumps({"schema": schema} | values))
+
+
+def create_secret(file: Path, octets: bytes) -> None:
+    """Make a file of secrets with mode 0600; raises `Fault` where there is one, or none can be made."""
+    try:
+        create_private(file, octets)
+    except FileExistsError as error:
+        raise Fault(f"{file} exists and is left as it is: choose another with -o") from error
+    except OSError as error:
+        raise Fault(f"{file} cannot be made: {error.strerror}") from error
 
 
 def print_answer(answer: dict[str, Any]) -> None:

@@ -101,6 +101,7 @@ def _heading(name: str, count: int, status: Mapping[str, Any]) -> Text:
 
 def _associations(associations: Sequence[Any], boxed: bool) -> Iterator[RenderableType]:
     rows, dialogs = [], []
+    vouched = any(one.get("authority") for one in filter(_is_table, associations))
     for one in filter(_is_table, associations):
         opened = _list_of(one, "dialogs")
         bound = one.get("octets_bound")
@@ -111,6 +112,7 @@ def _associations(associations: Sequence[Any], boxed: bool) -> Iterator[Renderab
                 _spi(one.get("spi_in")),
                 _spi(one.get("spi_out")),
                 plain(" ".join(map(str, _table_of(one, "transforms").values()))),
+                *([_vouched(one)] if vouched else []),
                 span(one.get("age")),
                 span(one.get("lifetime_left")),
                 amount(one.get("octets_in")),
@@ -124,11 +126,29 @@ def _associations(associations: Sequence[Any], boxed: bool) -> Iterator[Renderab
             names = (plain(one.get("peer", "?")), plain(dialog.get("service", "?")), plain(dialog.get("id", "?")))
             dialogs.append((*names, *octets, span(dialog.get("age"))))
     if rows:
-        heads = ("peer", "role", "SPI in", "SPI out", "transforms", "age", "left", "in", "out", "bound", "dialogs")
+        heads = (
+            "peer",
+            "role",
+            "SPI in",
+            "SPI out",
+            "transforms",
+            "by",
+            "age",
+            "left",
+            "in",
+            "out",
+            "bound",
+            "dialogs",
+        )
         yield _rows(heads, rows, boxed)
     if dialogs:
         yield Text(f"\ndialogs: {len(dialogs)}", style="bold")
         yield _rows(("peer", "service", "dialog", "in", "out", "age"), dialogs, boxed)
+
+
+def _vouched(association: Mapping[str, Any]) -> str:
+    """Return what the trust in the peer comes from, without the check value, which is for programs to compare."""
+    return plain(association.get("authority") or "-").partition(" check ")[0]
 
 
 def _entries(entries: Sequence[Any], boxed: bool) -> Table:

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from attrs import define, field, frozen
 
+from seckex.errors import SeckexError
 from seckex.events import Event
 from seckex.exchange.terms import Terms
 from seckex.machine import Now, Path, Report, Send
-from seckex.node.actions import Commit, NodeAction, Unavailable
+from seckex.node.actions import Commit, NodeAction, Unavailable, Work
 from seckex.node.limits import Limits, Peer
 from seckex.node.node import Node
 from seckex.sa.association import Association
@@ -77,9 +79,11 @@ class _Stage:
     def run(self, side: _Side, actions: list[NodeAction]) -> None:
         for action in actions:
             if isinstance(action, Send):
-                self._due.append(lambda action=action: self._arrive(side, action))  # type: ignore[misc]  # a default
+                self._due.append(partial(self._arrive, side, action))
             elif isinstance(action, Commit):
-                self._due.append(lambda action=action: self._commit(side, action))  # type: ignore[misc]  # the same
+                self._due.append(partial(self._commit, side, action))
+            elif isinstance(action, Work):
+                self._due.append(partial(self._work, side, action))
             elif isinstance(action, Report):
                 self.happened.append(Happened(self._elapsed, side.node.local, action.event))
             elif isinstance(action, Unavailable):
@@ -93,6 +97,13 @@ class _Stage:
     def _commit(self, side: _Side, commit: Commit) -> None:
         (outcome,) = side.store.commit([commit.unit])
         self.run(side, side.node.committed(commit.token, outcome, self.now()))
+
+    def _work(self, side: _Side, work: Work) -> None:
+        try:
+            result: object = work.call()
+        except SeckexError as error:
+            result = error
+        self.run(side, side.node.worked(work.token, result, self.now()))
 
     def play(self, done: Callable[[], bool]) -> None:
         """Go on until ``done`` and nothing is due at once, or until a limit."""
