@@ -57,7 +57,7 @@ class EventLog:
             self._logger.emit(_LEVELS[level], text, seckex_fields=fields, **fields)
 
     def failure(self, text: str, failure: Failure | None = None) -> None:
-        """Write that something went wrong which should not have: ``failure``, or what is being raised, with its traceback."""
+        """Write that something went wrong which should not have, with its traceback."""
         self._logger.failure(text, failure)
 
 
