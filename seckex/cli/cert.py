@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from seckex.cli.output import EXPIRES_SOON, WRONG, Fault, instant, json_option, leave, life, plain, print_json
+from seckex.cli.output import EXPIRES_SOON, ExitCode, Fault, instant, json_option, leave, life, plain, print_json
 from seckex.config.files import create_private, read_private, read_public
 from seckex.config.problems import ConfigInvalid, Unfit
 from seckex.config.values import NAI
@@ -25,7 +25,6 @@ from seckex.crypto.showing import Shown, show
 from seckex.errors import BadCertificate
 
 SCHEMA: Final = "seckex.cert/1"
-SOON: Final = 4
 _MAX_FILE: Final = 2**20
 _CERTIFICATE, _KEY, _LIST = "ca.pem", "ca.key", "ca.crl"
 
@@ -53,7 +52,7 @@ def _nai(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
 def cert() -> None:
     """Make and show certificates: a small private authority for trying things out.
 
-    Exit codes: 0 fine, 1 something is wrong or has expired, 4 something expires soon.
+    Exit codes: 0 fine, 1 something is wrong or has expired, 6 something expires soon.
     """
 
 
@@ -136,12 +135,12 @@ def renew_list(directory: Path, days: int, as_json: bool) -> None:
 def show_files(files: tuple[Path, ...], soon: int, as_json: bool) -> None:
     """Show the certificates and revocation lists in FILEs, and warn of those that expire."""
     now = time.time()
-    worst = 0
+    worst = ExitCode.FINE
     for file in files:
         try:
             found = show(_read(file))
         except (Fault, BadCertificate) as error:
-            worst = WRONG
+            worst = ExitCode.NO
             why = error.why if isinstance(error, BadCertificate) else error.message.removeprefix(f"{file}: ")
             if as_json:
                 print_json(SCHEMA, {"file": str(file), "problem": why})
@@ -151,7 +150,13 @@ def show_files(files: tuple[Path, ...], soon: int, as_json: bool) -> None:
         for each in found:
             state = _state(each, now, soon)
             wrong = state in ("expired", "not-yet-valid") or each.objection
-            worst = WRONG if wrong or worst == WRONG else SOON if state == "expires-soon" else worst
+            worst = (
+                ExitCode.NO
+                if wrong or worst == ExitCode.NO
+                else ExitCode.EXPIRING
+                if state == "expires-soon"
+                else worst
+            )
             _print(file, each, state, as_json, now)
     leave(worst)
 

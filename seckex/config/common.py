@@ -25,6 +25,11 @@ EVERYBODY: Final = "*@"
 _MAX_SOCKET_PATH: Final = 107  # sun_path of unix(7), less the closing zero
 
 
+def pattern_of(nai: str) -> str:
+    """Return the name of a peer that stands for everybody of the realm of ``nai``."""
+    return EVERYBODY + nai.partition("@")[2]
+
+
 @frozen(kw_only=True)
 class Identity:
     """Who this daemon is."""

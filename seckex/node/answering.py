@@ -111,11 +111,12 @@ class Answering:
             asked = [action for action in asked if not isinstance(action, Report)]
         actions += asked
         # Only an offer that has verified gets here.
-        self._paths[terms.peer] = path
         if state is not None:
             self.half_open.pop(half_open)
         if isinstance(conversation.state, responder.ExpectStored):
             self._under_way[name] = request
+            # It is neither a copy nor old: this is where its initiator can be asked.
+            self._paths[terms.peer] = path
 
     def _renewal(self, spi: int, now: Now) -> Terms | None:
         """Return the terms of an exchange that an association vouches for."""

@@ -170,7 +170,7 @@ class ShowingTests(CertCase):
     def test_states_and_exit_codes(self) -> None:
         for until, options, exit_code, state, words in (
             (NOW + 31 * DAY, (), 0, "good", "31 days from now\n"),
-            (NOW + 10 * DAY, (), 4, "expires-soon", "10 days from now, EXPIRES SOON\n"),
+            (NOW + 10 * DAY, (), 6, "expires-soon", "10 days from now, EXPIRES SOON\n"),
             (NOW + 10 * DAY, ("--soon", "5"), 0, "good", "10 days from now, EXPIRES SOON\n"),
             (NOW, (), 1, "expired", "EXPIRED at 2026-09-21 14:13:20 UTC\n"),
         ):

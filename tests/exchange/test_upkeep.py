@@ -42,7 +42,7 @@ class UpkeepTests(ConversationCase):
             self.assertLessEqual(len(octets), len(asked.octets))
             answer = Answer(Received(decode_message(octets), octets))
             kind = asked.header.kind
-            seen = set()
+            seen: set[Any] = set()
             for event, now, result in (
                 (answer, NOW, upkeep.Answered(ours, kind)),
                 (Unknown("x"), NOW, upkeep.Unanswered(ours, kind, True)),
@@ -54,9 +54,9 @@ class UpkeepTests(ConversationCase):
                 for late in (answer, Unknown("x"), OtherVersions((2,), "x"), Tick()):
                     self.assertEqual(advance(upkeep.TRANSITIONS, after.state, late, now), Step(upkeep.Finished()))
                     seen.add((upkeep.Finished, type(late), upkeep.Finished))
-            for event in (OtherVersions((2,), "x"), Tick()):
-                after = advance(upkeep.TRANSITIONS, step.state, event, NOW)
-                seen.add((upkeep.ExpectAnswer, type(event), type(after.state)))
+            for other in (OtherVersions((2,), "x"), Tick()):
+                after = advance(upkeep.TRANSITIONS, step.state, other, NOW)
+                seen.add((upkeep.ExpectAnswer, type(other), type(after.state)))
             self.assertEqual([type(action) for action in after.actions], [Send, Arm])
             expected = {
                 (state, event, following)

@@ -1,0 +1,47 @@
+"""Whom a node knows: by name, or, where certificates prove names, by realm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from attrs import evolve
+
+from seckex.crypto.certified import Certificates
+from seckex.node.limits import Peer
+
+_EVERYBODY: Final = "*@"
+
+
+class Peers(Mapping[str, Peer]):
+    """By NAI; a peer named ``*@realm`` is everybody of that realm who has no entry of its own.
+
+    Iteration yields the names as they were configured.
+    """
+
+    def __init__(self, local: str, peers: Iterable[Peer]) -> None:
+        self._local = local
+        self._peers = {peer.terms.peer: peer for peer in peers}
+
+    def __getitem__(self, nai: str) -> Peer:
+        peer = self._peers.get(nai)
+        if peer is not None and not nai.startswith(_EVERYBODY):
+            return peer
+        peer = self._peers.get(_EVERYBODY + nai.partition("@")[2])
+        if peer is None or nai == self._local or nai.startswith(_EVERYBODY):
+            raise KeyError(nai)
+        authority = peer.terms.authority
+        if not isinstance(authority, Certificates):
+            raise KeyError(nai)
+        named = Certificates(authority.identity, authority.trust, nai)
+        return evolve(peer, terms=evolve(peer.terms, peer=nai, authority=named))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._peers)
+
+    def __len__(self) -> int:
+        return len(self._peers)
+
+    def configured(self) -> Iterable[Peer]:
+        """Return the peers as they were configured."""
+        return self._peers.values()
