@@ -191,6 +191,27 @@ class MessageDropped(Event):
 
 
 @frozen
+class LoadBegan(Event):
+    """Offers over UDP have to prove their address with a cookie from now on."""
+
+    level: ClassVar[str] = "warn"
+    why: str
+
+    def __str__(self) -> str:
+        return f"under load, asking for cookies: {self.why}"
+
+
+@frozen
+class LoadEnded(Event):
+    """Offers need no cookies any more; ``asked`` were answered with one meanwhile."""
+
+    asked: int
+
+    def __str__(self) -> str:
+        return f"no longer under load: {self.asked} offer(s) were asked for a cookie"
+
+
+@frozen
 class VersionUnsupported(Event):
     """A request of another version of the protocol came; it was told which are spoken."""
 
