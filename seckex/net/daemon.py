@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 
 from seckex.config.common import Settings
 from seckex.config.load import Loaded, prepare_state
-from seckex.crypto.schedule import Key0
+from seckex.crypto.authority import Key0
 from seckex.dialog.faces import LinkAssociation
 from seckex.dialog.link import Link
 from seckex.errors import SeckexError

@@ -48,7 +48,7 @@ class Answering:
         limits: Limits,
     ) -> None:
         self._terms = terms
-        self._beginnings = {spi: Transcript.between(t.peer, t.local) for spi, t in terms.items()}
+        self._beginnings = {spi: Transcript.between(t.peer, t.local, t.authority.binding) for spi, t in terms.items()}
         self._driver = driver
         self._associations = associations
         self._drops = drops
@@ -177,7 +177,7 @@ class Answering:
         """Keep a conversation where its next event will look for it."""
         state = conversation.state
         if isinstance(state, responder.ExpectOffer):
-            self.half_open.put((state.terms.key0.spi, state.spi), state, now.monotonic)
+            self.half_open.put((state.terms.authority.spi, state.spi), state, now.monotonic)
         elif isinstance(state, responder.ExpectConfirm):
             self._associations.add(state.association)
             self.unconfirmed.put(state.association.spi_in, conversation, now.monotonic)

@@ -13,6 +13,8 @@ import math
 from collections.abc import Iterable
 from typing import Final
 
+from attrs import evolve
+
 from seckex.errors import AuthenticationFailed, Malformed, PeerFault, UnsupportedVersion
 from seckex.events import AssociationEnded, VersionUnsupported
 from seckex.exchange.messages import Received
@@ -38,15 +40,18 @@ class Node:
 
     def __init__(self, local: str, peers: Iterable[Peer], entropy: Entropy, limits: Limits) -> None:
         self.local = local
-        self.peers = {peer.terms.peer: peer for peer in peers}
         self.associations = AssociationTable(limits.associations)
+        self.peers = {peer.terms.peer: evolve(peer, terms=evolve(peer.terms, taken=self._spi_taken)) for peer in peers}
         self._drops = Drops()
         self._driver = Driver()
-        terms = {peer.terms.key0.spi: peer.terms for peer in self.peers.values()}
+        self._terms = terms = {peer.terms.authority.spi: peer.terms for peer in self.peers.values()}
         self._answering = Answering(terms, self._driver, self.associations, self._drops, limits)
         self._seeking = Seeking(self.peers, self._driver, self.associations, self._drops, entropy)
         self._purge_at: float | None = None
         self._told_expiry = math.inf
+
+    def _spi_taken(self, spi: int) -> bool:
+        return spi in self._terms or self.associations.get(spi) is not None
 
     @property
     def counters(self) -> dict[str, int]:
@@ -64,14 +69,15 @@ class Node:
 
         An association with a bound on octets is not taken up again, since what
         it has carried is not durable and the bound could be passed; nor is one
-        with a peer that is no longer configured, or under a name that is no longer ours.
+        with a peer that is no longer configured, by other keys, or under a name that is no longer ours.
         """
         actions: list[NodeAction] = []
         for record in sorted(snapshot.replays, key=lambda record: record.expires):
             self._answering.replays.remember(record)
         for association in sorted(snapshot.associations, key=lambda association: association.created):
-            ours = association.local == self.local and association.peer in self.peers
-            if association.octet_bound or not ours:
+            peer = self.peers.get(association.peer)
+            vouched = peer is not None and peer.terms.authority.root == association.root
+            if association.octet_bound or association.local != self.local or not vouched:
                 self._driver.commit(None, (DeleteAssociation(association.spi_in),), actions)
                 continue
             self.associations.add(association)
@@ -164,6 +170,12 @@ class Node:
         actions: list[NodeAction] = []
         _, unit = self._driver.committed(token, outcome, now, actions)
         self._answering.stored(unit, durable=outcome is Outcome.STORED)
+        return actions
+
+    def worked(self, token: int, result: object, now: Now) -> list[NodeAction]:
+        """Take what became of a `Work`: what its call returned, or the `SeckexError` that it raised."""
+        actions: list[NodeAction] = []
+        self._driver.worked(token, result, now, actions)
         return actions
 
     def tick(self, now: Now) -> list[NodeAction]:
