@@ -164,6 +164,19 @@ class NegotiationFailed(Event):
 
 
 @frozen
+class PeerUnreachable(Event):
+    """A request to the peer could not be sent; it is tried again."""
+
+    level: ClassVar[str] = "warn"
+    peer: str
+    address: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.peer} at {self.address} cannot be reached: {self.why}"
+
+
+@frozen
 class ClocksApart(Event):
     """The responder's clock and ours differ by more than its window; Identifications are corrected."""
 

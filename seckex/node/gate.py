@@ -20,6 +20,7 @@ cookie then, and one for what is proved, by a cookie or by TCP.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable
 from typing import Final
@@ -60,11 +61,12 @@ class Gate:
         self._never = flood.cookies == "never"
         self._unproved = Buckets(flood.source_rate, flood.source_burst, flood.sources)
         self._proved = Buckets(flood.source_rate, flood.source_burst, flood.sources)
-        self._epoch = int.from_bytes(entropy(4), "big")
+        self._epoch = 0
         # By the lowest bit of its version; the one that is not in use for new cookies is the one before.
-        self._secrets = [entropy(COOKIE_SECRET_SIZE), entropy(COOKIE_SECRET_SIZE)]
+        self._secrets = [b"", b""]
         self._version = 0
-        self._rotate_at: float | None = None
+        # Nothing is drawn before it is needed, which may be never.
+        self._rotate_at = -math.inf
         self._arrived = 0
         self._window_ends = 0.0
         self._load_ends: float | None = None
@@ -95,8 +97,6 @@ class Gate:
         if octets[:4] != _OFFER or len(octets) > MAX_DATAGRAM:
             return None
         stem, cookie = stem_of(octets)
-        if self._rotate_at is None or now.monotonic >= self._rotate_at:
-            self._rotate(now.monotonic)
         if cookie:
             if self._proves(cookie, octets, stem, host, port, now.monotonic):
                 self.right += 1
@@ -164,8 +164,10 @@ class Gate:
     # -- cookies
 
     def _rotate(self, now: float) -> None:
-        late = self._rotate_at is not None and now >= self._rotate_at + ROTATE_EVERY
-        for _ in range(2 if late else 1):
+        if self._rotate_at == -math.inf:
+            self._epoch = int.from_bytes(self._entropy(4), "big")
+        # After so long a silence the secret in use is older than the one before may be.
+        for _ in range(2 if now >= self._rotate_at + ROTATE_EVERY else 1):
             self._version = (self._version + 1) & 0xFF
             self._secrets[self._version & 1] = self._entropy(COOKIE_SECRET_SIZE)
         self._rotate_at = now + ROTATE_EVERY
@@ -179,6 +181,8 @@ class Gate:
         return (int(now) + self._epoch) & 0xFFFFFFFF
 
     def _proves(self, cookie: bytes, octets: bytes, stem: int, host: str, port: int, now: float) -> bool:
+        if now >= self._rotate_at:
+            self._rotate(now)
         if len(cookie) != _COOKIE.size:
             return False
         version, time, mac = _COOKIE.unpack(cookie)
@@ -192,6 +196,8 @@ class Gate:
         if not stem:
             self._drops.counters["dropped.malformed"] += 1
             return _DROP
+        if now >= self._rotate_at:
+            self._rotate(now)
         time = self._time(now)
         mac = self._mac(self._version, time, octets[:stem], host, port)
         answer = encode_cookie(octets, _COOKIE.pack(self._version, time, mac))

@@ -16,7 +16,7 @@ from typing import Final
 from attrs import define, evolve
 
 from seckex.exchange import initiator
-from seckex.exchange.attempt import Answer, OtherVersions, Outcome
+from seckex.exchange.attempt import Answer, CookieAsked, OtherVersions, Outcome, TcpAsked, Unreachable
 from seckex.exchange.messages import Received
 from seckex.exchange.terms import Entropy
 from seckex.machine import Now, Tick
@@ -26,7 +26,8 @@ from seckex.node.conversation import Conversation, Driver
 from seckex.node.drops import Drops
 from seckex.node.limits import Peer
 from seckex.sa.association import Association
-from seckex.wire.numbers import Role
+from seckex.wire.extensions import Cookie, RequestDigest
+from seckex.wire.numbers import Kind, Role
 
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 60.0
@@ -124,13 +125,31 @@ class Seeking:
     # -- what comes in
 
     def answered(self, received: Received, now: Now, actions: list[NodeAction]) -> None:
-        """Take an answer; raises `AuthenticationFailed` and `Malformed`."""
+        """Take an answer; raises `AuthenticationFailed` and `Malformed`.
+
+        COOKIE and USE_TCP are not authenticated: they change how a request is sent, never what it says.
+        """
         conversation = self._expecting.get(received.header.identification)
         if conversation is None:
             # A late copy of an answer that came already, most of the time.
             self._drops.counters["answers-unexpected"] += 1
             return
-        self._driver.drive(conversation, Answer(received), now, actions)
+        state, kind = conversation.state, received.header.kind
+        if kind is Kind.COOKIE:
+            if isinstance(state, initiator.ExpectAnswer) and received.header.spi == state.attempt.terms.authority.spi:
+                self._driver.drive(conversation, CookieAsked(received.need(Cookie).cookie), now, actions)
+        elif kind is Kind.USE_TCP:
+            if isinstance(state, initiator.ExpectAnswer | initiator.ExpectConfirmed):
+                self._driver.drive(conversation, TcpAsked(received.need(RequestDigest).digest), now, actions)
+        else:
+            self._driver.drive(conversation, Answer(received), now, actions)
+
+    def unreachable(self, host: str, port: int, why: str, now: Now, actions: list[NodeAction]) -> None:
+        """Take note that nothing could be sent to where peers are asked."""
+        for conversation in list(self._expecting.values()):
+            state = conversation.state
+            if isinstance(state, initiator.ExpectAnswer) and state.attempt.path[:2] == (host, port):
+                self._driver.drive(conversation, Unreachable(why), now, actions)
 
     def hinted(
         self, identification: int, versions: tuple[int, ...], address: str, now: Now, actions: list[NodeAction]
