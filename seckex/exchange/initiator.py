@@ -65,7 +65,6 @@ from seckex.machine import (
     Persisted,
     PersistFailed,
     Report,
-    Send,
     Step,
     Tick,
     Transitions,

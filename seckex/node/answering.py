@@ -62,9 +62,7 @@ class Answering:
 
     def crowded(self) -> bool:
         """Tell whether a table of what strangers and half-proved peers leave here is more than half full."""
-        return (
-            2 * len(self.half_open) > self.half_open.limit or 2 * len(self.unconfirmed) > self.unconfirmed.limit
-        )
+        return 2 * len(self.half_open) > self.half_open.limit or 2 * len(self.unconfirmed) > self.unconfirmed.limit
 
     # -- offers
 

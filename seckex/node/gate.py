@@ -31,7 +31,7 @@ from seckex.events import LoadBegan, LoadEnded
 from seckex.exchange.terms import Entropy
 from seckex.machine import Now, Path, Report
 from seckex.node.actions import NodeAction
-from seckex.node.buckets import Buckets, source_of
+from seckex.node.buckets import Buckets, Source, source_of
 from seckex.node.drops import Drops
 from seckex.node.limits import Flood
 from seckex.wire.numbers import MAX_DATAGRAM, MESSAGE_TYPE, VERSION, Kind
@@ -108,7 +108,7 @@ class Gate:
         if self._never:
             return None if self._within(host, port, now) else _DROP
         demanding = self._always or self._under_load(now)
-        if not demanding and self._unproved.take(self._source(host), now.monotonic):
+        if not demanding and self._unproved.take(self.source(host), now.monotonic):
             return None
         return self._ask(octets, stem, host, port, now.monotonic)
 
@@ -117,13 +117,14 @@ class Gate:
         return self._within(host, port, now)
 
     def _within(self, host: str, port: int, now: Now) -> bool:
-        if self._proved.take(self._source(host), now.monotonic):
+        if self._proved.take(self.source(host), now.monotonic):
             return True
         why = f"more than {self._flood.source_rate:g} requests a second from its part of the net"
         self._drops.note("source-rate", why, Path(host, port), now, self.news)
         return False
 
-    def _source(self, host: str) -> tuple[int, int] | str:
+    def source(self, host: str) -> Source:
+        """Return the part of the net that an address belongs to."""
         return source_of(host, self._flood.ipv4_prefix, self._flood.ipv6_prefix)
 
     # -- load

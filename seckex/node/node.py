@@ -10,7 +10,7 @@ what cannot be believed is counted, reported within a ration, and dropped.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Final
 
 from attrs import evolve
@@ -58,13 +58,17 @@ class Node:
     @property
     def counters(self) -> dict[str, int]:
         """Every counter and the size of every table, by name."""
-        return dict(self._drops.counters) | self._gate.counters | {
-            "associations": len(self.associations),
-            "commits-waiting": self._driver.waiting,
-            "half-open": len(self._answering.half_open),
-            "replay-records": len(self._answering.replays),
-            "unconfirmed": len(self._answering.unconfirmed),
-        }
+        return (
+            dict(self._drops.counters)
+            | self._gate.counters
+            | {
+                "associations": len(self.associations),
+                "commits-waiting": self._driver.waiting,
+                "half-open": len(self._answering.half_open),
+                "replay-records": len(self._answering.replays),
+                "unconfirmed": len(self._answering.unconfirmed),
+            }
+        )
 
     def start(self, snapshot: Snapshot, now: Now) -> list[NodeAction]:
         """Take over what the store holds.
@@ -130,6 +134,10 @@ class Node:
         None lets it go on. This is all that a flood costs; see `seckex.node.gate`.
         """
         return self._gate.judge(octets, host, port, now)
+
+    def source_of(self, host: str) -> Hashable:
+        """Return the part of the net that an address belongs to."""
+        return self._gate.source(host)
 
     @property
     def has_news(self) -> bool:

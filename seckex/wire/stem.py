@@ -14,9 +14,17 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from seckex.wire.numbers import ANSWER_FLAG, EXTENSION_TYPE, HEADER_SIZE, MAX_COOKIE, MAX_EXTENSIONS, VERSION
+from seckex.wire.numbers import (
+    ANSWER_FLAG,
+    EXTENSION_TYPE,
+    HEADER_SIZE,
+    MAX_COOKIE,
+    MAX_EXTENSIONS,
+    MESSAGE_TYPE,
+    VERSION,
+    Kind,
+)
 from seckex.wire.numbers import ExtensionSub as Sub
-from seckex.wire.numbers import Kind, MESSAGE_TYPE
 
 _EXTENSION: Final = struct.Struct(">BBH")
 _START: Final = struct.Struct(">BBH")

@@ -16,7 +16,7 @@ from seckex.wire.numbers import Kind
 from seckex.wire.stem import stem_of
 from tests.conversation import AES, ConversationCase
 from tests.exchange.test_faults import STRANGER, TWO_ROUNDS
-from tests.link import Datagram, altered, flipped, lose, on
+from tests.link import Datagram, Fault, altered, flipped, lose, on
 from tests.pump import Host
 
 ALWAYS: Final = Limits(flood=Flood(cookies="always"))
@@ -408,11 +408,11 @@ class RetransmissionTests(GateCase):
             self.assertEqual(own[:6], arrows)
             self.assertEqual(len(home.node.associations), 1)
 
-    def begin_load(self, home: Host) -> object:
-        def lose_and_flood(datagram: Datagram) -> tuple[Datagram, ...]:
+    def begin_load(self, home: Host) -> Fault:
+        def lose_and_flood(_datagram: Datagram) -> tuple[Datagram, ...]:
             offer = self.network.last("OFFER").octets
             for number in range(10):
-                home.running and home.running.receive(flipped(offer, 8 * 40 + number), STRANGER, home.now())
+                home.node.receive(flipped(offer, 8 * 40 + number), STRANGER, home.now())
             return ()
 
         return lose_and_flood
