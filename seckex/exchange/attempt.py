@@ -67,6 +67,13 @@ class Unreachable:
 
 
 @frozen
+class Unknown:
+    """An UNKNOWN came for this exchange, from ``address``: a hint, not authenticated."""
+
+    address: str
+
+
+@frozen
 class Outcome:
     """How an exchange ended: with an association, or with ``code`` (0: no answer) and ``why``."""
 
@@ -100,7 +107,12 @@ class Attempt:
 
 def sending(octets: bytes, path: Path) -> Send:
     """Return the sending of a request: over TCP where it is too long for a datagram."""
-    return Send(octets, path._replace(tcp=True) if len(octets) > MAX_DATAGRAM else path)
+    return Send(octets, _over_tcp(path) if len(octets) > MAX_DATAGRAM else path)
+
+
+def _over_tcp(path: Path) -> Path:
+    # The number of a UDP socket names no connection: one is made, unless the path is over TCP already.
+    return path if path.tcp else path._replace(via=None, tcp=True)
 
 
 @frozen
@@ -131,4 +143,4 @@ class Retry:
         send = sending(self.request, attempt.path)
         if self.tcp or send.path.tcp or asked.digest != request_digest(self.request):
             return self, ()
-        return evolve(self, tcp=True), (Send(self.request, attempt.path._replace(tcp=True)),)
+        return evolve(self, tcp=True), (Send(self.request, _over_tcp(attempt.path)),)

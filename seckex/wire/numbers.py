@@ -51,6 +51,11 @@ class Kind(IntEnum):
     ABANDON = 7
     COOKIE = 8
     USE_TCP = 9
+    PROBE = 10
+    PRESENT = 11
+    DELETE = 12
+    DELETED = 13
+    UNKNOWN = 14
 
 
 class Role(IntEnum):
@@ -187,6 +192,8 @@ class Code(IntEnum):
     UNKNOWN_PAYLOAD = 261
     UNKNOWN_EXCHANGE = 262
     COUNTER_OFFER = 263
+    REPLACED = 266
+    DELETED = 267
     UNKNOWN_ASSOCIATION = 300
     UNKNOWN_SERVICE = 301
     CONNECT_FAILED = 302

@@ -14,7 +14,7 @@ from seckex.crypto.secrets import Secret
 from seckex.crypto.suites import SHA256
 from seckex.errors import ApiMisuse, SeckexError
 from seckex.exchange import initiator, responder
-from seckex.exchange.attempt import GIVE_UP, Answer, CookieAsked, OtherVersions, TcpAsked, Unreachable
+from seckex.exchange.attempt import GIVE_UP, Answer, CookieAsked, OtherVersions, TcpAsked, Unknown, Unreachable
 from seckex.exchange.messages import Received
 from seckex.exchange.terms import Terms
 from seckex.exchange.transcript import Transcript
@@ -47,6 +47,7 @@ HINTS: Final = (
     OtherVersions((7,), str(PATH)),
     CookieAsked(bytes(21)),
     TcpAsked(bytes(32)),
+    Unknown(str(PATH)),
     Unreachable("the name does not resolve"),
 )
 STORE_EVENTS: Final = (Persisted(), PersistConflict(), PersistFailed("disk full"))
@@ -254,6 +255,10 @@ class TransitionTests(SynchronousTestCase):
         late = Now(NOW.monotonic + GIVE_UP, NOW.wall)
         talk.drive("initiator", found[initiator.ExpectAnswer], Tick(), late)
         talk.drive("initiator", found[initiator.ExpectConfirmed], Tick(), late)
+        renewing: Any = found[initiator.ExpectAnswer]
+        attempt = renewing.attempt
+        renewing = evolve(renewing, attempt=evolve(attempt, terms=evolve(attempt.terms, replaces=0x5678)))
+        talk.drive("initiator", renewing, Unknown(str(PATH)))
         for state, there in found.items():
             for event in (*STORE_EVENTS, *HINTS, Tick()):
                 if type(event) in initiator.TRANSITIONS[state]:

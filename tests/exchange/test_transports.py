@@ -15,7 +15,8 @@ from tests.link import Datagram, flipped, lose, on
 LONG = policy(
     *(
         proposal(
-            "aes-256-gcm chacha20-poly1305 aes-128-gcm hmac-sha-256 hmac-sha-384 prf-hmac-sha-256 prf-hmac-sha-384 x25519",
+            "aes-256-gcm chacha20-poly1305 aes-128-gcm hmac-sha-256 hmac-sha-384 "
+            "prf-hmac-sha-256 prf-hmac-sha-384 x25519",
             lifetime=3600 + number,
             mebioctets=64 + number,
         )
