@@ -18,8 +18,8 @@ from typing import Any, Final
 from attrs import frozen
 
 from seckex.cli.output import Misconfigured
-from seckex.config.initiator import InitiatorPeer, InitiatorSettings
 from seckex.config.common import pattern_of
+from seckex.config.initiator import InitiatorPeer, InitiatorSettings
 from seckex.config.load import AnySettings, read_key0, read_settings
 from seckex.config.problems import ConfigInvalid
 from seckex.config.responder import ResponderPeer, ResponderSettings

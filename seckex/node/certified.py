@@ -65,7 +65,11 @@ class CertifiedAnswering:
     def offered(self, received: Received, path: Path, now: Now, actions: list[NodeAction]) -> None:
         """Take an OFFER with the SPI 0; raises `Malformed`."""
         if self._terms is None or not path.tcp:
-            why = "an offer by certificates over UDP" if self._terms else "an offer by certificates, of which we have none"
+            why = (
+                "an offer by certificates over UDP"
+                if self._terms
+                else "an offer by certificates, of which we have none"
+            )
             self._drops.note("no-certificates", why, path, now, actions)
             return
         request = SHA256.digest(received.octets)
