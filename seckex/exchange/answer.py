@@ -15,7 +15,7 @@ from seckex.crypto.agreement import X25519, X25519_SIZE
 from seckex.crypto.schedule import PRF_HASHES, agree
 from seckex.crypto.secrets import Secret
 from seckex.exchange.messages import Received, build_answer, choice_mac, choice_start, request_digest
-from seckex.exchange.terms import Terms
+from seckex.exchange.terms import Terms, bounded
 from seckex.exchange.transcript import Transcript
 from seckex.machine import Now, Path, Send
 from seckex.sa.association import Association
@@ -81,7 +81,7 @@ def choose(
         peer=terms.peer,
         spi_in=spi,
         spi_out=exchange.initiator_spi,
-        agreement=agreement,
+        agreement=bounded(agreement, terms.not_after, now),
         created=now.wall,
         transcript=transcript.digest,
         keys=keys,

@@ -26,6 +26,7 @@ from seckex.events import (
     NegotiationFailed,
     NegotiationRefused,
     OfferSent,
+    PeerUnreachable,
     StoreTrouble,
     VersionsHeard,
 )
@@ -37,10 +38,13 @@ from seckex.exchange.attempt import (
     MOST_HINTS,
     Answer,
     Attempt,
+    CookieAsked,
     OtherVersions,
     Outcome,
     Retry,
+    TcpAsked,
     Unknown,
+    Unreachable,
 )
 from seckex.exchange.certified_shares import Held, finish, with_shares
 from seckex.exchange.messages import Received, verify_confirm
@@ -67,7 +71,7 @@ from seckex.wire.extensions import Detail, Exchange, SaPayloadExtension
 from seckex.wire.numbers import LOWEST_SPI, MAX_ROUNDS, NONCE_SIZE, VERSIONS_SPOKEN, Code, Kind, Role
 from seckex.wire.payloads import decode_sa, encode_sa
 
-CertifiedEvent: TypeAlias = Answer | OtherVersions | Unknown | Tick
+CertifiedEvent: TypeAlias = Answer | OtherVersions | Unknown | CookieAsked | TcpAsked | Unreachable | Tick
 
 
 @frozen
@@ -87,8 +91,12 @@ def certificates_of(terms: Terms) -> Certificates:
 
 
 def begin(terms: Terms, path: Path, now: Now) -> Step:
-    """Make the first offer of a new exchange."""
-    return _begin(Attempt(terms, path, terms.new_spi(), now.monotonic + GIVE_UP), now)
+    """Make the first offer of a new exchange, unless our own certificates have expired."""
+    attempt = Attempt(terms, path, terms.new_spi(), now.monotonic + GIVE_UP)
+    if now.wall >= certificates_of(terms).identity.not_after:
+        why = f"{terms.authority} has expired, or one above it"
+        return _end(attempt, 0, why, NegotiationFailed(terms.peer, why, ("seckex cert show tells which",)))
+    return _begin(attempt, now)
 
 
 def _begin(attempt: Attempt, now: Now) -> Step:
@@ -151,12 +159,14 @@ class ExpectAnswer:
             case OtherVersions(versions, address):
                 hint = f"{address} says that it speaks protocol version {', '.join(map(str, versions))} only"
                 return self._hinted(hint, VersionsHeard(self.attempt.terms.peer, address, versions, VERSIONS_SPOKEN))
-            case Unknown():
-                return Step(self)
+            case Unreachable(why):
+                return self._hinted(why, PeerUnreachable(self.attempt.terms.peer, str(self.attempt.path), why))
             case Tick():
                 return self._ticked(now)
+        # Who is asked over TCP has no use for a cookie, nor for TCP.
+        return Step(self)
 
-    def _hinted(self, hint: str, event: VersionsHeard | CertificateRefused) -> Step:
+    def _hinted(self, hint: str, event: VersionsHeard | PeerUnreachable | CertificateRefused) -> Step:
         if hint in self.attempt.hints or len(self.attempt.hints) == MOST_HINTS:
             return Step(self)
         attempt = evolve(self.attempt, hints=(*self.attempt.hints, hint))
@@ -172,7 +182,7 @@ class ExpectAnswer:
         path = self.attempt.path
         causes = (
             *self.attempt.hints,
-            f"no seckex responder runs at TCP {path}, or a firewall is between",
+            f"no seckex responder runs at {path}, or a firewall is between",
             "it has no certificates configured (its log tells)",
         )
         why = f"no answer that proves who it is from {path} to {self.retry.sent} requests"
@@ -337,32 +347,24 @@ class ExpectStored:
 
 CertifiedInitiatorState: TypeAlias = ExpectAnswer | ExpectConfirmed | ExpectStored | Finished
 
+_ASIDE: Final = (OtherVersions, Unknown, CookieAsked, TcpAsked, Unreachable)
+
 TRANSITIONS: Final[Transitions] = {
     ExpectAnswer: {
         Answer: frozenset({ExpectAnswer, ExpectConfirmed, Finished}),
-        OtherVersions: frozenset({ExpectAnswer}),
-        Unknown: frozenset({ExpectAnswer}),
         Tick: frozenset({ExpectAnswer, Finished}),
+        **{event: frozenset({ExpectAnswer}) for event in _ASIDE},
     },
     ExpectConfirmed: {
         Answer: frozenset({ExpectStored, Finished}),
-        OtherVersions: frozenset({ExpectConfirmed}),
-        Unknown: frozenset({ExpectConfirmed}),
         Tick: frozenset({ExpectConfirmed, Finished}),
+        **{event: frozenset({ExpectConfirmed}) for event in _ASIDE},
     },
     ExpectStored: {
         Persisted: frozenset({Finished}),
         PersistConflict: frozenset({ExpectAnswer}),
         PersistFailed: frozenset({Finished}),
-        Answer: frozenset({ExpectStored}),
-        OtherVersions: frozenset({ExpectStored}),
-        Unknown: frozenset({ExpectStored}),
-        Tick: frozenset({ExpectStored}),
+        **{event: frozenset({ExpectStored}) for event in (Answer, Tick, *_ASIDE)},
     },
-    Finished: {
-        Answer: frozenset({Finished}),
-        OtherVersions: frozenset({Finished}),
-        Unknown: frozenset({Finished}),
-        Tick: frozenset({Finished}),
-    },
+    Finished: {event: frozenset({Finished}) for event in (Answer, Tick, *_ASIDE)},
 }

@@ -55,8 +55,8 @@ from seckex.wire.extensions import Detail, Exchange, Extension, SaPayloadExtensi
 from seckex.wire.numbers import LOWEST_SPI, MAX_ROUNDS, NONCE_SIZE, Code, Kind, ProtocolId, Role
 from seckex.wire.payloads import encode_sa
 
-#: Returns something for a principal that may negotiate, None for any other.
-Admit: TypeAlias = Callable[[str], object]
+#: Tells whether a principal may negotiate by certificate.
+Admit: TypeAlias = Callable[[str], bool]
 
 
 @frozen
@@ -79,9 +79,9 @@ class Confirmed:
 
 @frozen
 class Finished:
-    """The end; awaits nothing."""
+    """The end; awaits nothing, late copies are let pass."""
 
-    def receive(self, _event: object, _now: Now) -> Step:
+    def receive(self, _event: Offered | Confirmed | Tick, _now: Now) -> Step:
         """Stay."""
         return Step(self)
 
@@ -230,7 +230,7 @@ class ExpectConfirm:
 
     def _admit(self, event: Confirmed, voucher: Voucher, now: Now) -> Agreement:
         """Return the agreement with whom CONFIRM proves to be; raises `PeerFault` where there is none."""
-        if self.admit(voucher.nai) is None:
+        if not self.admit(voucher.nai):
             raise PeerIncompatible(Code.PROHIBITED, f"{voucher.nai} may not negotiate here")
         if event.full:
             raise PeerIncompatible(Code.INSUFFICIENT_RESOURCES, f"{event.full} full; try later")
@@ -323,5 +323,9 @@ TRANSITIONS: Final[Transitions] = {
         Confirmed: frozenset({Done}),
         Tick: frozenset({Finished}),
     },
-    Finished: {},
+    Finished: {
+        Offered: frozenset({Finished}),
+        Confirmed: frozenset({Finished}),
+        Tick: frozenset({Finished}),
+    },
 }

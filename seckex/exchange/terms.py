@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -32,7 +33,7 @@ class Terms:
     octets; it is the only source of randomness that an exchange has.
     ``clock_window`` in seconds: how far a request's Identification may be from the responder's clock.
     ``replaces`` is the SPI here of the association that is renewed, 0 for none; ``taken`` tells which SPIs name
-    something here already.
+    something here already. ``not_after`` is the end of what vouches for both, in wall-clock seconds.
     """
 
     local: str
@@ -44,6 +45,7 @@ class Terms:
     clock_window: int = 300
     replaces: int = 0
     taken: Callable[[int], bool] = field(default=_none_taken, repr=False, eq=False)
+    not_after: float = math.inf
     selector: Selector = field(init=False, repr=False, eq=False)
 
     @selector.default

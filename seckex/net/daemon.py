@@ -21,10 +21,11 @@ from twisted.python.failure import Failure
 
 from seckex.config.common import Settings
 from seckex.config.load import Loaded, prepare_state
-from seckex.crypto.authority import Key0
+from seckex.crypto.authority import Authority, Key0
+from seckex.crypto.certified import Certificates
 from seckex.dialog.faces import LinkAssociation
 from seckex.dialog.link import Link
-from seckex.errors import SeckexError
+from seckex.errors import ApiMisuse, SeckexError
 from seckex.exchange.terms import Terms
 from seckex.net.commands import ControlCommands
 from seckex.net.commit import CommitThread, GroupCommit
@@ -200,10 +201,16 @@ class Daemon(MultiService, Generic[S]):
 
     def terms(self, nai: str, clock_window: int = 300) -> Terms:
         """Return the terms of exchanges with the peer ``nai``."""
-        settings, key = self.settings, self.loaded.keys[nai]
-        key0 = Key0(key.key, key.spi, key.kvno, (key.initiator, key.responder))
+        settings, key, credentials = self.settings, self.loaded.keys.get(nai), self.loaded.credentials
+        authority: Authority
+        if key is not None:
+            authority = Key0(key.key, key.spi, key.kvno, (key.initiator, key.responder))
+        elif credentials is not None:
+            authority = Certificates(credentials.identity, credentials.trust, nai)
+        else:
+            raise ApiMisuse(f"nothing is configured that would authenticate {nai}")
         policy, worker = settings.policy.as_policy(), settings.state.worker
-        return Terms(settings.identity.nai, nai, key0, policy, os.urandom, worker, clock_window)
+        return Terms(settings.identity.nai, nai, authority, policy, os.urandom, worker, clock_window)
 
     def link_terms(self, credit: int, most_dialogs: int) -> LinkTerms:
         """Return what all links of this daemon have in common."""

@@ -12,6 +12,9 @@ little more, which is done where it comes in; both are behind the gate
 
 from __future__ import annotations
 
+from typing import Final
+
+from seckex.crypto.certified import Certificates
 from seckex.crypto.suites import SHA256
 from seckex.errors import AuthenticationFailed
 from seckex.exchange import certified_messages, certified_responder
@@ -30,7 +33,7 @@ from seckex.node.tables import ExpiringTable
 from seckex.sa.association import Association
 from seckex.wire.extensions import Exchange
 
-HALF_OPEN_FOR: float = 30.0
+HALF_OPEN_FOR: Final = 30.0
 
 
 class CertifiedAnswering:
@@ -52,24 +55,16 @@ class CertifiedAnswering:
         self._associations = associations
         self._seeking = seeking
         self._drops = drops
-        self._offers: ExpiringTable[bytes, Conversation] = self._table(limits)
+        self._offers: ExpiringTable[bytes, Conversation] = ExpiringTable(limits.half_open, HALF_OPEN_FOR, yielding=True)
         self._rounds: ExpiringTable[tuple[str, int], certified_responder.ExpectOffer] = ExpiringTable(
             limits.half_open, HALF_OPEN_FOR, yielding=True
         )
-        self.half_open: ExpiringTable[int, Conversation] = self._table(limits)
-
-    @staticmethod
-    def _table(limits: Limits) -> ExpiringTable[object, Conversation]:
-        return ExpiringTable(limits.half_open, HALF_OPEN_FOR, yielding=True)
+        self.half_open: ExpiringTable[int, Conversation] = ExpiringTable(limits.half_open, HALF_OPEN_FOR, yielding=True)
 
     def offered(self, received: Received, path: Path, now: Now, actions: list[NodeAction]) -> None:
         """Take an OFFER with the SPI 0; raises `Malformed`."""
         if self._terms is None or not path.tcp:
-            why = (
-                "an offer by certificates over UDP"
-                if self._terms
-                else "an offer by certificates, of which we have none"
-            )
+            why = "an offer by certificates, " + ("over UDP" if self._terms else "which are not configured here")
             self._drops.note("no-certificates", why, path, now, actions)
             return
         request = SHA256.digest(received.octets)
@@ -82,7 +77,7 @@ class CertifiedAnswering:
         exchange = received.need(Exchange)
         place = path.host, exchange.initiator_spi
         state = self._rounds.get(place) if exchange.round > 1 else None
-        first = certified_responder.ExpectOffer(self._terms, self._peers.get, certified_messages.beginning())
+        first = certified_responder.ExpectOffer(self._terms, self._admits, certified_messages.beginning())
         conversation = Conversation(state or first, certified_responder.TRANSITIONS, self, str(path))
         self._driver.drive(conversation, event, now, actions)
         after = conversation.state
@@ -104,6 +99,11 @@ class CertifiedAnswering:
         if conversation is None:
             raise AuthenticationFailed(f"no exchange by certificates has the SPI {received.header.spi:#010x}")
         self._driver.drive(conversation, certified_responder.Confirmed(received, path, self._full()), now, actions)
+
+    def _admits(self, nai: str) -> bool:
+        peer = self._peers.get(nai)
+        # Whoever is to prove its name by KEY 0 does not prove it by a certificate.
+        return peer is not None and isinstance(peer.terms.authority, Certificates)
 
     def _full(self) -> str:
         return "the table of associations is" if len(self._associations) >= self._associations.limit else ""

@@ -15,8 +15,9 @@ from typing import Final
 
 from attrs import evolve
 
+from seckex.crypto.certified import Certificates
 from seckex.crypto.secrets import Secret
-from seckex.errors import AuthenticationFailed, Malformed, PeerFault, Unfeasible, UnsupportedVersion
+from seckex.errors import AuthenticationFailed, BadCertificate, Malformed, PeerFault, Unfeasible, UnsupportedVersion
 from seckex.events import AssociationEnded, VersionUnsupported
 from seckex.exchange.attempt import OtherVersions, Unknown
 from seckex.exchange.messages import Received
@@ -26,11 +27,13 @@ from seckex.node.actions import Gone, NodeAction
 from seckex.node.answering import Answering
 from seckex.node.asking import Asking
 from seckex.node.associations import AssociationTable
+from seckex.node.certified import CertifiedAnswering
 from seckex.node.conversation import Driver
 from seckex.node.drops import Drops
 from seckex.node.endings import Endings
 from seckex.node.gate import Gate
 from seckex.node.limits import Limits, Peer
+from seckex.node.peers import Peers
 from seckex.node.seeking import Seeking
 from seckex.sa.association import Association
 from seckex.sa.store import DeleteAssociation, Outcome, Purge, Snapshot
@@ -46,10 +49,13 @@ class Node:
     def __init__(self, local: str, peers: Iterable[Peer], entropy: Entropy, limits: Limits) -> None:
         self.local = local
         self.associations = AssociationTable(limits.associations)
-        self.peers = {peer.terms.peer: evolve(peer, terms=evolve(peer.terms, taken=self._spi_taken)) for peer in peers}
+        known = [evolve(peer, terms=evolve(peer.terms, taken=self._spi_taken)) for peer in peers]
+        self.peers = Peers(local, known)
         self._drops = Drops()
         self._driver = Driver()
-        self._terms = terms = {peer.terms.authority.spi: peer.terms for peer in self.peers.values()}
+        certified = [peer.terms for peer in known if isinstance(peer.terms.authority, Certificates)]
+        terms = {peer.terms.authority.spi: peer.terms for peer in known if peer.terms not in certified}
+        self._terms = terms
         paths: dict[str, Path] = {}
         self._asking = Asking(self._driver, self._drops)
         self._endings = Endings(self.peers, self._driver, self.associations, self._asking, paths)
@@ -57,14 +63,18 @@ class Node:
             self.peers, self._driver, self.associations, self._asking, self._endings, paths, entropy
         )
         self._answering = Answering(
-            terms, self._driver, self.associations, self._seeking, self._endings, paths, self._drops, limits
+            terms, self.peers, self._driver, self.associations, self._seeking, self._endings, paths, self._drops, limits
+        )
+        first = certified[0] if certified else None
+        self._certified = CertifiedAnswering(
+            first, self.peers, self._driver, self.associations, self._seeking, self._drops, limits
         )
         self._gate = Gate(limits.flood, entropy, self._answering.crowded, self._drops)
         self._purge_at: float | None = None
         self._told_expiry = math.inf
 
     def _spi_taken(self, spi: int) -> bool:
-        return spi in self._terms or self.associations.get(spi) is not None
+        return spi in self._terms or self.associations.get(spi) is not None or self._certified.knows(spi)
 
     @property
     def counters(self) -> dict[str, int]:
@@ -76,6 +86,7 @@ class Node:
                 "associations": len(self.associations),
                 "commits-waiting": self._driver.waiting,
                 "asking": len(self._asking),
+                "certified-half-open": len(self._certified.half_open),
                 "half-open": len(self._answering.half_open),
                 "replay-records": len(self._answering.replays),
                 "unconfirmed": len(self._answering.unconfirmed),
@@ -93,9 +104,7 @@ class Node:
         for record in sorted(snapshot.replays, key=lambda record: record.expires):
             self._answering.replays.remember(record)
         for association in sorted(snapshot.associations, key=lambda association: association.created):
-            peer = self.peers.get(association.peer)
-            vouched = peer is not None and peer.terms.authority.root == association.root
-            if association.octet_bound or association.local != self.local or not vouched:
+            if association.octet_bound or association.local != self.local or not self._vouched(association, now):
                 self._driver.commit(None, (DeleteAssociation(association.spi_in),), actions)
                 continue
             self.associations.add(association)
@@ -103,6 +112,22 @@ class Node:
                 self._answering.await_confirmation(self.peers[association.peer].terms, association, now)
         self._purge_at = now.monotonic + PURGE_EVERY
         return actions
+
+    def _vouched(self, association: Association, now: Now) -> bool:
+        peer = self.peers.get(association.peer)
+        try:
+            return peer is not None and now.wall < peer.terms.authority.not_after(
+                association.root, association.peer, now.wall
+            )
+        except (BadCertificate, AuthenticationFailed):
+            return False
+
+    def unvouched(self, now: Now) -> list[Association]:
+        """Return the associations that what is configured now does not vouch for any more.
+
+        So after keys, certificates, trust or revocation lists were read anew: these are to be ended.
+        """
+        return [association for association in self.associations if not self._vouched(association, now)]
 
     def want(self, nai: str, now: Now) -> list[NodeAction]:
         """Have an association with the peer ``nai`` from now on, renewed before it expires; raises `Unfeasible`."""
@@ -213,7 +238,12 @@ class Node:
             if kind is Kind.OFFER:
                 if path.tcp and not self._gate.admits(path.host, path.port, now):
                     return [*actions, *self.news()]
-                self._answering.offered(received, path, now, actions)
+                if received.header.spi:
+                    self._answering.offered(received, path, now, actions)
+                else:
+                    self._certified.offered(received, path, now, actions)
+            elif kind is Kind.CONFIRM and self._certified.knows(received.header.spi):
+                self._certified.confirmed(received, path, now, actions)
             elif kind is Kind.CONFIRM:
                 self._answering.confirmed(received, path, now, actions)
             elif kind is Kind.ABANDON:
@@ -281,6 +311,7 @@ class Node:
         self._asking.tick(now, actions)
         self._seeking.tick(now, actions)
         self._answering.tick(now, actions)
+        self._certified.tick(now, actions)
         self._gate.tick(now)
         actions += self.news()
         for association in self.associations.expired(now.wall):
@@ -305,7 +336,12 @@ class Node:
 
     def next_deadline(self, now: Now) -> float | None:
         """Return when `tick` has something to do (monotonic)."""
-        deadlines = [self._asking.deadline(), *self._seeking.deadlines(), *self._answering.deadlines()]
+        deadlines = [
+            self._asking.deadline(),
+            *self._seeking.deadlines(),
+            *self._answering.deadlines(),
+            *self._certified.deadlines(),
+        ]
         deadlines += [self._gate.deadline, self._purge_at]
         expiry = self.associations.next_expiry()
         self._told_expiry = math.inf if expiry is None else expiry

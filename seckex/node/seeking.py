@@ -19,8 +19,9 @@ from typing import Final
 
 from attrs import define, evolve
 
-from seckex.errors import Unfeasible
-from seckex.exchange import initiator, upkeep
+from seckex.crypto.certified import Certificates
+from seckex.errors import AuthenticationFailed, BadCertificate, Unfeasible
+from seckex.exchange import certified_initiator, initiator, upkeep
 from seckex.exchange.attempt import Outcome
 from seckex.exchange.terms import Entropy, Terms
 from seckex.machine import Now, Path
@@ -154,8 +155,14 @@ class Seeking:
 
     def _begin(self, wanted: Wanted, now: Now, actions: list[NodeAction]) -> None:
         wanted.begin_at = None
-        step = initiator.begin(self._terms(wanted, now), wanted.path, now, wanted.shift)
-        conversation = Conversation(step.state, initiator.TRANSITIONS, self, wanted.peer.terms.peer)
+        terms = self._terms(wanted, now)
+        if isinstance(terms.authority, Certificates):
+            step = certified_initiator.begin(terms, wanted.path._replace(via=None, tcp=True), now)
+            table = certified_initiator.TRANSITIONS
+        else:
+            step = initiator.begin(terms, wanted.path, now, wanted.shift)
+            table = initiator.TRANSITIONS
+        conversation = Conversation(step.state, table, self, terms.peer)
         wanted.conversation = conversation
         self._driver.take(conversation, step.state, step.actions, now, actions)
 
@@ -163,7 +170,11 @@ class Seeking:
         terms, old = wanted.peer.terms, wanted.association
         if old is None or wanted.anew or not old.confirmed or now.wall >= old.expires:
             return terms
-        return evolve(terms, authority=old.authority(responding=False), replaces=old.spi_in)
+        try:
+            ends = terms.authority.not_after(old.root, old.peer, now.wall)
+        except (BadCertificate, AuthenticationFailed):
+            return terms
+        return evolve(terms, authority=old.authority(responding=False), replaces=old.spi_in, not_after=ends)
 
     def _use(self, wanted: Wanted, association: Association, now: Now, actions: list[NodeAction]) -> None:
         drawn = int.from_bytes(self._entropy(2), "big") / 0xFFFF
