@@ -398,6 +398,8 @@ class Host:
             expecting,
             half_open,
             unconfirmed,
+            {spi: talk.state for spi, (_, talk) in node._certified.half_open._entries.items()},
+            dict(node._certified._rounds._entries),
             tuple(node.associations),
             dict(node._answering._under_way),
             dict(self.store.associations),

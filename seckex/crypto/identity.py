@@ -58,7 +58,6 @@ from seckex.wire.numbers import MAX_CERTIFICATES
 
 REMEMBERED: Final = 1024
 MAX_ANCHORS: Final = 256
-MAX_LISTS: Final = 64
 
 # What the certificate of a principal must have in any case is looked at before, flaw by flaw: `check_principal`.
 _PRINCIPAL: Final = (
