@@ -1,9 +1,11 @@
 """A daemon, whichever its role: state directory, store, node, control socket, and their order.
 
-Starting takes what can fail first and what others see last: the state
-directory and its lock, the master key, the store, then the sockets, then the
-control socket. Whatever fails ends the start with one line that says why.
-Stopping is the other way round and waits until everything durable is written.
+Starting takes what can fail first and what others see last. What may need
+privileges that twistd is about to drop comes before that: the state directory
+and its lock, the master key, the ports. The rest belongs to the user that the
+daemon stays: the store, the control socket. Whatever fails ends the start with
+one line that says why. Stopping is the other way round and waits until
+everything durable is written, `STOP_WITHIN` seconds for peers that hang.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.python.failure import Failure
 
 from seckex.config.common import Settings
-from seckex.config.load import Loaded, prepare_state
+from seckex.config.load import Loaded, give, prepare_state
+from seckex.crypto.atrest import MasterKey
 from seckex.crypto.schedule import Key0
 from seckex.dialog.faces import LinkAssociation
 from seckex.dialog.link import Link
@@ -30,8 +33,10 @@ from seckex.net.commit import CommitThread, GroupCommit
 from seckex.net.control import listen_control
 from seckex.net.log import EventLog, observe
 from seckex.net.principal import Clock, Principal, Watcher
+from seckex.net.sockets import Sockets
 from seckex.net.status import StatusReport
 from seckex.net.stream import LinkTerms
+from seckex.net.supervisor import Supervisor
 from seckex.net.usage import Traffic
 from seckex.node.limits import Limits, Peer
 from seckex.node.node import Node
@@ -42,6 +47,8 @@ from seckex.wire.dialog import Hello
 from seckex.wire.numbers import MAX_BODY
 
 DATABASE: Final = "seckex.db"
+# Less than supervisors wait before they kill.
+STOP_WITHIN: Final = 4.0
 
 S = TypeVar("S", bound=Settings)
 
@@ -69,7 +76,11 @@ class Daemon(MultiService, Generic[S]):
         self._commits: GroupCommit | None = None
         self._thread: CommitThread | None = None
         self._lock: WorkerLock | None = None
+        self._master: MasterKey | None = None
         self._control: IListeningPort | None = None
+        self._taken = False
+        self.supervisor = Supervisor()
+        self.sockets = Sockets()
 
     # -- what each role adds
 
@@ -86,8 +97,12 @@ class Daemon(MultiService, Generic[S]):
         """Return who builds links."""
 
     @abstractmethod
+    def bind(self) -> None:
+        """Take the ports, which may need privileges; nothing is read from them yet."""
+
+    @abstractmethod
     def open(self) -> None:
-        """Open the sockets and begin."""
+        """Read from the ports, and begin."""
 
     @abstractmethod
     def close(self) -> list[Deferred[Any]]:
@@ -107,14 +122,22 @@ class Daemon(MultiService, Generic[S]):
 
     # -- life
 
+    def privilegedStartService(self) -> None:
+        """Take what may need privileges, or leave with one line that says why not."""
+        self._or_leave(self._take)
+        super().privilegedStartService()  # type: ignore[no-untyped-call]  # Twisted's
+
     def startService(self) -> None:
         """Start, or leave with one line that says why not."""
+        self._or_leave(self._start)
+        super().startService()  # type: ignore[no-untyped-call]  # Twisted's
+
+    def _or_leave(self, step: Callable[[], None]) -> None:
         try:
-            self._start()
+            step()
         except (SeckexError, CannotListenError, OSError) as error:
             self._undo()
             raise StartFailed(f"seckex-{self.settings.role}: {_one_line(error)}") from None
-        super().startService()  # type: ignore[no-untyped-call]  # Twisted's
 
     def _undo(self) -> None:
         """Let go of what would keep the process, or another one, from going on."""
@@ -123,13 +146,27 @@ class Daemon(MultiService, Generic[S]):
         if self._lock is not None:
             self._lock.release()
 
-    def _start(self) -> None:
-        settings, state = self.settings, self.settings.state
-        self._end_observing = observe(settings.log.format, settings.log.level, settings.log.file)
-        prepare_state(self.loaded.file, state)
+    def _take(self) -> None:
+        settings, state, owner = self.settings, self.settings.state, self.loaded.owner
+        self._taken = True
+        self._end_observing = observe(settings.log.format, settings.log.level, settings.log.file, owner)
+        prepare_state(self.loaded.file, state, owner)
         self._lock = WorkerLock(state.directory, state.worker)
+        give(self._lock.path, owner)
+        if state.master_key.exists():
+            self._master = load_master_key(state.master_key, state.directory / DATABASE, os.urandom, owner.uid)
+        self.bind()
+        for strange in self.sockets.strange:
+            self.log.say("warn", "passed by the supervisor and of no use: {what}", what=strange)
+        for left in self.sockets.left():
+            self.log.say("warn", "passed by the supervisor and not in the configuration: {what}", what=left)
+
+    def _start(self) -> None:
+        if not self._taken:
+            self._take()
+        settings, state = self.settings, self.settings.state
         database = state.directory / DATABASE
-        master = load_master_key(state.master_key, database, os.urandom)
+        master, self._master = self._master or load_master_key(state.master_key, database, os.urandom), None
         store = SqliteStore(database, master, os.urandom)
         now = self.clock.now()
         snapshot = store.load(state.worker, now.wall)
@@ -162,14 +199,18 @@ class Daemon(MultiService, Generic[S]):
             nai=settings.identity.nai,
             listening=", ".join(self.listening()) or "no port of its own",
         )
+        self.supervisor.watch(self.reactor)
+        self.supervisor.ready(f"{settings.role} {settings.identity.nai}")
 
     def stopService(self) -> Deferred[None]:
         """Stop everything that was started; fire when all is written and closed."""
+        self.supervisor.stopping()
         stopping: list[Deferred[Any]] = [maybeDeferred(super().stopService)]
         if self._control is not None:
             stopping.append(maybeDeferred(self._control.stopListening))
         stopping += self.close()
-        closed = DeferredList(stopping, consumeErrors=True)
+        closed: Deferred[Any] = DeferredList(stopping, consumeErrors=True)
+        closed.addTimeout(STOP_WITHIN, self.reactor).addErrback(self._stopped_badly)
         closed.addCallback(lambda _: DeferredList([maybeDeferred(stop) for stop in (self._stop_principal,)]))
         if self._commits is not None:
             commits = self._commits

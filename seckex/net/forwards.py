@@ -59,6 +59,11 @@ class Forward:
     peer: str
     service: str
 
+    @property
+    def is_port(self) -> bool:
+        """Whether it listens on a port, not on a unix socket."""
+        return self.listen.startswith("tcp")
+
 
 @define(eq=False)
 class Forwards:
@@ -76,9 +81,13 @@ class Forwards:
     _ports: list[IListeningPort] = field(factory=list, init=False)
     _pipes: set[Pipe] = field(factory=set, init=False)
 
-    def listen(self) -> Deferred[None]:
-        """Listen everywhere; fail with `ForwardFailed` where one cannot."""
-        listening = [self._listen(forward) for forward in self.forwards]
+    def listen(self, *, early: bool) -> Deferred[None]:
+        """Listen; fail with `ForwardFailed` where one cannot.
+
+        Ports are taken ``early``, while privileges last; the others are unix
+        sockets, which belong to the user that makes them.
+        """
+        listening = [self._listen(forward) for forward in self.forwards if forward.is_port is early]
         done: Deferred[Any] = DeferredList(listening, fireOnOneErrback=True, consumeErrors=True)
         return done.addCallbacks(lambda _: None, lambda failure: failure.value.subFailure)
 

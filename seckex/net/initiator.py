@@ -65,9 +65,13 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         drawn = int.from_bytes(os.urandom(DIALOG_ID_SIZE), "big")
         return (drawn >> WORKER_BITS << WORKER_BITS | self.settings.state.worker).to_bytes(DIALOG_ID_SIZE, "big")
 
+    def bind(self) -> None:
+        """Take the forwards' ports."""
+        now_or_never(self._forwards.listen(early=True))
+
     def open(self) -> None:
-        """Listen, and negotiate with every peer."""
-        now_or_never(self._forwards.listen())
+        """Listen on unix sockets as well, which belong to who makes them, and negotiate with every peer."""
+        now_or_never(self._forwards.listen(early=False))
         for nai in self._links:
             self.principal.want(nai)
 

@@ -26,6 +26,7 @@ from twisted.logger import (
     globalLogPublisher,
 )
 
+from seckex.config.load import Owner, give
 from seckex.events import Event, NegotiationFailed, NegotiationRefused, StoreTrouble
 
 MAX_TROUBLES: Final = 64
@@ -40,6 +41,10 @@ class EventLog:
         self._least = _LEVELS[level]
         self._wall = wall
         self.troubles: deque[tuple[float, Event]] = deque(maxlen=MAX_TROUBLES)
+
+    def set_level(self, level: str) -> None:
+        """Write from now on what is at least of ``level``."""
+        self._least = _LEVELS[level]
 
     def report(self, event: Event) -> None:
         """Write ``event``."""
@@ -81,16 +86,16 @@ def human_line(event: LogEvent) -> str:
     return f"{text}\n"
 
 
-def observe(form: str, level: str, file: Path | None) -> Callable[[], None] | None:
-    """Begin to write lines as a configuration asks; return what ends that.
+def observe(form: str, level: str, file: Path | None, owner: Owner | None = None) -> Callable[[], None] | None:
+    """Begin to write lines as a configuration asks; return what ends that. Raises OSError if the file cannot be opened.
 
     None where it asks for nothing but what twistd does by itself: sentences on
-    the standard streams.
+    the standard streams. A file that is made belongs to ``owner``.
     """
     if form == "human" and file is None:
         return None
     # Twistd puts a log in the place of sys.stderr: what is written there would come back as an event.
-    stream: TextIO = (sys.__stderr__ or sys.stderr) if file is None else file.open("a", encoding="utf-8", buffering=1)
+    stream: TextIO = (sys.__stderr__ or sys.stderr) if file is None else _opened(file, owner or Owner())
     line = json_line if form == "json" else human_line
 
     def write(event: LogEvent) -> None:
@@ -106,3 +111,11 @@ def observe(form: str, level: str, file: Path | None) -> Callable[[], None] | No
             stream.close()
 
     return end
+
+
+def _opened(file: Path, owner: Owner) -> TextIO:
+    fresh = not file.exists()
+    stream = file.open("a", encoding="utf-8", buffering=1)
+    if fresh:
+        give(file, owner)
+    return stream

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort
 
 from seckex.config.load import Loaded
-from seckex.config.responder import ResponderSettings
+from seckex.config.responder import Listen, ResponderSettings
 from seckex.dialog.faces import Closure
 from seckex.dialog.link import Link
 from seckex.dialog.stream import Dialog
 from seckex.events import LinkClosed
 from seckex.net.daemon import Daemon
 from seckex.net.forwards import Services
+from seckex.net.sockets import Name
 from seckex.net.stream import LinkPort
 from seckex.node.limits import Limits, Peer
 from seckex.sa.association import Association
 from seckex.wire.numbers import Code
-
-# Room in the kernel for a burst of links.
-BACKLOG: Final = 1024
 
 
 class ResponderDaemon(Daemon[ResponderSettings]):
@@ -33,6 +32,7 @@ class ResponderDaemon(Daemon[ResponderSettings]):
         limits = self.settings.limits
         terms = self.link_terms(limits.dialog_credit, limits.dialogs_per_link)
         self._port = LinkPort(terms, self, self.find, limits.links)
+        self._bound: list[tuple[Name, socket.socket]] = []
         self._listening: list[IListeningPort] = []
         self._services = Services(
             reactor,
@@ -57,12 +57,24 @@ class ResponderDaemon(Daemon[ResponderSettings]):
         """See `Daemon.watcher`."""
         return self
 
+    def bind(self) -> None:
+        """Take every address, UDP and TCP."""
+        for name in _names(self.settings.listen):
+            self._bound.append((name, self.sockets.take(name)))
+
     def open(self) -> None:
-        """Listen on every address, UDP and TCP."""
-        listen = self.settings.listen
-        for address in listen.addresses:
-            self.principal.datagrams.bind(address, listen.port)
-            self._listening.append(self.reactor.listenTCP(listen.port, self._port, BACKLOG, address))
+        """Listen on every address."""
+        bound, self._bound = self._bound, []
+        for name, each in bound:
+            self._listen(name, each)
+
+    def _listen(self, name: Name, bound: socket.socket) -> None:
+        if name[0] == socket.SOCK_DGRAM:
+            self.principal.datagrams.adopt(bound)
+            return
+        self._listening.append(self.reactor.adoptStreamPort(bound.fileno(), bound.family, self._port))
+        # The reactor has a descriptor of its own for it.
+        bound.close()
 
     def close(self) -> list[Deferred[Any]]:
         """Close ports and links."""
@@ -131,3 +143,8 @@ class ResponderDaemon(Daemon[ResponderSettings]):
             self.retire_idle(link)
         elif self.principal.may_report("link"):
             self.log.report(LinkClosed("", str(closure)))
+
+
+def _names(listen: Listen) -> list[Name]:
+    kinds = (socket.SOCK_DGRAM, socket.SOCK_STREAM)
+    return [(kind, address, listen.port) for address in listen.addresses for kind in kinds]
