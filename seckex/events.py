@@ -293,3 +293,27 @@ class LinkClosed(Event):
 
     def __str__(self) -> str:
         return f"link with {self.peer or 'somebody unproved'} has ended: {self.how}"
+
+
+@frozen
+class ConfigurationReloaded(Event):
+    """The configuration was read again; ``changed`` are the settings that did, ``restart`` those that cannot yet."""
+
+    changed: tuple[str, ...]
+    restart: tuple[str, ...]
+
+    def __str__(self) -> str:
+        changed = ", ".join(self.changed) or "nothing has changed"
+        later = f"; only a restart changes {', '.join(self.restart)}" if self.restart else ""
+        return f"the configuration was read again: {changed}{later}"
+
+
+@frozen
+class ConfigurationKept(Event):
+    """The configuration was read again and is wrong; the one of before stays, whole."""
+
+    level: ClassVar[str] = "error"
+    problems: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"the configuration stays as it was, for the one in the file is wrong{_listed(self.problems)}"

@@ -20,12 +20,13 @@ from typing import Any, Final, NoReturn, TypeVar
 
 from twisted.trial.unittest import FailTest
 
-from seckex.crypto.schedule import Key0
+from seckex.crypto.authority import Key0
 from seckex.crypto.secrets import Secret
+from seckex.errors import SeckexError
 from seckex.events import Event
 from seckex.exchange.terms import Terms
 from seckex.machine import Now, Path, Report, Send
-from seckex.node.actions import Commit, Gone, NodeAction, Ready, Unavailable
+from seckex.node.actions import Commit, Gone, NodeAction, Ready, Unavailable, Work
 from seckex.node.limits import Limits, Peer
 from seckex.node.node import Node
 from seckex.sa.association import Association
@@ -240,6 +241,10 @@ class Host:
         """Ask for another association in place of the one in use, as a link does that was told it is not known."""
         self.node.renew(self.ready[-1], self.now(), hinted=hinted)
 
+    def reconfigure(self) -> None:
+        """Go on with what `peers` and `limits` are now."""
+        self._run(self.node.reconfigure(self.peers.values(), self.limits, self.now()))
+
     def retire(self, association: Association) -> None:
         """Forget an association whose links are done, another being in its place."""
         self._run(self.node.retire(association))
@@ -290,6 +295,8 @@ class Host:
                     self.network.send(Datagram(self.path, path, octets))
                 case Commit():
                     self._commit(action, request)
+                case Work(token, call):
+                    self._work(token, call, request)
                 case Report(event):
                     self.reports.append(event)
                     self.network.note(f"{self.name}: {event}")
@@ -308,6 +315,20 @@ class Host:
             self.network.fail(f"{self.name} answers {label(octets)} to nothing")
         if path != request[0] or len(octets) > request[1]:
             self.network.fail(f"{label(octets)} of {len(octets)} octets to {path} answers {request}")
+
+    def _work(self, token: int, call: Callable[[], Any], request: tuple[Path, int] | None) -> None:
+        life = self._life
+
+        def done() -> None:
+            if life != self._life or self.running is None:
+                return
+            try:
+                result: object = call()
+            except SeckexError as error:
+                result = error
+            self._run(self.running.worked(token, result, self.now()), request)
+
+        self.network.at(0, done)
 
     def _commit(self, action: Commit, request: tuple[Path, int] | None) -> None:
         self.units.append(action.unit)

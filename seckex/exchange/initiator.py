@@ -110,7 +110,7 @@ def begin(terms: Terms, path: Path, now: Now, shift: int = 0) -> Step:
 def _begin(attempt: Attempt, now: Now) -> Step:
     policy = attempt.terms.policy
     opened = policy.open_with or len(policy.proposals)
-    transcript = Transcript.between(attempt.terms.local, attempt.terms.peer)
+    transcript = Transcript.between(attempt.terms.local, attempt.terms.peer, attempt.terms.authority.binding)
     return _offer(attempt, own_offer(policy, 0, opened), opened, 1, transcript, now)
 
 
@@ -125,7 +125,7 @@ def _offer(attempt: Attempt, offer: Offer, opened: int, number: int, before: Tra
     exchange = Exchange(number, attempt.spi, 0, terms.entropy(NONCE_SIZE))
     sa = SaPayloadExtension(encode_sa(to_payload(offer)))
     names = (terms.local, terms.peer)
-    request, transcript = build_offer(terms.key0, identification, exchange, names, sa, before)
+    request, transcript = build_offer(terms.authority, identification, exchange, names, sa, before)
     retry, actions = Retry(request, 0, FIRST_WAIT).again(attempt, now)
     state = ExpectAnswer(attempt, retry, number, identification, offer, opened, share, transcript)
     sent = OfferSent(terms.peer, str(attempt.path), number, attempt.spi, str(offer))
@@ -178,8 +178,7 @@ class ExpectAnswer:
         causes = (
             *self.attempt.hints,
             f"no seckex responder runs at UDP {path}, or a firewall is between",
-            f"it does not know KEY 0 with SPI {terms.key0.spi:#010x}, or holds another key or version under it "
-            "(its log tells)",
+            f"it does not know {terms.authority}, or holds another key under that SPI (its log tells)",
         )
         why = f"no answer from {path} to {self.retry.sent} requests"
         return self._end(0, why, NegotiationFailed(terms.peer, why, causes))
@@ -225,6 +224,8 @@ class ExpectAnswer:
             created=now.wall,
             transcript=transcript.digest,
             keys=keys,
+            root=terms.authority.root,
+            replaces=terms.replaces,
         )
         return Step(ExpectStored(self.attempt, association, self.round), (Persist((PutAssociation(association),)),))
 
@@ -244,7 +245,7 @@ class ExpectAnswer:
         transcript = self.transcript.heard(self.round, Role.RESPONDER, received.signed)
         keys = agree(
             prf.transform_id if prf else PRF_HMAC_SHA2_256,
-            terms.key0.mix,
+            terms.authority.mix,
             shared,
             transcript.digest,
             (terms.local, terms.peer),
@@ -256,7 +257,7 @@ class ExpectAnswer:
 
     def _countered(self, received: Received, now: Now) -> Step:
         terms = self.attempt.terms
-        transcript = verify_answer(received, terms.key0, self.round, self.transcript)
+        transcript = verify_answer(received, terms.authority, self.round, self.transcript)
         try:
             payload, detail = received.need(SaPayloadExtension), received.need(Detail)
             counter = from_payload(decode_sa(payload.payload, payload.offset))
@@ -292,11 +293,11 @@ class ExpectAnswer:
         identification = self.attempt.identification(now)
         exchange = Exchange(self.round + 1, self.attempt.spi, 0, terms.entropy(NONCE_SIZE))
         said = (Detail(code, 0, 0, clipped(why)), SaPayloadExtension(encode_sa(to_payload(own))))
-        return build_abandon(terms.key0, identification, exchange, said, transcript)
+        return build_abandon(terms.authority, identification, exchange, said, transcript)
 
     def _refused(self, received: Received, now: Now) -> Step:
         terms = self.attempt.terms
-        verify_answer(received, terms.key0, self.round, self.transcript)
+        verify_answer(received, terms.authority, self.round, self.transcript)
         detail, clock = received.need(Detail), received.find(Clock)
         if detail.code == Code.IDENTIFICATION_MISMATCH and clock is not None and not self.attempt.again:
             shift = clock.seconds - int(now.wall)

@@ -11,10 +11,13 @@ everything durable is written, `STOP_WITHIN` seconds for peers that hang.
 from __future__ import annotations
 
 import os
+import signal
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
+from attrs import evolve
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.error import CannotListenError
@@ -22,17 +25,20 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.python.failure import Failure
 
 from seckex.config.common import Settings
-from seckex.config.load import Loaded, give, prepare_state
+from seckex.config.load import Loaded, give, load, prepare_state
+from seckex.config.problems import ConfigInvalid, Problem, key_path
 from seckex.crypto.atrest import MasterKey
-from seckex.crypto.schedule import Key0
+from seckex.crypto.authority import Key0
 from seckex.dialog.faces import LinkAssociation
 from seckex.dialog.link import Link
 from seckex.errors import SeckexError
+from seckex.events import ConfigurationKept, ConfigurationReloaded
 from seckex.exchange.terms import Terms
 from seckex.net.commit import CommitThread, GroupCommit
 from seckex.net.control import listen_control
 from seckex.net.log import EventLog, observe
 from seckex.net.principal import Clock, Principal, Watcher
+from seckex.net.reload import Outcome, Prepared, differences, hear, possible
 from seckex.net.sockets import Sockets
 from seckex.net.status import StatusReport
 from seckex.net.stream import LinkTerms
@@ -66,7 +72,8 @@ class Daemon(MultiService, Generic[S]):
     def __init__(self, reactor: Any, loaded: Loaded[S]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted's
         self.reactor = reactor
-        self.loaded = loaded
+        # The process may go to another folder before it reads the file again.
+        self.loaded = evolve(loaded, file=Path(os.path.abspath(loaded.file)))
         self.settings = loaded.settings
         self.clock = Clock(monotonic=reactor.seconds)
         self.log = EventLog(self.settings.log.level, self.clock.wall)
@@ -79,6 +86,7 @@ class Daemon(MultiService, Generic[S]):
         self._master: MasterKey | None = None
         self._control: IListeningPort | None = None
         self._taken = False
+        self._end_hearing: Callable[[], None] | None = None
         self.supervisor = Supervisor()
         self.sockets = Sockets()
 
@@ -103,6 +111,18 @@ class Daemon(MultiService, Generic[S]):
     @abstractmethod
     def open(self) -> None:
         """Read from the ports, and begin."""
+
+    @abstractmethod
+    def prepare(self, settings: S) -> Prepared[S]:
+        """Open what ``settings`` ask for and was not open before; `settle` or `unprepare` comes next."""
+
+    @abstractmethod
+    def settle(self) -> None:
+        """Go on by `settings`, which are new: use what `prepare` opened, let go of what is not asked for any more."""
+
+    @abstractmethod
+    def unprepare(self) -> None:
+        """Let go of what `prepare` opened."""
 
     @abstractmethod
     def close(self) -> list[Deferred[Any]]:
@@ -137,7 +157,7 @@ class Daemon(MultiService, Generic[S]):
             step()
         except (SeckexError, CannotListenError, OSError) as error:
             self._undo()
-            raise StartFailed(f"seckex-{self.settings.role}: {_one_line(error)}") from None
+            raise StartFailed(f"seckex-{self.settings.role}: {one_line(error)}") from None
 
     def _undo(self) -> None:
         """Let go of what would keep the process, or another one, from going on."""
@@ -175,6 +195,7 @@ class Daemon(MultiService, Generic[S]):
         self._thread = CommitThread(self.reactor)
         self._commits = GroupCommit(store, self._thread, self.reactor)
         node = Node(settings.identity.nai, self.peers(), os.urandom, self.limits())
+        self._forget_keys()
         self.traffic = Traffic(node.associations)
         self.principal = Principal(self.reactor, node, self._commits, self.log, self.clock)
         self.principal.watcher = self.watcher()
@@ -191,7 +212,9 @@ class Daemon(MultiService, Generic[S]):
             extras=self.status_extras,
             counters=lambda: dict(self.counters()),
         )
-        self._control = listen_control(self.reactor, state.control, {"status": report.answer})
+        self._control = listen_control(
+            self.reactor, state.control, {"status": report.answer, "reload": self._asked_to_reload}
+        )
         self.log.say(
             "info",
             "{role} {nai} is ready: {listening}",
@@ -199,12 +222,79 @@ class Daemon(MultiService, Generic[S]):
             nai=settings.identity.nai,
             listening=", ".join(self.listening()) or "no port of its own",
         )
+        self._end_hearing = hear(signal.SIGHUP, lambda: self.reactor.callFromThread(self.reload))
         self.supervisor.watch(self.reactor)
-        self.supervisor.ready(f"{settings.role} {settings.identity.nai}")
+        self._tell_ready()
+
+    def _tell_ready(self) -> None:
+        self.supervisor.ready(f"{self.settings.role} {self.settings.identity.nai}: {', '.join(self.listening())}")
+
+    def _forget_keys(self) -> None:
+        """Keep of KEY 0 what was derived from it, and no more."""
+        self.loaded = evolve(self.loaded, keys={})
+
+    # -- another configuration
+
+    def _asked_to_reload(self, _request: dict[str, Any]) -> dict[str, Any]:
+        return self.reload()
+
+    def reload(self) -> dict[str, Any]:
+        """Read the configuration again and go on by it, or keep the present one whole.
+
+        Returns what came of it, schema `seckex.net.reload.SCHEMA`.
+        """
+        self.supervisor.reloading()
+        outcome = self._reloaded()
+        if outcome.problems:
+            self.log.report(ConfigurationKept(tuple(map(str, outcome.problems))))
+        else:
+            self.log.report(ConfigurationReloaded(outcome.changed, outcome.restart))
+        self._tell_ready()
+        return outcome.answer()
+
+    def _reloaded(self) -> Outcome:
+        before = self.settings
+        try:
+            loaded = load(self.loaded.file, type(before), self.loaded.owner)
+        except ConfigInvalid as error:
+            return Outcome(problems=error.problems)
+        if loaded.settings.identity.nai != before.identity.nai:
+            return Outcome(problems=(Problem("identity.nai", "cannot change in a daemon that runs: restart it"),))
+        settings, restart = possible(before, loaded.settings)
+        prepared = self.prepare(settings)
+        problems = list(prepared.problems)
+        end_observing: Callable[[], None] | None = None
+        try:
+            end_observing = observe(settings.log.format, settings.log.level, settings.log.file, loaded.owner)
+        except OSError as error:
+            problems.append(Problem("log.file", f"{settings.log.file} cannot be opened: {error.strerror}"))
+        if problems:
+            self.unprepare()
+            if end_observing is not None:
+                end_observing()
+            return Outcome(problems=tuple(problems))
+        end_observing, self._end_observing = self._end_observing, end_observing
+        if end_observing is not None:
+            end_observing()
+        roots = {nai: peer.terms.authority.root for nai, peer in self.principal.node.peers.items()}
+        settings = prepared.settings
+        self.loaded, self.settings = evolve(loaded, settings=settings), settings
+        self.log.set_level(settings.log.level)
+        self.principal.reconfigure(self.peers(), self.limits())
+        self._forget_keys()
+        self.settle()
+        rekeyed = (
+            key_path(key_path("peers", nai), "key0")
+            for nai, peer in self.principal.node.peers.items()
+            if roots.get(nai, peer.terms.authority.root) != peer.terms.authority.root
+        )
+        return Outcome((*differences(before, settings), *rekeyed), (*restart, *prepared.restart))
 
     def stopService(self) -> Deferred[None]:
         """Stop everything that was started; fire when all is written and closed."""
         self.supervisor.stopping()
+        if self._end_hearing is not None:
+            self._end_hearing()
         stopping: list[Deferred[Any]] = [maybeDeferred(super().stopService)]
         if self._control is not None:
             stopping.append(maybeDeferred(self._control.stopListening))
@@ -270,7 +360,8 @@ def now_or_never(done: Deferred[Any]) -> None:
         failed[0].raiseException()
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """Return what an error says, on one line."""
     if isinstance(error, CannotListenError):
         return f"{error.interface or 'any address'} port {error.port} cannot be listened on: {error.socketError}"
     return " ".join(str(error).split())

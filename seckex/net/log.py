@@ -25,6 +25,7 @@ from twisted.logger import (
     formatEvent,
     globalLogPublisher,
 )
+from twisted.python.failure import Failure
 
 from seckex.config.load import Owner, give
 from seckex.events import Event, NegotiationFailed, NegotiationRefused, StoreTrouble
@@ -60,9 +61,9 @@ class EventLog:
         if _LEVELS[level] >= self._least:
             self._logger.emit(_LEVELS[level], text, seckex_fields=fields, **fields)
 
-    def failure(self, text: str) -> None:
+    def failure(self, text: str, failure: Failure | None = None) -> None:
         """Write that something went wrong which should not have, with its traceback."""
-        self._logger.failure(text)
+        self._logger.failure(text, failure)
 
 
 def json_line(event: LogEvent) -> str:

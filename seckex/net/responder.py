@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
+from errno import EADDRINUSE
 from typing import Any
 
+from attrs import evolve
 from twisted.internet.defer import Deferred
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 
 from seckex.config.load import Loaded
+from seckex.config.problems import Problem
 from seckex.config.responder import Listen, ResponderSettings
 from seckex.dialog.faces import Closure
 from seckex.dialog.link import Link
 from seckex.dialog.stream import Dialog
 from seckex.events import LinkClosed
-from seckex.net.daemon import Daemon
+from seckex.net.daemon import Daemon, one_line
 from seckex.net.forwards import Services
+from seckex.net.reload import Prepared
 from seckex.net.sockets import Name
 from seckex.net.stream import LinkPort
 from seckex.node.limits import Limits, Peer
@@ -32,13 +37,12 @@ class ResponderDaemon(Daemon[ResponderSettings]):
         limits = self.settings.limits
         terms = self.link_terms(limits.dialog_credit, limits.dialogs_per_link)
         self._port = LinkPort(terms, self, self.find, limits.links)
-        self._bound: list[tuple[Name, socket.socket]] = []
-        self._listening: list[IListeningPort] = []
+        self._bound: dict[Name, socket.socket] = {}
+        self._listening: dict[Name, IListeningPort] = {}
         self._services = Services(
             reactor,
             self.settings.identity.nai,
-            {name: service.connect for name, service in self.settings.services.items()},
-            {peer.nai: frozenset(peer.services) for peer in self.settings.peers},
+            *self._offered(),
             limits.dialogs_per_service,
             self.log,
         )
@@ -60,26 +64,67 @@ class ResponderDaemon(Daemon[ResponderSettings]):
     def bind(self) -> None:
         """Take every address, UDP and TCP."""
         for name in _names(self.settings.listen):
-            self._bound.append((name, self.sockets.take(name)))
+            self._bound[name] = self.sockets.take(name)
 
     def open(self) -> None:
         """Listen on every address."""
-        bound, self._bound = self._bound, []
-        for name, each in bound:
-            self._listen(name, each)
+        bound, self._bound = self._bound, {}
+        for name, each in bound.items():
+            self._listening[name] = self._listen(name, each)
 
-    def _listen(self, name: Name, bound: socket.socket) -> None:
+    def _listen(self, name: Name, bound: socket.socket) -> IListeningPort:
         if name[0] == socket.SOCK_DGRAM:
-            self.principal.datagrams.adopt(bound)
-            return
-        self._listening.append(self.reactor.adoptStreamPort(bound.fileno(), bound.family, self._port))
+            return self.principal.datagrams.adopt(bound)
+        listening: IListeningPort = self.reactor.adoptStreamPort(bound.fileno(), bound.family, self._port)
         # The reactor has a descriptor of its own for it.
         bound.close()
+        return listening
+
+    def prepare(self, settings: ResponderSettings) -> Prepared[ResponderSettings]:
+        """Take the addresses that are new."""
+        try:
+            for name in _names(settings.listen):
+                if name not in self._listening:
+                    self._bound[name] = self.sockets.take(name)
+        except CannotListenError as error:
+            ours = any(port == error.port for _, _, port in self._listening)
+            # An address that holds another one of the same port can be had when that one is closed, not before.
+            if isinstance(error.socketError, PermissionError) or (ours and error.socketError.errno == EADDRINUSE):
+                self.unprepare()
+                return Prepared(evolve(settings, listen=self.settings.listen), restart=("listen",))
+            return Prepared(settings, problems=(Problem("listen", one_line(error)),))
+        return Prepared(settings)
+
+    def settle(self) -> None:
+        """See `Daemon.settle`."""
+        for name in self._listening.keys() - set(_names(self.settings.listen)):
+            port = self._listening.pop(name)
+            if name[0] == socket.SOCK_DGRAM:
+                self.principal.datagrams.drop(port)
+            else:
+                port.stopListening()
+        self.open()
+        limits = self.settings.limits
+        self._port.reconfigure(self.link_terms(limits.dialog_credit, limits.dialogs_per_link), limits.links)
+        self._services.reconfigure(*self._offered(), limits.dialogs_per_service)
+
+    def unprepare(self) -> None:
+        """See `Daemon.unprepare`."""
+        bound, self._bound = self._bound, {}
+        for each in bound.values():
+            each.close()
+
+    def _offered(self) -> tuple[dict[str, str], dict[str, frozenset[str]]]:
+        """Return where services are, and who may use which."""
+        return (
+            {name: service.connect for name, service in self.settings.services.items()},
+            {peer.nai: frozenset(peer.services) for peer in self.settings.peers},
+        )
 
     def close(self) -> list[Deferred[Any]]:
         """Close ports and links."""
         self._services.stop()
-        closing = [port.stopListening() for port in self._listening]
+        closing = [port.stopListening() for name, port in self._listening.items() if name[0] == socket.SOCK_STREAM]
         return [*(each for each in closing if each is not None), self._port.close()]
 
     def listening(self) -> list[str]:

@@ -48,7 +48,7 @@ class Answering:
         limits: Limits,
     ) -> None:
         self._terms = terms
-        self._beginnings = {spi: Transcript.between(t.peer, t.local) for spi, t in terms.items()}
+        self._beginnings = _beginnings(terms)
         self._driver = driver
         self._associations = associations
         self._drops = drops
@@ -177,7 +177,7 @@ class Answering:
         """Keep a conversation where its next event will look for it."""
         state = conversation.state
         if isinstance(state, responder.ExpectOffer):
-            self.half_open.put((state.terms.key0.spi, state.spi), state, now.monotonic)
+            self.half_open.put((state.terms.authority.spi, state.spi), state, now.monotonic)
         elif isinstance(state, responder.ExpectConfirm):
             self._associations.add(state.association)
             self.unconfirmed.put(state.association.spi_in, conversation, now.monotonic)
@@ -202,6 +202,24 @@ class Answering:
         for _, conversation in self.unconfirmed.expired(now.monotonic):
             self._driver.drive(conversation, Tick(), now, actions)
 
+    def reconfigure(self, limits: Limits) -> None:
+        """Go on with what the terms are now, and with other limits.
+
+        Exchanges between a counter-offer and the next offer are forgotten where their terms were changed, as by a
+        restart: their initiators begin anew.
+        """
+        self._beginnings = _beginnings(self._terms)
+        for key, state in self.half_open.items():
+            if self._terms.get(state.terms.authority.spi) is not state.terms:
+                self.half_open.pop(key)
+        self.replays.limit = limits.replay_records
+        self.half_open.limit = limits.half_open
+        self.unconfirmed.limit = limits.unconfirmed
+
     def deadlines(self) -> list[float | None]:
         """Return when `tick` has something to do (monotonic)."""
         return [self.half_open.deadline(), self.unconfirmed.deadline()]
+
+
+def _beginnings(terms: Mapping[int, Terms]) -> dict[int, Transcript]:
+    return {spi: Transcript.between(each.peer, each.local, each.authority.binding) for spi, each in terms.items()}

@@ -13,10 +13,12 @@ import math
 from collections.abc import Iterable
 from typing import Final
 
+from attrs import evolve
+
 from seckex.errors import AuthenticationFailed, Malformed, PeerFault, UnsupportedVersion
 from seckex.events import AssociationEnded, VersionUnsupported
 from seckex.exchange.messages import Received
-from seckex.exchange.terms import Entropy
+from seckex.exchange.terms import Entropy, Terms
 from seckex.machine import Now, Path, Report, Send
 from seckex.node.actions import Gone, NodeAction
 from seckex.node.answering import Answering
@@ -24,6 +26,7 @@ from seckex.node.associations import AssociationTable
 from seckex.node.conversation import Driver
 from seckex.node.drops import Drops
 from seckex.node.limits import Limits, Peer
+from seckex.node.reconfiguration import REKEYED, REMOVED, UNKEPT, compare
 from seckex.node.seeking import Seeking
 from seckex.sa.association import Association
 from seckex.sa.store import DeleteAssociation, Outcome, Purge, Snapshot
@@ -38,15 +41,24 @@ class Node:
 
     def __init__(self, local: str, peers: Iterable[Peer], entropy: Entropy, limits: Limits) -> None:
         self.local = local
-        self.peers = {peer.terms.peer: peer for peer in peers}
         self.associations = AssociationTable(limits.associations)
+        self.peers = self._by_name(peers)
         self._drops = Drops()
         self._driver = Driver()
-        terms = {peer.terms.key0.spi: peer.terms for peer in self.peers.values()}
-        self._answering = Answering(terms, self._driver, self.associations, self._drops, limits)
+        self._terms = self._by_spi()
+        self._answering = Answering(self._terms, self._driver, self.associations, self._drops, limits)
         self._seeking = Seeking(self.peers, self._driver, self.associations, self._drops, entropy)
         self._purge_at: float | None = None
         self._told_expiry = math.inf
+
+    def _by_name(self, peers: Iterable[Peer]) -> dict[str, Peer]:
+        return {peer.terms.peer: evolve(peer, terms=evolve(peer.terms, taken=self._spi_taken)) for peer in peers}
+
+    def _by_spi(self) -> dict[int, Terms]:
+        return {peer.terms.authority.spi: peer.terms for peer in self.peers.values()}
+
+    def _spi_taken(self, spi: int) -> bool:
+        return spi in self._terms or self.associations.get(spi) is not None
 
     @property
     def counters(self) -> dict[str, int]:
@@ -64,21 +76,59 @@ class Node:
 
         An association with a bound on octets is not taken up again, since what
         it has carried is not durable and the bound could be passed; nor is one
-        with a peer that is no longer configured, or under a name that is no longer ours.
+        with a peer that is no longer configured, by other keys, or under a name that is no longer ours.
         """
         actions: list[NodeAction] = []
         for record in sorted(snapshot.replays, key=lambda record: record.expires):
             self._answering.replays.remember(record)
         for association in sorted(snapshot.associations, key=lambda association: association.created):
-            ours = association.local == self.local and association.peer in self.peers
-            if association.octet_bound or not ours:
+            why = self._unfit(association)
+            if why:
                 self._driver.commit(None, (DeleteAssociation(association.spi_in),), actions)
+                actions.append(Report(AssociationEnded(association.peer, association.spi_in, why)))
                 continue
             self.associations.add(association)
             if association.role is Role.RESPONDER and not association.confirmed:
                 self._answering.await_confirmation(self.peers[association.peer].terms, association, now)
         self._purge_at = now.monotonic + PURGE_EVERY
         return actions
+
+    def _unfit(self, association: Association) -> str:
+        """Return why an association of the store is not taken up, if so."""
+        peer = self.peers.get(association.peer)
+        if peer is None or association.local != self.local:
+            return REMOVED
+        if peer.terms.authority.root != association.root:
+            return REKEYED
+        return UNKEPT if association.octet_bound else ""
+
+    def reconfigure(self, peers: Iterable[Peer], limits: Limits, now: Now) -> list[NodeAction]:
+        """Go on with other ``peers`` and ``limits``; see `seckex.node.reconfiguration`.
+
+        What is over a lowered limit stays until it ends by itself. Peers that were added are not wanted yet.
+        """
+        actions: list[NodeAction] = []
+        before, after = dict(self.peers), self._by_name(peers)
+        changes = compare(before, after)
+        for association in tuple(self.associations):
+            if association.peer in changes.ended:
+                self._end(association, changes.why_ended(association.peer), actions)
+        same = before.keys() & after.keys() - changes.ended - changes.altered
+        self.peers.clear()
+        self.peers.update(after | {nai: before[nai] for nai in same})
+        self._terms.clear()
+        self._terms.update(self._by_spi())
+        self._driver.let_go(lambda conversation: conversation.peer in changes.ended)
+        self.associations.limit = limits.associations
+        self._answering.reconfigure(limits)
+        self._seeking.reconfigure(before, changes, now)
+        return actions
+
+    def _end(self, association: Association, why: str, actions: list[NodeAction]) -> None:
+        self.associations.remove(association.spi_in)
+        self._answering.ended(association)
+        self._driver.commit(None, (DeleteAssociation(association.spi_in),), actions)
+        actions += [Report(AssociationEnded(association.peer, association.spi_in, why)), Gone(association, why)]
 
     def want(self, nai: str, now: Now) -> list[NodeAction]:
         """Have an association with the peer ``nai`` from now on, renewed before it expires."""
@@ -94,11 +144,9 @@ class Node:
         """Forget an association that another one has replaced; nothing if it is the newest with its peer."""
         actions: list[NodeAction] = []
         newest = self.associations.newest(association.peer)
-        if newest is not None and newest.spi_in != association.spi_in and self.associations.remove(association.spi_in):
-            why = "replaced by a newer one"
-            self._answering.ended(association)
-            self._driver.commit(None, (DeleteAssociation(association.spi_in),), actions)
-            actions += [Report(AssociationEnded(association.peer, association.spi_in, why)), Gone(association, why)]
+        held = self.associations.get(association.spi_in)
+        if held is not None and newest is not None and newest.spi_in != association.spi_in:
+            self._end(association, "replaced by a newer one", actions)
         return actions
 
     def proved(self, spi_in: int, now: Now) -> list[NodeAction]:
@@ -164,6 +212,12 @@ class Node:
         actions: list[NodeAction] = []
         _, unit = self._driver.committed(token, outcome, now, actions)
         self._answering.stored(unit, durable=outcome is Outcome.STORED)
+        return actions
+
+    def worked(self, token: int, result: object, now: Now) -> list[NodeAction]:
+        """Take what became of a `Work`: what its call returned, or the `SeckexError` that it raised."""
+        actions: list[NodeAction] = []
+        self._driver.worked(token, result, now, actions)
         return actions
 
     def tick(self, now: Now) -> list[NodeAction]:

@@ -25,6 +25,7 @@ from seckex.node.associations import AssociationTable
 from seckex.node.conversation import Conversation, Driver
 from seckex.node.drops import Drops
 from seckex.node.limits import Peer
+from seckex.node.reconfiguration import PeerChanges, new_policy
 from seckex.sa.association import Association
 from seckex.wire.numbers import Role
 
@@ -100,6 +101,39 @@ class Seeking:
             wanted.begin_at = soon
             wanted.hinted_at = soon if hinted else wanted.hinted_at
             self.sooner = True
+
+    def reconfigure(self, before: Mapping[str, Peer], changes: PeerChanges, now: Now) -> None:
+        """Go on with what the peers are now; ``before`` are those of before."""
+        for each in tuple(self._identifications):
+            if each.peer in changes.ended:
+                self._let_go(each)
+        for nai in changes.removed:
+            self._wanted.pop(nai, None)
+        for nai in changes.rekeyed | changes.altered:
+            wanted = self._wanted.get(nai)
+            if wanted is None:
+                continue
+            wanted.peer = self._peers[nai]
+            conversation = wanted.conversation
+            # An offer by old terms may be agreed to; what has been agreed to goes on.
+            if conversation is not None and (
+                nai in changes.rekeyed or isinstance(conversation.state, initiator.ExpectAnswer)
+            ):
+                self._let_go(conversation)
+                wanted.conversation = None
+            if nai in changes.rekeyed:
+                wanted.association = None
+            if wanted.association is None or new_policy(before[nai], wanted.peer):
+                wanted.pause = FIRST_PAUSE
+                wanted.begin_at = now.monotonic
+                self.sooner = True
+
+    def _let_go(self, conversation: Conversation) -> None:
+        self._driver.let_go(lambda one: one is conversation)
+        identification = self._identifications.pop(conversation, None)
+        if identification is not None:
+            self._expecting.pop(identification, None)
+        conversation.deadline = None
 
     def _begin(self, wanted: Wanted, now: Now, actions: list[NodeAction]) -> None:
         wanted.begin_at = None

@@ -66,7 +66,10 @@ class Association:
 
     ``created`` in wall-clock seconds since 1970; it may be used until
     `expires`. ``transcript`` is T after CHOICE; both ends' confirmations are
-    over it. ``confirmed`` tells that the peer has proved the keys.
+    over it. ``confirmed`` tells that the peer has proved the keys. ``root`` is
+    what the trust in the peer comes from (`seckex.crypto.authority.Authority.root`);
+    ``replaces`` is the SPI here of the association that vouched for this one, 0
+    for none.
     """
 
     role: Role
@@ -79,6 +82,8 @@ class Association:
     transcript: bytes
     keys: AgreedKeys = field(repr=False)
     confirmed: bool = False
+    root: str = ""
+    replaces: int = 0
 
     @property
     def expires(self) -> float:

@@ -127,11 +127,12 @@ class StageTestCase(SynchronousTestCase):
 
     # -- processes
 
-    def daemon(self, role: str, *options: str, wrapper: Sequence[str] = ()) -> Process:
+    def daemon(self, role: str, *options: str, wrapper: Sequence[str] = (), config: str = "") -> Process:
         """Start a daemon; ``options`` are twistd's, ``wrapper`` is a command that becomes the one after it."""
-        command = [*wrapper, twistd(), "-n", "--pidfile=", *options, f"seckex-{role}", "--config", f"{role}.toml"]
-        log = self.folder / f"{role}.log"
-        process = Process(role, command, self.folder, log)
+        name = config or role
+        command = [*wrapper, twistd(), "-n", "--pidfile=", *options, f"seckex-{role}", "--config", f"{name}.toml"]
+        log = self.folder / f"{name}.log"
+        process = Process(name, command, self.folder, log)
         process.start()
         self.running.append(process)
         return process

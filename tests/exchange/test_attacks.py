@@ -88,7 +88,7 @@ class ReplayTests(ConversationCase):
         home.receive(octets[:-1] + bytes((octets[-1] ^ 1,)), node.path)
         self.assertDropped(home, "replay", "was used before")
         # Not even somebody who holds KEY 0 can say something else under it.
-        key0 = node.peers[home.nai].terms.key0
+        key0 = node.peers[home.nai].terms.authority
         number = int.from_bytes(octets[4:12], "big")
         sa = SaPayloadExtension(sa_of(octets))
         exchange = Exchange(1, 0x4000, 0, bytes(32))
@@ -334,7 +334,7 @@ class ShortOfferTests(ConversationCase):
         self.network.faults = [lose]
         node.want(home)
         octets = self.network.last("OFFER").octets
-        key0 = node.peers[home.nai].terms.key0
+        key0 = node.peers[home.nai].terms.authority
         header, exchange, *names = parts(octets)[:4]
         for body in (exchange, exchange + b"".join(names), b"".join(parts(octets)[1:-2])):
             # An Identification of its own for each.

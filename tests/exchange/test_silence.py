@@ -134,7 +134,7 @@ class UnknownKey0Tests(ConversationCase):
         self.assertEqual({datagram.label for datagram in self.network.sent}, {"OFFER 1"})
         self.assertDropped(home, "unauthenticated", "the MAC of OFFER does not verify under KEY 0")
         failed = str(self.assertTold(node, NegotiationFailed))
-        self.assertIn("holds another key or version under it (its log tells)", failed)
+        self.assertIn("or holds another key under that SPI (its log tells)", failed)
         self.assertEqual(home.units, [])
 
     def test_the_same_key_for_another_NAI_is_met_with_silence(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from attrs import evolve, frozen
 from twisted.trial.unittest import SynchronousTestCase
 
-from seckex.crypto.schedule import Key0
+from seckex.crypto.authority import Key0
 from seckex.crypto.secrets import Secret
 from seckex.crypto.suites import SHA256
 from seckex.errors import ApiMisuse, SeckexError
