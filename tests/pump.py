@@ -245,6 +245,15 @@ class Host:
         """Go on with what `peers` and `limits` are now."""
         self._run(self.node.reconfigure(self.peers.values(), self.limits, self.now()))
 
+    def rekey(self, peer: Host) -> None:
+        """Renew the association with ``peer`` now."""
+        self._run(self.node.rekey(peer.nai, self.now()))
+
+    def down(self, peer: Host) -> None:
+        """End all associations with ``peer`` and want no more."""
+        self.wanted = [nai for nai in self.wanted if nai != peer.nai]
+        self._run(self.node.down(peer.nai, self.now()))
+
     def retire(self, association: Association) -> None:
         """Forget an association whose links are done, another being in its place."""
         self._run(self.node.retire(association))
@@ -370,7 +379,7 @@ class Host:
         sizes = {name: size for name, size in node.counters.items() if "." not in name}
         for noise in ("answers-unexpected", "retransmissions"):
             sizes.pop(noise, None)
-        expecting = {number: talk.state for number, talk in node._seeking._expecting.items()}
+        expecting = {number: talk.state for number, talk in node._asking._expecting.items()}
         half_open = dict(node._answering.half_open._entries)
         unconfirmed = {spi: (at, talk.state) for spi, (at, talk) in node._answering.unconfirmed._entries.items()}
         return (
