@@ -33,7 +33,7 @@ from seckex.node.limits import Limits, Peer
 from seckex.node.reconfiguration import REKEYED, REMOVED, UNKEPT, compare
 from seckex.node.seeking import Seeking
 from seckex.sa.association import Association
-from seckex.sa.store import DeleteAssociation, Outcome, Purge, Snapshot
+from seckex.sa.store import DeleteAssociation, Outcome, Snapshot
 from seckex.wire.general import decode_message, decode_versions, encode_versions
 from seckex.wire.numbers import HEADER_SIZE, VERSIONS_SPOKEN, Code, Kind, Role
 
@@ -91,8 +91,7 @@ class Node:
         with a peer that is no longer configured, by other keys, or under a name that is no longer ours.
         """
         actions: list[NodeAction] = []
-        for record in sorted(snapshot.replays, key=lambda record: record.expires):
-            self._answering.replays.remember(record)
+        self._answering.start(snapshot, now)
         for association in sorted(snapshot.associations, key=lambda association: association.created):
             why = self._unfit(association)
             if why:
@@ -136,7 +135,7 @@ class Node:
         for nai in changes.ended:
             self._paths.pop(nai, None)
         self.associations.limit = limits.associations
-        self._answering.reconfigure(limits, changes)
+        self._answering.reconfigure(limits, changes, now)
         self._seeking.reconfigure(before, changes, now)
         return actions
 
@@ -284,7 +283,7 @@ class Node:
             actions += [Report(ended), Gone(association, "its lifetime is over")]
         if self._purge_at is not None and now.monotonic >= self._purge_at:
             self._purge_at = now.monotonic + PURGE_EVERY
-            self._driver.commit(None, (Purge(now.wall),), actions)
+            self._driver.commit(None, (self._answering.purge(now),), actions)
         return actions
 
     def take_sooner(self) -> bool:

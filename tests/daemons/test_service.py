@@ -15,7 +15,7 @@ from pathlib import Path
 from twisted.trial.unittest import SkipTest
 
 from seckex.cli.demo.processes import Process, twistd
-from tests.daemons.stage import StageTestCase
+from tests.daemons.stage import HOME, StageTestCase
 
 LOW_PORTS = range(600, 1024)
 
@@ -174,7 +174,7 @@ class SupervisedTests(StageTestCase):
         self.until("READY=1", lambda: self.heard("READY=1"))
         # What is told is true: the control socket answers at once.
         self.assertIsNotNone(self.asked("responder"))
-        self.assertTrue(self.heard("STATUS=responder home@example.org"))
+        self.assertTrue(self.heard(f"STATUS=responder {HOME}: {self.address}:{self.port} UDP and TCP"))
         self.assertFalse(self.heard("STOPPING=1"))
         self.stop(responder)
         self.assertTrue(self.heard("STOPPING=1"))
