@@ -34,9 +34,11 @@ from seckex.dialog.link import Link
 from seckex.errors import SeckexError
 from seckex.events import ConfigurationKept, ConfigurationReloaded
 from seckex.exchange.terms import Terms
+from seckex.net.commands import ControlCommands
 from seckex.net.commit import CommitThread, GroupCommit
 from seckex.net.control import listen_control
 from seckex.net.log import EventLog, observe
+from seckex.net.operator import PrincipalOperator
 from seckex.net.principal import Clock, Principal, Watcher
 from seckex.net.reload import Outcome, Prepared, differences, hear, possible
 from seckex.net.sockets import Sockets
@@ -87,8 +89,9 @@ class Daemon(MultiService, Generic[S]):
         self._control: IListeningPort | None = None
         self._taken = False
         self._end_hearing: Callable[[], None] | None = None
-        self.supervisor = Supervisor()
-        self.sockets = Sockets()
+        self._process = False
+        self.supervisor = Supervisor({})
+        self.sockets = Sockets({})
 
     # -- what each role adds
 
@@ -142,6 +145,12 @@ class Daemon(MultiService, Generic[S]):
 
     # -- life
 
+    def be_the_process(self) -> None:
+        """Take what this process was given, for it is ours alone: sockets, a supervisor to be told, SIGHUP."""
+        self._process = True
+        self.supervisor = Supervisor()
+        self.sockets = Sockets()
+
     def privilegedStartService(self) -> None:
         """Take what may need privileges, or leave with one line that says why not."""
         self._or_leave(self._take)
@@ -160,7 +169,11 @@ class Daemon(MultiService, Generic[S]):
             raise StartFailed(f"seckex-{self.settings.role}: {one_line(error)}") from None
 
     def _undo(self) -> None:
-        """Let go of what would keep the process, or another one, from going on."""
+        """Let go of what would keep the process, or another principal here or elsewhere, from going on."""
+        closing = self.close() + (self.principal.stop() if "principal" in vars(self) else [])
+        DeferredList(closing, consumeErrors=True)
+        if self._end_observing is not None:
+            self._end_observing()
         if self._thread is not None:
             self._thread.stop()
         if self._lock is not None:
@@ -212,9 +225,9 @@ class Daemon(MultiService, Generic[S]):
             extras=self.status_extras,
             counters=lambda: dict(self.counters()),
         )
-        self._control = listen_control(
-            self.reactor, state.control, {"status": report.answer, "reload": self._asked_to_reload}
-        )
+        desk = ControlCommands(PrincipalOperator(self.principal), report, self.log, self.reactor)
+        commands = {**desk.commands(), "reload": self._asked_to_reload}
+        self._control = listen_control(self.reactor, state.control, commands, desk.streams())
         self.log.say(
             "info",
             "{role} {nai} is ready: {listening}",
@@ -222,7 +235,8 @@ class Daemon(MultiService, Generic[S]):
             nai=settings.identity.nai,
             listening=", ".join(self.listening()) or "no port of its own",
         )
-        self._end_hearing = hear(signal.SIGHUP, lambda: self.reactor.callFromThread(self.reload))
+        if self._process:
+            self._end_hearing = hear(signal.SIGHUP, lambda: self.reactor.callFromThread(self.reload))
         self.supervisor.watch(self.reactor)
         self._tell_ready()
 

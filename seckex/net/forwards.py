@@ -3,7 +3,8 @@
 At the initiator a `Forwards` listens where its configuration says; each
 connection becomes a dialog with a peer's service. At the responder `Services`
 connects the dialogs that peers ask for to the programs behind their names, for
-those peers that may.
+those peers that may; where a name's target is `ENDPOINT`, to what a program of
+this process has given with `Services.serve`.
 
 Bounds: so many connections over all forwards at once, more are closed at once;
 so many dialogs with one service at once, more are rejected (code 303). A
@@ -23,6 +24,7 @@ from twisted.internet.interfaces import IAddress, IListeningPort
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
+from seckex.config.endpoints import ENDPOINT
 from seckex.dialog.faces import End, Ending
 from seckex.dialog.link import Link
 from seckex.dialog.stream import Dialog
@@ -115,7 +117,7 @@ class Forwards:
         """Listen where ``forwards`` do and these do not; fail with `ForwardFailed`; `settle` or `undo` comes next."""
         return self._listen_all([forward for forward, factory in self._matched(forwards) if factory is None])
 
-    def settle(self, forwards: Sequence[Forward], links: Mapping[str, PeerLinks], most: int) -> None:
+    def settle(self, forwards: Sequence[Forward], most: int) -> None:
         """Have ``forwards`` from now on; connections that stand go on, whatever becomes of their forward."""
         fresh, self._fresh = self._fresh, []
         matched = self._matched(forwards)
@@ -127,7 +129,7 @@ class Forwards:
             if kept_factory is not None:
                 kept_factory.forward = forward
         self._open = [*kept, *fresh]
-        self.forwards, self.links, self.most = forwards, links, most
+        self.forwards, self.most = forwards, most
 
     def undo(self) -> None:
         """Listen no more where `prepare` began to."""
@@ -155,8 +157,12 @@ class Forwards:
         return stopped.addCallback(lambda _: None)
 
     def addresses(self) -> list[str]:
-        """Return where forwards listen."""
+        """Return where forwards listen, as it was configured."""
         return [forward.listen for forward in self.forwards]
+
+    def ports(self) -> list[int | None]:
+        """Return the TCP port of each forward, None where it has none; the real one where any free one was asked."""
+        return [None if factory is None else factory.port for _, factory in self._matched(self.forwards)]
 
     def accept(self, forward: Forward) -> Pipe | None:
         """Return the pipe for one more connection, None if there are too many."""
@@ -214,6 +220,11 @@ class _ForwardFactory(Factory):
         self._port: IListeningPort | None = None
         self.forward = forward
 
+    @property
+    def port(self) -> int | None:
+        """The TCP port."""
+        return None if self._port is None else getattr(self._port.getHost(), "port", None)
+
     def listens(self, port: IListeningPort) -> None:
         """Take the port of this factory."""
         self._port = port
@@ -225,6 +236,14 @@ class _ForwardFactory(Factory):
 
     def buildProtocol(self, addr: IAddress | None) -> Pipe | None:  # noqa: ARG002  # the signature is Twisted's
         return self._forwards.accept(self.forward)
+
+
+#: Takes an offered dialog, whose peer is named, and calls what it is given when that is over.
+Program = Callable[[Dialog, str, Callable[[], None]], None]
+
+
+class NotServable(SeckexError):
+    """A program cannot have a service: the configuration does not say so, or another program has it."""
 
 
 @define(eq=False)
@@ -239,6 +258,21 @@ class Services:
     log: EventLog
     counts: Counter[str] = field(factory=Counter, init=False)
     _pipes: set[Pipe] = field(factory=set, init=False)
+    _programs: dict[str, Program] = field(factory=dict, init=False)
+
+    def serve(self, service: str, program: Program) -> None:
+        """Give the dialogs of ``service`` to a program of this process from now on; raises `NotServable`."""
+        if service not in self.connect:
+            raise NotServable(f"{self.local} has no service {service!r}: the configuration does not name it")
+        if self.connect[service] != ENDPOINT:
+            raise NotServable(f'service {service!r} of {self.local} is elsewhere: its connect is not "{ENDPOINT}"')
+        if service in self._programs:
+            raise NotServable(f"service {service!r} of {self.local} is served already")
+        self._programs[service] = program
+
+    def withdraw(self, service: str) -> None:
+        """Give no more dialogs of ``service`` to the program that has it; those that it has go on."""
+        del self._programs[service]
 
     def reconfigure(self, connect: Mapping[str, str], allowed: Mapping[str, Collection[str]], most: int) -> None:
         """Judge dialogs by other services, rights and bounds from now on; those that stand go on."""
@@ -254,8 +288,22 @@ class Services:
             self._reject(peer, dialog, Code.PROHIBITED, "this peer may not use this service")
         elif self.counts[service] >= self.most:
             self._reject(peer, dialog, Code.TOO_MANY_DIALOGS, f"{self.most} dialogs with this service already")
+        elif self.connect[service] == ENDPOINT:
+            self._give(peer, dialog)
         else:
             self._connect(peer, dialog)
+
+    def _give(self, peer: str, dialog: Dialog) -> None:
+        program = self._programs.get(dialog.service)
+        if program is None:
+            self._reject(peer, dialog, Code.CONNECT_FAILED, "no program of the daemon's process serves it")
+            return
+
+        def over() -> None:
+            self.counts[dialog.service] -= 1
+
+        self.counts[dialog.service] += 1
+        program(dialog, peer, over)
 
     def _reject(self, peer: str, dialog: Dialog, code: Code, why: str) -> None:
         self.log.report(DialogRefused(peer, dialog.service, self.local, code, why))

@@ -42,10 +42,10 @@ class Outcome:
         """Return what the control socket says."""
         return {
             "schema": SCHEMA,
-            "reloaded": not self.problems,
+            "done": not self.problems,
             "changed": list(self.changed),
-            "restart": list(self.restart),
-            "problems": [{"path": problem.path, "problem": problem.what} for problem in self.problems],
+            "kept": [f"{path}: only a restart changes it" for path in self.restart],
+            "problems": list(map(str, self.problems)),
         }
 
 

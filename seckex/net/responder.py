@@ -39,7 +39,7 @@ class ResponderDaemon(Daemon[ResponderSettings]):
         self._port = LinkPort(terms, self, self.find, limits.links)
         self._bound: dict[Name, socket.socket] = {}
         self._listening: dict[Name, IListeningPort] = {}
-        self._services = Services(
+        self.served = Services(
             reactor,
             self.settings.identity.nai,
             *self._offered(),
@@ -106,7 +106,7 @@ class ResponderDaemon(Daemon[ResponderSettings]):
         self.open()
         limits = self.settings.limits
         self._port.reconfigure(self.link_terms(limits.dialog_credit, limits.dialogs_per_link), limits.links)
-        self._services.reconfigure(*self._offered(), limits.dialogs_per_service)
+        self.served.reconfigure(*self._offered(), limits.dialogs_per_service)
 
     def unprepare(self) -> None:
         """See `Daemon.unprepare`."""
@@ -123,7 +123,8 @@ class ResponderDaemon(Daemon[ResponderSettings]):
 
     def close(self) -> list[Deferred[Any]]:
         """Close ports and links."""
-        self._services.stop()
+        self.unprepare()
+        self.served.stop()
         closing = [port.stopListening() for name, port in self._listening.items() if name[0] == socket.SOCK_STREAM]
         return [*(each for each in closing if each is not None), self._port.close()]
 
@@ -137,7 +138,7 @@ class ResponderDaemon(Daemon[ResponderSettings]):
         """See `Daemon.status_extras`."""
         services = self.settings.services.items()
         told = [
-            {"name": name, "connect": service.connect, "dialogs": self._services.counts[name]}
+            {"name": name, "connect": service.connect, "dialogs": self.served.counts[name]}
             for name, service in services
         ]
         return {"forwards": [], "services": told}
@@ -171,7 +172,7 @@ class ResponderDaemon(Daemon[ResponderSettings]):
 
     def dialog_offered(self, link: Link, dialog: Dialog) -> None:
         """Connect it to its service."""
-        self._services.offered(link, dialog)
+        self.served.offered(link, dialog)
 
     def link_idle(self, _link: Link) -> None:
         """Nothing: the initiator closes links."""
