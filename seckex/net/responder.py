@@ -21,10 +21,11 @@ from seckex.dialog.stream import Dialog
 from seckex.events import LinkClosed
 from seckex.net.daemon import Daemon, one_line
 from seckex.net.forwards import Services
+from seckex.net.port import SharedPort
 from seckex.net.reload import Prepared
 from seckex.net.sockets import Name
 from seckex.net.stream import LinkPort
-from seckex.node.limits import Limits, Peer
+from seckex.node.limits import Flood, Limits, Peer
 from seckex.sa.association import Association
 from seckex.wire.numbers import Code
 
@@ -39,6 +40,7 @@ class ResponderDaemon(Daemon[ResponderSettings]):
         self._port = LinkPort(terms, self, self.find, limits.links)
         self._bound: dict[Name, socket.socket] = {}
         self._listening: dict[Name, IListeningPort] = {}
+        self._shared: SharedPort | None = None
         self.served = Services(
             reactor,
             self.settings.identity.nai,
@@ -55,7 +57,16 @@ class ResponderDaemon(Daemon[ResponderSettings]):
     def limits(self) -> Limits:
         """See `Daemon.limits`."""
         limits = self.settings.limits
-        return Limits(limits.half_open, limits.associations, limits.replay_records, limits.associations)
+        flood = Flood(
+            limits.cookies,
+            limits.cookie_threshold,
+            limits.source_rate,
+            limits.source_burst,
+            limits.source_ipv4_prefix,
+            limits.source_ipv6_prefix,
+            limits.sources,
+        )
+        return Limits(limits.half_open, limits.associations, limits.replay_records, limits.associations, flood)
 
     def watcher(self) -> ResponderDaemon:
         """See `Daemon.watcher`."""
@@ -68,14 +79,17 @@ class ResponderDaemon(Daemon[ResponderSettings]):
 
     def open(self) -> None:
         """Listen on every address."""
+        self.principal.messages.most = self.settings.limits.messages_over_tcp
+        if self._shared is None:
+            self._shared = SharedPort(self.reactor, self._port, self.principal.messages)
         bound, self._bound = self._bound, {}
         for name, each in bound.items():
-            self._listening[name] = self._listen(name, each)
+            self._listening[name] = self._listen(name, each, self._shared)
 
-    def _listen(self, name: Name, bound: socket.socket) -> IListeningPort:
+    def _listen(self, name: Name, bound: socket.socket, shared: SharedPort) -> IListeningPort:
         if name[0] == socket.SOCK_DGRAM:
             return self.principal.datagrams.adopt(bound)
-        listening: IListeningPort = self.reactor.adoptStreamPort(bound.fileno(), bound.family, self._port)
+        listening: IListeningPort = self.reactor.adoptStreamPort(bound.fileno(), bound.family, shared)
         # The reactor has a descriptor of its own for it.
         bound.close()
         return listening
@@ -126,6 +140,8 @@ class ResponderDaemon(Daemon[ResponderSettings]):
         self.unprepare()
         self.served.stop()
         closing = [port.stopListening() for name, port in self._listening.items() if name[0] == socket.SOCK_STREAM]
+        if self._shared is not None:
+            self._shared.close()
         return [*(each for each in closing if each is not None), self._port.close()]
 
     def listening(self) -> list[str]:
@@ -146,7 +162,15 @@ class ResponderDaemon(Daemon[ResponderSettings]):
     def counters(self) -> Mapping[str, int]:
         """See `Daemon.counters`."""
         ended = {f"links.{cause.name.lower().replace('_', '-')}": n for cause, n in self._port.counts.items()}
-        return ended | {"links.refused": self._port.refused, "links.dropped": self._port.dropped}
+        messages = self.principal.messages
+        return ended | {
+            "links.refused": self._port.refused,
+            "links.dropped": self._port.dropped,
+            "tcp.messages": len(messages),
+            "tcp.messages-dropped": messages.counts["dropped"],
+            "tcp.messages-foreign": messages.counts["foreign"],
+            "tcp.silent-dropped": 0 if self._shared is None else self._shared.dropped,
+        }
 
     # -- associations
 

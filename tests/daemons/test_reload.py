@@ -223,7 +223,8 @@ class ReloadTests(StageTestCase):
         answer = self.reload("responder")
         self.assertEqual(answer["problems"], [])
         self.assertEqual(answer["changed"], ["log.level"])
-        self.assertEqual(set(answer["restart"]), {"state.directory", "state.master-key", "state.control", "listen"})
+        kept = {each.partition(":")[0] for each in answer["kept"]}
+        self.assertEqual(kept, {"state.directory", "state.master-key", "state.control", "listen"})
         self.assertEqual(len(self.confirmed("responder")), 1)
         self.assertFalse((self.folder / "elsewhere").exists())
         self.change("responder", ("home@example.org", "elsewhere@example.org"))
