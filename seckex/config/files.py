@@ -12,29 +12,39 @@ import shlex
 import stat
 from pathlib import Path
 
+from attrs import Factory, frozen
+
 from seckex.config.problems import ConfigInvalid, Problem
 
 
-def read_public(file: Path, most: int) -> bytes:
+@frozen
+class Owner:
+    """The user and the group that a daemon runs as, by their numbers; those of this process unless given."""
+
+    uid: int = Factory(lambda: os.geteuid())
+    gid: int = Factory(lambda: os.getegid())
+
+
+def read_public(file: Path, most: int, owner: Owner | None = None) -> bytes:
     """Return what a file holds that others may read but not write, ``most`` octets at most; raises `ConfigInvalid`."""
-    return _read(file, most, 0o644, "a file that is trusted")
+    return _read(file, most, 0o644, "a file that is trusted", owner)
 
 
-def read_private(file: Path, most: int) -> bytes:
+def read_private(file: Path, most: int, owner: Owner | None = None) -> bytes:
     """Return what a file of secrets holds, ``most`` octets at most.
 
-    Raises `ConfigInvalid` if it is missing, no regular file, too long, not ours
-    or root's, or if its mode is broader than 0600.
+    Raises `ConfigInvalid` if it is missing, no regular file, too long, not
+    ``owner``'s (this process's user unless given) or root's, or if its mode is broader than 0600.
     """
-    return _read(file, most, 0o600, "a secret")
+    return _read(file, most, 0o600, "a secret", owner)
 
 
-def _read(file: Path, most: int, allowed: int, what: str) -> bytes:
+def _read(file: Path, most: int, allowed: int, what: str, owner: Owner | None) -> bytes:
     try:
         # Without O_NONBLOCK a pipe of that name would keep us waiting.
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            objection = _objection(file, os.fstat(descriptor), allowed, what)
+            objection = _objection(file, os.fstat(descriptor), allowed, what, owner or Owner())
             octets = b"" if objection else os.read(descriptor, most + 1)
         finally:
             os.close(descriptor)
@@ -47,12 +57,12 @@ def _read(file: Path, most: int, allowed: int, what: str) -> bytes:
     return octets
 
 
-def _objection(file: Path, found: os.stat_result, allowed: int, what: str) -> str:
+def _objection(file: Path, found: os.stat_result, allowed: int, what: str, owner: Owner) -> str:
     mode = stat.S_IMODE(found.st_mode)
     if not stat.S_ISREG(found.st_mode):
         return "is not a regular file"
-    if found.st_uid not in (os.geteuid(), 0):
-        return f"belongs to user {found.st_uid}, neither to user {os.geteuid()} who runs this nor to root"
+    if found.st_uid not in (owner.uid, 0):
+        return f"belongs to user {found.st_uid}, neither to user {owner.uid} who runs this nor to root"
     # Whether it may be executed is of no concern where others may read.
     if mode & (~allowed if allowed == 0o600 else 0o022):
         return f"has mode {mode:04o}, too open for {what}: run chmod {allowed:04o} {shlex.quote(str(file))}"

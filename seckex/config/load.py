@@ -2,7 +2,9 @@
 
 Loading is all or nothing. Everything that is wrong with a file and with the key
 files that it names is found in one go and raised as one `ConfigInvalid`. Files
-of secrets must belong to us or to root and be closed to everybody else.
+of secrets must belong to the daemon's user or to root and be closed to everybody
+else. That user is not always who reads: a daemon that is started by root and
+drops its privileges reads before it does.
 """
 
 from __future__ import annotations
@@ -17,11 +19,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
-from attrs import frozen
+from attrs import Factory, frozen
 
 from seckex.config.common import Settings, State
 from seckex.config.credentials import Credentials, read_credentials
-from seckex.config.files import read_private
+from seckex.config.files import Owner, read_private
 from seckex.config.initiator import InitiatorSettings
 from seckex.config.key0 import MAX_FILE, Key0, parse_key0
 from seckex.config.problems import ConfigInvalid, Problem, Unfit, nearest, shown
@@ -44,28 +46,32 @@ class Loaded(Generic[S]):
     settings: S
     keys: Mapping[str, Key0]
     credentials: Credentials | None = None
+    owner: Owner = Factory(Owner)
 
 
-def load(file: Path, cls: type[S]) -> Loaded[S]:
-    """Read a file for the role of ``cls`` with the keys it names; raise `ConfigInvalid` with all that is wrong."""
-    return _load(file, _parse(file), cls)
+def load(file: Path, cls: type[S], owner: Owner | None = None) -> Loaded[S]:
+    """Read a file for the role of ``cls`` with the keys it names; raise `ConfigInvalid` with all that is wrong.
+
+    ``owner`` is who the daemon is about to run as, where that is not who reads.
+    """
+    return _load(file, _parse(file), cls, owner or Owner())
 
 
 def load_any(file: Path) -> Loaded[AnySettings]:
     """Read a file for whichever role it names, as `load` does."""
     raw = _parse(file)
-    return _load(file, raw, _class_of(file, raw))
+    return _load(file, raw, _class_of(file, raw), Owner())
 
 
-def _load(file: Path, raw: dict[str, Any], cls: type[S]) -> Loaded[S]:
+def _load(file: Path, raw: dict[str, Any], cls: type[S], owner: Owner) -> Loaded[S]:
     reading = _read(file, raw, cls)
     keys: dict[str, Key0] = {}
-    problems = [*reading.problems, *_state_problems(reading.sections.get("state"))]
-    problems += _read_keys(reading.sections, keys)
-    credentials, faults = read_credentials(reading.sections.get("identity"))
+    problems = [*reading.problems, *_state_problems(reading.sections.get("state"), owner)]
+    problems += _read_keys(reading.sections, keys, owner)
+    credentials, faults = read_credentials(reading.sections.get("identity"), owner)
     if problems or faults:
         raise ConfigInvalid(file, [*problems, *faults])
-    return Loaded(file, cls(**reading.sections), keys, credentials)
+    return Loaded(file, cls(**reading.sections), keys, credentials, owner)
 
 
 def read_settings(file: Path) -> AnySettings:
@@ -139,11 +145,11 @@ def _read(file: Path, raw: dict[str, Any], cls: type[Settings]) -> Reading:
     return Reading(reading.sections, (*reading.problems, *cls.contradictions(reading.sections)))
 
 
-def _state_problems(state: State | None) -> Iterator[Problem]:
+def _state_problems(state: State | None, owner: Owner) -> Iterator[Problem]:
     if state is None:
         return
     try:
-        objection = _objection_to_directory(state.directory)
+        objection = _objection_to_directory(state.directory, owner)
     except FileNotFoundError:
         return
     except OSError as error:
@@ -152,29 +158,42 @@ def _state_problems(state: State | None) -> Iterator[Problem]:
         yield Problem("state.directory", objection)
 
 
-def prepare_state(file: Path, state: State) -> None:
-    """Make the state directory, or insist that it is ours alone; raise `ConfigInvalid`, which names ``file``."""
+def prepare_state(file: Path, state: State, owner: Owner | None = None) -> None:
+    """Make the state directory for its owner, or insist that it is his alone; raise `ConfigInvalid` for ``file``."""
+    owner = owner or Owner()
     try:
-        state.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        objection = _objection_to_directory(state.directory)
+        state.directory.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            state.directory.mkdir(mode=0o700)
+        except FileExistsError:
+            pass
+        else:
+            give(state.directory, owner)
+        objection = _objection_to_directory(state.directory, owner)
     except OSError as error:
         objection = f"{state.directory} cannot be made: {error.strerror}"
     if objection:
         raise ConfigInvalid(file, [Problem("state.directory", objection)])
 
 
-def _objection_to_directory(directory: Path) -> str:
+def give(path: Path, owner: Owner) -> None:
+    """Let what this process has just made belong to ``owner``; raises OSError."""
+    if owner != Owner():
+        os.chown(path, owner.uid, owner.gid, follow_symlinks=False)
+
+
+def _objection_to_directory(directory: Path, owner: Owner) -> str:
     found = directory.stat()
     if not stat.S_ISDIR(found.st_mode):
         return f"{directory} is not a directory"
-    if found.st_uid != os.geteuid():
-        return f"{directory} belongs to user {found.st_uid}, not to user {os.geteuid()} who runs this"
+    if found.st_uid != owner.uid:
+        return f"{directory} belongs to user {found.st_uid}, not to user {owner.uid} who runs this"
     if found.st_mode & 0o077:
         return f"{directory} is open to others: run chmod 0700 {shlex.quote(str(directory))}"
     return ""
 
 
-def _read_keys(sections: Mapping[str, Any], keys: dict[str, Key0]) -> Iterator[Problem]:
+def _read_keys(sections: Mapping[str, Any], keys: dict[str, Key0], owner: Owner) -> Iterator[Problem]:
     """Fill ``keys`` by the peers' NAIs; yield what is wrong with the files."""
     identity = sections.get("identity")
     first: dict[int, int] = {}
@@ -186,7 +205,7 @@ def _read_keys(sections: Mapping[str, Any], keys: dict[str, Key0]) -> Iterator[P
             yield Problem(path, "must be the path of a key file, not a key")
             continue
         try:
-            key0 = read_key0(peer.key0)
+            key0 = read_key0(peer.key0, owner)
         except ConfigInvalid as error:
             yield Problem(path, f"{error.file}: {'; '.join(map(str, error.problems))}")
             continue
@@ -199,6 +218,6 @@ def _read_keys(sections: Mapping[str, Any], keys: dict[str, Key0]) -> Iterator[P
         keys[peer.nai] = key0
 
 
-def read_key0(file: Path) -> Key0:
+def read_key0(file: Path, owner: Owner | None = None) -> Key0:
     """Read a key file; raise `ConfigInvalid`, whose text has nothing of what the file holds."""
-    return parse_key0(read_private(file, MAX_FILE), file)
+    return parse_key0(read_private(file, MAX_FILE, owner), file)

@@ -181,6 +181,11 @@ class TrustAnchors:
     def __repr__(self) -> str:
         return f"<TrustAnchors {len(self._anchors)}>"
 
+    @property
+    def digests(self) -> dict[str, bytes]:
+        """The hashes of whom is trusted and of what is revoked, to tell whether either is another than it was."""
+        return {"trust": SHA256.digest(*map(der_of, self._anchors)), "revocation": self._lists.digest}
+
     def verify(self, chain: Sequence[bytes], now: float) -> Voucher:
         """Return what ``chain`` of DER certificates, a principal's first, proves at ``now``; wall-clock seconds.
 

@@ -14,9 +14,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import Certificate, CertificateRevocationList, load_pem_x509_crl
 
 from seckex.crypto.certificates import UNREADABLE, may_sign_lists, public_key, subject_of
+from seckex.crypto.suites import SHA256
 from seckex.errors import BadCertificate, Flaw
 from seckex.events import shown
 
@@ -69,6 +71,11 @@ class RevocationLists:
                 raise BadCertificate(Flaw.REVOCATION_UNKNOWN, f"the revocation list of {subject_of(issuer)} {what}")
             until = min(until, fresh)
         return until
+
+    @property
+    def digest(self) -> bytes:
+        """The hash of all lists."""
+        return SHA256.digest(*(each.public_bytes(Encoding.DER) for each in self._lists))
 
     def _of(self, issuer: Certificate) -> tuple[CertificateRevocationList, ...]:
         """Return an issuer's lists; each is verified once for each issuer of verified chains, who are few."""

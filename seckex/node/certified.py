@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from seckex.crypto.certified import Certificates
 from seckex.crypto.suites import SHA256
 from seckex.errors import AuthenticationFailed
 from seckex.exchange import certified_messages, certified_responder
@@ -27,7 +26,7 @@ from seckex.node.associations import AssociationTable
 from seckex.node.conversation import Conversation, Driver
 from seckex.node.drops import Drops
 from seckex.node.limits import Limits
-from seckex.node.peers import Peers
+from seckex.node.peers import EVERYBODY, Peers
 from seckex.node.seeking import Seeking
 from seckex.node.tables import ExpiringTable
 from seckex.sa.association import Association
@@ -37,11 +36,10 @@ HALF_OPEN_FOR: Final = 30.0
 
 
 class CertifiedAnswering:
-    """See the module; ``terms`` are those of any peer by certificate, None where there is no such peer."""
+    """See the module."""
 
     def __init__(
         self,
-        terms: Terms | None,
         peers: Peers,
         driver: Driver,
         associations: AssociationTable,
@@ -49,7 +47,7 @@ class CertifiedAnswering:
         drops: Drops,
         limits: Limits,
     ) -> None:
-        self._terms = terms
+        self._terms: Terms | None = None
         self._peers = peers
         self._driver = driver
         self._associations = associations
@@ -60,6 +58,20 @@ class CertifiedAnswering:
             limits.half_open, HALF_OPEN_FOR, yielding=True
         )
         self.half_open: ExpiringTable[int, Conversation] = ExpiringTable(limits.half_open, HALF_OPEN_FOR, yielding=True)
+
+        self._look()
+
+    def _look(self) -> None:
+        # Identity, trust and policy are the same for all peers by certificate, and nobody has said who it is yet.
+        self._terms = next((peer.terms for peer in self._peers.values() if peer.certified), None)
+
+    def reconfigure(self, limits: Limits) -> None:
+        """Go on with what the peers are now; exchanges under way are forgotten, as by a restart."""
+        self._driver.let_go(lambda conversation: conversation.owner is self)
+        for table in (self._offers, self._rounds, self.half_open):
+            table.limit = limits.half_open
+            table.clear()
+        self._look()
 
     def offered(self, received: Received, path: Path, now: Now, actions: list[NodeAction]) -> None:
         """Take an OFFER with the SPI 0; raises `Malformed`."""
@@ -103,7 +115,7 @@ class CertifiedAnswering:
     def _admits(self, nai: str) -> bool:
         peer = self._peers.get(nai)
         # Whoever is to prove its name by KEY 0 does not prove it by a certificate.
-        return peer is not None and isinstance(peer.terms.authority, Certificates)
+        return peer is not None and peer.certified and not nai.startswith(EVERYBODY)
 
     def _full(self) -> str:
         return "the table of associations is" if len(self._associations) >= self._associations.limit else ""

@@ -15,13 +15,12 @@ from typing import Final
 
 from attrs import evolve
 
-from seckex.crypto.certified import Certificates
 from seckex.crypto.secrets import Secret
 from seckex.errors import AuthenticationFailed, BadCertificate, Malformed, PeerFault, Unfeasible, UnsupportedVersion
 from seckex.events import AssociationEnded, VersionUnsupported
 from seckex.exchange.attempt import OtherVersions, Unknown
 from seckex.exchange.messages import Received
-from seckex.exchange.terms import Entropy
+from seckex.exchange.terms import Entropy, Terms
 from seckex.machine import Now, Path, Report, Send
 from seckex.node.actions import Gone, NodeAction
 from seckex.node.answering import Answering
@@ -34,9 +33,10 @@ from seckex.node.endings import Endings
 from seckex.node.gate import Gate
 from seckex.node.limits import Limits, Peer
 from seckex.node.peers import Peers
+from seckex.node.reconfiguration import REKEYED, REMOVED, UNKEPT, compare
 from seckex.node.seeking import Seeking
 from seckex.sa.association import Association
-from seckex.sa.store import DeleteAssociation, Outcome, Purge, Snapshot
+from seckex.sa.store import DeleteAssociation, Outcome, Snapshot
 from seckex.wire.general import decode_message, decode_versions, encode_versions
 from seckex.wire.numbers import HEADER_SIZE, MAX_DATAGRAM, VERSIONS_SPOKEN, Code, Kind, Role
 
@@ -49,29 +49,40 @@ class Node:
     def __init__(self, local: str, peers: Iterable[Peer], entropy: Entropy, limits: Limits) -> None:
         self.local = local
         self.associations = AssociationTable(limits.associations)
-        known = [evolve(peer, terms=evolve(peer.terms, taken=self._spi_taken)) for peer in peers]
-        self.peers = Peers(local, known)
+        self.peers = Peers(local, self._taken(peers))
         self._drops = Drops()
         self._driver = Driver()
-        certified = [peer.terms for peer in known if isinstance(peer.terms.authority, Certificates)]
-        terms = {peer.terms.authority.spi: peer.terms for peer in known if peer.terms not in certified}
-        self._terms = terms
-        paths: dict[str, Path] = {}
+        self._terms = self._by_spi()
+        self._paths: dict[str, Path] = {}
         self._asking = Asking(self._driver, self._drops)
-        self._endings = Endings(self.peers, self._driver, self.associations, self._asking, paths)
+        self._endings = Endings(self.peers, self._driver, self.associations, self._asking, self._paths)
         self._seeking = Seeking(
-            self.peers, self._driver, self.associations, self._asking, self._endings, paths, entropy
+            self.peers, self._driver, self.associations, self._asking, self._endings, self._paths, entropy
         )
         self._answering = Answering(
-            terms, self.peers, self._driver, self.associations, self._seeking, self._endings, paths, self._drops, limits
+            self._terms,
+            self.peers,
+            self._driver,
+            self.associations,
+            self._seeking,
+            self._endings,
+            self._paths,
+            self._drops,
+            limits,
         )
-        first = certified[0] if certified else None
         self._certified = CertifiedAnswering(
-            first, self.peers, self._driver, self.associations, self._seeking, self._drops, limits
+            self.peers, self._driver, self.associations, self._seeking, self._drops, limits
         )
         self._gate = Gate(limits.flood, entropy, self._answering.crowded, self._drops)
         self._purge_at: float | None = None
         self._told_expiry = math.inf
+
+    def _taken(self, peers: Iterable[Peer]) -> list[Peer]:
+        return [evolve(peer, terms=evolve(peer.terms, taken=self._spi_taken)) for peer in peers]
+
+    def _by_spi(self) -> dict[int, Terms]:
+        shared = (peer.terms for peer in self.peers.values() if not peer.certified)
+        return {terms.authority.spi: terms for terms in shared}
 
     def _spi_taken(self, spi: int) -> bool:
         return spi in self._terms or self.associations.get(spi) is not None or self._certified.knows(spi)
@@ -101,11 +112,12 @@ class Node:
         with a peer that is no longer configured, by other keys, or under a name that is no longer ours.
         """
         actions: list[NodeAction] = []
-        for record in sorted(snapshot.replays, key=lambda record: record.expires):
-            self._answering.replays.remember(record)
+        self._answering.start(snapshot, now)
         for association in sorted(snapshot.associations, key=lambda association: association.created):
-            if association.octet_bound or association.local != self.local or not self._vouched(association, now):
+            why = self._unvouched(association, self.peers, now) or (UNKEPT if association.octet_bound else "")
+            if why:
                 self._driver.commit(None, (DeleteAssociation(association.spi_in),), actions)
+                actions.append(Report(AssociationEnded(association.peer, association.spi_in, why)))
                 continue
             self.associations.add(association)
             if association.role is Role.RESPONDER and not association.confirmed:
@@ -113,21 +125,58 @@ class Node:
         self._purge_at = now.monotonic + PURGE_EVERY
         return actions
 
-    def _vouched(self, association: Association, now: Now) -> bool:
-        peer = self.peers.get(association.peer)
+    def _unvouched(self, association: Association, peers: Peers, now: Now) -> str:
+        """Return why nothing vouches for an association where ``peers`` are those that are known, if so."""
+        peer = peers.get(association.peer)
+        if peer is None or association.local != self.local:
+            return REMOVED
         try:
-            return peer is not None and now.wall < peer.terms.authority.not_after(
-                association.root, association.peer, now.wall
-            )
-        except (BadCertificate, AuthenticationFailed):
-            return False
+            ends = peer.terms.authority.not_after(association.root, association.peer, now.wall)
+        except BadCertificate as error:
+            return f"{REKEYED}: {error.why}"
+        except AuthenticationFailed:
+            return REKEYED
+        return "" if now.wall < ends else REKEYED
 
-    def unvouched(self, now: Now) -> list[Association]:
-        """Return the associations that what is configured now does not vouch for any more.
+    def unvouched(self, now: Now) -> dict[int, str]:
+        """Return which associations, by their SPIs here, nothing that is configured vouches for at ``now``, and why.
 
-        So after keys, certificates, trust or revocation lists were read anew: these are to be ended.
+        Dates and revocation lists are looked at anew.
         """
-        return [association for association in self.associations if not self._vouched(association, now)]
+        found = {each.spi_in: self._unvouched(each, self.peers, now) for each in self.associations}
+        return {spi: why for spi, why in found.items() if why}
+
+    def reconfigure(self, peers: Iterable[Peer], limits: Limits, now: Now) -> list[NodeAction]:
+        """Go on with other ``peers`` and ``limits``; see `seckex.node.reconfiguration`.
+
+        What is over a lowered limit stays until it ends by itself. Peers that were added are not wanted yet.
+        """
+        actions: list[NodeAction] = []
+        before, after = Peers(self.local, self.peers.values()), Peers(self.local, self._taken(peers))
+        changes = compare(before, after)
+        self._driver.let_go(lambda conversation: conversation.peer in changes.ended)
+        self._asking.let_go(lambda conversation: conversation.peer in changes.ended)
+        gone: list[Association] = []
+        for association in tuple(self.associations):
+            why = self._unvouched(association, after, now)
+            if why:
+                gone.append(association)
+                self._answering.ended(association)
+                self._endings.end(association, Code.DELETED, why, now, actions)
+        same = before.keys() & after.keys() - changes.ended - changes.altered
+        self.peers.replace({**after, **{nai: before[nai] for nai in same}}.values())
+        self._terms.clear()
+        self._terms.update(self._by_spi())
+        for nai in changes.ended:
+            self._paths.pop(nai, None)
+        self.associations.limit = limits.associations
+        self._answering.reconfigure(limits, changes, now)
+        self._certified.reconfigure(limits)
+        self._gate.reconfigure(limits.flood)
+        self._seeking.reconfigure(before, changes, now)
+        for association in gone:
+            self._seeking.ended(association, now, actions)
+        return actions
 
     def want(self, nai: str, now: Now) -> list[NodeAction]:
         """Have an association with the peer ``nai`` from now on, renewed before it expires; raises `Unfeasible`."""
@@ -321,7 +370,7 @@ class Node:
             actions += [Report(ended), Gone(association, "its lifetime is over")]
         if self._purge_at is not None and now.monotonic >= self._purge_at:
             self._purge_at = now.monotonic + PURGE_EVERY
-            self._driver.commit(None, (Purge(now.wall),), actions)
+            self._driver.commit(None, (self._answering.purge(now),), actions)
         return actions
 
     def take_sooner(self) -> bool:

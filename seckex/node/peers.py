@@ -10,28 +10,31 @@ from attrs import evolve
 from seckex.crypto.certified import Certificates
 from seckex.node.limits import Peer
 
-_EVERYBODY: Final = "*@"
+EVERYBODY: Final = "*@"
 
 
 class Peers(Mapping[str, Peer]):
-    """By NAI; a peer named ``*@realm`` is everybody of that realm who has no entry of its own.
+    """By NAI; a peer named ``*@realm`` is everybody of that realm who has no entry of its own, but for ourselves.
 
     Iteration yields the names as they were configured.
     """
 
     def __init__(self, local: str, peers: Iterable[Peer]) -> None:
         self._local = local
+        self._peers: dict[str, Peer] = {}
+        self.replace(peers)
+
+    def replace(self, peers: Iterable[Peer]) -> None:
+        """Know these and no others."""
         self._peers = {peer.terms.peer: peer for peer in peers}
 
     def __getitem__(self, nai: str) -> Peer:
         peer = self._peers.get(nai)
-        if peer is not None and not nai.startswith(_EVERYBODY):
+        if peer is not None:
             return peer
-        peer = self._peers.get(_EVERYBODY + nai.partition("@")[2])
-        if peer is None or nai == self._local or nai.startswith(_EVERYBODY):
-            raise KeyError(nai)
+        peer = self._peers[EVERYBODY + nai.partition("@")[2]]
         authority = peer.terms.authority
-        if not isinstance(authority, Certificates):
+        if nai == self._local or not isinstance(authority, Certificates):
             raise KeyError(nai)
         named = Certificates(authority.identity, authority.trust, nai)
         return evolve(peer, terms=evolve(peer.terms, peer=nai, authority=named))
@@ -41,7 +44,3 @@ class Peers(Mapping[str, Peer]):
 
     def __len__(self) -> int:
         return len(self._peers)
-
-    def configured(self) -> Iterable[Peer]:
-        """Return the peers as they were configured."""
-        return self._peers.values()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from cryptography.x509 import Certificate
+
 from seckex.crypto.identity import Identity, TrustAnchors
 from seckex.events import AssociationEstablished
 from seckex.node.limits import Limits
 from seckex.sa.association import Association
 from seckex.sa.policy import Policy
 from tests.conversation import AES, HOME, NODE, ConversationCase
-from tests.crypto.certified import Maker, trust
+from tests.crypto.certified import Maker, key, trust
 from tests.pump import CALM, Host, Network
 
 #: What is said when all goes well.
@@ -46,6 +48,10 @@ class CertifiedCase(ConversationCase):
         first.start()
         second.start()
         return first, second
+
+    def identity_of(self, nai: str, certificate: Certificate) -> Identity:
+        """Return the identity with one certificate in particular."""
+        return Identity([certificate], key(f"principal {nai}"))
 
     def wanted(self, node: Host, home: Host, seconds: float = 1.0) -> None:
         """Have ``node`` want ``home``, and let time go by."""

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cryptography.x509 import Certificate
-
 from seckex.crypto.certified import Certificates, chain_of
-from seckex.crypto.identity import Identity
 from seckex.events import (
     AssociationConfirmed,
+    AssociationEnded,
     AssociationEstablished,
     CertificateRefused,
     CounterReceived,
@@ -24,9 +22,9 @@ from seckex.sa.policy import Policy
 from seckex.sa.store import Outcome
 from seckex.wire.numbers import Code
 from tests.conversation import AES, CHACHA, HOME, NODE, policy, proposal, sealing
-from tests.crypto.certified import DAY, NOW, Maker, key, trust
+from tests.crypto.certified import DAY, NOW, Maker, trust
 from tests.exchange.certified import SMOOTH, CertifiedCase
-from tests.link import Datagram, duplicate, lose
+from tests.link import Datagram, duplicate, lose, on
 from tests.pump import CALM, WALL, Host
 
 
@@ -158,9 +156,78 @@ class LifeTests(CertifiedCase):
         node, home = self.certified()
         self.agreed(node, home)
         [held] = home.node.associations
-        self.assertEqual(home.node.unvouched(home.now()), [])
+        self.assertEqual(home.node.unvouched(home.now()), {})
         late = home.now()._replace(wall=NOW + 20 * DAY)
-        self.assertEqual(home.node.unvouched(late), [held])
+        self.assertIn("expired at", home.node.unvouched(late)[held.spi_in])
+
+    def reload(self, host: Host) -> None:
+        host._run(host.node.reconfigure(host.peers.values(), host.limits, host.now()))
+        self.network.run(5)
+
+    def test_a_reload_that_changes_nothing(self) -> None:
+        node, home = self.certified()
+        self.agreed(node, home)
+        held = list(home.node.associations)
+        for host in (node, home):
+            self.reload(host)
+        self.assertEqual(list(home.node.associations), held)
+        node.rekey(home)
+        self.network.run()
+        self.assertEqual(len(home.node.associations), 2)
+
+    def test_who_is_revoked_by_a_reload_is_out(self) -> None:
+        for nai in ("", "*@example.net"):
+            self.anew()
+            certificate = self.root.certify(NODE)
+            node, home = self.certified(node=self.identity_of(NODE, certificate), nai=nai)
+            self.agreed(node, home)
+            checked = trust(self.root, lists=[self.root.revoked(certificate)])
+            home.certifies(node, AES, self.root.identity(HOME), checked, nai=nai)
+            self.reload(home)
+            self.assertNothing(node, home)
+            [ended] = home.told(AssociationEnded)
+            self.assertIn("was revoked by CN=root", ended.why)
+            self.assertIn("was revoked by CN=root", self.told_causes(node))
+
+    def test_a_responder_that_is_revoked_by_a_reload_is_left(self) -> None:
+        certificate = self.root.certify(HOME)
+        node, home = self.certified(home=self.identity_of(HOME, certificate))
+        self.agreed(node, home)
+        checked = trust(self.root, lists=[self.root.revoked(certificate)])
+        node.certifies(home, AES, self.root.identity(NODE), checked)
+        self.reload(node)
+        self.assertNothing(node, home)
+        self.assertTold(node, CertificateRefused, flaw="revoked")
+
+    def test_a_reload_in_mid_exchange(self) -> None:
+        for kind in ("CHOICE", "CONFIRM", "CONFIRMED"):
+            for side in (0, 1):
+                self.anew()
+                hosts = node, home = self.certified()
+                self.network.faults.append(on(kind, lose, times=100))
+                self.wanted(node, home, 0.1)
+                self.network.faults.clear()
+                self.reload(hosts[side])
+                self.network.run(60)
+                self.assertConversation(node, home)
+
+    def test_a_reload_while_the_store_is_written(self) -> None:
+        node, home = self.certified()
+        home.hold_commits()
+        self.wanted(node, home, 0.1)
+        home._run(home.node.reconfigure(home.peers.values(), home.limits, home.now()))
+        home.release_commits()
+        self.network.run(1)
+        self.assertEqual(len(home.node.associations), len(home.store.associations))
+        self.network.run(60)
+        self.assertConversation(node, home)
+
+    def test_a_pattern_that_goes(self) -> None:
+        node, home = self.certified(nai="*@example.net")
+        self.agreed(node, home)
+        home.peers.clear()
+        self.reload(home)
+        self.assertNothing(home)
 
 
 class RefusedTests(CertifiedCase):
@@ -216,9 +283,6 @@ class RefusedTests(CertifiedCase):
         self.by_home(*self.certified(node=of(NODE, node), trusted_by_home=checked), "was revoked by")
         self.anew()
         self.by_node(*self.certified(home=of(HOME, home), trusted_by_node=checked), "was revoked by")
-
-    def identity_of(self, nai: str, certificate: Certificate) -> Identity:
-        return Identity([certificate], key(f"principal {nai}"))
 
     def test_the_wrong_name(self) -> None:
         self.by_home(

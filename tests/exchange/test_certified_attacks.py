@@ -8,10 +8,12 @@ from attrs import evolve
 
 from seckex.crypto.certified import Certificates
 from seckex.crypto.identity import Identity
+from seckex.crypto.suites import new_aead
 from seckex.errors import AuthenticationFailed, Malformed
 from seckex.events import AssociationEstablished, CertificateRefused, CounterReceived, NegotiationRefused
 from seckex.exchange import certified_messages as messages
 from seckex.exchange.certified_initiator import ExpectAnswer, ExpectConfirmed
+from seckex.exchange.certified_responder import ExpectConfirm
 from seckex.exchange.messages import Received
 from seckex.machine import Path
 from seckex.sa.offer import to_payload
@@ -25,7 +27,7 @@ from seckex.wire.extensions import (
 )
 from seckex.wire.general import decode_message
 from seckex.wire.identity import decode_identity, encode_identity, identity_size
-from seckex.wire.numbers import HEADER_SIZE, MAX_CERTIFICATES, Code, Kind, Role
+from seckex.wire.numbers import HEADER_SIZE, MAX_CERTIFICATES, Code, Kind, Role, Suite
 from seckex.wire.payloads import encode_sa
 from tests.conversation import AES, CHACHA, HOME, NODE, policy, sealing
 from tests.crypto.certified import Maker, flipped, trust
