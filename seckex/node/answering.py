@@ -101,7 +101,7 @@ class Answering:
         # Only an offer that has verified gets here.
         if state is not None:
             self.half_open.pop(half_open)
-        if isinstance(conversation.state, responder.ExpectStored):
+        if isinstance(conversation.state, responder.ExpectStored | responder.ExpectWorked):
             self._under_way[name] = request
 
     def abandoned(self, received: Received, path: Path, now: Now, actions: list[NodeAction]) -> None:

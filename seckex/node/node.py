@@ -15,6 +15,7 @@ from typing import Final
 
 from attrs import evolve
 
+from seckex.crypto.groups.verdicts import Verdicts
 from seckex.errors import AuthenticationFailed, Malformed, PeerFault, UnsupportedVersion
 from seckex.events import AssociationEnded, VersionUnsupported
 from seckex.exchange.messages import Received
@@ -41,7 +42,8 @@ class Node:
     def __init__(self, local: str, peers: Iterable[Peer], entropy: Entropy, limits: Limits) -> None:
         self.local = local
         self.associations = AssociationTable(limits.associations)
-        self.peers = {peer.terms.peer: evolve(peer, terms=evolve(peer.terms, taken=self._spi_taken)) for peer in peers}
+        taken, verdicts = self._spi_taken, Verdicts()
+        self.peers = {p.terms.peer: evolve(p, terms=evolve(p.terms, taken=taken, verdicts=verdicts)) for p in peers}
         self._drops = Drops()
         self._driver = Driver()
         self._terms = terms = {peer.terms.authority.spi: peer.terms for peer in self.peers.values()}

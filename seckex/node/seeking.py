@@ -174,6 +174,8 @@ class Seeking:
                 wanted.pause = FIRST_PAUSE
                 self._associations.add(association)
                 self._use(wanted, association, now, actions)
+            case initiator.Unverified(path, why):
+                self._drops.note("unauthenticated", why, path, now, actions)
             case initiator.Confirmed(spi_in):
                 held = self._associations.get(spi_in)
                 if held is not None:
