@@ -27,7 +27,7 @@ from seckex.sa.selector import Selected
 Shares: TypeAlias = Mapping[GroupKey, Share]
 
 # Further guesses must leave an offer within what a message holds.
-_MOST_OCTETS: Final = 4096
+_MOST_OCTETS: Final = 6144
 
 
 @frozen
@@ -89,7 +89,8 @@ def beginning(offer: Offer, terms: Terms) -> Begin:
         group = known_group(algorithm, terms.policy)
         octets += group.initiator_size
         if isinstance(algorithm.group, bytes):
-            octets += sum(map(len, (terms.policy.groups[algorithm.group].prime,) * 2))
+            parameters = terms.policy.groups[algorithm.group]
+            octets += len(parameters.prime) + len(parameters.generator)
         if plan and octets > _MOST_OCTETS:
             break
         plan.append((number, algorithm.group, group, terms.entropy(group.randomness)))
