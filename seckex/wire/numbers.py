@@ -48,6 +48,11 @@ class Kind(IntEnum):
     CONFIRM = 5
     CONFIRMED = 6
     ABANDON = 7
+    PROBE = 10
+    PRESENT = 11
+    DELETE = 12
+    DELETED = 13
+    UNKNOWN = 14
 
 
 class Role(IntEnum):
@@ -193,6 +198,8 @@ class Code(IntEnum):
     UNKNOWN_EXCHANGE = 262
     COUNTER_OFFER = 263
     UNKNOWN_GROUP_PARAMETERS = 265
+    REPLACED = 266
+    DELETED = 267
     UNKNOWN_ASSOCIATION = 300
     UNKNOWN_SERVICE = 301
     CONNECT_FAILED = 302

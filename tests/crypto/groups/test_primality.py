@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from gmpy2 import mpz
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -67,11 +68,11 @@ class LargeTests(SynchronousTestCase):
 
     def test_the_bases_are_a_function_of_the_number_and_in_range(self) -> None:
         number = int(MODP_768.prime)
-        bases = primality._bases(primality.mpz(number))
-        self.assertEqual(bases, primality._bases(primality.mpz(number)))
+        bases = primality._bases(mpz(number))
+        self.assertEqual(bases, primality._bases(mpz(number)))
         self.assertEqual(len(set(bases)), primality.ROUNDS)
         self.assertTrue(all(2 <= base <= number - 2 for base in bases))
-        self.assertNotEqual(bases[0], primality._bases(primality.mpz(number + 2))[0])
+        self.assertNotEqual(bases[0], primality._bases(mpz(number + 2))[0])
 
     def test_it_can_be_asked_in_a_thread(self) -> None:
         verdicts: list[bool] = []
