@@ -14,7 +14,16 @@ from seckex.crypto.secrets import Secret
 from seckex.crypto.suites import SHA256
 from seckex.errors import ApiMisuse, SeckexError, StoreFailed
 from seckex.exchange import initiator, responder
-from seckex.exchange.attempt import FORGOTTEN_AFTER, GIVE_UP, Answer, OtherVersions, Unknown
+from seckex.exchange.attempt import (
+    FORGOTTEN_AFTER,
+    GIVE_UP,
+    Answer,
+    CookieAsked,
+    OtherVersions,
+    TcpAsked,
+    Unknown,
+    Unreachable,
+)
 from seckex.exchange.messages import Received
 from seckex.exchange.terms import Terms
 from seckex.exchange.transcript import Transcript
@@ -36,7 +45,7 @@ from seckex.machine import (
 )
 from seckex.sa.policy import Policy
 from seckex.wire.general import decode_message
-from seckex.wire.numbers import Kind
+from seckex.wire.numbers import MAX_DATAGRAM, Kind
 from tests.conversation import AES, CHACHA, HOME, NODE, policy, proposal
 from tests.exchange.test_faults import NOTHING, TWO_ROUNDS
 from tests.groups import HEAVY, naming, using
@@ -52,6 +61,13 @@ HEAVY_ROUNDS: Final = policy(
     proposal(using(HEAVY)),
     open_with=1,
     groups={HEAVY.fingerprint: HEAVY},
+)
+HINTS: Final = (
+    OtherVersions((7,), str(PATH)),
+    CookieAsked(bytes(21)),
+    TcpAsked(bytes(32)),
+    Unknown(str(PATH)),
+    Unreachable("the name does not resolve"),
 )
 STORE_EVENTS: Final = (Persisted(), PersistConflict(), PersistFailed("disk full"))
 
@@ -82,7 +98,8 @@ class Talk:
     def offered(self) -> responder.Offered:
         """Return the event of the last offer."""
         received = self.said[Kind.OFFER]
-        return responder.Offered(received, PATH, SHA256.digest(received.octets))
+        path = PATH._replace(tcp=len(received.octets) > MAX_DATAGRAM)
+        return responder.Offered(received, path, SHA256.digest(received.octets))
 
     def offered_first(self) -> responder.Offered:
         """Make the first offer and return the event of it."""
@@ -166,15 +183,7 @@ def events_of(received: Received) -> Iterator[object]:
 def all_events() -> list[object]:
     """Return every event there is, those with messages once for each kind of message."""
     carried = [event for received in messages() for event in events_of(received)]
-    return [
-        *carried,
-        OtherVersions((7,), str(PATH)),
-        Tick(),
-        Worked(None),
-        *STORE_EVENTS,
-        responder.Proved(),
-        Stranger(),
-    ]
+    return [*carried, *HINTS, Tick(), Worked(None), *STORE_EVENTS, responder.Proved(), Stranger()]
 
 
 class TableTests(SynchronousTestCase):
@@ -282,7 +291,7 @@ class TransitionTests(SynchronousTestCase):
         renewing = evolve(renewing, attempt=evolve(attempt, terms=evolve(attempt.terms, replaces=0x5678)))
         talk.drive("initiator", renewing, Unknown(str(PATH)))
         for state, there in found.items():
-            for event in (*STORE_EVENTS, OtherVersions((7,), str(PATH)), Unknown(str(PATH)), Tick()):
+            for event in (*STORE_EVENTS, *HINTS, Tick()):
                 if type(event) in initiator.TRANSITIONS[state]:
                     talk.drive("initiator", there, event)
             if state.__name__ in ("ExpectStored", "ExpectMarked", "Finished"):
