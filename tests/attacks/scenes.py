@@ -60,7 +60,7 @@ class Stage:
         return self.network.hosts[self.datagram.source]
 
 
-@frozen
+@frozen(eq=False)
 class Scene:
     """``label`` is the message as `tests.link.label` has it, ``kind`` its kind, ``mode`` what vouches for it."""
 
