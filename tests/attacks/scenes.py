@@ -11,16 +11,21 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, TypeAlias
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from seckex.sa.policy import Policy
-from seckex.wire.numbers import Kind
-from tests.conversation import AES, CHACHA, HOME, INDISPENSABLE, NODE, policy, sealing
+from seckex.wire.numbers import Kind, ProtocolId
+from tests.conversation import AES, CHACHA, HOME, INDISPENSABLE, NODE, policy, proposal, sealing
 from tests.link import Datagram, Fault, lose, on
 from tests.pump import Host, Network
 
 TWO_ROUNDS: Final = policy(sealing("chacha20-poly1305"), sealing("aes-256-gcm"), open_with=1)
 NOTHING: Final = Policy((), INDISPENSABLE)
+#: Associations that can have no links, and so are asked after.
+UNSEALED: Final = Policy((proposal("hmac-sha-256 prf-hmac-sha-256 x25519"),), frozenset((ProtocolId.PRF,)))
+
+#: What anybody is told who asks for what there is not.
+UNPROVEN: Final = ("VERSIONS", "UNKNOWN")
 
 Hosts: TypeAlias = tuple[Host, Host]
 
@@ -33,6 +38,38 @@ def acquainted(network: Network, ours: Policy, theirs: Policy) -> Hosts:
     node.start()
     home.start()
     return node, home
+
+
+def renewing(network: Network, ours: Policy, theirs: Policy) -> Hosts:
+    """Return both ends of an association, whose policies are others since."""
+    node, home = associated(network, AES, AES)
+    node.knows(home, ours)
+    home.knows(node, theirs)
+    for host in (node, home):
+        host.restart()
+    return node, home
+
+
+def associated(network: Network, ours: Policy, theirs: Policy) -> Hosts:
+    """Return both ends of an association."""
+    node, home = acquainted(network, ours, theirs)
+    node.want(home)
+    network.run(1)
+    return node, home
+
+
+def rekey(node: Host, home: Host) -> None:
+    """Begin an exchange under the association."""
+    node.rekey(home)
+
+
+def down(node: Host, home: Host) -> None:
+    """End the association."""
+    node.down(home)
+
+
+def wait(_node: Host, _home: Host) -> None:
+    """Do nothing: it comes by itself."""
 
 
 def want(node: Host, home: Host) -> None:
@@ -71,7 +108,6 @@ class Scene:
     theirs: Policy = AES
     arrange: Callable[[Network, Policy, Policy], Hosts] = acquainted
     begin: Callable[[Host, Host], None] = want
-    refused: bool = False
 
     def __str__(self) -> str:
         return f"{self.label.replace(' ', '_')}_by_{self.mode.replace(' ', '_')}"
@@ -98,8 +134,16 @@ BY_KEY_0: Final = (
     Scene("key 0", "COUNTER 1", Kind.COUNTER, TWO_ROUNDS),
     Scene("key 0", "OFFER 2", Kind.OFFER, TWO_ROUNDS),
     Scene("key 0", "CHOICE 2", Kind.CHOICE, TWO_ROUNDS),
-    Scene("key 0", "REFUSAL 1", Kind.REFUSAL, AES, NOTHING, refused=True),
-    Scene("key 0", "ABANDON 2", Kind.ABANDON, CHACHA, refused=True),
+    Scene("key 0", "REFUSAL 1", Kind.REFUSAL, AES, NOTHING),
+    Scene("key 0", "ABANDON 2", Kind.ABANDON, CHACHA),
 )
 
-SCENES: Final = BY_KEY_0
+BY_ASSOCIATION: Final = (
+    *(evolve(scene, mode="association", arrange=renewing, begin=rekey) for scene in BY_KEY_0),
+    Scene("association", "PROBE", Kind.PROBE, UNSEALED, UNSEALED, associated, wait),
+    Scene("association", "PRESENT", Kind.PRESENT, UNSEALED, UNSEALED, associated, wait),
+    Scene("association", "DELETE", Kind.DELETE, AES, AES, associated, down),
+    Scene("association", "DELETED", Kind.DELETED, AES, AES, associated, down),
+)
+
+SCENES: Final = (*BY_KEY_0, *BY_ASSOCIATION)

@@ -1,4 +1,4 @@
-"""Targets that read octets and nothing else: the wire, files, rows and requests.
+"""Targets that read octets and nothing else: the wire, files and rows.
 
 What can be read can be written and read again, and is the same then.
 """
@@ -21,7 +21,6 @@ from seckex.config.problems import ConfigInvalid
 from seckex.config.responder import ResponderSettings
 from seckex.crypto.atrest import Wrapping
 from seckex.errors import Malformed, PeerFault, PeerIncompatible, SeckexError, UnsupportedVersion
-from seckex.net.control import ControlFactory
 from seckex.sa.offer import Offer, from_payload, to_payload
 from seckex.storage.rows import Damaged, association_row, read_association, read_replay, replay_row
 from seckex.wire import dialog as link
@@ -208,26 +207,7 @@ def _key0(octets: bytes) -> None:
     parse_key0(octets, Path("key0.toml"))
 
 
-# -- what operators and databases say
-
-
-def _control(octets: bytes) -> None:
-    answer = json.loads(ControlFactory({"status": _status, "fail": _fail}, None).answer(octets))
-    if not isinstance(answer, dict) or "the command failed" in answer.get("error", ""):
-        raise AssertionError(f"answered {answer}")
-
-
-def _status(request: dict[str, Any]) -> dict[str, Any]:
-    return {"schema": "x", "list": [len(request)] * 2000}
-
-
-def _fail(_request: dict[str, Any]) -> dict[str, Any]:
-    raise UnsupportedVersion(7)
-
-
-def _requests() -> Made:
-    yield "status", b'{"command":"status"}'
-    yield "fail", b'{"command":"fail","why":["a",{"b":null}]}'
+# -- what databases hold
 
 
 @cache
@@ -321,13 +301,12 @@ def targets() -> list[Target]:
             "credit", stable(link.decode_credit, link.encode_credit), scramble, _body(RecordType.CREDIT), Malformed
         ),
         Function(
-            "initiator", _settings(InitiatorSettings), lines, _samples("initiator", INITIATOR), ConfigInvalid, short=80
+            "initiator", _settings(InitiatorSettings), lines, _samples("initiator", INITIATOR), ConfigInvalid, short=50
         ),
         Function(
-            "responder", _settings(ResponderSettings), lines, _samples("responder", RESPONDER), ConfigInvalid, short=80
+            "responder", _settings(ResponderSettings), lines, _samples("responder", RESPONDER), ConfigInvalid, short=50
         ),
         Function("key0", _key0, lines, lambda: iter([("key0", key0_text().encode())]), ConfigInvalid),
-        Function("control", _control, tree, _requests),
         Function("association-row", _association, tree, _rows("association")),
         Function("replay-row", _replay, tree, _rows("replay")),
     ]
