@@ -7,12 +7,13 @@ attacker says what arrives in its place, and when.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final, TypeAlias
 
 from attrs import evolve, frozen
 
+from seckex.node.limits import Flood, Limits
 from seckex.sa.policy import Policy
 from seckex.wire.numbers import Kind, ProtocolId
 from tests.conversation import AES, CHACHA, HOME, INDISPENSABLE, NODE, policy, proposal, sealing
@@ -25,7 +26,7 @@ NOTHING: Final = Policy((), INDISPENSABLE)
 UNSEALED: Final = Policy((proposal("hmac-sha-256 prf-hmac-sha-256 x25519"),), frozenset((ProtocolId.PRF,)))
 
 #: What anybody is told who asks for what there is not.
-UNPROVEN: Final = ("VERSIONS", "UNKNOWN")
+UNPROVEN: Final = ("VERSIONS", "UNKNOWN", "COOKIE", "USE_TCP")
 
 Hosts: TypeAlias = tuple[Host, Host]
 
@@ -33,6 +34,16 @@ Hosts: TypeAlias = tuple[Host, Host]
 def acquainted(network: Network, ours: Policy, theirs: Policy) -> Hosts:
     """Return an initiator and a responder that share KEY 0, running."""
     node, home = network.host(NODE), network.host(HOME)
+    node.knows(home, ours)
+    home.knows(node, theirs)
+    node.start()
+    home.start()
+    return node, home
+
+
+def guarded(network: Network, ours: Policy, theirs: Policy) -> Hosts:
+    """Return two that share KEY 0, of whom the responder asks everybody for a cookie."""
+    node, home = network.host(NODE), network.host(HOME, Limits(flood=Flood(cookies="always")))
     node.knows(home, ours)
     home.knows(node, theirs)
     node.start()
@@ -99,7 +110,10 @@ class Stage:
 
 @frozen(eq=False)
 class Scene:
-    """``label`` is the message as `tests.link.label` has it, ``kind`` its kind, ``mode`` what vouches for it."""
+    """``label`` is the message as `tests.link.label` has it, ``kind`` its kind, ``mode`` what vouches for it.
+
+    ``skip`` is how many that are called so pass before it, ``special`` what then tells it from them.
+    """
 
     mode: str
     label: str
@@ -108,22 +122,39 @@ class Scene:
     theirs: Policy = AES
     arrange: Callable[[Network, Policy, Policy], Hosts] = acquainted
     begin: Callable[[Host, Host], None] = want
+    skip: int = 0
+    special: str = ""
 
     def __str__(self) -> str:
-        return f"{self.label.replace(' ', '_')}_by_{self.mode.replace(' ', '_')}"
+        return f"{self.label}{self.special} by {self.mode}".replace(" ", "_")
 
     def play(self, fault: Fault = lose, times: int = 1, seed: int = 1) -> Stage:
         """Run a new exchange up to the message, which suffers ``fault``."""
         network = Network(seed)
         node, home = self.arrange(network, self.ours, self.theirs)
-        network.faults = [on(self.label, fault, times)]
+        network.faults = [self._after_others(on(self.label, fault, times))]
         said = len(network.sent)
         self.begin(node, home)
         network.run_until(partial(self._said, network, said))
-        return Stage(network, node, home, network.last(self.label))
+        return Stage(network, node, home, self._named(network, said)[self.skip])
+
+    def _after_others(self, fault: Fault) -> Fault:
+        left = self.skip
+
+        def apply(datagram: Datagram) -> Iterable[Datagram]:
+            nonlocal left
+            if left and datagram.called(self.label):
+                left -= 1
+                return (datagram,)
+            return fault(datagram)
+
+        return apply
+
+    def _named(self, network: Network, said: int) -> list[Datagram]:
+        return [datagram for datagram in network.sent[said:] if datagram.called(self.label)]
 
     def _said(self, network: Network, said: int) -> bool:
-        return any(datagram.called(self.label) for datagram in network.sent[said:])
+        return len(self._named(network, said)) > self.skip
 
 
 BY_KEY_0: Final = (
@@ -136,10 +167,12 @@ BY_KEY_0: Final = (
     Scene("key 0", "CHOICE 2", Kind.CHOICE, TWO_ROUNDS),
     Scene("key 0", "REFUSAL 1", Kind.REFUSAL, AES, NOTHING),
     Scene("key 0", "ABANDON 2", Kind.ABANDON, CHACHA),
+    Scene("key 0", "OFFER 1", Kind.OFFER, AES, AES, guarded, skip=1, special=" with cookie"),
+    Scene("key 0", "OFFER 2", Kind.OFFER, TWO_ROUNDS, AES, guarded, skip=1, special=" with cookie"),
 )
 
 BY_ASSOCIATION: Final = (
-    *(evolve(scene, mode="association", arrange=renewing, begin=rekey) for scene in BY_KEY_0),
+    *(evolve(scene, mode="association", arrange=renewing, begin=rekey) for scene in BY_KEY_0 if not scene.special),
     Scene("association", "PROBE", Kind.PROBE, UNSEALED, UNSEALED, associated, wait),
     Scene("association", "PRESENT", Kind.PRESENT, UNSEALED, UNSEALED, associated, wait),
     Scene("association", "DELETE", Kind.DELETE, AES, AES, associated, down),

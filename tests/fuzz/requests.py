@@ -9,7 +9,7 @@ from typing import Final
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from seckex.net.control import ControlFactory, _read
+from seckex.net.control import ControlFactory, read_request
 from tests.conversation import HOME
 from tests.fuzz.mutate import tree
 from tests.fuzz.target import Target
@@ -47,7 +47,7 @@ class Control(Target):
         if self._factory is None or self._age > AGE:
             self._factory, self._age = self._daemon(), 0
         self._age += 1
-        answer = self._factory.answer(_read(octets))
+        answer = self._factory.answer(read_request(octets))
         if isinstance(answer, Deferred):
             answer.cancel()
             return
