@@ -46,8 +46,9 @@ from seckex.exchange.attempt import (
     Unknown,
     Unreachable,
 )
-from seckex.exchange.certified_shares import Held, finish, with_shares
+from seckex.exchange.certified_shares import finish, light, with_shares
 from seckex.exchange.messages import Received, verify_confirm
+from seckex.exchange.shares import Shares
 from seckex.exchange.terms import Terms, bounded, established
 from seckex.exchange.transcript import Transcript
 from seckex.machine import (
@@ -92,7 +93,11 @@ def certificates_of(terms: Terms) -> Certificates:
 
 def begin(terms: Terms, path: Path, now: Now) -> Step:
     """Make the first offer of a new exchange, unless our own certificates have expired."""
-    attempt = Attempt(terms, path, terms.new_spi(), now.monotonic + GIVE_UP)
+    attempt = Attempt(light(terms), path, terms.new_spi(), now.monotonic + GIVE_UP)
+    if not attempt.terms.policy.proposals:
+        why = "no proposal of our policy has a group for exchanges by certificates"
+        causes = ("groups that take long have no part in them",)
+        return _end(attempt, 0, why, NegotiationFailed(terms.peer, why, causes))
     if now.wall >= certificates_of(terms).identity.not_after:
         why = f"{terms.authority} has expired, or one above it"
         return _end(attempt, 0, why, NegotiationFailed(terms.peer, why, ("seckex cert show tells which",)))
@@ -148,7 +153,7 @@ class ExpectAnswer:
     identification: int
     offer: Offer = field(repr=False)
     opened: int
-    held: Held = field(repr=False)
+    held: Shares = field(repr=False)
     transcript: Transcript
 
     def receive(self, event: CertifiedEvent, now: Now) -> Step:
@@ -222,7 +227,7 @@ class ExpectAnswer:
         payload = received.need(SaPayloadExtension)
         try:
             choice = from_payload(decode_sa(payload.payload, payload.offset), choice=True)
-            agreed = finish(self.held, choice.alternatives[0], terms)
+            agreed = finish(self.held, choice.alternatives[0])
         except (PeerFault, Malformed) as fault:
             raise AuthenticationFailed(f"CHOICE cannot be read: {fault.why}") from None
         handshake, presented = messages.open_choice(received, self.round, agreed, self.transcript)

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from attrs import evolve, field, frozen
 
 from seckex.crypto.authority import Authority
+from seckex.crypto.groups.verdicts import Verdicts
 from seckex.errors import PeerIncompatible
 from seckex.events import AssociationEstablished
 from seckex.machine import Now
@@ -34,6 +35,7 @@ class Terms:
     ``clock_window`` in seconds: how far a request's Identification may be from the responder's clock.
     ``replaces`` is the SPI here of the association that is renewed, 0 for none; ``taken`` tells which SPIs name
     something here already. ``not_after`` is the end of what vouches for both, in wall-clock seconds.
+    ``verdicts`` is the memory of user-defined groups, one for all peers.
     """
 
     local: str
@@ -46,6 +48,7 @@ class Terms:
     replaces: int = 0
     taken: Callable[[int], bool] = field(default=_none_taken, repr=False, eq=False)
     not_after: float = math.inf
+    verdicts: Verdicts = field(factory=Verdicts, repr=False, eq=False)
     selector: Selector = field(init=False, repr=False, eq=False)
 
     @selector.default

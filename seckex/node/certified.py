@@ -18,6 +18,7 @@ from seckex.crypto.suites import SHA256
 from seckex.errors import AuthenticationFailed
 from seckex.exchange import certified_messages, certified_responder
 from seckex.exchange.attempt import Outcome
+from seckex.exchange.certified_shares import light
 from seckex.exchange.messages import Received
 from seckex.exchange.terms import Terms
 from seckex.machine import Now, Path, Tick
@@ -63,7 +64,7 @@ class CertifiedAnswering:
 
     def _look(self) -> None:
         # Identity, trust and policy are the same for all peers by certificate, and nobody has said who it is yet.
-        self._terms = next((peer.terms for peer in self._peers.values() if peer.certified), None)
+        self._terms = next((light(peer.terms) for peer in self._peers.values() if peer.certified), None)
 
     def reconfigure(self, limits: Limits) -> None:
         """Go on with what the peers are now; exchanges under way are forgotten, as by a restart."""

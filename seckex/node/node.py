@@ -15,6 +15,7 @@ from typing import Final
 
 from attrs import evolve
 
+from seckex.crypto.groups.verdicts import Verdicts
 from seckex.crypto.secrets import Secret
 from seckex.errors import AuthenticationFailed, BadCertificate, Malformed, PeerFault, Unfeasible, UnsupportedVersion
 from seckex.events import AssociationEnded, VersionUnsupported
@@ -49,6 +50,7 @@ class Node:
     def __init__(self, local: str, peers: Iterable[Peer], entropy: Entropy, limits: Limits) -> None:
         self.local = local
         self.associations = AssociationTable(limits.associations)
+        self._verdicts = Verdicts()
         self.peers = Peers(local, self._taken(peers))
         self._drops = Drops()
         self._driver = Driver()
@@ -78,7 +80,8 @@ class Node:
         self._told_expiry = math.inf
 
     def _taken(self, peers: Iterable[Peer]) -> list[Peer]:
-        return [evolve(peer, terms=evolve(peer.terms, taken=self._spi_taken)) for peer in peers]
+        taken, verdicts = self._spi_taken, self._verdicts
+        return [evolve(peer, terms=evolve(peer.terms, taken=taken, verdicts=verdicts)) for peer in peers]
 
     def _by_spi(self) -> dict[int, Terms]:
         shared = (peer.terms for peer in self.peers.values() if not peer.certified)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from attrs import evolve
+
 from seckex.crypto.certified import Certificates, chain_of
+from seckex.crypto.groups.user import Parameters
 from seckex.events import (
     AssociationConfirmed,
     AssociationEnded,
@@ -18,12 +21,14 @@ from seckex.events import (
 )
 from seckex.machine import Path
 from seckex.node.limits import Limits
+from seckex.sa.algorithms import ANY_USER_GROUP, user_group
 from seckex.sa.policy import Policy
 from seckex.sa.store import Outcome
-from seckex.wire.numbers import Code
+from seckex.wire.numbers import Code, ProtocolId
 from tests.conversation import AES, CHACHA, HOME, NODE, policy, proposal, sealing
 from tests.crypto.certified import DAY, NOW, Maker, trust
 from tests.exchange.certified import SMOOTH, CertifiedCase
+from tests.groups import PRIME_8192
 from tests.link import Datagram, duplicate, lose, on
 from tests.pump import CALM, WALL, Host
 
@@ -99,6 +104,40 @@ class SmoothTests(CertifiedCase):
         self.assertArrows("OFFER 1 -->", "<-- COUNTER 1")
         self.assertTold(node, NegotiationRefused, code=Code.NOTHING_ACCEPTABLE)
         self.assertNothing(node, home)
+
+    def test_groups(self) -> None:
+        for group in ("x25519", "p-256", "x25519-ml-kem-768", "modp-2048"):
+            self.anew()
+            only = policy(proposal(f"aes-256-gcm prf-hmac-sha-384 {group}"))
+            node, home = self.certified(only, only)
+            self.assertIn(group, str(self.agreed(node, home).agreement))
+
+    def test_a_wrong_guess_of_group_costs_a_round(self) -> None:
+        ours = policy(proposal("aes-256-gcm prf-hmac-sha-256 x25519 p-256"))
+        theirs = policy(proposal("aes-256-gcm prf-hmac-sha-256 p-256"))
+        node, home = self.certified(ours, theirs)
+        self.assertIn("p-256", str(self.agreed(node, home).agreement))
+        self.assertArrows("OFFER 1 -->", "<-- COUNTER 1", "OFFER 2 -->", "<-- CHOICE 2", *SMOOTH[2:])
+
+    def test_groups_that_take_long_have_no_part_in_it(self) -> None:
+        large = Parameters.of(PRIME_8192, 2)
+        slow = f"aes-256-gcm prf-hmac-sha-256 {user_group(large.fingerprint).name}"
+        both = policy(proposal(f"{slow} x25519"), groups={large.fingerprint: large})
+        node, home = self.certified(both, both)
+        self.assertIn("x25519", str(self.agreed(node, home).agreement))
+        self.anew()
+        only = policy(proposal(slow), groups={large.fingerprint: large})
+        node, home = self.certified(only, both)
+        self.wanted(node, home, 0.5)
+        self.assertArrows()
+        self.assertIn("no proposal of our policy", self.assertTold(node, NegotiationFailed).why)
+
+    def test_a_group_of_the_peers_own_is_not_looked_at(self) -> None:
+        base = proposal("aes-256-gcm prf-hmac-sha-256 x25519")
+        anything = (*base.algorithms[ProtocolId.KEY_AGREEMENT], ANY_USER_GROUP)
+        wide = policy(evolve(base, algorithms={**base.algorithms, ProtocolId.KEY_AGREEMENT: anything}))
+        node, home = self.certified(policy(base), wide)
+        self.assertIn("x25519", str(self.agreed(node, home).agreement))
 
     def test_key_agreement_is_mandatory(self) -> None:
         lone = Policy((proposal("aes-256-gcm prf-hmac-sha-256"),), frozenset(), 60, 0)
