@@ -124,6 +124,7 @@ class Answering:
             # Of a TCP connection only as long as nothing better is known: it lasts hardly longer than what it was for.
             if not path.tcp or self._paths.get(terms.peer, path).tcp:
                 self._paths[terms.peer] = path
+            self.proved(terms.replaces, now, actions)
 
     def _renewal(self, spi: int, now: Now) -> Terms | None:
         """Return the terms of an exchange that an association vouches for."""
@@ -197,6 +198,7 @@ class Answering:
             self._not_known(received, path, now, actions)
             return
         upkeep.verify(received, association)
+        self.proved(association.spi_in, now, actions)
         if received.header.kind is Kind.DELETE:
             detail = received.need(Detail)
             why = f"deleted by the peer: {detail.text or label_of(detail.code)}"
@@ -211,7 +213,7 @@ class Answering:
         actions.append(_unknown(received, path))
 
     def proved(self, spi: int, now: Now, actions: list[NodeAction]) -> None:
-        """Take note that a link's first record has proved the keys of an association."""
+        """Take note that the peer has proved the keys of an association: by a link, or by what it said under it."""
         conversation = self.unconfirmed.get(spi)
         if conversation is not None:
             self._driver.drive(conversation, responder.Proved(), now, actions)
