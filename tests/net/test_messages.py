@@ -10,7 +10,7 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from seckex.machine import Path
-from seckex.net.messages import ASKING_IDLE_FOR, FIRST_WITHIN, IDLE_FOR, MessageConnection, Messages
+from seckex.net.messages import ANSWER_WITHIN, ASKING_IDLE_FOR, FIRST_WITHIN, IDLE_FOR, MessageConnection, Messages
 from seckex.node.buckets import source_of
 from tests.wire.test_general import OFFER_OCTETS
 
@@ -26,7 +26,7 @@ class Wire(StringTransport):
     """A transport that knows of what is TCP's own, and tells how it was closed."""
 
     def __init__(self, host: str = "192.0.2.9") -> None:
-        super().__init__(peerAddress=IPv4Address("TCP", host, 40000))
+        super().__init__(peerAddress=IPv4Address("TCP", host, 40000))  # type: ignore[no-untyped-call]  # Twisted's
         self.closed = ""
         self.over: Any = None
 
@@ -57,7 +57,7 @@ class MessagesCase(SynchronousTestCase):
     def accepted(self, host: str = "192.0.2.9") -> tuple[MessageConnection, Wire]:
         connection, wire = self.messages.accept(host), Wire(host)
         wire.over = lambda: self.clock.callLater(0, connection.connectionLost)
-        connection.makeConnection(wire)  # type: ignore[no-untyped-call]  # Twisted's
+        connection.makeConnection(wire)
         return connection, wire
 
 
@@ -169,6 +169,28 @@ class BoundTests(MessagesCase):
         self.assertEqual(wire.producerState, "paused")
         connection.resumeProducing()
         self.assertEqual(wire.producerState, "producing")
+
+    def test_one_that_is_not_read_from_is_dropped_in_the_end(self) -> None:
+        connection, wire = self.accepted()
+        connection.dataReceived(framed(SHORT))
+        connection.pauseProducing()
+        self.clock.advance(IDLE_FOR)
+        self.assertEqual(wire.closed, "at once")
+
+    def test_who_asks_drops_a_connection_that_does_not_answer(self) -> None:
+        connection = MessageConnection(self.clock, lambda *_: None, lambda _: None, asking=True)
+        wire = Wire()
+        connection.makeConnection(wire)
+        connection.send(SHORT)
+        self.clock.advance(ANSWER_WITHIN - 1)
+        connection.dataReceived(framed(SHORT))
+        self.clock.advance(ASKING_IDLE_FOR - 1)
+        self.assertEqual(wire.closed, "")
+        connection.send(SHORT)
+        self.clock.advance(ANSWER_WITHIN - 1)
+        connection.send(SHORT)
+        self.clock.advance(1)
+        self.assertEqual(wire.closed, "at once")
 
     def test_stopping_closes_all(self) -> None:
         _, wire = self.accepted()

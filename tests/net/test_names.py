@@ -18,7 +18,7 @@ class Resolver:
 
     asked: list[tuple[Any, str]] = field(factory=list)
 
-    def resolveHostName(self, receiver: Any, host: str, port: int) -> None:
+    def resolveHostName(self, receiver: Any, host: str, port: int) -> None:  # noqa: ARG002  # the signature is Twisted's
         self.asked.append((receiver, host))
 
     def answer(self, *addresses: str) -> None:
@@ -30,7 +30,7 @@ class Resolver:
 
 class ResolvingClock(Clock):
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # Twisted's
+        super().__init__()
         self.nameResolver = Resolver()
 
 

@@ -75,7 +75,7 @@ class UdpTests(PrincipalCase):
     async def test_a_request_that_is_too_long_never_leaves(self) -> None:
         node = self.principal("node@example.net", HOME, LONG, Path("127.0.0.1", 9), None)
         troubles: list[str] = []
-        node.datagrams._trouble = lambda path, why: troubles.append(why)
+        node.datagrams._trouble = lambda _, why: troubles.append(why)
         node.datagrams.send(bytes(1233), Path("127.0.0.1", 9))
         self.assertEqual(troubles, ["1233 octets are too long for a datagram"])
 
@@ -103,7 +103,8 @@ class TcpTests(PrincipalCase):
     async def test_a_connection_that_is_lost_is_made_anew(self) -> None:
         home = self.home()
         # Each of the first connections is cut as soon as something has come over it.
-        admitted, cut = home.messages._received, []
+        admitted = home.messages._received
+        cut: list[Path] = []
 
         def cutting(octets: bytes, path: Path) -> None:
             if len(cut) < 2:
