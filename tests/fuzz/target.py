@@ -88,9 +88,9 @@ class Function(Target):
 def targets() -> dict[str, Target]:
     """Return every target by name."""
     # Not before the engine has instrumented what these import.
-    from tests.fuzz import decoders, links, machines
+    from tests.fuzz import decoders, gate, links, machines
 
-    found = [*decoders.targets(), *machines.targets(), *links.targets()]
+    found = [*decoders.targets(), *gate.targets(), *machines.targets(), *links.targets()]
     return {target.name: target for target in found}
 
 
