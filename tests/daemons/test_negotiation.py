@@ -43,7 +43,7 @@ class LifeTests(StageTestCase):
         more = "".join(f'[[policy.proposals]]\nlifetime = "{8 - number}h"\noctets = "1 TiB"\n' for number in range(7))
         configuration.write_text(configuration.read_text() + more)
         self.daemon("initiator")
-        self.until("an association", lambda: self.asked("initiator") is not None and self.confirmed("initiator"))
+        self.until("an association", lambda: bool(self.asked("initiator") and self.confirmed("initiator")))
         counted = self.status("responder")["counters"]
         # Over TCP nobody is asked for a cookie.
         self.assertEqual((counted["gate.cookies-asked"], counted["tcp.messages"]), (1, 1))

@@ -42,9 +42,8 @@ def _judge(octets: bytes) -> None:
     size, cookie = stem_of(octets)
     if not (size == 0 or HEADER_SIZE <= size <= len(octets)) or len(cookie) > 64:
         raise AssertionError(f"a stem of {size} octets of {len(octets)}, a cookie of {len(cookie)}")
-    if answer:
-        if len(answer) > len(octets) or decode_message(answer).header.kind is not Kind.COOKIE:
-            raise AssertionError(f"{octets.hex()} is answered with {answer.hex()}")
+    if answer and (len(answer) > len(octets) or decode_message(answer).header.kind is not Kind.COOKIE):
+        raise AssertionError(f"{octets.hex()} is answered with {answer.hex()}")
     try:
         decode_message(octets)
     except SeckexError:
