@@ -88,7 +88,6 @@ class GroupTests(SynchronousTestCase):
             )
 
     def test_a_verdict_is_not_asked_for_twice(self) -> None:
-        read(with_group()).contradictions()
         list(read(with_group()).contradictions())
         self.patch(Parameters, "verified", lambda _: self.fail("verified again"))
         self.assertEqual(refused(with_group()), [])
