@@ -91,8 +91,9 @@ class _Stage:
 
     def _arrive(self, sender: _Side, sent: Send) -> None:
         for side in self._sides:
-            if side.path == sent.path:
-                self.run(side, side.node.receive(sent.octets, sender.path, self.now()))
+            if side.path[:2] == sent.path[:2]:
+                source = sender.path._replace(tcp=sent.path.tcp)
+                self.run(side, side.node.receive(sent.octets, source, self.now()))
 
     def _commit(self, side: _Side, commit: Commit) -> None:
         (outcome,) = side.store.commit([commit.unit])
