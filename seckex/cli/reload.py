@@ -9,7 +9,7 @@ import click
 
 from seckex.cli.control_client import Refused, Unreachable, ask
 from seckex.cli.finding import daemon_options, live, sockets_of
-from seckex.cli.output import ExitCode, Fault, NoDaemon, json_option, leave, print_answer
+from seckex.cli.output import ExitCode, Fault, NoDaemon, json_option, leave, plain, print_answer
 from seckex.cli.wording import texts
 
 SCHEMA: Final = "seckex.reload/1"
@@ -23,7 +23,8 @@ _PATIENCE: Final = 60.0
 def reload(socket_path: Path | None, config_path: Path | None, as_json: bool) -> None:
     """Have a daemon read its configuration, keys and certificates again, as SIGHUP does.
 
-    What is new and right holds from then on; where something is wrong the old goes on, and it is said which.
+    Where anything in them is wrong all stays as it was, and it is said what is; what cannot change while the daemon
+    runs is named.
     """
     try:
         answer = ask(live(sockets_of(socket_path, config_path)), {"command": "reload"}, SCHEMA, _PATIENCE)
@@ -36,15 +37,20 @@ def reload(socket_path: Path | None, config_path: Path | None, as_json: bool) ->
         print_answer(answer)
     else:
         _print(answer)
-    leave(ExitCode.FINE if answer.get("done") else ExitCode.NO)
+    leave(ExitCode.FINE if answer.get("reloaded") else ExitCode.NO)
 
 
 def _print(answer: dict[str, Any]) -> None:
-    for line in texts(answer.get("changed")):
+    changed, later = texts(answer.get("changed")), texts(answer.get("restart"))
+    for problem in answer.get("problems") or ():
+        if isinstance(problem, dict):
+            click.echo(plain(f"{problem.get('path')}: {problem.get('problem')}"), err=True)
+    if not answer.get("reloaded"):
+        click.echo("nothing was changed: the configuration of before stays, whole", err=True)
+        return
+    for line in changed:
         click.echo(f"changed: {line}")
-    for line in texts(answer.get("kept")):
-        click.echo(f"kept as it was: {line}")
-    for line in texts(answer.get("problems")):
-        click.echo(line, err=True)
-    if answer.get("done") and not answer.get("changed"):
+    for line in later:
+        click.echo(f"needs a restart: {line}")
+    if not changed and not later:
         click.echo("nothing has changed")
