@@ -175,7 +175,7 @@ class WordTests(SynchronousTestCase):
 
     def test_nothing_speaks_of_what_is_not_the_products(self) -> None:
         for path in PRODUCT:
-            if path.is_file() and "__pycache__" not in path.parts:
+            if path.is_file() and not {"__pycache__", "corpus"} & {*path.parts}:
                 self.search(path, MISPLACED_IN_DOCUMENTS if path in DOCUMENTS else MISPLACED)
 
     def test_the_search_can_fail(self) -> None:
@@ -389,6 +389,7 @@ class DependencyTests(SynchronousTestCase):
         for title, option in (
             ("To run", parser["options"]["install_requires"]),
             ("To test", parser["options.extras_require"]["test"]),
+            ("To fuzz", parser["options.extras_require"]["fuzz"]),
             ("To check", parser["options.extras_require"]["lint"]),
         ):
             wanted = {re.split(r"[\[>=<]", line)[0] for line in option.split()}

@@ -119,7 +119,11 @@ class Daemon(MultiService, Generic[S]):
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's
 
     def _undo(self) -> None:
-        """Let go of what would keep the process, or another one, from going on."""
+        """Let go of what would keep the process, or another principal here or elsewhere, from going on."""
+        closing = self.close() + (self.principal.stop() if "principal" in vars(self) else [])
+        DeferredList(closing, consumeErrors=True)
+        if self._end_observing is not None:
+            self._end_observing()
         if self._thread is not None:
             self._thread.stop()
         if self._lock is not None:
