@@ -23,6 +23,7 @@ _STATUS: Final = "seckex.status/1"
 MEANINGS: Final[Mapping[str, str]] = {
     "associations": "associations alive",
     "unconfirmed": "associations whose initiator has not proved its keys yet",
+    "asking": "requests of ours that wait for an answer",
     "half-open": "exchanges between a counter-offer and the next offer",
     "replay-records": "requests that are remembered against replay",
     "commits-waiting": "units that the disk has not taken yet",

@@ -41,6 +41,23 @@ class LifecycleTests(OperatorCase):
         self.assertNotIn(told["association"]["spi_in"], before)
         self.until("the responder's new one", lambda: told["association"]["spi_out"] in self.spis("responder"))
 
+    def test_rekey_from_the_responder(self) -> None:
+        self.both()
+        (before,) = self.spis("responder")
+        told = self.told("rekey", NODE, role="responder")
+        self.assertEqual((told["done"], told["association"]["replaces"]), (True, before))
+        self.until("the initiator's new one", lambda: told["association"]["spi_out"] in self.spis("initiator"))
+
+    def test_down_ends_it_at_both_ends_until_up(self) -> None:
+        self.both()
+        before = self.spis("initiator")
+        self.assertEqual(set(self.told("down", HOME)["ended"]), before)
+        self.assertEqual(self.spis("initiator"), set())
+        self.until("the end at the responder", lambda: not self.spis("responder"))
+        self.assertTrue(self.told("down", HOME)["already"])
+        told = self.told("up", HOME)
+        self.assertNotIn(told["association"]["spi_in"], before)
+
     def test_up_at_both_ends_of_an_association(self) -> None:
         self.both()
         for role, peer in (("initiator", HOME), ("responder", NODE)):
