@@ -159,6 +159,7 @@ class Daemon(MultiService, Generic[S]):
             listening=self.listening,
             extras=self.status_extras,
             counters=lambda: dict(self.counters()),
+            configuration=os.path.abspath(self.loaded.file),
         )
         desk = ControlCommands(PrincipalOperator(self.principal), report, self.log, self.reactor)
         self._control = listen_control(self.reactor, state.control, desk.commands(), desk.streams())
