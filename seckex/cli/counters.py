@@ -24,7 +24,6 @@ MEANINGS: Final[Mapping[str, str]] = {
     "associations": "associations alive",
     "asking": "requests of this end that await an answer",
     "unconfirmed": "associations whose initiator has not proved its keys yet",
-    "asking": "requests of ours that wait for an answer",
     "half-open": "exchanges between a counter-offer and the next offer",
     "replay-records": "requests that are remembered against replay",
     "commits-waiting": "units that the disk has not taken yet",

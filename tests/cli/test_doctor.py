@@ -223,7 +223,7 @@ class PeerTests(DoctorCase):
         def unknown(*_arguments: object, **_named: object) -> None:
             raise socket.gaierror(-2, "Name or service not known")
 
-        self.patch(network.socket, "getaddrinfo", unknown)
+        self.patch(socket, "getaddrinfo", unknown)
         (found,) = network.reach([InitiatorPeer(nai="home@example.org", key0=Path("x"), address="home.example.org")])
         self.assertIn("home.example.org cannot be looked up: Name or service not known", found.what)
         self.assertEqual(found.health.value, "bad")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from typing import Any
 
+from seckex.config.load import read_key0
 from tests.daemons.stage import HOME, NODE, PATIENCE, StageTestCase
 
 COMMAND = (sys.executable, "-c", "from seckex.cli.main import main; main(prog_name='seckex')")
@@ -127,6 +129,40 @@ class ExplainTests(OperatorCase):
         )
         self.assertEqual((result.returncode, result.stderr), (1, ""))
         self.assertIn("KEY 0: each side's own", result.stdout)
+
+
+class DoctorTests(OperatorCase):
+    def findings(self, role: str) -> tuple[bool, dict[str, set[str]]]:
+        result = self.run_command("doctor", "--json", role=role)
+        told = json.loads(result.stdout)
+        found: dict[str, set[str]] = {}
+        for one in told["findings"]:
+            found.setdefault(one["check"], set()).add(one["health"])
+        self.assertEqual(result.returncode, 0 if told["good"] else 1)
+        return told["good"], found
+
+    def test_two_daemons_that_are_well(self) -> None:
+        self.both()
+        for role in ("responder", "initiator"):
+            healthy, found = self.findings(role)
+            self.assertTrue(healthy, found)
+            self.assertEqual({check: health for check, health in found.items() if health != {"good"}}, {})
+        self.assertEqual(found["peers"], {"good"})
+
+    def test_an_initiator_without_its_responder(self) -> None:
+        healthy, found = self.findings("initiator")
+        self.assertEqual((healthy, found["peers"], found["daemon"]), (False, {"bad"}, {"doubtful"}))
+
+    def test_a_report_of_daemons_that_run_has_no_key_in_it(self) -> None:
+        self.both()
+        key = read_key0(self.folder / "node.key0").key.octets
+        exported = self.told("export", HOME, "label", "--print")["key"]
+        for role in ("responder", "initiator"):
+            result = self.run_command("bugreport", role=role)
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+            self.assertIn("AssociationEstablished", result.stdout)
+            for secret in (key.hex(), base64.b64encode(key).decode(), repr(key)[2:-1], exported, "node.key0"):
+                self.assertNotIn(secret, result.stdout)
 
 
 class MonitorTests(OperatorCase):
