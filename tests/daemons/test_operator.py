@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from typing import Any
@@ -81,6 +82,30 @@ class LifecycleTests(OperatorCase):
         result = self.run_command("up", NODE, role="responder")
         self.assertEqual(result.returncode, 1)
         self.assertIn("has no address in this configuration", result.stderr)
+
+
+class StatusTests(OperatorCase):
+    def test_the_real_port_of_a_forward_and_the_age_of_a_dialog(self) -> None:
+        self.write_initiator(
+            self.forward("tcp:0:interface=127.0.0.1", "web"), self.forward("tcp:0:interface=127.0.0.1", "web")
+        )
+        with socket.create_server(("127.0.0.1", self.web_port)) as server:
+            self.both()
+            first, second = (forward["port"] for forward in self.status("initiator")["forwards"])
+            self.assertNotIn(0, (first, second))
+            self.assertNotEqual(first, second)
+            with socket.create_connection(("127.0.0.1", second), timeout=PATIENCE):
+                connection, _ = server.accept()
+                with connection:
+                    for role in ("initiator", "responder"):
+                        self.until("the dialog", lambda role=role: bool(self.dialogs(role)))  # type: ignore[misc]  # a default
+                        (dialog,) = self.dialogs(role)
+                        self.assertGreaterEqual(dialog["age"], 0)
+
+    def dialogs(self, role: str) -> list[dict[str, Any]]:
+        associations = self.status(role)["associations"]
+        dialogs = [dialog for association in associations for dialog in association["dialogs"]]
+        return [dialog for dialog in dialogs if dialog["age"] is not None]
 
 
 class ExportTests(OperatorCase):
