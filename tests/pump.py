@@ -244,6 +244,10 @@ class Host:
         """Ask for another association in place of the one in use, as a link does that was told it is not known."""
         self.node.renew(self.ready[-1], self.now(), hinted=hinted)
 
+    def reconfigure(self) -> None:
+        """Go on with what `peers` and `limits` are now."""
+        self._run(self.node.reconfigure(self.peers.values(), self.limits, self.now()))
+
     def rekey(self, peer: Host) -> None:
         """Renew the association with ``peer`` now."""
         self._run(self.node.rekey(peer.nai, self.now()))

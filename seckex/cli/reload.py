@@ -9,7 +9,7 @@ import click
 
 from seckex.cli.control_client import Refused, Unreachable, ask
 from seckex.cli.finding import daemon_options, live, sockets_of
-from seckex.cli.output import ExitCode, Fault, NoDaemon, json_option, leave, plain, print_answer
+from seckex.cli.output import ExitCode, Fault, NoDaemon, json_option, leave, print_answer
 from seckex.cli.wording import texts
 
 SCHEMA: Final = "seckex.reload/1"
@@ -37,20 +37,19 @@ def reload(socket_path: Path | None, config_path: Path | None, as_json: bool) ->
         print_answer(answer)
     else:
         _print(answer)
-    leave(ExitCode.FINE if answer.get("reloaded") else ExitCode.NO)
+    leave(ExitCode.FINE if answer.get("done") else ExitCode.NO)
 
 
 def _print(answer: dict[str, Any]) -> None:
-    changed, later = texts(answer.get("changed")), texts(answer.get("restart"))
-    for problem in answer.get("problems") or ():
-        if isinstance(problem, dict):
-            click.echo(plain(f"{problem.get('path')}: {problem.get('problem')}"), err=True)
-    if not answer.get("reloaded"):
+    changed, kept = texts(answer.get("changed")), texts(answer.get("kept"))
+    for line in texts(answer.get("problems")):
+        click.echo(line, err=True)
+    if not answer.get("done"):
         click.echo("nothing was changed: the configuration of before stays, whole", err=True)
         return
     for line in changed:
         click.echo(f"changed: {line}")
-    for line in later:
-        click.echo(f"needs a restart: {line}")
-    if not changed and not later:
+    for line in kept:
+        click.echo(f"kept as it was: {line}")
+    if not changed and not kept:
         click.echo("nothing has changed")

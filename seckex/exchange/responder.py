@@ -59,12 +59,20 @@ _UNRECORDED: Final = frozenset((Code.IDENTIFICATION_MISMATCH, Code.INSUFFICIENT_
 
 @frozen
 class Offered:
-    """An OFFER came; ``request`` is the digest of its stem, ``full`` names a table that has no room for its result."""
+    """An OFFER came; ``request`` is the digest of its stem, ``full`` names a table that has no room for its result.
+
+    ``clock`` is the time by which its Identification is judged, the wall clock's where None.
+    """
 
     received: Received
     path: Path
     request: bytes
     full: str = ""
+    clock: float | None = None
+
+    def judged(self, now: Now) -> Now:
+        """Return ``now`` by that clock."""
+        return now if self.clock is None else now._replace(wall=self.clock)
 
 
 @frozen
@@ -133,7 +141,7 @@ class ExpectOffer:
                 request=event.request,
                 answer=said.answer,
                 # Identifications count whole seconds, so the last second of the window is part of it.
-                expires=now.wall + 2 * self.terms.clock_window + 1,
+                expires=event.judged(now).wall + 2 * self.terms.clock_window + 1,
             )
         )
         association = said.association
@@ -154,9 +162,9 @@ class ExpectOffer:
         """Return what to say; a fault of the peer becomes a refusal."""
         received = event.received
         try:
-            refusal = self._admit(event, exchange, now)
+            refusal = self._admit(event, exchange, event.judged(now))
             if refusal is not None:
-                return self._refuse(received, heard, refusal, (), now)
+                return self._refuse(received, heard, refusal, (), event.judged(now))
             payload = received.need(SaPayloadExtension)
             selected = self.terms.selector.select(payload.payload, payload.offset)
             return self._select(received, exchange, heard, selected, now)

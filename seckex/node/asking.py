@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 
 from seckex.exchange import initiator
 from seckex.exchange.attempt import Answer, CookieAsked, OtherVersions, TcpAsked, Unknown, Unreachable
@@ -51,6 +52,12 @@ class Asking:
         before = self._identifications.pop(conversation, None)
         if before is not None:
             del self._expecting[before]
+
+    def let_go(self, unwanted: Callable[[Conversation], bool]) -> None:
+        """Await nothing more for such conversations."""
+        for conversation in tuple(self._identifications):
+            if unwanted(conversation):
+                self.forget(conversation)
 
     def answered(self, received: Received, now: Now, actions: list[NodeAction]) -> None:
         """Take an answer; raises `AuthenticationFailed` and `Malformed`.

@@ -61,15 +61,16 @@ class ReloadTests(StatusCase):
         # Which daemon is there is asked with another request, which a scripted one cannot tell apart.
         self.patch(sys.modules["seckex.cli.reload"], "live", lambda sockets: sockets[0])
 
-    def test_what_was_changed_and_what_needs_a_restart(self) -> None:
-        said = self.reloaded(reloaded=True, changed=["peers"], restart=["state.worker"], problems=[])
-        self.assertEqual(said, (0, "changed: peers\nneeds a restart: state.worker\n", ""))
+    def test_what_was_changed_and_what_was_kept(self) -> None:
+        kept = "state.worker: only a restart changes it"
+        said = self.reloaded(done=True, changed=["peers"], kept=[kept], problems=[])
+        self.assertEqual(said, (0, f"changed: peers\nkept as it was: {kept}\n", ""))
 
     def test_nothing_new(self) -> None:
-        self.assertEqual(self.reloaded(reloaded=True, changed=[]), (0, "nothing has changed\n", ""))
+        self.assertEqual(self.reloaded(done=True, changed=[], kept=[]), (0, "nothing has changed\n", ""))
 
     def test_a_configuration_that_is_wrong(self) -> None:
-        said = self.reloaded(reloaded=False, problems=[{"path": "lok", "problem": "is not a setting"}])
+        said = self.reloaded(done=False, problems=["lok: is not a setting"])
         kept = "nothing was changed: the configuration of before stays, whole\n"
         self.assertEqual(said, (1, "", f"lok: is not a setting\n{kept}"))
 
