@@ -241,6 +241,15 @@ class Host:
         """Ask for another association in place of the one in use, as a link does that was told it is not known."""
         self.node.renew(self.ready[-1], self.now(), hinted=hinted)
 
+    def rekey(self, peer: Host) -> None:
+        """Renew the association with ``peer`` now."""
+        self._run(self.node.rekey(peer.nai, self.now()))
+
+    def down(self, peer: Host) -> None:
+        """End all associations with ``peer`` and want no more."""
+        self.wanted = [nai for nai in self.wanted if nai != peer.nai]
+        self._run(self.node.down(peer.nai, self.now()))
+
     def retire(self, association: Association) -> None:
         """Forget an association whose links are done, another being in its place."""
         self._run(self.node.retire(association))
@@ -366,7 +375,7 @@ class Host:
         sizes = {name: size for name, size in node.counters.items() if "." not in name}
         for noise in ("answers-unexpected", "retransmissions"):
             sizes.pop(noise, None)
-        expecting = {number: talk.state for number, talk in node._seeking._expecting.items()}
+        expecting = {number: talk.state for number, talk in node._asking._expecting.items()}
         half_open = dict(node._answering.half_open._entries)
         unconfirmed = {spi: (at, talk.state) for spi, (at, talk) in node._answering.unconfirmed._entries.items()}
         return (

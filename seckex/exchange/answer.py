@@ -74,6 +74,7 @@ def choose(
         keys=keys,
         root=terms.authority.root,
         replaces=terms.replaces,
+        tie=min(exchange.nonce, said.nonce),
     )
     return octets + choice_mac(keys, transcript), association
 

@@ -37,6 +37,7 @@ from seckex.exchange.attempt import (
     OtherVersions,
     Outcome,
     Retry,
+    Unknown,
 )
 from seckex.exchange.messages import (
     Received,
@@ -82,7 +83,10 @@ from seckex.wire.numbers import (
 )
 from seckex.wire.payloads import decode_sa, encode_sa
 
-InitiatorEvent: TypeAlias = Answer | OtherVersions | Tick | Persisted | PersistConflict | PersistFailed
+# How long a renewal under an association is tried before one under what vouched for it at first.
+RENEW_WITHIN: Final = 10.0
+
+InitiatorEvent: TypeAlias = Answer | OtherVersions | Unknown | Tick | Persisted | PersistConflict | PersistFailed
 
 
 @frozen
@@ -96,14 +100,22 @@ class Confirmed:
 class Finished:
     """The end; awaits nothing, late copies of answers are let pass."""
 
-    def receive(self, _event: Answer | OtherVersions | Tick, _now: Now) -> Step:
+    def receive(self, _event: Answer | OtherVersions | Unknown | Tick, _now: Now) -> Step:
         """Stay."""
         return Step(self)
 
 
+@frozen
+class Doubted:
+    """Somebody says, unauthenticated, that the responder does not know the association which ``spi_in`` names here."""
+
+    spi_in: int
+
+
 def begin(terms: Terms, path: Path, now: Now, shift: int = 0) -> Step:
-    """Make the first offer of a new exchange."""
-    attempt = Attempt(terms, path, terms.new_spi(), now.monotonic + GIVE_UP, shift)
+    """Make the first offer of a new exchange; a renewal gives up sooner, since there is another way."""
+    patience = RENEW_WITHIN if terms.replaces else GIVE_UP
+    attempt = Attempt(terms, path, terms.new_spi(), now.monotonic + patience, shift)
     return _begin(attempt, now)
 
 
@@ -127,7 +139,7 @@ def _offer(attempt: Attempt, offer: Offer, opened: int, number: int, before: Tra
     names = (terms.local, terms.peer)
     request, transcript = build_offer(terms.authority, identification, exchange, names, sa, before)
     retry, actions = Retry(request, 0, FIRST_WAIT).again(attempt, now)
-    state = ExpectAnswer(attempt, retry, number, identification, offer, opened, share, transcript)
+    state = ExpectAnswer(attempt, retry, number, identification, offer, opened, share, transcript, exchange.nonce)
     sent = OfferSent(terms.peer, str(attempt.path), number, attempt.spi, str(offer))
     return Step(state, (Report(sent), *actions))
 
@@ -148,14 +160,17 @@ class ExpectAnswer:
     opened: int
     share: X25519
     transcript: Transcript
+    nonce: bytes
 
-    def receive(self, event: Answer | OtherVersions | Tick, now: Now) -> Step:
+    def receive(self, event: Answer | OtherVersions | Unknown | Tick, now: Now) -> Step:
         """See `TRANSITIONS`."""
         match event:
             case Answer(received):
                 return self._answered(received, now)
             case OtherVersions(versions, address):
                 return self._hinted(versions, address)
+            case Unknown(address):
+                return self._unknown(address)
             case Tick():
                 return self._ticked(now)
 
@@ -166,6 +181,17 @@ class ExpectAnswer:
         heard = VersionsHeard(self.attempt.terms.peer, address, versions, VERSIONS_SPOKEN)
         hints = (*self.attempt.hints, hint)
         return Step(evolve(self, attempt=evolve(self.attempt, hints=hints)), (Report(heard),))
+
+    def _unknown(self, address: str) -> Step:
+        terms = self.attempt.terms
+        if terms.replaces:
+            # Nothing is lost by believing it: the next exchange is under what vouched for the association at first.
+            why = f"{address} says that it does not know {terms.authority}"
+            return self._end(Code.UNKNOWN_ASSOCIATION, why, NegotiationFailed(terms.peer, why, ()))
+        hint = f"{address} says that it does not know {terms.authority}"
+        if hint in self.attempt.hints or len(self.attempt.hints) == MOST_HINTS:
+            return Step(self)
+        return Step(evolve(self, attempt=evolve(self.attempt, hints=(*self.attempt.hints, hint))))
 
     def _ticked(self, now: Now) -> Step:
         if self.round > 1 and self.retry.sent == FORGOTTEN_AFTER and not self.attempt.again:
@@ -226,6 +252,7 @@ class ExpectAnswer:
             keys=keys,
             root=terms.authority.root,
             replaces=terms.replaces,
+            tie=min(self.nonce, exchange.nonce),
         )
         return Step(ExpectStored(self.attempt, association, self.round), (Persist((PutAssociation(association),)),))
 
@@ -358,7 +385,7 @@ class ExpectConfirmed:
     identification: int
     retry: Retry
 
-    def receive(self, event: Answer | OtherVersions | Tick, now: Now) -> Step:
+    def receive(self, event: Answer | OtherVersions | Unknown | Tick, now: Now) -> Step:
         """See `TRANSITIONS`."""
         association = self.association
         if isinstance(event, Answer):
@@ -368,6 +395,10 @@ class ExpectConfirmed:
             return Step(ExpectMarked(), (mark, done, Deliver(Confirmed(association.spi_in))))
         if isinstance(event, OtherVersions):
             return Step(self)
+        if isinstance(event, Unknown):
+            why = f"{event.address} says that it does not know the association"
+            failed = NegotiationFailed(association.peer, why, ())
+            return Step(Finished(), (Report(failed), Deliver(Doubted(association.spi_in))))
         if now.monotonic < self.attempt.give_up:
             retry, actions = self.retry.again(self.attempt, now)
             return Step(evolve(self, retry=retry), actions)
@@ -391,6 +422,7 @@ TRANSITIONS: Final[Transitions] = {
     ExpectAnswer: {
         Answer: frozenset({ExpectAnswer, ExpectStored, Finished}),
         OtherVersions: frozenset({ExpectAnswer}),
+        Unknown: frozenset({ExpectAnswer, Finished}),
         Tick: frozenset({ExpectAnswer, Finished}),
     },
     ExpectStored: {
@@ -399,11 +431,13 @@ TRANSITIONS: Final[Transitions] = {
         PersistFailed: frozenset({Finished}),
         Answer: frozenset({ExpectStored}),
         OtherVersions: frozenset({ExpectStored}),
+        Unknown: frozenset({ExpectStored}),
         Tick: frozenset({ExpectStored}),
     },
     ExpectConfirmed: {
         Answer: frozenset({ExpectMarked}),
         OtherVersions: frozenset({ExpectConfirmed}),
+        Unknown: frozenset({Finished}),
         Tick: frozenset({ExpectConfirmed, Finished}),
     },
     ExpectMarked: {
@@ -412,11 +446,13 @@ TRANSITIONS: Final[Transitions] = {
         PersistFailed: frozenset({Finished}),
         Answer: frozenset({ExpectMarked}),
         OtherVersions: frozenset({ExpectMarked}),
+        Unknown: frozenset({ExpectMarked}),
         Tick: frozenset({ExpectMarked}),
     },
     Finished: {
         Answer: frozenset({Finished}),
         OtherVersions: frozenset({Finished}),
+        Unknown: frozenset({Finished}),
         Tick: frozenset({Finished}),
     },
 }

@@ -26,9 +26,11 @@ from seckex.dialog.faces import LinkAssociation
 from seckex.dialog.link import Link
 from seckex.errors import SeckexError
 from seckex.exchange.terms import Terms
+from seckex.net.commands import ControlCommands
 from seckex.net.commit import CommitThread, GroupCommit
 from seckex.net.control import listen_control
 from seckex.net.log import EventLog, observe
+from seckex.net.operator import PrincipalOperator
 from seckex.net.principal import Clock, Principal, Watcher
 from seckex.net.status import StatusReport
 from seckex.net.stream import LinkTerms
@@ -158,7 +160,8 @@ class Daemon(MultiService, Generic[S]):
             extras=self.status_extras,
             counters=lambda: dict(self.counters()),
         )
-        self._control = listen_control(self.reactor, state.control, {"status": report.answer})
+        desk = ControlCommands(PrincipalOperator(self.principal), report, self.log, self.reactor)
+        self._control = listen_control(self.reactor, state.control, desk.commands(), desk.streams())
         self.log.say(
             "info",
             "{role} {nai} is ready: {listening}",

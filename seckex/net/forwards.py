@@ -75,7 +75,7 @@ class Forwards:
     log: EventLog
     counts: Counter[Forward] = field(factory=Counter, init=False)
     refused: int = field(default=0, init=False)
-    _ports: list[IListeningPort] = field(factory=list, init=False)
+    _ports: list[tuple[Forward, IListeningPort]] = field(factory=list, init=False)
     _pipes: set[Pipe] = field(factory=set, init=False)
 
     def listen(self) -> Deferred[None]:
@@ -92,19 +92,30 @@ class Forwards:
             why = " ".join(failure.getErrorMessage().split())
             raise ForwardFailed(f"the forward {forward.listen} cannot listen: {why}")
 
-        return listening.addCallbacks(self._ports.append, failed)
+        return listening.addCallbacks(lambda port: self._ports.append((forward, port)), failed)
 
     def stop(self) -> Deferred[None]:
         """Listen no more and drop what is connected."""
         ports, self._ports = self._ports, []
         for pipe in tuple(self._pipes):
             pipe.drop()
-        stopped = DeferredList([maybeDeferred(port.stopListening) for port in ports], consumeErrors=True)
+        stopped = DeferredList([maybeDeferred(port.stopListening) for _, port in ports], consumeErrors=True)
         return stopped.addCallback(lambda _: None)
 
     def addresses(self) -> list[str]:
-        """Return where forwards listen."""
+        """Return where forwards listen, as it was configured."""
         return [forward.listen for forward in self.forwards]
+
+    def ports(self) -> list[int | None]:
+        """Return the TCP port of each forward, None where it has none; the real one where any free one was asked."""
+        free = list(self._ports)
+        found: list[int | None] = []
+        for forward in self.forwards:
+            # Two forwards that want any port are alike, and each has its own.
+            index = next((at for at, (whose, _) in enumerate(free) if whose == forward), None)
+            host = None if index is None else free.pop(index)[1].getHost()
+            found.append(getattr(host, "port", None))
+        return found
 
     def accept(self, forward: Forward) -> Pipe | None:
         """Return the pipe for one more connection, None if there are too many."""

@@ -84,7 +84,8 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
     def status_extras(self) -> dict[str, Any]:
         """See `Daemon.status_extras`."""
         counts = self._forwards.counts
-        told = [asdict(each) | {"connections": counts[each]} for each in self._forwards.forwards]
+        pairs = zip(self._forwards.forwards, self._forwards.ports(), strict=True)
+        told = [asdict(each) | {"port": port, "connections": counts[each]} for each, port in pairs]
         return {"forwards": told, "services": []}
 
     def counters(self) -> Mapping[str, int]:

@@ -157,6 +157,16 @@ class Principal:
         now = self.clock.now()
         self.run(self.node.want(peer, now), now)
 
+    def rekey(self, peer: str) -> None:
+        """Renew the association with ``peer`` now; raises `Unfeasible`."""
+        now = self.clock.now()
+        self.run(self.node.rekey(peer, now), now)
+
+    def down(self, peer: str) -> None:
+        """End all associations with ``peer`` and tell it; raises `Unfeasible`."""
+        now = self.clock.now()
+        self.run(self.node.down(peer, now), now)
+
     def renew(self, association: Association, *, hinted: bool) -> None:
         """Have another association in place of this one; ``hinted`` where the reason is not authenticated."""
         now = self.clock.now()
