@@ -22,6 +22,7 @@ _STATUS: Final = "seckex.status/1"
 #: Every counter there is; docs/operations.md has the same ones.
 MEANINGS: Final[Mapping[str, str]] = {
     "associations": "associations alive",
+    "asking": "requests of this end that await an answer",
     "unconfirmed": "associations whose initiator has not proved its keys yet",
     "half-open": "exchanges between a counter-offer and the next offer",
     "replay-records": "requests that are remembered against replay",
@@ -29,7 +30,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "retransmissions": "requests that came again and were answered from memory",
     "answers-unexpected": "answers to nothing that is under way: late copies, as a rule",
     "half-open-expired": "counter-offers upon which nothing came for 30 s",
-    "dropped.unknown-key0": "no KEY 0 has the SPI of the request",
+    "dropped.unknown-key0": "neither a KEY 0 nor an association has the SPI of the request",
     "dropped.unauthenticated": "a MAC does not verify",
     "dropped.replay": "an Identification was used before, with other octets",
     "dropped.malformed": "not a message, or an OFFER that is too short",
@@ -37,7 +38,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "dropped.unrecorded": "an OFFER refused with 130 or 133, which leaves no record",
     "dropped.link": "a TCP connection that ended before it proved any keys",
     "dropped.version": "another version of the protocol",
-    "dropped.unknown-association": "a CONFIRM for what is not there",
+    "dropped.unknown-association": "a CONFIRM, PROBE or DELETE for what is not there",
     "dropped.unknown-exchange": "an ABANDON for what is not there",
     "links.foreign": "what came first does not begin a link",
     "links.malformed": "a first record that no peer can have sent",

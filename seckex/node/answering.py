@@ -117,6 +117,7 @@ class Answering:
             self._under_way[name] = request
             # It is neither a copy nor old: this is where its initiator can be asked.
             self._paths[terms.peer] = path
+            self.proved(terms.replaces, now, actions)
 
     def _renewal(self, spi: int, now: Now) -> Terms | None:
         """Return the terms of an exchange that an association vouches for."""
@@ -190,6 +191,7 @@ class Answering:
             self._not_known(received, path, now, actions)
             return
         upkeep.verify(received, association)
+        self.proved(association.spi_in, now, actions)
         if received.header.kind is Kind.DELETE:
             detail = received.need(Detail)
             why = f"deleted by the peer: {detail.text or label_of(detail.code)}"
@@ -204,7 +206,7 @@ class Answering:
         actions.append(_unknown(received, path))
 
     def proved(self, spi: int, now: Now, actions: list[NodeAction]) -> None:
-        """Take note that a link's first record has proved the keys of an association."""
+        """Take note that the peer has proved the keys of an association: by a link, or by what it said under it."""
         conversation = self.unconfirmed.get(spi)
         if conversation is not None:
             self._driver.drive(conversation, responder.Proved(), now, actions)

@@ -86,7 +86,8 @@ class Seeking:
     def want(self, nai: str, now: Now, actions: list[NodeAction]) -> None:
         """Have an association with ``nai`` from now on; one from before a restart serves.
 
-        Raises `Unfeasible` for a peer whose address is not configured.
+        Raises `Unfeasible` for a peer whose address is not configured, unless there is one: such a peer looks after
+        it by itself.
         """
         peer = self._peers[nai]
         wanted = self._wanted.get(nai)
@@ -97,6 +98,8 @@ class Seeking:
                 self._asking.sooner = True
             return
         if peer.path is None:
+            if self._associations.newest(nai) is not None:
+                return
             raise Unfeasible(f"no address of {nai} is configured here: it has to begin")
         wanted = self._wanted[nai] = Wanted(peer, peer.path)
         association = self._associations.newest(nai)
