@@ -16,8 +16,9 @@ from seckex.dialog.stream import Dialog
 from seckex.events import LinkClosed
 from seckex.net.daemon import Daemon
 from seckex.net.forwards import Services
+from seckex.net.port import SharedPort
 from seckex.net.stream import LinkPort
-from seckex.node.limits import Limits, Peer
+from seckex.node.limits import Flood, Limits, Peer
 from seckex.sa.association import Association
 from seckex.wire.numbers import Code
 
@@ -33,6 +34,7 @@ class ResponderDaemon(Daemon[ResponderSettings]):
         limits = self.settings.limits
         terms = self.link_terms(limits.dialog_credit, limits.dialogs_per_link)
         self._port = LinkPort(terms, self, self.find, limits.links)
+        self._shared: SharedPort | None = None
         self._listening: list[IListeningPort] = []
         self.served = Services(
             reactor,
@@ -51,7 +53,16 @@ class ResponderDaemon(Daemon[ResponderSettings]):
     def limits(self) -> Limits:
         """See `Daemon.limits`."""
         limits = self.settings.limits
-        return Limits(limits.half_open, limits.associations, limits.replay_records, limits.associations)
+        flood = Flood(
+            limits.cookies,
+            limits.cookie_threshold,
+            limits.source_rate,
+            limits.source_burst,
+            limits.source_ipv4_prefix,
+            limits.source_ipv6_prefix,
+            limits.sources,
+        )
+        return Limits(limits.half_open, limits.associations, limits.replay_records, limits.associations, flood)
 
     def watcher(self) -> ResponderDaemon:
         """See `Daemon.watcher`."""
@@ -60,14 +71,18 @@ class ResponderDaemon(Daemon[ResponderSettings]):
     def open(self) -> None:
         """Listen on every address, UDP and TCP."""
         listen = self.settings.listen
+        self.principal.messages.most = self.settings.limits.messages_over_tcp
+        shared = self._shared = SharedPort(self.reactor, self._port, self.principal.messages)
         for address in listen.addresses:
             self.principal.datagrams.bind(address, listen.port)
-            self._listening.append(self.reactor.listenTCP(listen.port, self._port, BACKLOG, address))
+            self._listening.append(self.reactor.listenTCP(listen.port, shared, BACKLOG, address))
 
     def close(self) -> list[Deferred[Any]]:
         """Close ports and links."""
         self.served.stop()
         closing = [port.stopListening() for port in self._listening]
+        if self._shared is not None:
+            self._shared.close()
         return [*(each for each in closing if each is not None), self._port.close()]
 
     def listening(self) -> list[str]:
@@ -88,7 +103,15 @@ class ResponderDaemon(Daemon[ResponderSettings]):
     def counters(self) -> Mapping[str, int]:
         """See `Daemon.counters`."""
         ended = {f"links.{cause.name.lower().replace('_', '-')}": n for cause, n in self._port.counts.items()}
-        return ended | {"links.refused": self._port.refused, "links.dropped": self._port.dropped}
+        messages = self.principal.messages
+        return ended | {
+            "links.refused": self._port.refused,
+            "links.dropped": self._port.dropped,
+            "tcp.messages": len(messages),
+            "tcp.messages-dropped": messages.counts["dropped"],
+            "tcp.messages-foreign": messages.counts["foreign"],
+            "tcp.silent-dropped": 0 if self._shared is None else self._shared.dropped,
+        }
 
     # -- associations
 

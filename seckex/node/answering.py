@@ -2,7 +2,8 @@
 
 An offer is first looked up among the replay records, which costs a hash and no
 public-key work. Copies of an offer whose answer is still being made durable are
-let pass: the answer is on its way. Half-open exchanges give way to younger
+let pass: the answer is on its way. A copy has the same stem: it may have come
+with a cookie since, or over TCP. Half-open exchanges give way to younger
 ones, oldest first, since their initiators can begin anew; while any other
 table is full, new offers are refused.
 """
@@ -14,11 +15,11 @@ from typing import Final
 
 from attrs import evolve
 
-from seckex.crypto.suites import SHA256
 from seckex.events import label_of
 from seckex.exchange import responder, upkeep
+from seckex.exchange.answer import reply
 from seckex.exchange.attempt import Outcome
-from seckex.exchange.messages import Received
+from seckex.exchange.messages import Received, request_digest
 from seckex.exchange.terms import Terms
 from seckex.exchange.transcript import Transcript
 from seckex.machine import Now, Path, Report, Send, Tick
@@ -70,6 +71,10 @@ class Answering:
         self.unconfirmed: ExpiringTable[int, Conversation] = ExpiringTable(limits.unconfirmed, responder.CONFIRM_WITHIN)
         self._under_way: dict[tuple[int, int], bytes] = {}
 
+    def crowded(self) -> bool:
+        """Tell whether a table of what strangers and half-proved peers leave here is more than half full."""
+        return 2 * len(self.half_open) > self.half_open.limit or 2 * len(self.unconfirmed) > self.unconfirmed.limit
+
     # -- offers
 
     def offered(self, received: Received, path: Path, now: Now, actions: list[NodeAction]) -> None:
@@ -81,12 +86,12 @@ class Answering:
             self._drops.note("unknown-key0", why, path, now, actions)
             actions.append(_unknown(received, path))
             return
-        request = SHA256.digest(received.octets)
+        request = request_digest(received.octets)
         name = (header.spi, header.identification)
         known = self.replays.look_up(*name, request)
         if isinstance(known, bytes):
             self._drops.counters["retransmissions"] += 1
-            actions.append(Send(known, path))
+            actions += reply(known, received.octets, path)
             return
         if known is Verdict.REPLAY or self._under_way.get(name, request) != request:
             why = f"Identification {header.identification:#018x} was used before"
@@ -116,7 +121,9 @@ class Answering:
         if isinstance(conversation.state, responder.ExpectStored):
             self._under_way[name] = request
             # It is neither a copy nor old: this is where its initiator can be asked.
-            self._paths[terms.peer] = path
+            # Of a TCP connection only as long as nothing better is known: it lasts hardly longer than what it was for.
+            if not path.tcp or self._paths.get(terms.peer, path).tcp:
+                self._paths[terms.peer] = path
             self.proved(terms.replaces, now, actions)
 
     def _renewal(self, spi: int, now: Now) -> Terms | None:

@@ -10,7 +10,7 @@ what cannot be believed is counted, reported within a ration, and dropped.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Final
 
 from attrs import evolve
@@ -29,12 +29,13 @@ from seckex.node.associations import AssociationTable
 from seckex.node.conversation import Driver
 from seckex.node.drops import Drops
 from seckex.node.endings import Endings
+from seckex.node.gate import Gate
 from seckex.node.limits import Limits, Peer
 from seckex.node.seeking import Seeking
 from seckex.sa.association import Association
 from seckex.sa.store import DeleteAssociation, Outcome, Purge, Snapshot
 from seckex.wire.general import decode_message, decode_versions, encode_versions
-from seckex.wire.numbers import HEADER_SIZE, VERSIONS_SPOKEN, Code, Kind, Role
+from seckex.wire.numbers import HEADER_SIZE, MAX_DATAGRAM, VERSIONS_SPOKEN, Code, Kind, Role
 
 PURGE_EVERY: Final = 60.0
 
@@ -58,6 +59,7 @@ class Node:
         self._answering = Answering(
             terms, self._driver, self.associations, self._seeking, self._endings, paths, self._drops, limits
         )
+        self._gate = Gate(limits.flood, entropy, self._answering.crowded, self._drops)
         self._purge_at: float | None = None
         self._told_expiry = math.inf
 
@@ -67,14 +69,18 @@ class Node:
     @property
     def counters(self) -> dict[str, int]:
         """Every counter and the size of every table, by name."""
-        return dict(self._drops.counters) | {
-            "associations": len(self.associations),
-            "commits-waiting": self._driver.waiting,
-            "asking": len(self._asking),
-            "half-open": len(self._answering.half_open),
-            "replay-records": len(self._answering.replays),
-            "unconfirmed": len(self._answering.unconfirmed),
-        }
+        return (
+            dict(self._drops.counters)
+            | self._gate.counters
+            | {
+                "associations": len(self.associations),
+                "commits-waiting": self._driver.waiting,
+                "asking": len(self._asking),
+                "half-open": len(self._answering.half_open),
+                "replay-records": len(self._answering.replays),
+                "unconfirmed": len(self._answering.unconfirmed),
+            }
+        )
 
     def start(self, snapshot: Snapshot, now: Now) -> list[NodeAction]:
         """Take over what the store holds.
@@ -166,13 +172,47 @@ class Node:
         association = self.associations.get(spi_in)
         return association if association is not None and now.wall < association.expires else None
 
+    def judge(self, octets: bytes, host: str, port: int, now: Now) -> bytes | None:
+        """Return what a datagram gets at once in place of `admitted`: an answer, or silence if that is empty.
+
+        None lets it go on. This is all that a flood costs; see `seckex.node.gate`.
+        """
+        return self._gate.judge(octets, host, port, now)
+
+    def source_of(self, host: str) -> Hashable:
+        """Return the part of the net that an address belongs to."""
+        return self._gate.source(host)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether `judge` has left something for `news`."""
+        return bool(self._gate.news)
+
+    def news(self) -> list[NodeAction]:
+        """Return what verdicts have led to beside themselves."""
+        told, self._gate.news = self._gate.news, []
+        return told
+
     def receive(self, octets: bytes, path: Path, now: Now) -> list[NodeAction]:
-        """Take one datagram."""
+        """Take one datagram, or one message that came over TCP."""
+        verdict = None if path.tcp else self.judge(octets, path.host, path.port, now)
+        if verdict is None:
+            return [*self.admitted(octets, path, now), *self.news()]
+        return [*((Send(verdict, path),) if verdict else ()), *self.news()]
+
+    def admitted(self, octets: bytes, path: Path, now: Now) -> list[NodeAction]:
+        """Take what `judge` lets go on, or what came over TCP."""
         actions: list[NodeAction] = []
+        if len(octets) > MAX_DATAGRAM and not path.tcp:
+            why = f"{len(octets)} octets where a datagram has {MAX_DATAGRAM} at most"
+            self._drops.note("too-long", why, path, now, actions)
+            return actions
         try:
             received = Received(decode_message(octets), octets)
             kind = received.header.kind
             if kind is Kind.OFFER:
+                if path.tcp and not self._gate.admits(path.host, path.port, now):
+                    return [*actions, *self.news()]
                 self._answering.offered(received, path, now, actions)
             elif kind is Kind.CONFIRM:
                 self._answering.confirmed(received, path, now, actions)
@@ -216,6 +256,12 @@ class Node:
         if self._drops.ration("version", now):
             actions.append(Report(VersionUnsupported(str(path), error.version, VERSIONS_SPOKEN)))
 
+    def unreachable(self, host: str, port: int, why: str, now: Now) -> list[NodeAction]:
+        """Take note that nothing could be sent to a peer's ``host`` and ``port``, or no connection made."""
+        actions: list[NodeAction] = []
+        self._asking.unreachable(host, port, why, now, actions)
+        return actions
+
     def committed(self, token: int, outcome: Outcome | str, now: Now) -> list[NodeAction]:
         """Take what became of a `Commit`: an outcome, or why nothing was stored."""
         actions: list[NodeAction] = []
@@ -235,6 +281,8 @@ class Node:
         self._asking.tick(now, actions)
         self._seeking.tick(now, actions)
         self._answering.tick(now, actions)
+        self._gate.tick(now)
+        actions += self.news()
         for association in self.associations.expired(now.wall):
             self._seeking.ended(association, now, actions)
             self._answering.ended(association)
@@ -257,7 +305,8 @@ class Node:
 
     def next_deadline(self, now: Now) -> float | None:
         """Return when `tick` has something to do (monotonic)."""
-        deadlines = [self._asking.deadline(), *self._seeking.deadlines(), *self._answering.deadlines(), self._purge_at]
+        deadlines = [self._asking.deadline(), *self._seeking.deadlines(), *self._answering.deadlines()]
+        deadlines += [self._gate.deadline, self._purge_at]
         expiry = self.associations.next_expiry()
         self._told_expiry = math.inf if expiry is None else expiry
         if expiry is not None:
