@@ -330,6 +330,30 @@ class LinkClosed(Event):
 
 
 @frozen
+class ConfigurationReloaded(Event):
+    """The configuration was read again; ``changed`` are the settings that did, ``restart`` those that cannot yet."""
+
+    changed: tuple[str, ...]
+    restart: tuple[str, ...]
+
+    def __str__(self) -> str:
+        changed = ", ".join(self.changed) or "nothing has changed"
+        later = f"; only a restart changes {', '.join(self.restart)}" if self.restart else ""
+        return f"the configuration was read again: {changed}{later}"
+
+
+@frozen
+class ConfigurationKept(Event):
+    """The configuration was read again and is wrong; the one of before stays, whole."""
+
+    level: ClassVar[str] = "error"
+    problems: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"the configuration stays as it was, for the one in the file is wrong{_listed(self.problems)}"
+
+
+@frozen
 class KeysExported(Event):
     """An operator was given keying material of an association; the material itself is nobody else's business."""
 

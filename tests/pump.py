@@ -183,6 +183,7 @@ class Host:
         self.wanted: list[str] = []
         self.skew = 0.0
         self.commit_delay = 0.0
+        self.work_delay = 0.0
         self.commit_faults: dict[int, Outcome | str] = {}
         self.lost_outcomes: set[int] = set()
         self.units: list[Unit] = []
@@ -243,6 +244,10 @@ class Host:
     def renew(self, *, hinted: bool = False) -> None:
         """Ask for another association in place of the one in use, as a link does that was told it is not known."""
         self.node.renew(self.ready[-1], self.now(), hinted=hinted)
+
+    def reconfigure(self) -> None:
+        """Go on with what `peers` and `limits` are now."""
+        self._run(self.node.reconfigure(self.peers.values(), self.limits, self.now()))
 
     def rekey(self, peer: Host) -> None:
         """Renew the association with ``peer`` now."""
@@ -338,7 +343,7 @@ class Host:
                 result = error
             self._run(self.running.worked(token, result, self.now()), request)
 
-        self.network.at(0, done)
+        self.network.at(self.work_delay, done)
 
     def _commit(self, action: Commit, request: tuple[Path, int] | None) -> None:
         self.units.append(action.unit)

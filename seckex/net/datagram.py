@@ -82,27 +82,53 @@ class Datagrams:
         self._judge = judge
         self._received = received
         self._trouble = trouble
-        self._sockets: list[Socket] = []
+        self._sockets: dict[int, Socket] = {}
         self._ports: list[IListeningPort] = []
+        self._made = 0
         self._by_family: dict[int, int] = {}
         self._names = Names(reactor)
 
     def bind(self, host: str, port: int) -> IListeningPort:
         """Listen on an address; raises `twisted.internet.error.CannotListenError`."""
-        protocol = Socket(len(self._sockets), self._judge, self._received)
+        protocol = Socket(self._made, self._judge, self._received)
         listening: IListeningPort = self._reactor.listenUDP(
             port, protocol, interface=host, maxPacketSize=MAX_DATAGRAM + 1
         )
-        self._sockets.append(protocol)
+        return self._took(protocol, listening)
+
+    def adopt(self, bound: socket.socket) -> IListeningPort:
+        """Listen on a socket that is bound already, and take it over."""
+        protocol = Socket(self._made, self._judge, self._received)
+        listening: IListeningPort = self._reactor.adoptDatagramPort(
+            bound.fileno(), bound.family, protocol, maxPacketSize=MAX_DATAGRAM + 1
+        )
+        # The reactor has a descriptor of its own for it.
+        bound.close()
+        return self._took(protocol, listening)
+
+    def _took(self, protocol: Socket, listening: IListeningPort) -> IListeningPort:
+        self._sockets[self._made] = protocol
+        self._made += 1
         self._ports.append(listening)
         return listening
+
+    def drop(self, port: IListeningPort) -> Any:
+        """Listen on ``port`` no more; return a Deferred of that, or None."""
+        self._ports.remove(port)
+        for number, each in tuple(self._sockets.items()):
+            if each.transport is port:  # type: ignore[comparison-overlap]  # a udp.Port is both
+                del self._sockets[number]
+        return port.stopListening()
 
     def send(self, octets: bytes, path: Path) -> None:
         """Send to ``path``, looking its name up if it is one; what is too long for a datagram never leaves."""
         if len(octets) > MAX_DATAGRAM:
             self._trouble(path, f"{len(octets)} octets are too long for a datagram")
         elif path.via is not None:
-            self._sockets[path.via].send(octets, path.host, path.port)
+            # The address may have been taken away since it was asked; nothing else of ours may answer for it.
+            asked = self._sockets.get(path.via)
+            if asked is not None:
+                asked.send(octets, path.host, path.port)
         elif _is_address(path.host):
             self._send_from_own(octets, path, path.host)
         else:
@@ -116,7 +142,7 @@ class Datagrams:
     def _send_from_own(self, octets: bytes, path: Path, address: str) -> None:
         family = ip_address(address).version
         if family not in self._by_family:
-            number = len(self._sockets)
+            number = self._made
             self.bind("0.0.0.0" if family == 4 else "::", 0)  # noqa: S104  # unbound: the route decides
             self._by_family[family] = number
         why = self._sockets[self._by_family[family]].send(octets, address, path.port)

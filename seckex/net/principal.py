@@ -8,7 +8,7 @@ others go on.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IDelayedCall
@@ -21,6 +21,7 @@ from seckex.net.datagram import Datagrams
 from seckex.net.log import EventLog
 from seckex.net.messages import Messages
 from seckex.node.actions import Commit, NodeAction, Ready, Unavailable, Work
+from seckex.node.limits import Limits, Peer
 from seckex.node.node import Node
 from seckex.sa.association import Association
 from seckex.sa.store import Outcome, Unit
@@ -172,6 +173,11 @@ class Principal:
         """Have an association with ``peer`` from now on."""
         now = self.clock.now()
         self.run(self.node.want(peer, now), now)
+
+    def reconfigure(self, peers: Iterable[Peer], limits: Limits) -> None:
+        """Go on with other peers and limits."""
+        now = self.clock.now()
+        self.run(self.node.reconfigure(peers, limits, now), now)
 
     def rekey(self, peer: str) -> None:
         """Renew the association with ``peer`` now; raises `Unfeasible`."""

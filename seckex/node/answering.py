@@ -29,11 +29,12 @@ from seckex.node.conversation import Conversation, Driver
 from seckex.node.drops import Drops
 from seckex.node.endings import Endings
 from seckex.node.limits import Limits
+from seckex.node.reconfiguration import PeerChanges
 from seckex.node.seeking import Seeking
 from seckex.node.tables import ExpiringTable
 from seckex.sa.association import Association
-from seckex.sa.replay import ReplayMemory, Verdict
-from seckex.sa.store import PutReplay, Unit
+from seckex.sa.replay import ReplayClock, ReplayMemory, Verdict
+from seckex.sa.store import Purge, PutReplay, Snapshot, Unit
 from seckex.wire.extensions import Detail, Exchange
 from seckex.wire.general import Header, encode_header
 from seckex.wire.numbers import Kind, Role
@@ -57,7 +58,7 @@ class Answering:
     ) -> None:
         self._terms = terms
         self._by_peer = {each.peer: each for each in terms.values()}
-        self._beginnings = {spi: Transcript.between(t.peer, t.local, t.authority.binding) for spi, t in terms.items()}
+        self._beginnings = _beginnings(terms)
         self._driver = driver
         self._associations = associations
         self._seeking = seeking
@@ -65,11 +66,22 @@ class Answering:
         self._paths = paths
         self._drops = drops
         self.replays = ReplayMemory(limits.replay_records)
+        self.clock = ReplayClock(0.0, _window(terms), Now(0.0, 0.0))
         self.half_open: ExpiringTable[tuple[int, int], responder.ExpectOffer] = ExpiringTable(
             limits.half_open, HALF_OPEN_FOR, yielding=True
         )
         self.unconfirmed: ExpiringTable[int, Conversation] = ExpiringTable(limits.unconfirmed, responder.CONFIRM_WITHIN)
         self._under_way: dict[tuple[int, int], bytes] = {}
+
+    def start(self, snapshot: Snapshot, now: Now) -> None:
+        """Remember what was answered before, and judge by a clock for which nothing that was forgotten is new."""
+        self.clock = ReplayClock(snapshot.forgotten, _window(self._terms), now)
+        for record in sorted(snapshot.replays, key=lambda record: record.expires):
+            self.replays.remember(record)
+
+    def purge(self, now: Now) -> Purge:
+        """Return what makes the store forget what has expired."""
+        return Purge(now.wall, self.clock.read(now), self.clock.forgotten(now))
 
     def crowded(self) -> bool:
         """Tell whether a table of what strangers and half-proved peers leave here is more than half full."""
@@ -108,7 +120,7 @@ class Answering:
             self,
             terms.peer,
         )
-        event = responder.Offered(received, path, request, self._full())
+        event = responder.Offered(received, path, request, self._full(), self.clock.read(now))
         asked: list[NodeAction] = []
         self._driver.drive(conversation, event, now, asked)
         if isinstance(conversation.state, responder.Finished) and not self._drops.ration("unrecorded", now):
@@ -118,7 +130,7 @@ class Answering:
         # Only an offer that has verified gets here.
         if state is not None:
             self.half_open.pop(half_open)
-        if isinstance(conversation.state, responder.ExpectStored):
+        if isinstance(conversation.state, responder.ExpectStored | responder.ExpectWorked):
             self._under_way[name] = request
             # It is neither a copy nor old: this is where its initiator can be asked.
             # Of a TCP connection only as long as nothing better is known: it lasts hardly longer than what it was for.
@@ -254,15 +266,39 @@ class Answering:
 
     def tick(self, now: Now, actions: list[NodeAction]) -> None:
         """End what has waited too long."""
-        self.replays.expire(now.wall)
+        self.replays.expire(self.clock.read(now))
         for _ in self.half_open.expired(now.monotonic):
             self._drops.counters["half-open-expired"] += 1
         for _, conversation in self.unconfirmed.expired(now.monotonic):
             self._driver.drive(conversation, Tick(), now, actions)
 
+    def reconfigure(self, limits: Limits, changes: PeerChanges, now: Now) -> None:
+        """Go on with what the terms are now, and with other limits.
+
+        Exchanges between a counter-offer and the next offer are forgotten where their terms have changed, as by a
+        restart: their initiators begin anew.
+        """
+        self._by_peer = {each.peer: each for each in self._terms.values()}
+        self._beginnings = _beginnings(self._terms)
+        self.clock.widen(_window(self._terms), now)
+        for key, state in self.half_open.items():
+            if state.terms.peer in changes.ended | changes.altered:
+                self.half_open.pop(key)
+        self.replays.limit = limits.replay_records
+        self.half_open.limit = limits.half_open
+        self.unconfirmed.limit = limits.unconfirmed
+
     def deadlines(self) -> list[float | None]:
         """Return when `tick` has something to do (monotonic)."""
         return [self.half_open.deadline(), self.unconfirmed.deadline()]
+
+
+def _window(terms: Mapping[int, Terms]) -> int:
+    return max((each.clock_window for each in terms.values()), default=0)
+
+
+def _beginnings(terms: Mapping[int, Terms]) -> dict[int, Transcript]:
+    return {spi: Transcript.between(each.peer, each.local, each.authority.binding) for spi, each in terms.items()}
 
 
 def _unknown(received: Received, path: Path) -> Send:

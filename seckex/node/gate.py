@@ -53,14 +53,10 @@ class Gate:
     """See the module; ``crowded`` tells whether a table of the responder is more than half full."""
 
     def __init__(self, flood: Flood, entropy: Entropy, crowded: Callable[[], bool], drops: Drops) -> None:
-        self._flood = flood
         self._entropy = entropy
         self._crowded = crowded
         self._drops = drops
-        self._always = flood.cookies == "always"
-        self._never = flood.cookies == "never"
-        self._unproved = Buckets(flood.source_rate, flood.source_burst, flood.sources)
-        self._proved = Buckets(flood.source_rate, flood.source_burst, flood.sources)
+        self._take_up(flood)
         self._epoch = 0
         # By the lowest bit of its version; the one that is not in use for new cookies is the one before.
         self._secrets = [b"", b""]
@@ -76,6 +72,18 @@ class Gate:
         self.wrong = 0
         #: What there is to tell beside the verdicts.
         self.news: list[NodeAction] = []
+
+    def reconfigure(self, flood: Flood) -> None:
+        """Stand up to floods so from now on; where something of it is new all buckets are full again."""
+        if flood != self._flood:
+            self._take_up(flood)
+
+    def _take_up(self, flood: Flood) -> None:
+        self._flood = flood
+        self._always = flood.cookies == "always"
+        self._never = flood.cookies == "never"
+        self._unproved = Buckets(flood.source_rate, flood.source_burst, flood.sources)
+        self._proved = Buckets(flood.source_rate, flood.source_burst, flood.sources)
 
     @property
     def counters(self) -> dict[str, int]:

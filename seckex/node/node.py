@@ -15,12 +15,13 @@ from typing import Final
 
 from attrs import evolve
 
+from seckex.crypto.groups.verdicts import Verdicts
 from seckex.crypto.secrets import Secret
 from seckex.errors import AuthenticationFailed, Malformed, PeerFault, Unfeasible, UnsupportedVersion
 from seckex.events import AssociationEnded, VersionUnsupported
 from seckex.exchange.attempt import OtherVersions, Unknown
 from seckex.exchange.messages import Received
-from seckex.exchange.terms import Entropy
+from seckex.exchange.terms import Entropy, Terms
 from seckex.machine import Now, Path, Report, Send
 from seckex.node.actions import Gone, NodeAction
 from seckex.node.answering import Answering
@@ -31,9 +32,10 @@ from seckex.node.drops import Drops
 from seckex.node.endings import Endings
 from seckex.node.gate import Gate
 from seckex.node.limits import Limits, Peer
+from seckex.node.reconfiguration import REKEYED, REMOVED, UNKEPT, compare
 from seckex.node.seeking import Seeking
 from seckex.sa.association import Association
-from seckex.sa.store import DeleteAssociation, Outcome, Purge, Snapshot
+from seckex.sa.store import DeleteAssociation, Outcome, Snapshot
 from seckex.wire.general import decode_message, decode_versions, encode_versions
 from seckex.wire.numbers import HEADER_SIZE, MAX_DATAGRAM, VERSIONS_SPOKEN, Code, Kind, Role
 
@@ -46,22 +48,30 @@ class Node:
     def __init__(self, local: str, peers: Iterable[Peer], entropy: Entropy, limits: Limits) -> None:
         self.local = local
         self.associations = AssociationTable(limits.associations)
-        self.peers = {peer.terms.peer: evolve(peer, terms=evolve(peer.terms, taken=self._spi_taken)) for peer in peers}
+        self._verdicts = Verdicts()
+        self.peers = self._by_name(peers)
         self._drops = Drops()
         self._driver = Driver()
-        self._terms = terms = {peer.terms.authority.spi: peer.terms for peer in self.peers.values()}
-        paths: dict[str, Path] = {}
+        self._terms = self._by_spi()
+        self._paths: dict[str, Path] = {}
         self._asking = Asking(self._driver, self._drops)
-        self._endings = Endings(self.peers, self._driver, self.associations, self._asking, paths)
+        self._endings = Endings(self.peers, self._driver, self.associations, self._asking, self._paths)
         self._seeking = Seeking(
-            self.peers, self._driver, self.associations, self._asking, self._endings, paths, entropy
+            self.peers, self._driver, self.associations, self._asking, self._endings, self._paths, entropy
         )
         self._answering = Answering(
-            terms, self._driver, self.associations, self._seeking, self._endings, paths, self._drops, limits
+            self._terms, self._driver, self.associations, self._seeking, self._endings, self._paths, self._drops, limits
         )
         self._gate = Gate(limits.flood, entropy, self._answering.crowded, self._drops)
         self._purge_at: float | None = None
         self._told_expiry = math.inf
+
+    def _by_name(self, peers: Iterable[Peer]) -> dict[str, Peer]:
+        taken, verdicts = self._spi_taken, self._verdicts
+        return {p.terms.peer: evolve(p, terms=evolve(p.terms, taken=taken, verdicts=verdicts)) for p in peers}
+
+    def _by_spi(self) -> dict[int, Terms]:
+        return {peer.terms.authority.spi: peer.terms for peer in self.peers.values()}
 
     def _spi_taken(self, spi: int) -> bool:
         return spi in self._terms or self.associations.get(spi) is not None
@@ -90,18 +100,53 @@ class Node:
         with a peer that is no longer configured, by other keys, or under a name that is no longer ours.
         """
         actions: list[NodeAction] = []
-        for record in sorted(snapshot.replays, key=lambda record: record.expires):
-            self._answering.replays.remember(record)
+        self._answering.start(snapshot, now)
         for association in sorted(snapshot.associations, key=lambda association: association.created):
-            peer = self.peers.get(association.peer)
-            vouched = peer is not None and peer.terms.authority.root == association.root
-            if association.octet_bound or association.local != self.local or not vouched:
+            why = self._unfit(association)
+            if why:
                 self._driver.commit(None, (DeleteAssociation(association.spi_in),), actions)
+                actions.append(Report(AssociationEnded(association.peer, association.spi_in, why)))
                 continue
             self.associations.add(association)
             if association.role is Role.RESPONDER and not association.confirmed:
                 self._answering.await_confirmation(self.peers[association.peer].terms, association, now)
         self._purge_at = now.monotonic + PURGE_EVERY
+        return actions
+
+    def _unfit(self, association: Association) -> str:
+        """Return why an association of the store is not taken up, if so."""
+        peer = self.peers.get(association.peer)
+        if peer is None or association.local != self.local:
+            return REMOVED
+        if peer.terms.authority.root != association.root:
+            return REKEYED
+        return UNKEPT if association.octet_bound else ""
+
+    def reconfigure(self, peers: Iterable[Peer], limits: Limits, now: Now) -> list[NodeAction]:
+        """Go on with other ``peers`` and ``limits``; see `seckex.node.reconfiguration`.
+
+        What is over a lowered limit stays until it ends by itself. Peers that were added are not wanted yet.
+        """
+        actions: list[NodeAction] = []
+        before, after = dict(self.peers), self._by_name(peers)
+        changes = compare(before, after)
+        self._driver.let_go(lambda conversation: conversation.peer in changes.ended)
+        self._asking.let_go(lambda conversation: conversation.peer in changes.ended)
+        for association in tuple(self.associations):
+            if association.peer in changes.ended:
+                self._answering.ended(association)
+                self._endings.end(association, Code.DELETED, changes.why_ended(association.peer), now, actions)
+        same = before.keys() & after.keys() - changes.ended - changes.altered
+        self.peers.clear()
+        self.peers.update(after | {nai: before[nai] for nai in same})
+        self._terms.clear()
+        self._terms.update(self._by_spi())
+        for nai in changes.ended:
+            self._paths.pop(nai, None)
+        self.associations.limit = limits.associations
+        self._answering.reconfigure(limits, changes, now)
+        self._gate.reconfigure(limits.flood)
+        self._seeking.reconfigure(before, changes, now)
         return actions
 
     def want(self, nai: str, now: Now) -> list[NodeAction]:
@@ -290,7 +335,7 @@ class Node:
             actions += [Report(ended), Gone(association, "its lifetime is over")]
         if self._purge_at is not None and now.monotonic >= self._purge_at:
             self._purge_at = now.monotonic + PURGE_EVERY
-            self._driver.commit(None, (Purge(now.wall),), actions)
+            self._driver.commit(None, (self._answering.purge(now),), actions)
         return actions
 
     def take_sooner(self) -> bool:

@@ -30,6 +30,7 @@ from seckex.node.associations import AssociationTable
 from seckex.node.conversation import Conversation, Driver
 from seckex.node.endings import Endings
 from seckex.node.limits import Peer
+from seckex.node.reconfiguration import PeerChanges, new_policy
 from seckex.sa.association import Association
 from seckex.wire.numbers import Code, Role
 
@@ -152,6 +153,36 @@ class Seeking:
             wanted.hinted_at = soon if hinted else wanted.hinted_at
             self._asking.sooner = True
 
+    def reconfigure(self, before: Mapping[str, Peer], changes: PeerChanges, now: Now) -> None:
+        """Go on with what the peers are now; ``before`` are those of before.
+
+        Conversations with peers that keep nothing have been let go.
+        """
+        for nai in changes.ended | changes.altered:
+            wanted = self._wanted.get(nai)
+            if wanted is None:
+                continue
+            if nai in changes.removed or not wanted.lasting:
+                # What was asked for once is not asked for again.
+                self.unwant(nai)
+                continue
+            peer = wanted.peer = self._peers[nai]
+            wanted.path = peer.path or wanted.path
+            if nai in changes.rekeyed:
+                wanted.conversation = wanted.association = wanted.probe_at = None
+            elif wanted.conversation is not None and isinstance(wanted.conversation.state, initiator.ExpectAnswer):
+                # An offer by old terms may be agreed to; what has been agreed to goes on.
+                self._let_go(wanted.conversation)
+                wanted.conversation = None
+            if wanted.association is None or new_policy(before[nai], peer):
+                wanted.pause = FIRST_PAUSE
+                wanted.begin_at = now.monotonic
+                self._asking.sooner = True
+
+    def _let_go(self, conversation: Conversation) -> None:
+        self._driver.let_go(lambda one: one is conversation)
+        self._asking.forget(conversation)
+
     def _begin(self, wanted: Wanted, now: Now, actions: list[NodeAction]) -> None:
         wanted.begin_at = None
         step = initiator.begin(self._terms(wanted, now), wanted.path, now, wanted.shift)
@@ -205,6 +236,8 @@ class Seeking:
                     self._use(wanted, association, now, actions)
                 else:
                     del self._wanted[conversation.peer]
+            case initiator.Unverified(path, why):
+                self._asking.unverified(path, why, now, actions)
             case initiator.Confirmed(spi_in):
                 held = self._associations.get(spi_in)
                 if held is not None:
