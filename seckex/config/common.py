@@ -15,6 +15,7 @@ from attrs import Factory, frozen
 
 from seckex.config.policy import PolicySettings
 from seckex.config.problems import Problem, repeated
+from seckex.config.structure import Unread
 from seckex.config.values import Nai, Octets, OneOf, Several, Whole
 from seckex.sa.association import WORKER_BITS
 
@@ -62,6 +63,11 @@ class Identity:
                 yield Problem(f"identity.{name}", f"is required: {why}")
 
 
+def control_name(worker: int) -> str:
+    """Return what the control socket of a worker is called unless the configuration says otherwise."""
+    return f"control-{worker}.sock" if worker else "control.sock"
+
+
 @frozen(kw_only=True)
 class State:
     """What outlives the process, and where."""
@@ -73,11 +79,11 @@ class State:
     master_key: Path = Factory(lambda self: self.directory / "master.key", takes_self=True)
     """The key that the store is sealed under; made with mode 0600 at the first start."""
 
-    control: Path = Factory(lambda self: self.directory / "control.sock", takes_self=True)
-    """The unix socket on which the ``seckex`` command finds the daemon."""
-
     worker: Annotated[int, Whole(0, 2**WORKER_BITS - 1)] = 0
     """This process among those that serve one identity from one store; in the low bits of the SPIs it hands out."""
+
+    control: Path = Factory(lambda self: self.directory / control_name(self.worker), takes_self=True)
+    """The unix socket on which the ``seckex`` command finds the daemon."""
 
 
 @frozen(kw_only=True)
@@ -138,10 +144,15 @@ class Settings:
         for index, peer in enumerate(peers):
             if identity is not None and peer.nai == identity.nai:
                 yield Problem(f"peers[{index}].nai", "must be somebody else: this is identity.nai")
-            yield from _authentication(peer, f"peers[{index}]")
+            if not isinstance(peer, Unread):
+                yield from _authentication(peer, f"peers[{index}]")
         if identity is not None:
-            wanted = next((peer.nai for peer in peers if peer.authentication == "certificate"), None)
+            wanted = next((peer.nai for peer in peers if _by_certificate(peer)), None)
             yield from identity.contradictions(wanted)
+
+
+def _by_certificate(peer: Any) -> bool:
+    return not isinstance(peer, Unread) and peer.authentication == "certificate"
 
 
 def _authentication(peer: Any, path: str) -> Iterator[Problem]:
