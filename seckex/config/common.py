@@ -144,8 +144,7 @@ class Settings:
         for index, peer in enumerate(peers):
             if identity is not None and peer.nai == identity.nai:
                 yield Problem(f"peers[{index}].nai", "must be somebody else: this is identity.nai")
-            if not isinstance(peer, Unread):
-                yield from _authentication(peer, f"peers[{index}]")
+            yield from _authentication(peer, f"peers[{index}]")
         if identity is not None:
             wanted = next((peer.nai for peer in peers if _by_certificate(peer)), None)
             yield from identity.contradictions(wanted)
@@ -156,8 +155,11 @@ def _by_certificate(peer: Any) -> bool:
 
 
 def _authentication(peer: Any, path: str) -> Iterator[Problem]:
-    if peer.authentication == "key0" and peer.key0 is None:
+    unread = isinstance(peer, Unread)
+    if peer.authentication != "certificate" and (peer.lacks("key0") if unread else peer.key0 is None):
         yield Problem(f"{path}.key0", 'is required: the path of a file, or authentication = "certificate"')
+    if unread:
+        return
     if peer.authentication == "certificate" and peer.key0 is not None:
         yield Problem(f"{path}.key0", 'must go: authentication is "certificate"')
     if peer.authentication == "key0" and peer.nai.startswith(EVERYBODY):

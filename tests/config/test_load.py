@@ -375,7 +375,7 @@ class PartTests(LoadCase):
         more = '[[peers]]\nnai = "node@example.net"\nservices = "web"\n'
         problems = self.problems(RESPONDER + more)
         self.assertEqual(
-            [problem.split(": ")[0] for problem in problems], ["peers[1].key0", "peers[1].services", "peers[1].nai"]
+            [problem.split(": ")[0] for problem in problems], ["peers[1].services", "peers[1].nai", "peers[1].key0"]
         )
 
     def test_services_that_cannot_be_read_are_known(self) -> None:
