@@ -12,6 +12,7 @@ from rich.text import Text
 
 from seckex.cli.control_client import Refused, Unreachable, ask
 from seckex.cli.doctor import local, network
+from seckex.cli.doctor.certificates import certificates
 from seckex.cli.doctor.finding import Finding, Health, bad, doubtful, good
 from seckex.cli.finding import daemon_options, sockets_of
 from seckex.cli.output import ExitCode, Fault, json_option, leave, plain, print_json, print_tables
@@ -79,6 +80,7 @@ def examined(file: Path) -> list[Finding]:
     found += _daemon(settings, status)
     for check in (local.files, local.disk, local.database, local.clock):
         found += check(settings.state)
+    found += certificates(settings.identity)
     found += network.ports(settings, live=status is not None)
     if isinstance(settings, InitiatorSettings):
         found += network.reach(settings.peers)
