@@ -40,6 +40,14 @@ class LinkAssociation:
     records: int = MOST_RECORDS
 
 
+@frozen
+class DeadPeer:
+    """When a peer counts as dead: it is asked after ``idle`` seconds of silence, and given ``timeout`` more."""
+
+    idle: int = 20
+    timeout: int = 10
+
+
 class Cause(Enum):
     """Why a link is closed."""
 
@@ -63,6 +71,8 @@ class Cause(Enum):
     """The association has carried what it may."""
     LOST = auto()
     """The connection below was lost."""
+    DEAD = auto()
+    """Nothing came from the peer for too long, though it was asked."""
 
 
 @frozen
@@ -89,7 +99,7 @@ class End(Enum):
     RESET = auto()
     """This side said RESET, or refused it."""
     LOST = auto()
-    """The link broke off or was closed: what was on its way may be lost."""
+    """No link will carry it on: what was on its way may be lost."""
 
 
 @frozen
@@ -200,5 +210,5 @@ class LinkOwner(Protocol):
         ...
 
     def link_closed(self, link: Link, closure: Closure) -> None:
-        """Send what the outbox still holds, and disconnect: the link is closed, its dialogs are over."""
+        """Send what the outbox still holds, and disconnect: the link is closed, its dialogs are detached or over."""
         ...
