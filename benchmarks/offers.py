@@ -17,7 +17,7 @@ from typing import Final
 
 from seckex.config.load import read_key0
 from seckex.config.policy import PolicySettings
-from seckex.crypto.schedule import Key0
+from seckex.crypto.authority import Key0
 from seckex.exchange import initiator
 from seckex.exchange.attempt import Answer
 from seckex.exchange.messages import Received

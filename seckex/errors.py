@@ -65,6 +65,10 @@ class ApiMisuse(SeckexError):
     """A mistake in the calling program, never in what a peer sent."""
 
 
+class Unfeasible(SeckexError):
+    """What an operator asks for cannot be done now; the text says why, and what would help."""
+
+
 class StoreFailed(SeckexError):
     """What had to be made durable could not be: full disk, damaged or locked database."""
 

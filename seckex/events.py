@@ -293,3 +293,28 @@ class LinkClosed(Event):
 
     def __str__(self) -> str:
         return f"link with {self.peer or 'somebody unproved'} has ended: {self.how}"
+
+
+@frozen
+class KeysExported(Event):
+    """An operator was given keying material of an association; the material itself is nobody else's business."""
+
+    peer: str
+    spi_in: int
+    label: str
+    length: int
+
+    def __str__(self) -> str:
+        what = f"{self.length} octets of keying material, label {self.label!r}"
+        return f"the operator was given {what}, from association {self.spi_in:#010x} with {self.peer}"
+
+
+@frozen
+class OperatorAsked(Event):
+    """An operator has asked for something that changes what the daemon does."""
+
+    command: str
+    peer: str
+
+    def __str__(self) -> str:
+        return f"the operator asks: {self.command}{f' {self.peer}' if self.peer else ''}"

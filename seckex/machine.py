@@ -17,7 +17,7 @@ record being durable is an action of the step after that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from attrs import frozen
@@ -86,7 +86,17 @@ class Report:
     event: Any
 
 
-Action: TypeAlias = Send | Persist | Arm | Deliver | Report
+@frozen
+class Work:
+    """Have ``call``, a pure function that may take long, done aside, and answer `Worked`.
+
+    It raises nothing but `seckex.errors.SeckexError`.
+    """
+
+    call: Callable[[], Any]
+
+
+Action: TypeAlias = Send | Persist | Arm | Deliver | Report | Work
 
 
 @frozen
@@ -109,6 +119,13 @@ class PersistFailed:
     """The unit could not be stored; nothing was."""
 
     why: str
+
+
+@frozen
+class Worked:
+    """What a `Work` returned, or the `seckex.errors.SeckexError` that it raised."""
+
+    result: Any
 
 
 class State(Protocol):

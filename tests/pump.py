@@ -20,12 +20,13 @@ from typing import Any, Final, NoReturn, TypeVar
 
 from twisted.trial.unittest import FailTest
 
-from seckex.crypto.schedule import Key0
+from seckex.crypto.authority import Key0
 from seckex.crypto.secrets import Secret
+from seckex.errors import SeckexError
 from seckex.events import Event
 from seckex.exchange.terms import Terms
 from seckex.machine import Now, Path, Report, Send
-from seckex.node.actions import Commit, Gone, NodeAction, Ready, Unavailable
+from seckex.node.actions import Commit, Gone, NodeAction, Ready, Unavailable, Work
 from seckex.node.limits import Limits, Peer
 from seckex.node.node import Node
 from seckex.sa.association import Association
@@ -240,6 +241,15 @@ class Host:
         """Ask for another association in place of the one in use, as a link does that was told it is not known."""
         self.node.renew(self.ready[-1], self.now(), hinted=hinted)
 
+    def rekey(self, peer: Host) -> None:
+        """Renew the association with ``peer`` now."""
+        self._run(self.node.rekey(peer.nai, self.now()))
+
+    def down(self, peer: Host) -> None:
+        """End all associations with ``peer`` and want no more."""
+        self.wanted = [nai for nai in self.wanted if nai != peer.nai]
+        self._run(self.node.down(peer.nai, self.now()))
+
     def retire(self, association: Association) -> None:
         """Forget an association whose links are done, another being in its place."""
         self._run(self.node.retire(association))
@@ -290,6 +300,8 @@ class Host:
                     self.network.send(Datagram(self.path, path, octets))
                 case Commit():
                     self._commit(action, request)
+                case Work(token, call):
+                    self._work(token, call, request)
                 case Report(event):
                     self.reports.append(event)
                     self.network.note(f"{self.name}: {event}")
@@ -308,6 +320,20 @@ class Host:
             self.network.fail(f"{self.name} answers {label(octets)} to nothing")
         if path != request[0] or len(octets) > request[1]:
             self.network.fail(f"{label(octets)} of {len(octets)} octets to {path} answers {request}")
+
+    def _work(self, token: int, call: Callable[[], Any], request: tuple[Path, int] | None) -> None:
+        life = self._life
+
+        def done() -> None:
+            if life != self._life or self.running is None:
+                return
+            try:
+                result: object = call()
+            except SeckexError as error:
+                result = error
+            self._run(self.running.worked(token, result, self.now()), request)
+
+        self.network.at(0, done)
 
     def _commit(self, action: Commit, request: tuple[Path, int] | None) -> None:
         self.units.append(action.unit)
@@ -349,7 +375,7 @@ class Host:
         sizes = {name: size for name, size in node.counters.items() if "." not in name}
         for noise in ("answers-unexpected", "retransmissions"):
             sizes.pop(noise, None)
-        expecting = {number: talk.state for number, talk in node._seeking._expecting.items()}
+        expecting = {number: talk.state for number, talk in node._asking._expecting.items()}
         half_open = dict(node._answering.half_open._entries)
         unconfirmed = {spi: (at, talk.state) for spi, (at, talk) in node._answering.unconfirmed._entries.items()}
         return (

@@ -19,8 +19,10 @@ import click
 from twisted.trial.unittest import SynchronousTestCase
 
 from seckex import events
+from seckex.cli.counters import MEANINGS
 from seckex.cli.demo import demo
 from seckex.cli.main import main
+from seckex.cli.output import ExitCode
 from seckex.config.key0 import Key0
 from seckex.config.structure import file_key
 from seckex.dialog.faces import Cause
@@ -173,7 +175,7 @@ class WordTests(SynchronousTestCase):
 
     def test_nothing_speaks_of_what_is_not_the_products(self) -> None:
         for path in PRODUCT:
-            if path.is_file() and "__pycache__" not in path.parts:
+            if path.is_file() and not {"__pycache__", "corpus"} & {*path.parts}:
                 self.search(path, MISPLACED_IN_DOCUMENTS if path in DOCUMENTS else MISPLACED)
 
     def test_the_search_can_fail(self) -> None:
@@ -240,6 +242,35 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual(documented, {})
 
 
+class ExitCodeTests(SynchronousTestCase):
+    def test_every_exit_code_is_documented(self) -> None:
+        documented = [int(code) for code, _ in rows(DOCS / "operations.md", "Exit codes")]
+        self.assertEqual(documented, [int(code) for code in ExitCode])
+
+
+class CounterTests(SynchronousTestCase):
+    def test_the_commands_list_of_counters_is_that_of_the_document(self) -> None:
+        causes = {f"links.{cause.name.lower().replace('_', '-')}" for cause in Cause}
+        documented = causes | {f"dropped.{cause}" for cause in dropped_causes()}
+        for cell, _ in rows(DOCS / "operations.md", "Counters"):
+            documented |= {name for name in quoted(cell) if not name.endswith(".CAUSE")}
+        self.assertEqual(set(MEANINGS), documented)
+        self.assertNotIn("", MEANINGS.values())
+
+
+def dropped_causes() -> set[str]:
+    """Return the causes for which nodes drop messages, and how those at the edge count theirs."""
+    causes = set()
+    for room in ("node", "net"):
+        for path in (ROOT / "seckex" / room).glob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("note", "ration", "may_report"):
+                    first = node.args[0]
+                    if isinstance(first, ast.Constant):
+                        causes.add(str(first.value))
+    return causes
+
+
 class CodeTests(SynchronousTestCase):
     def test_every_code_is_in_the_protocol_and_in_the_operators_table(self) -> None:
         expected = {str(int(code)): code.label for code in Code}
@@ -282,13 +313,7 @@ class EventTests(SynchronousTestCase):
     def test_every_cause_of_silence_is_documented(self) -> None:
         table = rows(DOCS / "operations.md", "Silence, time-outs and lost links")
         documented = {name for cell, *_ in table for name in quoted(cell)}
-        causes = {cause.name.lower().replace("_", "-") for cause in Cause}
-        for path in (ROOT / "seckex" / "node").glob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("note", "ration"):
-                    first = node.args[0]
-                    if isinstance(first, ast.Constant):
-                        causes.add(str(first.value))
+        causes = {cause.name.lower().replace("_", "-") for cause in Cause} | dropped_causes()
         self.assertGreater(len(causes), len(Cause))
         self.assertEqual(causes - documented, set())
 
@@ -364,6 +389,7 @@ class DependencyTests(SynchronousTestCase):
         for title, option in (
             ("To run", parser["options"]["install_requires"]),
             ("To test", parser["options.extras_require"]["test"]),
+            ("To fuzz", parser["options.extras_require"]["fuzz"]),
             ("To check", parser["options.extras_require"]["lint"]),
         ):
             wanted = {re.split(r"[\[>=<]", line)[0] for line in option.split()}

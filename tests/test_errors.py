@@ -15,6 +15,7 @@ from seckex.errors import (
     PeerMisbehaved,
     SeckexError,
     StoreFailed,
+    Unfeasible,
     UnsupportedVersion,
     reply_code,
 )
@@ -40,6 +41,8 @@ class ReplyTests(SynchronousTestCase):
             PeerMisbehaved: (PeerMisbehaved(Code.BAD_KEY_SHARE, "zero"), Code.BAD_KEY_SHARE),
             PeerIncompatible: (PeerIncompatible(Code.UNKNOWN_PAYLOAD, "type 9"), Code.UNKNOWN_PAYLOAD),
             StoreFailed: (StoreFailed("the disk is full"), Code.INSUFFICIENT_RESOURCES),
+            # What an operator asks for has nothing to do with a peer.
+            Unfeasible: (Unfeasible("there is none"), Code.UNSPECIFIED),
             # Our own mistakes are nobody else's business.
             ApiMisuse: (ApiMisuse("called twice"), Code.UNSPECIFIED),
         }

@@ -22,11 +22,13 @@ from seckex.events import (
     DialogOpened,
     DialogRefused,
     Event,
+    KeysExported,
     LinkClosed,
     MessageDropped,
     NegotiationFailed,
     NegotiationRefused,
     OfferSent,
+    OperatorAsked,
     StoreTrouble,
     VersionsHeard,
     VersionUnsupported,
@@ -126,6 +128,13 @@ SENTENCES: tuple[tuple[Event, str], ...] = (
         DialogRefused(BOB, "ssh", ALICE, 999, ""),
         "no dialog with bob@example.org for service 'ssh': alice@example.org refuses with 999 code-999",
     ),
+    (
+        KeysExported(BOB, 0x1000, "ipsec\n", 32),
+        "the operator was given 32 octets of keying material, label 'ipsec\\n', from association 0x00001000 with "
+        "bob@example.org",
+    ),
+    (OperatorAsked("up", BOB), "the operator asks: up bob@example.org"),
+    (OperatorAsked("reload", ""), "the operator asks: reload"),
     (LinkClosed(BOB, "idle"), "link with bob@example.org has ended: idle"),
     (LinkClosed("", "no HELLO"), "link with somebody unproved has ended: no HELLO"),
 )

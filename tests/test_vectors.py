@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from seckex.crypto.schedule import Key0, LinkSchedule
+from seckex.crypto.authority import Key0
+from seckex.crypto.schedule import LinkSchedule
 from seckex.crypto.secrets import Secret
 from seckex.crypto.suites import SHA256
 from seckex.dialog.faces import Closure, Ending, LinkAssociation

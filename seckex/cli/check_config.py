@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from seckex.cli.output import WRONG, json_option, leave, plain, print_json
+from seckex.cli.output import ExitCode, json_option, leave, plain, print_json
 from seckex.config.initiator import InitiatorSettings
 from seckex.config.load import AnySettings, Loaded, load_any
 from seckex.config.policy import ProposalSettings
@@ -34,7 +34,7 @@ def check_config(files: tuple[Path, ...], as_json: bool) -> None:
             _print_problems(error, as_json)
         else:
             _print_summary(loaded, as_json)
-    leave(0 if right else WRONG)
+    leave(ExitCode.FINE if right else ExitCode.NO)
 
 
 def _print_problems(error: ConfigInvalid, as_json: bool) -> None:

@@ -8,9 +8,8 @@ from typing import Final
 
 import click
 
-from seckex.cli.output import Fault, json_option, plain, print_json
+from seckex.cli.output import create_secret, json_option, plain, print_json
 from seckex.config.key0 import Key0, render_key0
-from seckex.config.load import create_private
 from seckex.config.problems import Unfit
 from seckex.config.values import NAI
 from seckex.crypto.secrets import KEY0_SIZE, Secret
@@ -54,7 +53,7 @@ def new(initiator: str, responder: str, kvno: int, output: Path | None, printed:
     key0 = Key0(spi=spi, kvno=kvno, initiator=initiator, responder=responder, key=secret)
     file = None if printed and output is None else output or Path("key0.toml")
     if file is not None:
-        _create(file, render_key0(key0))
+        create_secret(file, render_key0(key0).encode())
     if as_json:
         about = {"file": file and str(file), "spi": spi, "kvno": kvno, "initiator": initiator, "responder": responder}
         print_json(SCHEMA, about | ({"key": secret.octets.hex()} if printed else {}))
@@ -62,12 +61,3 @@ def new(initiator: str, responder: str, kvno: int, output: Path | None, printed:
         click.echo(render_key0(key0), nl=False)
     else:
         click.echo(plain(f"{file}: KEY 0 between {initiator} and {responder}, SPI {spi:#010x}, kvno {kvno}"))
-
-
-def _create(file: Path, text: str) -> None:
-    try:
-        create_private(file, text.encode())
-    except FileExistsError as error:
-        raise Fault(f"{file} exists and is left as it is: choose another with -o") from error
-    except OSError as error:
-        raise Fault(f"{file} cannot be made: {error.strerror}") from error

@@ -8,10 +8,19 @@ from typing import Any
 import click
 
 from seckex import __version__
+from seckex.cli.algs import algs
 from seckex.cli.check_config import check_config
+from seckex.cli.completion import completion
+from seckex.cli.counters import counters
+from seckex.cli.explain import explain
+from seckex.cli.export import export
 from seckex.cli.key import key
-from seckex.cli.output import Fault
+from seckex.cli.lifecycle import down, rekey, up
+from seckex.cli.monitor import monitor
+from seckex.cli.output import Fault, Misconfigured
+from seckex.cli.reload import reload
 from seckex.cli.status import status
+from seckex.config.problems import ConfigInvalid
 from seckex.errors import SeckexError
 
 
@@ -20,13 +29,16 @@ class _Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own = {name for option in self.get_params(ctx) for name in option.opts}
-        if not args or (args[0].startswith("-") and args[0] not in own):
+        # Who completes words wants the commands, not the options of the default.
+        if not ctx.resilient_parsing and (not args or (args[0].startswith("-") and args[0] not in own)):
             args = ["status", *args]
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except ConfigInvalid as error:
+            raise Misconfigured(str(error)) from error
         except SeckexError as error:
             raise Fault(str(error)) from error
 
@@ -41,9 +53,22 @@ def main() -> None:
     """
 
 
-main.add_command(status)
-main.add_command(check_config)
-main.add_command(key)
+for _command in (
+    status,
+    up,
+    rekey,
+    down,
+    explain,
+    monitor,
+    counters,
+    export,
+    reload,
+    algs,
+    check_config,
+    key,
+    completion,
+):
+    main.add_command(_command)
 
 
 @main.command(add_help_option=False, context_settings={"ignore_unknown_options": True})

@@ -1,7 +1,6 @@
 """What all commands share in how they speak: exit codes, JSON, tables, text from elsewhere.
 
-Exit codes: 0 fine, 1 the thing asked is wrong, 2 wrong usage (click's), 3 no
-daemon to be reached. Failures are one line on the standard error. On a terminal
+Exit codes are those of `ExitCode`. Failures are one line on the standard error. On a terminal
 tables have colours and are fitted to its width; into a pipe goes plain text,
 one row a line.
 """
@@ -11,22 +10,35 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
+from enum import IntEnum
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import click
 from rich.console import Console, RenderableType
 
-WRONG: Final = 1
-UNREACHABLE: Final = 3
+from seckex.config.load import create_private
+
 _UNFOLDED: Final = 10_000
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON objects, one a line.")
 
 
-class Fault(click.ClickException):
-    """The thing asked is wrong: one line, and an exit code."""
+class ExitCode(IntEnum):
+    """How commands end; docs/operations.md has the same list."""
 
-    exit_code = WRONG
+    FINE = 0
+    NO = 1
+    USAGE = 2  # click's own
+    NO_DAEMON = 3
+    CONFIGURATION = 4
+    UNSETTLED = 5
+
+
+class Fault(click.ClickException):
+    """The answer is no: one line, and an exit code."""
+
+    exit_code = ExitCode.NO
 
     def show(self, file: Any = None) -> None:
         """Print the line."""
@@ -36,7 +48,13 @@ class Fault(click.ClickException):
 class NoDaemon(Fault):
     """No daemon can be reached."""
 
-    exit_code = UNREACHABLE
+    exit_code = ExitCode.NO_DAEMON
+
+
+class Misconfigured(Fault):
+    """A configuration that the command needs cannot be read."""
+
+    exit_code = ExitCode.CONFIGURATION
 
 
 def leave(exit_code: int) -> NoReturn:
@@ -52,6 +70,21 @@ def plain(value: object) -> str:
 def print_json(schema: str, values: dict[str, Any]) -> None:
     """Print one object on one line."""
     click.echo(json.dumps({"schema": schema} | values))
+
+
+def create_secret(file: Path, octets: bytes) -> None:
+    """Make a file of secrets with mode 0600; raises `Fault` where there is one, or none can be made."""
+    try:
+        create_private(file, octets)
+    except FileExistsError as error:
+        raise Fault(f"{file} exists and is left as it is: choose another with -o") from error
+    except OSError as error:
+        raise Fault(f"{file} cannot be made: {error.strerror}") from error
+
+
+def print_answer(answer: dict[str, Any]) -> None:
+    """Print what a daemon has answered, as it was."""
+    click.echo(json.dumps(answer))
 
 
 def print_tables(tables: Iterable[RenderableType]) -> None:

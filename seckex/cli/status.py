@@ -10,25 +10,26 @@ from typing import Any, Final
 import click
 
 from seckex.cli.control_client import Refused, Unreachable, ask
+from seckex.cli.finding import daemon_options, sockets_of
 from seckex.cli.output import Fault, NoDaemon, json_option, print_tables
 from seckex.cli.status_view import status_tables
-from seckex.config.load import ROLES, default_state, read_settings
 from seckex.config.problems import ConfigInvalid
 
 SCHEMA: Final = "seckex.status/1"
-_PATH: Final = click.Path(path_type=Path)
 
 
 @click.command()
-@click.option("--socket", "socket_path", type=_PATH, help="The daemon's control socket.")
-@click.option("--config", "config_path", type=_PATH, help="The daemon's configuration, which says where its socket is.")
+@daemon_options
 @json_option
 def status(socket_path: Path | None, config_path: Path | None, as_json: bool) -> None:
     """Show what the daemons of this machine are doing.
 
     Without options, the daemons that keep their state where it is by default.
     """
-    answers = _ask_all(_sockets(socket_path, config_path))
+    try:
+        answers = _ask_all(sockets_of(socket_path, config_path))
+    except ConfigInvalid as error:
+        raise Fault(str(error)) from error
     if as_json:
         for answer in answers:
             click.echo(json.dumps(answer))
@@ -37,22 +38,6 @@ def status(socket_path: Path | None, config_path: Path | None, as_json: bool) ->
         if index:
             click.echo()
         print_tables(status_tables(answer, boxed=sys.stdout.isatty()))
-
-
-def _sockets(socket_path: Path | None, config_path: Path | None) -> list[Path]:
-    if socket_path is not None and config_path is not None:
-        raise click.UsageError("give --socket or --config, not both")
-    if socket_path is not None:
-        return [socket_path]
-    if config_path is not None:
-        try:
-            return [read_settings(config_path).state.control]
-        except ConfigInvalid as error:
-            raise Fault(str(error)) from error
-    try:
-        return [default_state(role) / "control.sock" for role in ROLES]
-    except RuntimeError as error:
-        raise Fault("there is no home directory to look in: give --socket or --config") from error
 
 
 def _ask_all(sockets: list[Path]) -> list[dict[str, Any]]:

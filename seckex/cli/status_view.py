@@ -68,7 +68,7 @@ def amount(octets: object) -> str:
     return f"{size:.1f} {_UNITS[unit]}" if unit else f"{int(size)} B"
 
 
-def _moment(seconds: object) -> str:
+def moment(seconds: object) -> str:
     """Return a point in time, given in seconds since 1970, by the local clock."""
     number = _number(seconds)
     if number is None or not 0 <= number < _YEAR_10000:
@@ -101,6 +101,7 @@ def _heading(name: str, count: int, status: Mapping[str, Any]) -> Text:
 
 def _associations(associations: Sequence[Any], boxed: bool) -> Iterator[RenderableType]:
     rows, dialogs = [], []
+    vouched = any(one.get("authority") for one in filter(_is_table, associations))
     for one in filter(_is_table, associations):
         opened = _list_of(one, "dialogs")
         bound = one.get("octets_bound")
@@ -111,6 +112,7 @@ def _associations(associations: Sequence[Any], boxed: bool) -> Iterator[Renderab
                 _spi(one.get("spi_in")),
                 _spi(one.get("spi_out")),
                 plain(" ".join(map(str, _table_of(one, "transforms").values()))),
+                *([_vouched(one)] if vouched else []),
                 span(one.get("age")),
                 span(one.get("lifetime_left")),
                 amount(one.get("octets_in")),
@@ -124,11 +126,29 @@ def _associations(associations: Sequence[Any], boxed: bool) -> Iterator[Renderab
             names = (plain(one.get("peer", "?")), plain(dialog.get("service", "?")), plain(dialog.get("id", "?")))
             dialogs.append((*names, *octets, span(dialog.get("age"))))
     if rows:
-        heads = ("peer", "role", "SPI in", "SPI out", "transforms", "age", "left", "in", "out", "bound", "dialogs")
+        heads = (
+            "peer",
+            "role",
+            "SPI in",
+            "SPI out",
+            "transforms",
+            "by",
+            "age",
+            "left",
+            "in",
+            "out",
+            "bound",
+            "dialogs",
+        )
         yield _rows(heads, rows, boxed)
     if dialogs:
         yield Text(f"\ndialogs: {len(dialogs)}", style="bold")
         yield _rows(("peer", "service", "dialog", "in", "out", "age"), dialogs, boxed)
+
+
+def _vouched(association: Mapping[str, Any]) -> str:
+    """Return what the trust in the peer comes from, without the check value, which is for programs to compare."""
+    return plain(association.get("authority") or "-").partition(" check ")[0]
 
 
 def _entries(entries: Sequence[Any], boxed: bool) -> Table:
@@ -143,7 +163,7 @@ def _refusal(refusal: Any) -> Text:
     get = refusal.get
     side = f" ({plain(get('side'))})" if get("side") else ""
     lines = [
-        f"{_moment(get('at'))}  {plain(get('peer', '?'))}  {plain(get('code', '?'))} {plain(get('label', ''))}{side}"
+        f"{moment(get('at'))}  {plain(get('peer', '?'))}  {plain(get('code', '?'))} {plain(get('label', ''))}{side}"
     ]
     lines += [f"  {plain(line)}" for line in (get("reason"), *_list_of(refusal, "detail")) if line]
     return Text("\n".join(lines))

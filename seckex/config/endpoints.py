@@ -5,6 +5,9 @@ they are only judged, so that a mistake is found when the file is read and not
 when the first dialog arrives. What Twisted would accept and a careful operator
 would not mean is refused: a listener that does not say on which interface, or
 a unix socket that does not say who may connect; TLS that checks no name.
+
+A service may also be taken by a program that runs in the responder's own
+process: its string is `ENDPOINT`, without any arguments.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from attrs import Factory, frozen
 from seckex.config.problems import Unfit, nearest, shown
 from seckex.config.values import is_address, is_host
 
+ENDPOINT: Final = "endpoint"
 _MOST: Final = 1024
 
 
@@ -50,6 +54,7 @@ class EndpointString:
     kinds: Mapping[str, _Kind]
     lowest_port: int
     example: str
+    alone: str = ""
 
     @property
     def expected(self) -> str:
@@ -60,7 +65,7 @@ class EndpointString:
         """Return the string, or raise `Unfit` with what is wrong about it."""
         if not isinstance(raw, str) or not raw.isprintable() or len(raw) > _MOST:
             raise Unfit(self.expected, raw)
-        objection = self._objection(raw)
+        objection = "" if raw and raw == self.alone else self._objection(raw)
         if objection:
             raise Unfit(self.expected, raw, objection)
         return raw
@@ -72,7 +77,8 @@ class EndpointString:
         (prefix, *positional), named = parts
         kind = self.kinds.get(prefix)
         if kind is None:
-            return f"it must begin with one of {', '.join(f'{kind}:' for kind in self.kinds)}"
+            other = f', or be "{self.alone}"' if self.alone else ""
+            return f"it must begin with one of {', '.join(f'{kind}:' for kind in self.kinds)}{other}"
         # Twisted's parsers differ in how they mix places and names, so that it is all by place or all by name.
         if not positional and named.keys() >= set(kind.places):
             values, others = named, set(named).difference(kind.places)
@@ -136,5 +142,5 @@ def _split(text: str) -> tuple[list[str], dict[str, str]] | None:
     return positional, named
 
 
-ClientEndpoint = Annotated[str, EndpointString(_CLIENTS, 1, "tcp:127.0.0.1:8000")]
+ClientEndpoint = Annotated[str, EndpointString(_CLIENTS, 1, "tcp:127.0.0.1:8000", ENDPOINT)]
 ServerEndpoint = Annotated[str, EndpointString(_SERVERS, 0, "tcp:8080:interface=127.0.0.1")]

@@ -117,7 +117,7 @@ def _read(file: Path, raw: dict[str, Any], cls: type[Settings]) -> Reading:
     """Read the sections, add the default state directory and judge what was read."""
     role = raw.pop("role", None)
     if role != cls.role:
-        what = f'must be "{cls.role}" for this daemon, not {shown(role)}' if role in ROLES else _role_wanted(role)
+        what = f'must be "{cls.role}" for this daemon, not {shown(role)}' if role in list(ROLES) else _role_wanted(role)
         raise ConfigInvalid(file, [Problem("role", what)])
     state = raw.setdefault("state", {})
     if isinstance(state, dict) and "directory" not in state:

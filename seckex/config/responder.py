@@ -46,7 +46,7 @@ class Service:
     """A program that dialogs are connected to."""
 
     connect: ClientEndpoint
-    """Where it listens: a Twisted client endpoint, ``tcp`` or ``unix``."""
+    """Where it listens: a Twisted client endpoint, ``tcp`` or ``unix``; or ``endpoint``: in this process."""
 
 
 @frozen(kw_only=True)

@@ -1,9 +1,8 @@
 """The key schedule: one class for each stage, each leading only to the next.
 
-`Key0` (what two principals share) gives authenticators of offers and the
-sealing of extensions; with a transcript and a key agreement's secret it gives
-an `AgreedKeys`, from whose dialog key a `LinkSchedule` makes the keys of each
-link. docs/protocol.md, section 7, has the formulas, section 10 those of links.
+What vouches for an exchange (`seckex.crypto.authority`), a transcript and a key
+agreement's secret give an `AgreedKeys`, from whose dialog key a `LinkSchedule`
+makes the keys of each link. docs/protocol.md, section 7, has the formulas, section 10 those of links.
 Every key has a label and the context that it belongs to.
 """
 
@@ -14,7 +13,7 @@ from typing import Final
 
 from attrs import field, frozen
 
-from seckex.crypto.secrets import KEY0_SIZE, Secret
+from seckex.crypto.secrets import Secret
 from seckex.crypto.suites import KEY_SIZES, SHA256, SHA384, Hash
 from seckex.errors import ApiMisuse
 from seckex.wire.numbers import PRF_HMAC_SHA2_256, PRF_HMAC_SHA2_384, Role, SaContent, Suite
@@ -28,46 +27,6 @@ PREFIX_SIZE: Final = 4
 def lp(octets: bytes) -> bytes:
     """Return ``octets`` behind their length in 32 bits."""
     return len(octets).to_bytes(4, "big") + octets
-
-
-class Key0:
-    """The keys derived from KEY 0, which itself is not kept (docs/protocol.md, section 1).
-
-    ``names`` are the two NAIs, in any order.
-    """
-
-    __slots__ = ("_auth", "_identity", "kvno", "mix", "names", "spi")
-
-    def __init__(self, key: Secret, spi: int, kvno: int, names: tuple[str, str]) -> None:
-        self.spi = spi
-        self.kvno = kvno
-        self.names = names
-        if len(key) != KEY0_SIZE:
-            raise ApiMisuse(f"KEY 0 has {KEY0_SIZE} octets")
-        if not 0 <= kvno < 1 << 32:
-            raise ApiMisuse("kvno has 32 bits")
-        prk = SHA256.extract(b"seckex1 key 0", key.octets)
-        low, high = sorted(name.encode() for name in names)
-        context = lp(low) + lp(high) + kvno.to_bytes(4, "big")
-        auth = SHA256.expand(prk, b"seckex1 key0 authentication" + context, 32)
-        self._auth = {
-            Role.INITIATOR: SHA256.expand(auth, b"seckex1 initiator", 32),
-            Role.RESPONDER: SHA256.expand(auth, b"seckex1 responder", 32),
-        }
-        self._identity = SHA256.expand(prk, b"seckex1 key0 identity" + context, 32)
-        self.mix = Secret(SHA256.expand(prk, b"seckex1 key0 mix" + context, 32))
-
-    def __repr__(self) -> str:
-        return f"<Key0 SPI {self.spi:#010x} kvno {self.kvno} between {self.names[0]} and {self.names[1]}>"
-
-    def authenticate(self, role: Role, label: bytes, transcript: bytes) -> bytes:
-        """Return the MAC by ``role`` over ``transcript``: 32 octets."""
-        return SHA256.mac(self._auth[role], label, transcript)
-
-    def extension_key(self, role: Role, identification: int, nonce: bytes) -> bytes:
-        """Return the key that seals the extensions of one message of ``role``."""
-        prk = SHA256.extract(identification.to_bytes(8, "big") + nonce, self._identity)
-        return SHA256.expand(prk, b"seckex1 extensions" + role.to_bytes(1, "big"), 32)
 
 
 @frozen

@@ -53,7 +53,7 @@ def choose(
         shared, value = share.agree(selected.share), share.value
     said = Exchange(exchange.round, exchange.initiator_spi, spi, terms.entropy(NONCE_SIZE))
     octets, transcript = choice_start(
-        terms.key0,
+        terms.authority,
         received.header.identification,
         (said, SaPayloadExtension(selected.choice(value))),
         PRF_HASHES[agreement.prf].size,
@@ -61,7 +61,7 @@ def choose(
         heard,
     )
     names, spis = (terms.peer, terms.local), (exchange.initiator_spi, spi)
-    keys = agree(agreement.prf, terms.key0.mix, shared, transcript.digest, names, spis)
+    keys = agree(agreement.prf, terms.authority.mix, shared, transcript.digest, names, spis)
     association = Association(
         role=Role.RESPONDER,
         local=terms.local,
@@ -72,6 +72,9 @@ def choose(
         created=now.wall,
         transcript=transcript.digest,
         keys=keys,
+        root=terms.authority.root,
+        replaces=terms.replaces,
+        tie=min(exchange.nonce, said.nonce),
     )
     return octets + choice_mac(keys, transcript), association
 
@@ -108,7 +111,7 @@ def _answer(
     exchange = received.need(Exchange)
     said = evolve(exchange, responder_spi=0, nonce=terms.entropy(NONCE_SIZE))
     identification = received.header.identification
-    return build_answer(kind, terms.key0, identification, (said, *extensions), exchange.round, heard)
+    return build_answer(kind, terms.authority, identification, (said, *extensions), exchange.round, heard)
 
 
 def _shed(text: str, offer: Offer) -> Iterator[tuple[str, Offer]]:

@@ -43,6 +43,13 @@ class OtherVersions:
 
 
 @frozen
+class Unknown:
+    """An UNKNOWN came for this exchange, from ``address``: a hint, not authenticated."""
+
+    address: str
+
+
+@frozen
 class Outcome:
     """How an exchange ended: with an association, or with ``code`` (0: no answer) and ``why``."""
 

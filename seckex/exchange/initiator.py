@@ -37,6 +37,7 @@ from seckex.exchange.attempt import (
     OtherVersions,
     Outcome,
     Retry,
+    Unknown,
 )
 from seckex.exchange.messages import (
     Received,
@@ -82,7 +83,10 @@ from seckex.wire.numbers import (
 )
 from seckex.wire.payloads import decode_sa, encode_sa
 
-InitiatorEvent: TypeAlias = Answer | OtherVersions | Tick | Persisted | PersistConflict | PersistFailed
+# How long a renewal under an association is tried before one under what vouched for it at first.
+RENEW_WITHIN: Final = 10.0
+
+InitiatorEvent: TypeAlias = Answer | OtherVersions | Unknown | Tick | Persisted | PersistConflict | PersistFailed
 
 
 @frozen
@@ -96,21 +100,29 @@ class Confirmed:
 class Finished:
     """The end; awaits nothing, late copies of answers are let pass."""
 
-    def receive(self, _event: Answer | OtherVersions | Tick, _now: Now) -> Step:
+    def receive(self, _event: Answer | OtherVersions | Unknown | Tick, _now: Now) -> Step:
         """Stay."""
         return Step(self)
 
 
+@frozen
+class Doubted:
+    """Somebody says, unauthenticated, that the responder does not know the association which ``spi_in`` names here."""
+
+    spi_in: int
+
+
 def begin(terms: Terms, path: Path, now: Now, shift: int = 0) -> Step:
-    """Make the first offer of a new exchange."""
-    attempt = Attempt(terms, path, terms.new_spi(), now.monotonic + GIVE_UP, shift)
+    """Make the first offer of a new exchange; a renewal gives up sooner, since there is another way."""
+    patience = RENEW_WITHIN if terms.replaces else GIVE_UP
+    attempt = Attempt(terms, path, terms.new_spi(), now.monotonic + patience, shift)
     return _begin(attempt, now)
 
 
 def _begin(attempt: Attempt, now: Now) -> Step:
     policy = attempt.terms.policy
     opened = policy.open_with or len(policy.proposals)
-    transcript = Transcript.between(attempt.terms.local, attempt.terms.peer)
+    transcript = Transcript.between(attempt.terms.local, attempt.terms.peer, attempt.terms.authority.binding)
     return _offer(attempt, own_offer(policy, 0, opened), opened, 1, transcript, now)
 
 
@@ -125,9 +137,9 @@ def _offer(attempt: Attempt, offer: Offer, opened: int, number: int, before: Tra
     exchange = Exchange(number, attempt.spi, 0, terms.entropy(NONCE_SIZE))
     sa = SaPayloadExtension(encode_sa(to_payload(offer)))
     names = (terms.local, terms.peer)
-    request, transcript = build_offer(terms.key0, identification, exchange, names, sa, before)
+    request, transcript = build_offer(terms.authority, identification, exchange, names, sa, before)
     retry, actions = Retry(request, 0, FIRST_WAIT).again(attempt, now)
-    state = ExpectAnswer(attempt, retry, number, identification, offer, opened, share, transcript)
+    state = ExpectAnswer(attempt, retry, number, identification, offer, opened, share, transcript, exchange.nonce)
     sent = OfferSent(terms.peer, str(attempt.path), number, attempt.spi, str(offer))
     return Step(state, (Report(sent), *actions))
 
@@ -148,14 +160,17 @@ class ExpectAnswer:
     opened: int
     share: X25519
     transcript: Transcript
+    nonce: bytes
 
-    def receive(self, event: Answer | OtherVersions | Tick, now: Now) -> Step:
+    def receive(self, event: Answer | OtherVersions | Unknown | Tick, now: Now) -> Step:
         """See `TRANSITIONS`."""
         match event:
             case Answer(received):
                 return self._answered(received, now)
             case OtherVersions(versions, address):
                 return self._hinted(versions, address)
+            case Unknown(address):
+                return self._unknown(address)
             case Tick():
                 return self._ticked(now)
 
@@ -166,6 +181,17 @@ class ExpectAnswer:
         heard = VersionsHeard(self.attempt.terms.peer, address, versions, VERSIONS_SPOKEN)
         hints = (*self.attempt.hints, hint)
         return Step(evolve(self, attempt=evolve(self.attempt, hints=hints)), (Report(heard),))
+
+    def _unknown(self, address: str) -> Step:
+        terms = self.attempt.terms
+        if terms.replaces:
+            # Nothing is lost by believing it: the next exchange is under what vouched for the association at first.
+            why = f"{address} says that it does not know {terms.authority}"
+            return self._end(Code.UNKNOWN_ASSOCIATION, why, NegotiationFailed(terms.peer, why, ()))
+        hint = f"{address} says that it does not know {terms.authority}"
+        if hint in self.attempt.hints or len(self.attempt.hints) == MOST_HINTS:
+            return Step(self)
+        return Step(evolve(self, attempt=evolve(self.attempt, hints=(*self.attempt.hints, hint))))
 
     def _ticked(self, now: Now) -> Step:
         if self.round > 1 and self.retry.sent == FORGOTTEN_AFTER and not self.attempt.again:
@@ -178,8 +204,7 @@ class ExpectAnswer:
         causes = (
             *self.attempt.hints,
             f"no seckex responder runs at UDP {path}, or a firewall is between",
-            f"it does not know KEY 0 with SPI {terms.key0.spi:#010x}, or holds another key or version under it "
-            "(its log tells)",
+            f"it does not know {terms.authority}, or holds another key under that SPI (its log tells)",
         )
         why = f"no answer from {path} to {self.retry.sent} requests"
         return self._end(0, why, NegotiationFailed(terms.peer, why, causes))
@@ -225,6 +250,9 @@ class ExpectAnswer:
             created=now.wall,
             transcript=transcript.digest,
             keys=keys,
+            root=terms.authority.root,
+            replaces=terms.replaces,
+            tie=min(self.nonce, exchange.nonce),
         )
         return Step(ExpectStored(self.attempt, association, self.round), (Persist((PutAssociation(association),)),))
 
@@ -244,7 +272,7 @@ class ExpectAnswer:
         transcript = self.transcript.heard(self.round, Role.RESPONDER, received.signed)
         keys = agree(
             prf.transform_id if prf else PRF_HMAC_SHA2_256,
-            terms.key0.mix,
+            terms.authority.mix,
             shared,
             transcript.digest,
             (terms.local, terms.peer),
@@ -256,7 +284,7 @@ class ExpectAnswer:
 
     def _countered(self, received: Received, now: Now) -> Step:
         terms = self.attempt.terms
-        transcript = verify_answer(received, terms.key0, self.round, self.transcript)
+        transcript = verify_answer(received, terms.authority, self.round, self.transcript)
         try:
             payload, detail = received.need(SaPayloadExtension), received.need(Detail)
             counter = from_payload(decode_sa(payload.payload, payload.offset))
@@ -292,11 +320,11 @@ class ExpectAnswer:
         identification = self.attempt.identification(now)
         exchange = Exchange(self.round + 1, self.attempt.spi, 0, terms.entropy(NONCE_SIZE))
         said = (Detail(code, 0, 0, clipped(why)), SaPayloadExtension(encode_sa(to_payload(own))))
-        return build_abandon(terms.key0, identification, exchange, said, transcript)
+        return build_abandon(terms.authority, identification, exchange, said, transcript)
 
     def _refused(self, received: Received, now: Now) -> Step:
         terms = self.attempt.terms
-        verify_answer(received, terms.key0, self.round, self.transcript)
+        verify_answer(received, terms.authority, self.round, self.transcript)
         detail, clock = received.need(Detail), received.find(Clock)
         if detail.code == Code.IDENTIFICATION_MISMATCH and clock is not None and not self.attempt.again:
             shift = clock.seconds - int(now.wall)
@@ -357,7 +385,7 @@ class ExpectConfirmed:
     identification: int
     retry: Retry
 
-    def receive(self, event: Answer | OtherVersions | Tick, now: Now) -> Step:
+    def receive(self, event: Answer | OtherVersions | Unknown | Tick, now: Now) -> Step:
         """See `TRANSITIONS`."""
         association = self.association
         if isinstance(event, Answer):
@@ -367,6 +395,10 @@ class ExpectConfirmed:
             return Step(ExpectMarked(), (mark, done, Deliver(Confirmed(association.spi_in))))
         if isinstance(event, OtherVersions):
             return Step(self)
+        if isinstance(event, Unknown):
+            why = f"{event.address} says that it does not know the association"
+            failed = NegotiationFailed(association.peer, why, ())
+            return Step(Finished(), (Report(failed), Deliver(Doubted(association.spi_in))))
         if now.monotonic < self.attempt.give_up:
             retry, actions = self.retry.again(self.attempt, now)
             return Step(evolve(self, retry=retry), actions)
@@ -390,6 +422,7 @@ TRANSITIONS: Final[Transitions] = {
     ExpectAnswer: {
         Answer: frozenset({ExpectAnswer, ExpectStored, Finished}),
         OtherVersions: frozenset({ExpectAnswer}),
+        Unknown: frozenset({ExpectAnswer, Finished}),
         Tick: frozenset({ExpectAnswer, Finished}),
     },
     ExpectStored: {
@@ -398,11 +431,13 @@ TRANSITIONS: Final[Transitions] = {
         PersistFailed: frozenset({Finished}),
         Answer: frozenset({ExpectStored}),
         OtherVersions: frozenset({ExpectStored}),
+        Unknown: frozenset({ExpectStored}),
         Tick: frozenset({ExpectStored}),
     },
     ExpectConfirmed: {
         Answer: frozenset({ExpectMarked}),
         OtherVersions: frozenset({ExpectConfirmed}),
+        Unknown: frozenset({Finished}),
         Tick: frozenset({ExpectConfirmed, Finished}),
     },
     ExpectMarked: {
@@ -411,11 +446,13 @@ TRANSITIONS: Final[Transitions] = {
         PersistFailed: frozenset({Finished}),
         Answer: frozenset({ExpectMarked}),
         OtherVersions: frozenset({ExpectMarked}),
+        Unknown: frozenset({ExpectMarked}),
         Tick: frozenset({ExpectMarked}),
     },
     Finished: {
         Answer: frozenset({Finished}),
         OtherVersions: frozenset({Finished}),
+        Unknown: frozenset({Finished}),
         Tick: frozenset({Finished}),
     },
 }

@@ -15,7 +15,8 @@ from typing import Final, TypeVar
 
 from attrs import field, frozen
 
-from seckex.crypto.schedule import AgreedKeys, Key0
+from seckex.crypto.authority import Authority
+from seckex.crypto.schedule import AgreedKeys
 from seckex.crypto.secrets import equal
 from seckex.crypto.suites import TAG_SIZE, InvalidTag, new_aead
 from seckex.errors import AuthenticationFailed, Malformed, PeerMisbehaved
@@ -88,52 +89,57 @@ def _pad(octets: bytes, tail: int) -> bytes:
 
 
 def build_offer(
-    key0: Key0, identification: int, exchange: Exchange, names: tuple[str, str], sa: Extension, before: Transcript
+    authority: Authority,
+    identification: int,
+    exchange: Exchange,
+    names: tuple[str, str],
+    sa: Extension,
+    before: Transcript,
 ) -> tuple[bytes, Transcript]:
-    """Return OFFER, authenticated under KEY 0, and the transcript after it; ``names`` initiator's, responder's."""
-    header = Header(Kind.OFFER, answer=False, identification=identification, spi=key0.spi)
+    """Return OFFER, authenticated, and the transcript after it; ``names`` are the initiator's and responder's."""
+    header = Header(Kind.OFFER, answer=False, identification=identification, spi=authority.spi)
     octets = encode_message(header, (exchange,))
-    aead = new_aead(Suite.AES_256_GCM, key0.extension_key(Role.INITIATOR, identification, exchange.nonce))
+    aead = new_aead(Suite.AES_256_GCM, authority.extension_key(Role.INITIATOR, identification, exchange.nonce))
     contents = (NaiContent.MOBILE_NODE, NaiContent.HOME_AGENT)
     for ordinal, (content, name) in enumerate(zip(contents, names, strict=True), start=1):
         info = encode_info(NaiExtension(content, name))
-        octets += encode_sealed_start(ExtensionSub.NAI, content, key0.spi, len(info) + TAG_SIZE)
+        octets += encode_sealed_start(ExtensionSub.NAI, content, authority.spi, len(info) + TAG_SIZE)
         octets += aead.encrypt(ordinal.to_bytes(12, "big"), info, octets)
     octets = _pad(octets + encode_extension(sa), _AUTHENTICATOR_START + MAC_SIZE)
-    octets += encode_authenticator_start(key0.spi, MAC_SIZE)
+    octets += encode_authenticator_start(authority.spi, MAC_SIZE)
     after = before.heard(exchange.round, Role.INITIATOR, octets)
-    return octets + key0.authenticate(Role.INITIATOR, b"seckex1 offer", after.digest), after
+    return octets + authority.authenticate(Role.INITIATOR, b"seckex1 offer", after.digest), after
 
 
 _REQUEST_LABELS: Final = {Kind.OFFER: b"seckex1 offer", Kind.ABANDON: b"seckex1 abandon"}
 
 
-def verify_request(received: Received, kind: Kind, key0: Key0, before: Transcript) -> Transcript:
+def verify_request(received: Received, kind: Kind, authority: Authority, before: Transcript) -> Transcript:
     """Return the transcript after an OFFER or ABANDON, whichever ``kind`` is; raises `AuthenticationFailed`."""
     after = before.heard(received.need(Exchange).round, Role.INITIATOR, received.signed)
-    mac = key0.authenticate(Role.INITIATOR, _REQUEST_LABELS[kind], after.digest)
+    mac = authority.authenticate(Role.INITIATOR, _REQUEST_LABELS[kind], after.digest)
     if received.header.kind is not kind or not equal(received.mac, mac):
-        raise AuthenticationFailed(f"the MAC of {kind.name} does not verify under KEY 0")
+        raise AuthenticationFailed(f"the MAC of {kind.name} does not verify under {authority}")
     return after
 
 
 def build_abandon(
-    key0: Key0, identification: int, exchange: Exchange, extensions: Sequence[Extension], before: Transcript
+    authority: Authority, identification: int, exchange: Exchange, extensions: Sequence[Extension], before: Transcript
 ) -> bytes:
-    """Return ABANDON, authenticated under KEY 0."""
-    header = Header(Kind.ABANDON, answer=False, identification=identification, spi=key0.spi)
-    octets = encode_message(header, (exchange, *extensions)) + encode_authenticator_start(key0.spi, MAC_SIZE)
+    """Return ABANDON, authenticated under ``authority``."""
+    header = Header(Kind.ABANDON, answer=False, identification=identification, spi=authority.spi)
+    octets = encode_message(header, (exchange, *extensions)) + encode_authenticator_start(authority.spi, MAC_SIZE)
     after = before.heard(exchange.round, Role.INITIATOR, octets)
-    return octets + key0.authenticate(Role.INITIATOR, b"seckex1 abandon", after.digest)
+    return octets + authority.authenticate(Role.INITIATOR, b"seckex1 abandon", after.digest)
 
 
-def unseal_names(received: Received, key0: Key0) -> tuple[str, str]:
+def unseal_names(received: Received, authority: Authority) -> tuple[str, str]:
     """Return the NAIs of initiator and responder in an authenticated OFFER.
 
     Raises `PeerMisbehaved` where they are missing or do not open.
     """
     nonce = received.need(Exchange).nonce
-    aead = new_aead(Suite.AES_256_GCM, key0.extension_key(Role.INITIATOR, received.header.identification, nonce))
+    aead = new_aead(Suite.AES_256_GCM, authority.extension_key(Role.INITIATOR, received.header.identification, nonce))
     names: dict[int, str] = {}
     for ordinal, extension in enumerate(received.message.extensions):
         if not isinstance(extension, SealedExtension) or extension.sub is not ExtensionSub.NAI:
@@ -163,30 +169,40 @@ _ANSWER_LABELS: Final = {Kind.COUNTER: b"seckex1 counter", Kind.REFUSAL: b"secke
 
 
 def build_answer(
-    kind: Kind, key0: Key0, identification: int, extensions: Sequence[Extension], number: int, before: Transcript
+    kind: Kind,
+    authority: Authority,
+    identification: int,
+    extensions: Sequence[Extension],
+    number: int,
+    before: Transcript,
 ) -> tuple[bytes, Transcript]:
-    """Return COUNTER or REFUSAL, authenticated under KEY 0, and the transcript after it."""
-    header = Header(kind, answer=True, identification=identification, spi=key0.spi)
-    octets = encode_message(header, extensions) + encode_authenticator_start(key0.spi, MAC_SIZE)
+    """Return COUNTER or REFUSAL, authenticated under ``authority``, and the transcript after it."""
+    header = Header(kind, answer=True, identification=identification, spi=authority.spi)
+    octets = encode_message(header, extensions) + encode_authenticator_start(authority.spi, MAC_SIZE)
     after = before.heard(number, Role.RESPONDER, octets)
-    return octets + key0.authenticate(Role.RESPONDER, _ANSWER_LABELS[kind], after.digest), after
+    return octets + authority.authenticate(Role.RESPONDER, _ANSWER_LABELS[kind], after.digest), after
 
 
-def verify_answer(received: Received, key0: Key0, number: int, before: Transcript) -> Transcript:
+def verify_answer(received: Received, authority: Authority, number: int, before: Transcript) -> Transcript:
     """Return the transcript after a COUNTER or REFUSAL; raises `AuthenticationFailed`."""
     after = before.heard(number, Role.RESPONDER, received.signed)
     label = _ANSWER_LABELS[received.header.kind]
-    if not equal(received.mac, key0.authenticate(Role.RESPONDER, label, after.digest)):
-        raise AuthenticationFailed(f"the MAC of {received.header.kind.name} does not verify under KEY 0")
+    if not equal(received.mac, authority.authenticate(Role.RESPONDER, label, after.digest)):
+        raise AuthenticationFailed(f"the MAC of {received.header.kind.name} does not verify under {authority}")
     return after
 
 
 def choice_start(
-    key0: Key0, identification: int, extensions: Sequence[Extension], mac_size: int, number: int, before: Transcript
+    authority: Authority,
+    identification: int,
+    extensions: Sequence[Extension],
+    mac_size: int,
+    number: int,
+    before: Transcript,
 ) -> tuple[bytes, Transcript]:
     """Return CHOICE up to its MAC, which needs the keys that its transcript leads to."""
-    header = Header(Kind.CHOICE, answer=True, identification=identification, spi=key0.spi)
-    octets = encode_message(header, extensions) + encode_authenticator_start(key0.spi, mac_size)
+    header = Header(Kind.CHOICE, answer=True, identification=identification, spi=authority.spi)
+    octets = encode_message(header, extensions) + encode_authenticator_start(authority.spi, mac_size)
     return octets, before.heard(number, Role.RESPONDER, octets)
 
 

@@ -120,7 +120,7 @@ class ExpectOffer:
                 "OFFER", len(received.octets), f"shorter than {REQUEST_SIZE} octets, which answers may have"
             )
         exchange = received.need(Exchange)
-        heard = verify_request(received, Kind.OFFER, self.terms.key0, self.transcript)
+        heard = verify_request(received, Kind.OFFER, self.terms.authority, self.transcript)
         said = self._answer(event, exchange, heard, now)
         if event.full and (said.refusal is None or said.refusal.code not in _UNRECORDED):
             said = self._refuse(received, heard, _no_room(event.full), (), now)
@@ -128,7 +128,7 @@ class ExpectOffer:
             return Step(Finished(), (Send(said.answer, event.path), *_refused(self.terms, said)))
         record = PutReplay(
             ReplayRecord(
-                spi=self.terms.key0.spi,
+                spi=self.terms.authority.spi,
                 identification=received.header.identification,
                 request=event.request,
                 answer=said.answer,
@@ -141,7 +141,7 @@ class ExpectOffer:
         return Step(ExpectStored(self.terms, event, heard, said), (Persist(unit),))
 
     def _abandoned(self, received: Received) -> Step:
-        verify_request(received, Kind.ABANDON, self.terms.key0, self.transcript)
+        verify_request(received, Kind.ABANDON, self.terms.authority, self.transcript)
         peer, detail, payload = self.terms.peer, received.need(Detail), received.need(SaPayloadExtension)
         try:
             acceptable = str(from_payload(decode_sa(payload.payload, payload.offset)))
@@ -169,7 +169,7 @@ class ExpectOffer:
     def _admit(self, event: Offered, exchange: Exchange, now: Now) -> Refusal | None:
         """Return why the offer is not even looked at, if so."""
         terms = self.terms
-        names = unseal_names(event.received, terms.key0)
+        names = unseal_names(event.received, terms.authority)
         if names != (terms.peer, terms.local):
             why = f"{names[0]} asks for {names[1]}, but this KEY 0 is between {terms.peer} and {terms.local}"
             return Refusal(Code.WRONG_IDENTITY, why)

@@ -1,4 +1,4 @@
-"""What an exchange is between: two principals, their KEY 0, a policy."""
+"""What an exchange is between: two principals, what they share, a policy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from attrs import field, frozen
 
-from seckex.crypto.schedule import Key0
+from seckex.crypto.authority import Authority
 from seckex.events import AssociationEstablished
 from seckex.sa.algorithms import PROTOCOL_NAMES
 from seckex.sa.association import WORKER_BITS, Association
@@ -18,6 +18,10 @@ from seckex.wire.numbers import LOWEST_SPI
 Entropy: TypeAlias = Callable[[int], bytes]
 
 
+def _none_taken(_spi: int) -> bool:
+    return False
+
+
 @frozen
 class Terms:
     """What both machines of an exchange are given.
@@ -25,15 +29,19 @@ class Terms:
     ``local`` and ``peer`` are NAIs. ``entropy`` returns that many random
     octets; it is the only source of randomness that an exchange has.
     ``clock_window`` in seconds: how far a request's Identification may be from the responder's clock.
+    ``replaces`` is the SPI here of the association that is renewed, 0 for none; ``taken`` tells which SPIs name
+    something here already.
     """
 
     local: str
     peer: str
-    key0: Key0
+    authority: Authority
     policy: Policy
     entropy: Entropy = field(repr=False)
     worker: int = 0
     clock_window: int = 300
+    replaces: int = 0
+    taken: Callable[[int], bool] = field(default=_none_taken, repr=False, eq=False)
     selector: Selector = field(init=False, repr=False, eq=False)
 
     @selector.default
@@ -41,11 +49,11 @@ class Terms:
         return Selector(self.policy)
 
     def new_spi(self) -> int:
-        """Return a random SPI of this worker, above those of bundles."""
+        """Return a random SPI of this worker, above those of bundles, that names nothing here yet."""
         while True:
             drawn = int.from_bytes(self.entropy(4), "big")
             spi = drawn >> WORKER_BITS << WORKER_BITS | self.worker
-            if spi >= LOWEST_SPI:
+            if spi >= LOWEST_SPI and not self.taken(spi):
                 return spi
 
 

@@ -22,9 +22,9 @@ class Transcript:
     digest: bytes
 
     @classmethod
-    def between(cls, initiator: str, responder: str) -> Transcript:
-        """Return T_0."""
-        return cls(SHA384.digest(b"seckex1 transcript" + lp(initiator.encode()) + lp(responder.encode())))
+    def between(cls, initiator: str, responder: str, binding: bytes = b"") -> Transcript:
+        """Return T_0; ``binding`` is that of the exchange's `seckex.crypto.authority.Authority`."""
+        return cls(SHA384.digest(b"seckex1 transcript" + lp(initiator.encode()) + lp(responder.encode()) + binding))
 
     def heard(self, number: int, role: Role, signed: bytes) -> Transcript:
         """Return the next T: ``role`` said ``signed`` in round ``number``."""

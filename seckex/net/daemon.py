@@ -21,14 +21,16 @@ from twisted.python.failure import Failure
 
 from seckex.config.common import Settings
 from seckex.config.load import Loaded, prepare_state
-from seckex.crypto.schedule import Key0
+from seckex.crypto.authority import Key0
 from seckex.dialog.faces import LinkAssociation
 from seckex.dialog.link import Link
 from seckex.errors import SeckexError
 from seckex.exchange.terms import Terms
+from seckex.net.commands import ControlCommands
 from seckex.net.commit import CommitThread, GroupCommit
 from seckex.net.control import listen_control
 from seckex.net.log import EventLog, observe
+from seckex.net.operator import PrincipalOperator
 from seckex.net.principal import Clock, Principal, Watcher
 from seckex.net.status import StatusReport
 from seckex.net.stream import LinkTerms
@@ -117,7 +119,11 @@ class Daemon(MultiService, Generic[S]):
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's
 
     def _undo(self) -> None:
-        """Let go of what would keep the process, or another one, from going on."""
+        """Let go of what would keep the process, or another principal here or elsewhere, from going on."""
+        closing = self.close() + (self.principal.stop() if "principal" in vars(self) else [])
+        DeferredList(closing, consumeErrors=True)
+        if self._end_observing is not None:
+            self._end_observing()
         if self._thread is not None:
             self._thread.stop()
         if self._lock is not None:
@@ -154,7 +160,8 @@ class Daemon(MultiService, Generic[S]):
             extras=self.status_extras,
             counters=lambda: dict(self.counters()),
         )
-        self._control = listen_control(self.reactor, state.control, {"status": report.answer})
+        desk = ControlCommands(PrincipalOperator(self.principal), report, self.log, self.reactor)
+        self._control = listen_control(self.reactor, state.control, desk.commands(), desk.streams())
         self.log.say(
             "info",
             "{role} {nai} is ready: {listening}",

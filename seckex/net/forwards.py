@@ -3,7 +3,8 @@
 At the initiator a `Forwards` listens where its configuration says; each
 connection becomes a dialog with a peer's service. At the responder `Services`
 connects the dialogs that peers ask for to the programs behind their names, for
-those peers that may.
+those peers that may; where a name's target is `ENDPOINT`, to what a program of
+this process has given with `Services.serve`.
 
 Bounds: so many connections over all forwards at once, more are closed at once;
 so many dialogs with one service at once, more are rejected (code 303). A
@@ -23,6 +24,7 @@ from twisted.internet.interfaces import IAddress, IListeningPort
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
+from seckex.config.endpoints import ENDPOINT
 from seckex.dialog.faces import End, Ending
 from seckex.dialog.link import Link
 from seckex.dialog.stream import Dialog
@@ -73,7 +75,7 @@ class Forwards:
     log: EventLog
     counts: Counter[Forward] = field(factory=Counter, init=False)
     refused: int = field(default=0, init=False)
-    _ports: list[IListeningPort] = field(factory=list, init=False)
+    _ports: list[tuple[Forward, IListeningPort]] = field(factory=list, init=False)
     _pipes: set[Pipe] = field(factory=set, init=False)
 
     def listen(self) -> Deferred[None]:
@@ -90,19 +92,30 @@ class Forwards:
             why = " ".join(failure.getErrorMessage().split())
             raise ForwardFailed(f"the forward {forward.listen} cannot listen: {why}")
 
-        return listening.addCallbacks(self._ports.append, failed)
+        return listening.addCallbacks(lambda port: self._ports.append((forward, port)), failed)
 
     def stop(self) -> Deferred[None]:
         """Listen no more and drop what is connected."""
         ports, self._ports = self._ports, []
         for pipe in tuple(self._pipes):
             pipe.drop()
-        stopped = DeferredList([maybeDeferred(port.stopListening) for port in ports], consumeErrors=True)
+        stopped = DeferredList([maybeDeferred(port.stopListening) for _, port in ports], consumeErrors=True)
         return stopped.addCallback(lambda _: None)
 
     def addresses(self) -> list[str]:
-        """Return where forwards listen."""
+        """Return where forwards listen, as it was configured."""
         return [forward.listen for forward in self.forwards]
+
+    def ports(self) -> list[int | None]:
+        """Return the TCP port of each forward, None where it has none; the real one where any free one was asked."""
+        free = list(self._ports)
+        found: list[int | None] = []
+        for forward in self.forwards:
+            # Two forwards that want any port are alike, and each has its own.
+            index = next((at for at, (whose, _) in enumerate(free) if whose == forward), None)
+            host = None if index is None else free.pop(index)[1].getHost()
+            found.append(getattr(host, "port", None))
+        return found
 
     def accept(self, forward: Forward) -> Pipe | None:
         """Return the pipe for one more connection, None if there are too many."""
@@ -163,6 +176,14 @@ class _ForwardFactory(Factory):
         return self._forwards.accept(self._forward)
 
 
+#: Takes an offered dialog, whose peer is named, and calls what it is given when that is over.
+Program = Callable[[Dialog, str, Callable[[], None]], None]
+
+
+class NotServable(SeckexError):
+    """A program cannot have a service: the configuration does not say so, or another program has it."""
+
+
 @define(eq=False)
 class Services:
     """The services of a responder: ``connect`` strings by name, and which ``allowed`` names each peer may use."""
@@ -175,6 +196,21 @@ class Services:
     log: EventLog
     counts: Counter[str] = field(factory=Counter, init=False)
     _pipes: set[Pipe] = field(factory=set, init=False)
+    _programs: dict[str, Program] = field(factory=dict, init=False)
+
+    def serve(self, service: str, program: Program) -> None:
+        """Give the dialogs of ``service`` to a program of this process from now on; raises `NotServable`."""
+        if service not in self.connect:
+            raise NotServable(f"{self.local} has no service {service!r}: the configuration does not name it")
+        if self.connect[service] != ENDPOINT:
+            raise NotServable(f'service {service!r} of {self.local} is elsewhere: its connect is not "{ENDPOINT}"')
+        if service in self._programs:
+            raise NotServable(f"service {service!r} of {self.local} is served already")
+        self._programs[service] = program
+
+    def withdraw(self, service: str) -> None:
+        """Give no more dialogs of ``service`` to the program that has it; those that it has go on."""
+        del self._programs[service]
 
     def offered(self, link: Link, dialog: Dialog) -> None:
         """Connect an offered dialog to its service, or reject it and say why."""
@@ -186,8 +222,22 @@ class Services:
             self._reject(peer, dialog, Code.PROHIBITED, "this peer may not use this service")
         elif self.counts[service] >= self.most:
             self._reject(peer, dialog, Code.TOO_MANY_DIALOGS, f"{self.most} dialogs with this service already")
+        elif self.connect[service] == ENDPOINT:
+            self._give(peer, dialog)
         else:
             self._connect(peer, dialog)
+
+    def _give(self, peer: str, dialog: Dialog) -> None:
+        program = self._programs.get(dialog.service)
+        if program is None:
+            self._reject(peer, dialog, Code.CONNECT_FAILED, "no program of the daemon's process serves it")
+            return
+
+        def over() -> None:
+            self.counts[dialog.service] -= 1
+
+        self.counts[dialog.service] += 1
+        program(dialog, peer, over)
 
     def _reject(self, peer: str, dialog: Dialog, code: Code, why: str) -> None:
         self.log.report(DialogRefused(peer, dialog.service, self.local, code, why))

@@ -18,6 +18,7 @@ from seckex.dialog.stream import Dialog
 from seckex.events import LinkClosed
 from seckex.machine import Path
 from seckex.net.daemon import Daemon, now_or_never
+from seckex.net.dials import Dials
 from seckex.net.forwards import Forward, Forwards
 from seckex.net.peer import PeerLinks
 from seckex.node.limits import Limits, Peer
@@ -47,6 +48,7 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
             self._new_dialog_id,
             self.log,
         )
+        self.dials = Dials(reactor, self.settings.identity.nai, self._links, self._new_dialog_id, self.log)
 
     def peers(self) -> list[Peer]:
         """See `Daemon.peers`."""
@@ -82,7 +84,8 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
     def status_extras(self) -> dict[str, Any]:
         """See `Daemon.status_extras`."""
         counts = self._forwards.counts
-        told = [asdict(each) | {"connections": counts[each]} for each in self._forwards.forwards]
+        pairs = zip(self._forwards.forwards, self._forwards.ports(), strict=True)
+        told = [asdict(each) | {"port": port, "connections": counts[each]} for each, port in pairs]
         return {"forwards": told, "services": []}
 
     def counters(self) -> Mapping[str, int]:
@@ -97,8 +100,9 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         if prepared is not None:
             self._links[association.peer].use(prepared)
 
-    def unavailable(self, _peer: str, _why: str) -> None:
-        """Nothing: the event was logged, and the next try comes by itself."""
+    def unavailable(self, peer: str, _why: str) -> None:
+        """Tell the programs that wait for it; the event was logged, and the next try comes by itself."""
+        self.dials.refused(peer)
 
     def gone(self, association: Association, _why: str) -> None:
         """Close the links under it."""

@@ -12,7 +12,7 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final, TextIO, TypeAlias
 
 import attrs
 from twisted.logger import (
@@ -25,39 +25,66 @@ from twisted.logger import (
     formatEvent,
     globalLogPublisher,
 )
+from twisted.python.failure import Failure
 
 from seckex.events import Event, NegotiationFailed, NegotiationRefused, StoreTrouble
 
 MAX_TROUBLES: Final = 64
+MAX_RECENT: Final = 256
+EVENT_SCHEMA: Final = "seckex.event/1"
+Subscriber: TypeAlias = Callable[[float, Event], None]
 _LEVELS: Final = {"debug": LogLevel.debug, "info": LogLevel.info, "warn": LogLevel.warn, "error": LogLevel.error}
 
 
 class EventLog:
-    """Writes events of at least ``level`` and remembers the last troubles, 64 of them, for `status`."""
+    """Writes events of at least ``level``, and tells all of them to whoever has subscribed.
+
+    It remembers the last 64 troubles for `status`, and the last 256 events of whatever level for reports of faults.
+    """
 
     def __init__(self, level: str, wall: Callable[[], float]) -> None:
         self._logger = Logger("seckex")
         self._least = _LEVELS[level]
         self._wall = wall
         self.troubles: deque[tuple[float, Event]] = deque(maxlen=MAX_TROUBLES)
+        self.recent: deque[tuple[float, Event]] = deque(maxlen=MAX_RECENT)
+        self._subscribers: list[Subscriber] = []
+
+    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+        """Have ``subscriber`` called with the time and each event from now on; return what ends that."""
+        self._subscribers.append(subscriber)
+        return lambda: self._subscribers.remove(subscriber)
 
     def report(self, event: Event) -> None:
-        """Write ``event``."""
+        """Write ``event`` and tell it."""
+        at = self._wall()
+        self.recent.append((at, event))
         if isinstance(event, NegotiationRefused | NegotiationFailed | StoreTrouble):
-            self.troubles.append((self._wall(), event))
+            self.troubles.append((at, event))
         level = _LEVELS[event.level]
         if level >= self._least:
             fields = attrs.asdict(event)
             self._logger.emit(level, "{seckex_event}", seckex_event=event, seckex_fields=fields)
+        for subscriber in tuple(self._subscribers):
+            try:
+                subscriber(at, event)
+            except Exception:
+                self.failure("an event could not be told")
 
     def say(self, level: str, text: str, **fields: Any) -> None:
         """Write a line that is no event of a conversation; ``text`` formats ``fields``."""
         if _LEVELS[level] >= self._least:
             self._logger.emit(_LEVELS[level], text, seckex_fields=fields, **fields)
 
-    def failure(self, text: str) -> None:
+    def failure(self, text: str, failure: Failure | None = None) -> None:
         """Write that something went wrong which should not have, with its traceback."""
-        self._logger.failure(text)
+        self._logger.failure(text, failure)
+
+
+def event_record(at: float, event: Event) -> dict[str, Any]:
+    """Return an event as an object for programs: its name, its sentence, and its fields beside."""
+    head = {"schema": EVENT_SCHEMA, "time": at, "level": event.level, "event": type(event).__name__}
+    return head | {"message": str(event)} | attrs.asdict(event)
 
 
 def json_line(event: LogEvent) -> str:

@@ -12,12 +12,14 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.failure import Failure
 
-from seckex.errors import StoreFailed
+from seckex.errors import SeckexError, StoreFailed
 from seckex.machine import Now, Path, Report, Send
 from seckex.net.datagram import Datagrams
 from seckex.net.log import EventLog
-from seckex.node.actions import Commit, NodeAction, Ready, Unavailable
+from seckex.node.actions import Commit, NodeAction, Ready, Unavailable, Work
 from seckex.node.node import Node
 from seckex.sa.association import Association
 from seckex.sa.store import Outcome, Unit
@@ -90,6 +92,8 @@ class Principal:
                     self.datagrams.send(action.octets, action.path)
                 elif isinstance(action, Commit):
                     self._commit(action.token, action.unit)
+                elif isinstance(action, Work):
+                    self._work(action)
                 elif isinstance(action, Report):
                     self._log.report(action.event)
                 elif isinstance(action, Ready):
@@ -117,6 +121,21 @@ class Principal:
             # Actions are still being run: the outcome comes as late as that of any other unit.
             self._reactor.callLater(0, done, error)
 
+    def _work(self, action: Work) -> None:
+        def done(result: object) -> None:
+            if self._stopped:
+                return
+            if isinstance(result, Failure):
+                if not isinstance(result.value, SeckexError):
+                    self._log.failure("work aside failed", result)
+                    result = StoreFailed("this daemon failed; its log has more")
+                else:
+                    result = result.value
+            now = self.clock.now()
+            self.run(self.node.worked(action.token, result, now), now)
+
+        deferToThreadPool(self._reactor, self._reactor.getThreadPool(), action.call).addBoth(done)
+
     def _arm(self, now: Now) -> None:
         deadline = self.node.next_deadline(now)
         if deadline is None or self._stopped:
@@ -137,6 +156,16 @@ class Principal:
         """Have an association with ``peer`` from now on."""
         now = self.clock.now()
         self.run(self.node.want(peer, now), now)
+
+    def rekey(self, peer: str) -> None:
+        """Renew the association with ``peer`` now; raises `Unfeasible`."""
+        now = self.clock.now()
+        self.run(self.node.rekey(peer, now), now)
+
+    def down(self, peer: str) -> None:
+        """End all associations with ``peer`` and tell it; raises `Unfeasible`."""
+        now = self.clock.now()
+        self.run(self.node.down(peer, now), now)
 
     def renew(self, association: Association, *, hinted: bool) -> None:
         """Have another association in place of this one; ``hinted`` where the reason is not authenticated."""

@@ -34,7 +34,7 @@ class ResponderDaemon(Daemon[ResponderSettings]):
         terms = self.link_terms(limits.dialog_credit, limits.dialogs_per_link)
         self._port = LinkPort(terms, self, self.find, limits.links)
         self._listening: list[IListeningPort] = []
-        self._services = Services(
+        self.served = Services(
             reactor,
             self.settings.identity.nai,
             {name: service.connect for name, service in self.settings.services.items()},
@@ -66,7 +66,7 @@ class ResponderDaemon(Daemon[ResponderSettings]):
 
     def close(self) -> list[Deferred[Any]]:
         """Close ports and links."""
-        self._services.stop()
+        self.served.stop()
         closing = [port.stopListening() for port in self._listening]
         return [*(each for each in closing if each is not None), self._port.close()]
 
@@ -80,7 +80,7 @@ class ResponderDaemon(Daemon[ResponderSettings]):
         """See `Daemon.status_extras`."""
         services = self.settings.services.items()
         told = [
-            {"name": name, "connect": service.connect, "dialogs": self._services.counts[name]}
+            {"name": name, "connect": service.connect, "dialogs": self.served.counts[name]}
             for name, service in services
         ]
         return {"forwards": [], "services": told}
@@ -114,7 +114,7 @@ class ResponderDaemon(Daemon[ResponderSettings]):
 
     def dialog_offered(self, link: Link, dialog: Dialog) -> None:
         """Connect it to its service."""
-        self._services.offered(link, dialog)
+        self.served.offered(link, dialog)
 
     def link_idle(self, _link: Link) -> None:
         """Nothing: the initiator closes links."""

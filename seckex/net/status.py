@@ -10,7 +10,7 @@ from attrs import define, field
 
 from seckex import __version__
 from seckex.dialog.stream import Dialog
-from seckex.events import Event, NegotiationFailed, NegotiationRefused, StoreTrouble
+from seckex.events import DialogClosed, DialogOpened, Event, NegotiationFailed, NegotiationRefused, StoreTrouble
 from seckex.machine import Now
 from seckex.net.log import EventLog
 from seckex.net.principal import Clock
@@ -21,6 +21,8 @@ from seckex.sa.association import Association
 from seckex.wire.numbers import Code
 
 SCHEMA: Final = "seckex.status/1"
+# Of so many dialogs that are open the age is known; of older ones it is not.
+MOST_AGES: Final = 65536
 
 
 @define
@@ -37,9 +39,20 @@ class StatusReport:
     extras: Callable[[], dict[str, Any]]
     counters: Callable[[], dict[str, int]]
     _started: Now = field(init=False)
+    _opened: dict[str, float] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._started = self.clock.now()
+        self.log.subscribe(self._heard)
+
+    def _heard(self, _at: float, event: Event) -> None:
+        """Take note of when dialogs were opened: the core, which carries them, knows no clock."""
+        if isinstance(event, DialogOpened):
+            if len(self._opened) >= MOST_AGES:
+                del self._opened[next(iter(self._opened))]
+            self._opened[event.dialog] = self.clock.monotonic()
+        elif isinstance(event, DialogClosed):
+            self._opened.pop(event.dialog, None)
 
     def answer(self, _request: dict[str, Any]) -> dict[str, Any]:
         """Return the object."""
@@ -56,13 +69,14 @@ class StatusReport:
                 "uptime": self.clock.monotonic() - self._started.monotonic,
                 "listening": self.listening(),
             },
-            "associations": [self._association(association, wall) for association in self.node.associations],
+            "associations": [self.association(association, wall) for association in self.node.associations],
             **self.extras(),
             "refusals": [_trouble(at, event) for at, event in reversed(self.log.troubles)],
             "counters": self.node.counters | self.counters(),
         }
 
-    def _association(self, association: Association, wall: float) -> dict[str, Any]:
+    def association(self, association: Association, wall: float) -> dict[str, Any]:
+        """Return what is told of one association at ``wall``."""
         octets_in, octets_out = self.traffic.carried(association)
         agreement = association.agreement
         return {
@@ -78,17 +92,20 @@ class StatusReport:
             "octets_out": octets_out,
             "octets_bound": association.octet_bound or None,
             "confirmed": association.confirmed,
-            "dialogs": [_dialog(dialog) for link in self.traffic.links(association) for dialog in link.dialogs],
+            "authority": association.root,
+            "replaces": association.replaces or None,
+            "dialogs": [self._dialog(dialog) for link in self.traffic.links(association) for dialog in link.dialogs],
         }
 
-
-def _dialog(dialog: Dialog) -> dict[str, Any]:
-    return {
-        "id": dialog.dialog_id.hex(),
-        "service": dialog.service,
-        "octets_in": dialog.received,
-        "octets_out": dialog.sent,
-    }
+    def _dialog(self, dialog: Dialog) -> dict[str, Any]:
+        opened = self._opened.get(dialog.dialog_id.hex())
+        return {
+            "id": dialog.dialog_id.hex(),
+            "service": dialog.service,
+            "octets_in": dialog.received,
+            "octets_out": dialog.sent,
+            "age": None if opened is None else self.clock.monotonic() - opened,
+        }
 
 
 def _trouble(at: float, event: Event) -> dict[str, Any]:

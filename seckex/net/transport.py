@@ -124,7 +124,6 @@ class DialogTransport:
     def opened(self) -> None:
         """Connect the protocol."""
         self._connected = True
-        self.log.info("Dialog with {peer} opened: service {service!r}.", peer=self._peer, service=self.dialog.service)
         self._guarded(self._protocol.makeConnection, self)
 
     def data(self, octets: bytes) -> None:
@@ -176,14 +175,6 @@ class DialogTransport:
             self._told = True
             self._refused(ending)
             return
-        self.log.info(
-            "Dialog with {peer} closed: service {service!r}, {sent} octets sent, {received} received, {ending}.",
-            peer=self._peer,
-            service=self.dialog.service,
-            sent=self.dialog.sent,
-            received=self.dialog.received,
-            ending=ending,
-        )
         if ending.end is End.FINISHED:
             self._write_closed()
             self._tell(ConnectionDone())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 from attrs import field, frozen
 
@@ -17,6 +18,14 @@ class Commit:
 
     token: int
     unit: Unit = field(repr=False)
+
+
+@frozen
+class Work:
+    """Have ``call`` done aside and give `Node.worked` what it returned, or the `SeckexError` that it raised."""
+
+    token: int
+    call: Callable[[], Any] = field(repr=False)
 
 
 @frozen
@@ -43,4 +52,4 @@ class Gone:
     why: str
 
 
-NodeAction: TypeAlias = Send | Report | Commit | Ready | Unavailable | Gone
+NodeAction: TypeAlias = Send | Report | Commit | Work | Ready | Unavailable | Gone

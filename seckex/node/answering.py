@@ -15,7 +15,8 @@ from typing import Final
 from attrs import evolve
 
 from seckex.crypto.suites import SHA256
-from seckex.exchange import responder
+from seckex.events import label_of
+from seckex.exchange import responder, upkeep
 from seckex.exchange.attempt import Outcome
 from seckex.exchange.messages import Received
 from seckex.exchange.terms import Terms
@@ -25,13 +26,16 @@ from seckex.node.actions import Gone, NodeAction
 from seckex.node.associations import AssociationTable
 from seckex.node.conversation import Conversation, Driver
 from seckex.node.drops import Drops
+from seckex.node.endings import Endings
 from seckex.node.limits import Limits
+from seckex.node.seeking import Seeking
 from seckex.node.tables import ExpiringTable
 from seckex.sa.association import Association
 from seckex.sa.replay import ReplayMemory, Verdict
 from seckex.sa.store import PutReplay, Unit
-from seckex.wire.extensions import Exchange
-from seckex.wire.numbers import Role
+from seckex.wire.extensions import Detail, Exchange
+from seckex.wire.general import Header, encode_header
+from seckex.wire.numbers import Kind, Role
 
 HALF_OPEN_FOR: Final = 30.0
 
@@ -44,13 +48,20 @@ class Answering:
         terms: Mapping[int, Terms],
         driver: Driver,
         associations: AssociationTable,
+        seeking: Seeking,
+        endings: Endings,
+        paths: dict[str, Path],
         drops: Drops,
         limits: Limits,
     ) -> None:
         self._terms = terms
-        self._beginnings = {spi: Transcript.between(t.peer, t.local) for spi, t in terms.items()}
+        self._by_peer = {each.peer: each for each in terms.values()}
+        self._beginnings = {spi: Transcript.between(t.peer, t.local, t.authority.binding) for spi, t in terms.items()}
         self._driver = driver
         self._associations = associations
+        self._seeking = seeking
+        self._endings = endings
+        self._paths = paths
         self._drops = drops
         self.replays = ReplayMemory(limits.replay_records)
         self.half_open: ExpiringTable[tuple[int, int], responder.ExpectOffer] = ExpiringTable(
@@ -64,10 +75,11 @@ class Answering:
     def offered(self, received: Received, path: Path, now: Now, actions: list[NodeAction]) -> None:
         """Take an OFFER; raises `AuthenticationFailed` and `Malformed`."""
         header = received.header
-        terms = self._terms.get(header.spi)
+        terms = self._terms.get(header.spi) or self._renewal(header.spi, now)
         if terms is None:
-            why = f"no KEY 0 with SPI {header.spi:#010x} is configured here"
+            why = f"no KEY 0 with SPI {header.spi:#010x} is configured here, nor is there such an association"
             self._drops.note("unknown-key0", why, path, now, actions)
+            actions.append(_unknown(received, path))
             return
         request = SHA256.digest(received.octets)
         name = (header.spi, header.identification)
@@ -86,7 +98,7 @@ class Answering:
         half_open = (header.spi, exchange.initiator_spi)
         state = self.half_open.get(half_open) if exchange.round > 1 else None
         conversation = Conversation(
-            state or responder.ExpectOffer(terms, self._beginnings[header.spi]),
+            state or responder.ExpectOffer(terms, self._beginning(terms)),
             responder.TRANSITIONS,
             self,
             terms.peer,
@@ -103,6 +115,22 @@ class Answering:
             self.half_open.pop(half_open)
         if isinstance(conversation.state, responder.ExpectStored):
             self._under_way[name] = request
+            # It is neither a copy nor old: this is where its initiator can be asked.
+            self._paths[terms.peer] = path
+
+    def _renewal(self, spi: int, now: Now) -> Terms | None:
+        """Return the terms of an exchange that an association vouches for."""
+        association = self._associations.get(spi)
+        if association is None or now.wall >= association.expires:
+            return None
+        terms = self._by_peer.get(association.peer)
+        if terms is None:
+            return None
+        return evolve(terms, authority=association.authority(responding=True), replaces=spi)
+
+    def _beginning(self, terms: Terms) -> Transcript:
+        known = self._beginnings.get(terms.authority.spi) if not terms.replaces else None
+        return known or Transcript.between(terms.peer, terms.local, terms.authority.binding)
 
     def abandoned(self, received: Received, path: Path, now: Now, actions: list[NodeAction]) -> None:
         """Take an ABANDON; raises `AuthenticationFailed` and `Malformed`."""
@@ -149,10 +177,31 @@ class Answering:
             return
         association = self._associations.get(spi)
         if association is None or association.role is not Role.RESPONDER:
-            why = f"no association has the SPI {spi:#010x}"
-            self._drops.note("unknown-association", why, path, now, actions)
+            self._not_known(received, path, now, actions)
             return
         actions.extend(responder.answer_confirm(association, event))
+
+    # -- what is said under an association
+
+    def informed(self, received: Received, path: Path, now: Now, actions: list[NodeAction]) -> None:
+        """Take a PROBE or DELETE; raises `AuthenticationFailed` and `Malformed`."""
+        association = self._associations.get(received.header.spi)
+        if association is None or now.wall >= association.expires:
+            self._not_known(received, path, now, actions)
+            return
+        upkeep.verify(received, association)
+        if received.header.kind is Kind.DELETE:
+            detail = received.need(Detail)
+            why = f"deleted by the peer: {detail.text or label_of(detail.code)}"
+            self.ended(association)
+            self._endings.forget(association, why, actions)
+            self._seeking.ended(association, now, actions)
+        actions.append(Send(upkeep.answer(received, association), path))
+
+    def _not_known(self, received: Received, path: Path, now: Now, actions: list[NodeAction]) -> None:
+        why = f"no association has the SPI {received.header.spi:#010x}"
+        self._drops.note("unknown-association", why, path, now, actions)
+        actions.append(_unknown(received, path))
 
     def proved(self, spi: int, now: Now, actions: list[NodeAction]) -> None:
         """Take note that a link's first record has proved the keys of an association."""
@@ -177,17 +226,17 @@ class Answering:
         """Keep a conversation where its next event will look for it."""
         state = conversation.state
         if isinstance(state, responder.ExpectOffer):
-            self.half_open.put((state.terms.key0.spi, state.spi), state, now.monotonic)
+            self.half_open.put((state.terms.authority.spi, state.spi), state, now.monotonic)
         elif isinstance(state, responder.ExpectConfirm):
             self._associations.add(state.association)
             self.unconfirmed.put(state.association.spi_in, conversation, now.monotonic)
 
-    def delivered(self, _conversation: Conversation, result: object, _now: Now, actions: list[NodeAction]) -> None:
+    def delivered(self, _conversation: Conversation, result: object, now: Now, actions: list[NodeAction]) -> None:
         """Take a result."""
         match result:
             case responder.Usable(association):
                 self.unconfirmed.pop(association.spi_in)
-                self._associations.add(evolve(association, confirmed=True))
+                self._seeking.confirmed(evolve(association, confirmed=True), now, actions)
             case responder.Ended(association):
                 self._associations.remove(association.spi_in)
                 actions.append(Gone(association, "never confirmed by the initiator"))
@@ -205,3 +254,11 @@ class Answering:
     def deadlines(self) -> list[float | None]:
         """Return when `tick` has something to do (monotonic)."""
         return [self.half_open.deadline(), self.unconfirmed.deadline()]
+
+
+def _unknown(received: Received, path: Path) -> Send:
+    """Return the hint that the SPI of a request names nothing here; it has a header only, so it is never longer."""
+    asked = received.header
+    return Send(
+        encode_header(Header(Kind.UNKNOWN, answer=True, identification=asked.identification, spi=asked.spi)), path
+    )

@@ -22,8 +22,11 @@ from seckex.machine import (
     Send,
     State,
     Transitions,
+    Work,
+    Worked,
     advance,
 )
+from seckex.node import actions as actions_of_node
 from seckex.node.actions import Commit, NodeAction
 from seckex.sa.store import Outcome, Unit
 
@@ -58,6 +61,7 @@ class Driver:
 
     def __init__(self) -> None:
         self._pending: dict[int, tuple[Conversation | None, Unit]] = {}
+        self._working: dict[int, Conversation] = {}
         self._last = 0
 
     @property
@@ -88,9 +92,19 @@ class Driver:
                 self.commit(conversation, action.unit, actions)
             elif isinstance(action, Deliver):
                 conversation.owner.delivered(conversation, action.result, now, actions)
+            elif isinstance(action, Work):
+                self._last += 1
+                self._working[self._last] = conversation
+                actions.append(actions_of_node.Work(self._last, action.call))
             else:
                 conversation.deadline = action.deadline
                 conversation.owner.moved(conversation, now, actions)
+
+    def worked(self, token: int, result: object, now: Now, actions: list[NodeAction]) -> None:
+        """Take what became of a `Work`."""
+        if token not in self._working:
+            raise ApiMisuse(f"no work has the token {token}")
+        self.drive(self._working.pop(token), Worked(result), now, actions)
 
     def commit(self, conversation: Conversation | None, unit: Unit, actions: list[NodeAction]) -> None:
         """Ask for ``unit`` to be made durable, on behalf of a conversation or of nobody who waits."""

@@ -13,22 +13,28 @@ import math
 from collections.abc import Iterable
 from typing import Final
 
-from seckex.errors import AuthenticationFailed, Malformed, PeerFault, UnsupportedVersion
+from attrs import evolve
+
+from seckex.crypto.secrets import Secret
+from seckex.errors import AuthenticationFailed, Malformed, PeerFault, Unfeasible, UnsupportedVersion
 from seckex.events import AssociationEnded, VersionUnsupported
+from seckex.exchange.attempt import OtherVersions, Unknown
 from seckex.exchange.messages import Received
 from seckex.exchange.terms import Entropy
 from seckex.machine import Now, Path, Report, Send
 from seckex.node.actions import Gone, NodeAction
 from seckex.node.answering import Answering
+from seckex.node.asking import Asking
 from seckex.node.associations import AssociationTable
 from seckex.node.conversation import Driver
 from seckex.node.drops import Drops
+from seckex.node.endings import Endings
 from seckex.node.limits import Limits, Peer
 from seckex.node.seeking import Seeking
 from seckex.sa.association import Association
 from seckex.sa.store import DeleteAssociation, Outcome, Purge, Snapshot
 from seckex.wire.general import decode_message, decode_versions, encode_versions
-from seckex.wire.numbers import VERSIONS_SPOKEN, Kind, Role
+from seckex.wire.numbers import HEADER_SIZE, VERSIONS_SPOKEN, Code, Kind, Role
 
 PURGE_EVERY: Final = 60.0
 
@@ -38,15 +44,25 @@ class Node:
 
     def __init__(self, local: str, peers: Iterable[Peer], entropy: Entropy, limits: Limits) -> None:
         self.local = local
-        self.peers = {peer.terms.peer: peer for peer in peers}
         self.associations = AssociationTable(limits.associations)
+        self.peers = {peer.terms.peer: evolve(peer, terms=evolve(peer.terms, taken=self._spi_taken)) for peer in peers}
         self._drops = Drops()
         self._driver = Driver()
-        terms = {peer.terms.key0.spi: peer.terms for peer in self.peers.values()}
-        self._answering = Answering(terms, self._driver, self.associations, self._drops, limits)
-        self._seeking = Seeking(self.peers, self._driver, self.associations, self._drops, entropy)
+        self._terms = terms = {peer.terms.authority.spi: peer.terms for peer in self.peers.values()}
+        paths: dict[str, Path] = {}
+        self._asking = Asking(self._driver, self._drops)
+        self._endings = Endings(self.peers, self._driver, self.associations, self._asking, paths)
+        self._seeking = Seeking(
+            self.peers, self._driver, self.associations, self._asking, self._endings, paths, entropy
+        )
+        self._answering = Answering(
+            terms, self._driver, self.associations, self._seeking, self._endings, paths, self._drops, limits
+        )
         self._purge_at: float | None = None
         self._told_expiry = math.inf
+
+    def _spi_taken(self, spi: int) -> bool:
+        return spi in self._terms or self.associations.get(spi) is not None
 
     @property
     def counters(self) -> dict[str, int]:
@@ -54,6 +70,7 @@ class Node:
         return dict(self._drops.counters) | {
             "associations": len(self.associations),
             "commits-waiting": self._driver.waiting,
+            "asking": len(self._asking),
             "half-open": len(self._answering.half_open),
             "replay-records": len(self._answering.replays),
             "unconfirmed": len(self._answering.unconfirmed),
@@ -64,14 +81,15 @@ class Node:
 
         An association with a bound on octets is not taken up again, since what
         it has carried is not durable and the bound could be passed; nor is one
-        with a peer that is no longer configured, or under a name that is no longer ours.
+        with a peer that is no longer configured, by other keys, or under a name that is no longer ours.
         """
         actions: list[NodeAction] = []
         for record in sorted(snapshot.replays, key=lambda record: record.expires):
             self._answering.replays.remember(record)
         for association in sorted(snapshot.associations, key=lambda association: association.created):
-            ours = association.local == self.local and association.peer in self.peers
-            if association.octet_bound or not ours:
+            peer = self.peers.get(association.peer)
+            vouched = peer is not None and peer.terms.authority.root == association.root
+            if association.octet_bound or association.local != self.local or not vouched:
                 self._driver.commit(None, (DeleteAssociation(association.spi_in),), actions)
                 continue
             self.associations.add(association)
@@ -81,10 +99,44 @@ class Node:
         return actions
 
     def want(self, nai: str, now: Now) -> list[NodeAction]:
-        """Have an association with the peer ``nai`` from now on, renewed before it expires."""
+        """Have an association with the peer ``nai`` from now on, renewed before it expires; raises `Unfeasible`."""
         actions: list[NodeAction] = []
+        self._known(nai)
         self._seeking.want(nai, now, actions)
         return actions
+
+    def rekey(self, nai: str, now: Now) -> list[NodeAction]:
+        """Renew the association with the peer ``nai`` now, from whichever end; raises `Unfeasible`."""
+        actions: list[NodeAction] = []
+        self._known(nai)
+        self._seeking.rekey(nai, now, actions)
+        return actions
+
+    def down(self, nai: str, now: Now) -> list[NodeAction]:
+        """End every association with the peer ``nai``, tell it, and ask for no more; raises `Unfeasible`."""
+        actions: list[NodeAction] = []
+        self._known(nai)
+        self._seeking.unwant(nai)
+        for association in [each for each in self.associations if each.peer == nai]:
+            self._answering.ended(association)
+            self._endings.end(association, Code.DELETED, "ended by an operator", now, actions)
+        return actions
+
+    def export(self, nai: str, label: bytes, context: bytes, length: int) -> Secret:
+        """Return keying material of the association with ``nai``, the same at both ends; raises `Unfeasible`.
+
+        ``length`` in octets, 32 at least. Both ends get the same from the same
+        association: it changes when that is renewed.
+        """
+        self._known(nai)
+        association = self.associations.newest(nai)
+        if association is None or not association.confirmed:
+            raise Unfeasible(f"there is no association with {nai} that both ends have confirmed")
+        return association.keys.export(label, context, length)
+
+    def _known(self, nai: str) -> None:
+        if nai not in self.peers:
+            raise Unfeasible(f"{nai} is not among the peers that are configured here")
 
     def renew(self, association: Association, now: Now, *, hinted: bool) -> None:
         """Have another in place of an association in use that is worn out or, as is ``hinted``, unknown to the peer."""
@@ -94,11 +146,9 @@ class Node:
         """Forget an association that another one has replaced; nothing if it is the newest with its peer."""
         actions: list[NodeAction] = []
         newest = self.associations.newest(association.peer)
-        if newest is not None and newest.spi_in != association.spi_in and self.associations.remove(association.spi_in):
-            why = "replaced by a newer one"
+        if newest is not None and newest.spi_in != association.spi_in:
             self._answering.ended(association)
-            self._driver.commit(None, (DeleteAssociation(association.spi_in),), actions)
-            actions += [Report(AssociationEnded(association.peer, association.spi_in, why)), Gone(association, why)]
+            self._endings.forget(association, "replaced by a newer one", actions)
         return actions
 
     def proved(self, spi_in: int, now: Now) -> list[NodeAction]:
@@ -128,8 +178,14 @@ class Node:
                 self._answering.confirmed(received, path, now, actions)
             elif kind is Kind.ABANDON:
                 self._answering.abandoned(received, path, now, actions)
+            elif kind in (Kind.PROBE, Kind.DELETE):
+                self._answering.informed(received, path, now, actions)
+            elif kind is Kind.UNKNOWN:
+                if len(octets) != HEADER_SIZE:
+                    raise Malformed("UNKNOWN", HEADER_SIZE, "has nothing behind its header")
+                self._asking.hinted(received.header.identification, Unknown(str(path)), now, actions)
             else:
-                self._seeking.answered(received, now, actions)
+                self._asking.answered(received, now, actions)
         except UnsupportedVersion as error:
             self._other_version(octets, error, path, now, actions)
         except Malformed as error:
@@ -149,7 +205,8 @@ class Node:
             except Malformed as malformed:
                 self._drops.note("malformed", str(malformed), path, now, actions)
             else:
-                self._seeking.hinted(heard.identification, heard.versions, str(path), now, actions)
+                hint = OtherVersions(heard.versions, str(path))
+                self._asking.hinted(heard.identification, hint, now, actions)
             return
         answer = encode_versions(octets, VERSIONS_SPOKEN)
         if answer is None:
@@ -166,13 +223,20 @@ class Node:
         self._answering.stored(unit, durable=outcome is Outcome.STORED)
         return actions
 
+    def worked(self, token: int, result: object, now: Now) -> list[NodeAction]:
+        """Take what became of a `Work`: what its call returned, or the `SeckexError` that it raised."""
+        actions: list[NodeAction] = []
+        self._driver.worked(token, result, now, actions)
+        return actions
+
     def tick(self, now: Now) -> list[NodeAction]:
         """Do what is due."""
         actions: list[NodeAction] = []
+        self._asking.tick(now, actions)
         self._seeking.tick(now, actions)
         self._answering.tick(now, actions)
         for association in self.associations.expired(now.wall):
-            self._seeking.expired(association, now)
+            self._seeking.ended(association, now, actions)
             self._answering.ended(association)
             ended = AssociationEnded(association.peer, association.spi_in, "its lifetime is over")
             actions += [Report(ended), Gone(association, "its lifetime is over")]
@@ -187,13 +251,13 @@ class Node:
         Answering only ever adds deadlines that are half a minute and more away,
         which the next tick finds early enough: so most datagrams need no look.
         """
-        sooner, self._seeking.sooner = self._seeking.sooner, False
+        sooner, self._asking.sooner = self._asking.sooner, False
         expiry = self.associations.next_expiry()
         return sooner or (expiry is not None and expiry < self._told_expiry)
 
     def next_deadline(self, now: Now) -> float | None:
         """Return when `tick` has something to do (monotonic)."""
-        deadlines = [*self._seeking.deadlines(), *self._answering.deadlines(), self._purge_at]
+        deadlines = [self._asking.deadline(), *self._seeking.deadlines(), *self._answering.deadlines(), self._purge_at]
         expiry = self.associations.next_expiry()
         self._told_expiry = math.inf if expiry is None else expiry
         if expiry is not None:

@@ -12,6 +12,7 @@ from typing import Final
 
 from attrs import field, frozen
 
+from seckex.crypto.authority import OldAssociation
 from seckex.crypto.schedule import AgreedKeys, LinkSchedule
 from seckex.sa.algorithms import Algorithm
 from seckex.wire.numbers import PRF_HMAC_SHA2_256, ProtocolId, Role, Suite
@@ -66,7 +67,11 @@ class Association:
 
     ``created`` in wall-clock seconds since 1970; it may be used until
     `expires`. ``transcript`` is T after CHOICE; both ends' confirmations are
-    over it. ``confirmed`` tells that the peer has proved the keys.
+    over it. ``confirmed`` tells that the peer has proved the keys. ``root`` is
+    what the trust in the peer comes from (`seckex.crypto.authority.Authority.root`);
+    ``replaces`` is the SPI here of the association that vouched for this one, 0
+    for none; ``tie`` decides between two that replace the same one (the lower
+    nonce of the last round, docs/protocol.md, section 9) and is not stored.
     """
 
     role: Role
@@ -79,6 +84,9 @@ class Association:
     transcript: bytes
     keys: AgreedKeys = field(repr=False)
     confirmed: bool = False
+    root: str = ""
+    replaces: int = 0
+    tie: bytes = field(default=b"", repr=False, eq=False)
 
     @property
     def expires(self) -> float:
@@ -99,6 +107,13 @@ class Association:
     def octet_bound(self) -> int:
         """The most octets that it may carry, 0 for no bound."""
         return self.agreement.mebioctets << 20
+
+    def authority(self, *, responding: bool) -> OldAssociation:
+        """Return what vouches for the exchange that renews it; ``responding`` tells which end of that this is."""
+        ours = self.role is Role.INITIATOR
+        spis = (self.spi_in, self.spi_out) if ours else (self.spi_out, self.spi_in)
+        spi = self.spi_in if responding else self.spi_out
+        return OldAssociation(self.keys, spi, self.names, spis, self.root)
 
     def link_schedule(self) -> LinkSchedule | None:
         """Return the key schedule of its links, None for an association without encryption."""

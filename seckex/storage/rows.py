@@ -24,12 +24,12 @@ Row: TypeAlias = tuple[Any, ...]
 
 ASSOCIATION_COLUMNS: Final = (
     "spi_in, spi_out, role, local, peer, algorithms, lifetime, mebioctets, "
-    "created, expires, transcript, confirmed, keys"
+    "created, expires, transcript, confirmed, root, replaces, keys"
 )
 REPLAY_COLUMNS: Final = "spi, identification, request, answer, expires"
 
-_FIXED: Final = struct.Struct(">16sIIBQQd")
-_TABLE: Final = b"association v1"
+_FIXED: Final = struct.Struct(">16sIIBQQdI")
+_TABLE: Final = b"association v2"
 
 # SQLite's integers are signed; this keeps Identifications in the order of their seconds.
 _BIAS: Final = 1 << 63
@@ -51,13 +51,16 @@ def _bound(
     mebioctets: int,
     created: float,
     transcript: bytes,
+    root: str,
+    replaces: int,
 ) -> bytes:
     return b"".join(
         (
-            _FIXED.pack(_TABLE, spi_in, spi_out, role, lifetime, mebioctets, created),
+            _FIXED.pack(_TABLE, spi_in, spi_out, role, lifetime, mebioctets, created, replaces),
             lp(local.encode()),
             lp(peer.encode()),
             lp(algorithms.encode()),
+            lp(root.encode()),
             transcript,
         )
     )
@@ -69,7 +72,18 @@ def association_row(association: Association, wrapping: Wrapping) -> Row:
     algorithms = " ".join([algorithm.name for algorithm in agreement.algorithms])
     role, lifetime, mebioctets = int(a.role), agreement.lifetime, agreement.mebioctets
     bound = _bound(
-        a.spi_in, a.spi_out, role, a.local, a.peer, algorithms, lifetime, mebioctets, a.created, a.transcript
+        a.spi_in,
+        a.spi_out,
+        role,
+        a.local,
+        a.peer,
+        algorithms,
+        lifetime,
+        mebioctets,
+        a.created,
+        a.transcript,
+        a.root,
+        a.replaces,
     )
     return (
         a.spi_in,
@@ -84,6 +98,8 @@ def association_row(association: Association, wrapping: Wrapping) -> Row:
         a.created + lifetime,
         a.transcript,
         a.confirmed,
+        a.root,
+        a.replaces,
         wrapping.wrap(a.keys.octets(), bound),
     )
 
@@ -104,9 +120,13 @@ def read_association(row: Row, wrapping: Wrapping) -> Association:
             expires,
             transcript,
             confirmed,
+            root,
+            replaces,
             keys,
         ) = row
-        bound = _bound(spi_in, spi_out, role, local, peer, algorithms, lifetime, mebioctets, created, transcript)
+        bound = _bound(
+            spi_in, spi_out, role, local, peer, algorithms, lifetime, mebioctets, created, transcript, root, replaces
+        )
         if expires != created + lifetime:
             raise ValueError("the index and the terms disagree")
         return Association(
@@ -120,6 +140,8 @@ def read_association(row: Row, wrapping: Wrapping) -> Association:
             transcript=transcript,
             keys=AgreedKeys.from_octets(wrapping.unwrap(keys, bound)),
             confirmed=bool(confirmed),
+            root=root,
+            replaces=replaces,
         )
     except AuthenticationFailed:
         why = "its seal does not verify"

@@ -43,6 +43,12 @@ MIGRATIONS: Final[Sequence[Sequence[str]]] = (
         "CREATE UNIQUE INDEX association_name ON association (spi_in)",
         "CREATE INDEX association_expires ON association (expires)",
     ),
+    # Associations of before name nothing that vouches for them: they are negotiated anew.
+    (
+        "DELETE FROM association",
+        "ALTER TABLE association ADD COLUMN root TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE association ADD COLUMN replaces INTEGER NOT NULL DEFAULT 0",
+    ),
 )
 
 _CHECK: Final = b"this database belongs to this master key"

@@ -50,7 +50,7 @@ from seckex.wire.numbers import (
 _HEADER: Final = struct.Struct(">BBHQI")
 _VERSIONS_VERSION: Final = 0
 
-_REQUESTS: Final = (Kind.OFFER, Kind.CONFIRM, Kind.ABANDON)
+_REQUESTS: Final = (Kind.OFFER, Kind.CONFIRM, Kind.ABANDON, Kind.PROBE, Kind.DELETE)
 
 # A kind of version 1, and whether it is an answer.
 _KINDS: Final[Mapping[int, tuple[Kind, bool]]] = {
@@ -63,8 +63,8 @@ class Header:
     """The fixed part of a message of version 1.
 
     ``identification`` in 64 bits is ``seconds 32 | random 32`` of the request;
-    ``spi`` in 32 bits names KEY 0 or, in CONFIRM and CONFIRMED, the association at
-    the responder.
+    ``spi`` in 32 bits names what vouches for the message at whoever is asked:
+    KEY 0 or an association.
     """
 
     kind: Kind

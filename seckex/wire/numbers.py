@@ -47,6 +47,11 @@ class Kind(IntEnum):
     CONFIRM = 5
     CONFIRMED = 6
     ABANDON = 7
+    PROBE = 10
+    PRESENT = 11
+    DELETE = 12
+    DELETED = 13
+    UNKNOWN = 14
 
 
 class Role(IntEnum):
@@ -181,6 +186,8 @@ class Code(IntEnum):
     UNKNOWN_PAYLOAD = 261
     UNKNOWN_EXCHANGE = 262
     COUNTER_OFFER = 263
+    REPLACED = 266
+    DELETED = 267
     UNKNOWN_ASSOCIATION = 300
     UNKNOWN_SERVICE = 301
     CONNECT_FAILED = 302

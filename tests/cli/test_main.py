@@ -19,7 +19,7 @@ class MainTests(SynchronousTestCase):
         for option in ("--help", "-h"):
             result = CliRunner().invoke(main, [option])
             self.assertEqual(result.exit_code, 0)
-            for command in ("check-config", "demo", "key", "status"):
+            for command in ("check-config", "demo", "explain", "key", "monitor", "status", "up"):
                 self.assertIn(f"  {command} ", result.stdout)
 
     def test_version(self) -> None:

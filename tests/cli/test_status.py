@@ -133,7 +133,7 @@ class FindingTests(StatusCase):
 
     def test_nowhere_to_look(self) -> None:
         self.patch(
-            sys.modules["seckex.cli.status"], "default_state", lambda _: Path("~nobody-of-that-name").expanduser()
+            sys.modules["seckex.cli.finding"], "default_state", lambda _: Path("~nobody-of-that-name").expanduser()
         )
         result = self.run_command()
         self.assertEqual(result.exit_code, 1)

@@ -103,6 +103,12 @@ class RoleTests(LoadCase):
             self.assertEqual(self.problems(text), [why])
             self.assertRaises(ConfigInvalid, load, self.directory / "seckex.toml", ResponderSettings)
 
+    def test_a_role_that_is_no_text(self) -> None:
+        for text in ("role = []", "role = {}"):
+            with self.assertRaises(ConfigInvalid) as caught:
+                load(self.write(text), InitiatorSettings)
+            self.assertIn('role: must be "initiator" or "responder", not ', str(caught.exception))
+
 
 class UnreadableTests(LoadCase):
     def test_files_that_are_none(self) -> None:

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from seckex.crypto.schedule import PRF_HASHES, AgreedKeys, Key0, LinkSchedule, RecordKey, agree, lp
+from seckex.crypto.authority import Key0
+from seckex.crypto.schedule import PRF_HASHES, AgreedKeys, LinkSchedule, RecordKey, agree, lp
 from seckex.crypto.secrets import Secret
 from seckex.crypto.suites import KEY_SIZES, Hash
 from seckex.errors import ApiMisuse

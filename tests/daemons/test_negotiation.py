@@ -11,7 +11,7 @@ import time
 from seckex.cli.demo.files import write_key
 from seckex.config.load import read_key0
 from seckex.config.policy import PolicySettings
-from seckex.crypto.schedule import Key0
+from seckex.crypto.authority import Key0
 from seckex.exchange import initiator
 from seckex.exchange.terms import Terms
 from seckex.machine import Now, Path, Send

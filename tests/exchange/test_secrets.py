@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from seckex.crypto.agreement import X25519
-from seckex.crypto.schedule import AgreedKeys, Key0
+from seckex.crypto.authority import Key0
+from seckex.crypto.schedule import AgreedKeys
 from seckex.crypto.secrets import Secret
 from seckex.crypto.suites import Hash
 from seckex.node import conversation

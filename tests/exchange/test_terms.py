@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seckex.crypto.schedule import Key0
+from seckex.crypto.authority import Key0
 from seckex.crypto.secrets import Secret
 from seckex.exchange.terms import Terms
 from seckex.sa.association import WORKER_BITS

@@ -9,12 +9,12 @@ from typing import Any, Final
 from attrs import evolve, frozen
 from twisted.trial.unittest import SynchronousTestCase
 
-from seckex.crypto.schedule import Key0
+from seckex.crypto.authority import Key0
 from seckex.crypto.secrets import Secret
 from seckex.crypto.suites import SHA256
 from seckex.errors import ApiMisuse, SeckexError
 from seckex.exchange import initiator, responder
-from seckex.exchange.attempt import GIVE_UP, Answer, OtherVersions
+from seckex.exchange.attempt import GIVE_UP, Answer, OtherVersions, Unknown
 from seckex.exchange.messages import Received
 from seckex.exchange.terms import Terms
 from seckex.exchange.transcript import Transcript
@@ -248,8 +248,12 @@ class TransitionTests(SynchronousTestCase):
         late = Now(NOW.monotonic + GIVE_UP, NOW.wall)
         talk.drive("initiator", found[initiator.ExpectAnswer], Tick(), late)
         talk.drive("initiator", found[initiator.ExpectConfirmed], Tick(), late)
+        renewing: Any = found[initiator.ExpectAnswer]
+        attempt = renewing.attempt
+        renewing = evolve(renewing, attempt=evolve(attempt, terms=evolve(attempt.terms, replaces=0x5678)))
+        talk.drive("initiator", renewing, Unknown(str(PATH)))
         for state, there in found.items():
-            for event in (*STORE_EVENTS, OtherVersions((7,), str(PATH)), Tick()):
+            for event in (*STORE_EVENTS, OtherVersions((7,), str(PATH)), Unknown(str(PATH)), Tick()):
                 if type(event) in initiator.TRANSITIONS[state]:
                     talk.drive("initiator", there, event)
             if state.__name__ in ("ExpectStored", "ExpectMarked", "Finished"):

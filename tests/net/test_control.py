@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import inlineCallbacks
+from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.interfaces import IListeningPort
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 from twisted.internet.testing import StringTransport
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -19,7 +20,8 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from seckex.cli.control_client import Refused, Unreachable, ask
 from seckex.errors import ApiMisuse
 from seckex.net import control
-from seckex.net.control import ControlFactory, ControlUnavailable, listen_control, peer_user
+from seckex.net.control import ControlFactory, ControlUnavailable, Declined, listen_control, peer_user
+from seckex.net.watching import MOST_WAITING, Watcher
 
 Talk = Any  # what inlineCallbacks makes of a test
 
@@ -40,6 +42,16 @@ def broken(_request: dict[str, Any]) -> dict[str, Any]:
 
 
 COMMANDS = {"status": status, "misuse": misuse, "broken": broken, "odd": lambda _: {"odd": b"octets"}}
+
+
+@inlineCallbacks
+def until(done: Callable[[], bool]) -> Talk:
+    """Let the reactor turn until ``done``."""
+    for _ in range(2000):
+        if done():
+            return
+        yield deferLater(reactor, 0.01, lambda: None)
+    raise AssertionError("waited in vain")
 
 
 class Wire(StringTransport):
@@ -169,6 +181,131 @@ class BoundTests(ConversationCase):
         self.assertTrue(wire.aborted)
 
 
+class WaitingTests(ConversationCase):
+    """Commands whose answers take their time."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.answers: list[Deferred[Any]] = []
+
+        def later(_request: dict[str, Any]) -> Deferred[Any]:
+            self.answers.append(Deferred())
+            return self.answers[-1]
+
+        self.factory = ControlFactory({**COMMANDS, "later": later}, self.clock)
+        self.protocol, self.wire = self.connect()
+
+    def test_what_is_asked_meanwhile_waits_for_its_turn(self) -> None:
+        self.protocol.dataReceived(b'{"command": "later"}\n{"command": "status", "n": 1}\n')
+        self.assertEqual((self.wire.answers(), self.wire.producerState), ([], "paused"))
+        self.answers[0].callback({"late": True})
+        first, second = self.wire.answers()
+        self.assertEqual((first, second["asked"]["n"]), ({"late": True}, 1))
+        self.assertEqual(self.wire.producerState, "producing")
+
+    def test_who_does_not_read_is_not_read_from_when_the_answer_is_there(self) -> None:
+        self.protocol.dataReceived(b'{"command": "later"}\n{"command": "status"}\n')
+        self.protocol.pauseProducing()
+        self.answers[0].callback({"late": True})
+        self.assertEqual(len(self.wire.answers()), 1)
+        self.protocol.resumeProducing()
+        self.assertEqual(len(self.wire.answers()), 1)
+
+    def test_room_in_the_buffer_does_not_end_the_waiting(self) -> None:
+        self.protocol.dataReceived(b'{"command": "later"}\n{"command": "status"}\n')
+        self.protocol.pauseProducing()
+        self.protocol.resumeProducing()
+        self.assertEqual(self.wire.answers(), [])
+
+    def test_waiting_is_not_idling(self) -> None:
+        self.protocol.dataReceived(b'{"command": "later"}\n')
+        self.clock.advance(100)
+        self.assertFalse(self.wire.aborted)
+        self.answers[0].callback({"late": True})
+        self.clock.advance(30)
+        self.assertTrue(self.wire.aborted)
+
+    def test_failures_are_told(self) -> None:
+        self.protocol.dataReceived(b'{"command": "later"}\n')
+        self.answers[0].errback(Declined("there is none", "none"))
+        self.assertEqual(self.wire.answers(), [{"schema": "seckex.error/1", "error": "there is none", "word": "none"}])
+        self.protocol.dataReceived(b'{"command": "later"}\n')
+        self.answers[1].errback(ZeroDivisionError("with a secret in it"))
+        self.assertEqual(self.wire.answers()[0]["error"], "the command failed; the daemon's log has more")
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_an_answer_for_somebody_who_has_left(self) -> None:
+        self.protocol.dataReceived(b'{"command": "later"}\n')
+        self.protocol.connectionLost()
+        self.assertTrue(self.answers[0].called)
+        self.assertEqual(self.wire.answers(), [])
+
+
+class StreamTests(ConversationCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.watchers: list[Watcher] = []
+        self.ended = 0
+
+        def end() -> None:
+            self.ended += 1
+
+        def stream(_request: dict[str, Any], watcher: Watcher) -> Callable[[], None]:
+            self.watchers.append(watcher)
+            watcher.tell({"n": 0})
+            return end
+
+        self.factory = ControlFactory(COMMANDS, self.clock, {"monitor": stream})
+
+    def watch(self) -> tuple[Any, Wire]:
+        protocol, wire = self.connect()
+        protocol.dataReceived(b'{"command": "monitor"}\n')
+        return protocol, wire
+
+    def test_lines_come_as_they_are_told_and_nobody_is_idle(self) -> None:
+        _, wire = self.watch()
+        self.clock.advance(1000)
+        self.watchers[0].tell({"n": 1})
+        self.assertEqual(wire.answers(), [{"n": 0}, {"n": 1}])
+        self.assertFalse(wire.aborted)
+
+    def test_who_does_not_read_is_not_written_to_and_still_read_from(self) -> None:
+        protocol, wire = self.watch()
+        wire.answers()
+        protocol.pauseProducing()
+        self.watchers[0].tell({"n": 1})
+        self.assertEqual((wire.answers(), wire.producerState), ([], "producing"))
+        protocol.resumeProducing()
+        self.assertEqual(wire.answers(), [{"n": 1}])
+
+    def test_it_ends_with_the_connection(self) -> None:
+        protocol, _ = self.watch()
+        protocol.connectionLost()
+        self.assertEqual(self.ended, 1)
+
+    def test_a_stream_takes_no_requests(self) -> None:
+        protocol, wire = self.watch()
+        protocol.dataReceived(b'{"command": "status"}\n')
+        self.assertEqual(wire.answers()[-1]["error"], "a stream takes no further requests")
+        self.assertEqual((wire.disconnecting, self.ended), (True, 1))
+
+    def test_the_ninth_stream_is_told_so_and_there_is_room_for_others(self) -> None:
+        first, _ = self.watch()
+        for _ in range(7):
+            self.assertFalse(self.watch()[1].disconnecting)
+        _, wire = self.watch()
+        self.assertEqual((wire.answers()[-1]["error"], wire.disconnecting), ("8 streams are open already", True))
+        first.connectionLost()
+        self.assertFalse(self.watch()[1].disconnecting)
+
+    def test_the_commands_that_are_there_are_named_with_the_streams(self) -> None:
+        protocol, wire = self.connect()
+        protocol.dataReceived(b'{"command": "sta"}\n')
+        (answer,) = wire.answers()
+        self.assertEqual(answer["word"], "unknown-command")
+        self.assertIn("misuse, monitor, odd, status", answer["error"])
+
+
 class LengthTests(ConversationCase):
     def answer(self, answer: dict[str, Any]) -> dict[str, Any]:
         self.factory = ControlFactory({"status": lambda _: answer}, self.clock)
@@ -213,6 +350,46 @@ class SocketTests(TestCase):
         self.assertEqual(answer["asked"], {"command": "status", "n": 1})
         refusal = deferToThread(ask, self.path, {"command": "x"}, "seckex.status/1")
         yield self.assertFailure(refusal, Refused)
+
+    @inlineCallbacks
+    def test_a_slow_watcher_is_told_what_it_missed_and_holds_up_nobody(self) -> Talk:
+        watchers: list[Watcher] = []
+
+        def stream(_request: dict[str, Any], watcher: Watcher) -> Callable[[], None]:
+            watchers.append(watcher)
+            return lambda: watchers.remove(watcher)
+
+        port = listen_control(reactor, self.path, COMMANDS, {"monitor": stream})
+        self.addCleanup(port.stopListening)
+        with socket.socket(socket.AF_UNIX) as slow:
+            yield deferToThread(slow.connect, os.fspath(self.path))
+            slow.sendall(b'{"command": "monitor"}\n')
+            yield until(lambda: bool(watchers))
+            told = 0
+            while told < 4 * MOST_WAITING // 1000:
+                for _ in range(100):
+                    watchers[0].tell({"n": told, "x": "x" * 1000})
+                    told += 1
+                # Others are served meanwhile.
+                answer = yield deferToThread(ask, self.path, {"command": "status"}, "seckex.status/1")
+                self.assertIn("asked", answer)
+            numbers: list[int] = []
+            dropped = 0
+            received = b""
+            slow.settimeout(20)
+            watchers[0].tell({"n": told})
+            while not numbers or numbers[-1] != told:
+                received += yield deferToThread(slow.recv, 65536)
+                *lines, received = received.split(b"\n")
+                for line in map(json.loads, lines):
+                    dropped += line.get("dropped", 0)
+                    numbers += [line["n"]] if "n" in line else []
+                if not numbers or numbers[-1] != told:
+                    watchers[0].tell({"n": told})
+            self.assertGreater(dropped, 100)
+            self.assertGreaterEqual(len(set(numbers)) + dropped, told)
+            self.assertEqual(numbers, sorted(numbers))
+        yield until(lambda: not watchers)
 
     def test_the_kernel_says_who_asks(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from seckex.events import AssociationEnded, AssociationEstablished
+from seckex.errors import Unfeasible
+from seckex.events import AssociationEnded, AssociationEstablished, NegotiationFailed
 from seckex.machine import Path
 from seckex.node.limits import Peer
 from seckex.node.node import PURGE_EVERY
@@ -75,8 +76,8 @@ class RenewalTests(ConversationCase):
         home.stop()
         self.network.run(LIFETIME - 20)
         # OFFER 1 -->   and again, and again
-        self.assertGreaterEqual(len(node.unavailable), 1)
-        self.assertEqual(node.gone, [])
+        self.assertGreaterEqual(len(node.told(NegotiationFailed)), 1)
+        self.assertEqual((node.gone, node.unavailable), ([], []), "the old one is still there")
         home.start()
         self.network.run(120)
         self.assertConversation(node, home)
@@ -224,13 +225,14 @@ class RestartTests(ConversationCase):
         node.restart()
         self.assertEqual(node.ready[-1].keys, newest.keys)
 
-    def test_a_responders_association_does_not_serve_an_initiator(self) -> None:
+    def test_an_association_serves_the_other_end_as_well(self) -> None:
         node, home = self.pair()
         self.established(node, home)
         said = len(self.network.sent)
         home.want(node)
         self.network.run()
-        self.assertEqual(self.network.arrows()[said:], ["<-- OFFER 1", "CHOICE 1 -->", "<-- CONFIRM", "CONFIRMED -->"])
+        self.assertEqual(self.network.arrows()[said:], [])
+        self.assertEqual(home.ready, list(home.node.associations))
 
     def test_the_store_is_purged_once_a_minute(self) -> None:
         for lazy in (False, True):
@@ -253,7 +255,9 @@ class WantingTests(ConversationCase):
         node, home = self.pair()
         home.peers[NODE] = Peer(home.peers[NODE].terms, None)
         home.restart()
-        home.want(node)
+        error = self.assertRaises(Unfeasible, home.want, node)
+        self.assertIn("no address of node@example.net is configured here", str(error))
+        home.wanted.clear()
         self.network.run(5)
         self.assertArrows()
         self.established(node, home)

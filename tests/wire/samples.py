@@ -106,7 +106,9 @@ def sealed(spi: st.SearchStrategy[int]) -> st.SearchStrategy[SealedExtension]:
 def messages(draw: st.DrawFn) -> tuple[Header, tuple[Extension, ...]]:
     """Draw a header and extensions that can stand together in a message."""
     kind = draw(st.sampled_from([kind for kind in Kind if kind is not Kind.VERSIONS]))
-    header = Header(kind, kind not in (Kind.OFFER, Kind.CONFIRM, Kind.ABANDON), draw(u64), draw(u32))
+    header = Header(
+        kind, kind not in (Kind.OFFER, Kind.CONFIRM, Kind.ABANDON, Kind.PROBE, Kind.DELETE), draw(u64), draw(u32)
+    )
     extensions = draw(st.lists(plain | sealed(st.just(header.spi)), max_size=6))
     mac = st.builds(Authenticator, st.just(header.spi), st.binary(min_size=32, max_size=48))
     return header, (*extensions, *draw(st.lists(mac, max_size=1)))

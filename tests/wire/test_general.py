@@ -54,7 +54,7 @@ OFFER_OCTETS = OFFER_HEADER + bytes.fromhex(
     + "7f 16 0024  000003e8"
     + "cc" * 32
 )
-REQUESTS = (Kind.OFFER, Kind.CONFIRM, Kind.ABANDON)
+REQUESTS = (Kind.OFFER, Kind.CONFIRM, Kind.ABANDON, Kind.PROBE, Kind.DELETE)
 KINDS = [kind for kind in Kind if kind is not Kind.VERSIONS]
 
 
@@ -67,9 +67,9 @@ class HeaderTests(SynchronousTestCase):
         self.assertEqual(encode_header(OFFER), OFFER_HEADER)
         self.assertEqual(decode_header(OFFER_HEADER), OFFER)
 
-    def test_only_offer_confirm_and_abandon_are_requests(self) -> None:
+    def test_kinds_are_requests_or_answers(self) -> None:
         for kind in KINDS:
-            answer = kind not in (Kind.OFFER, Kind.CONFIRM, Kind.ABANDON)
+            answer = kind not in REQUESTS
             header = Header(kind, answer, 1, 2)
             self.assertEqual(decode_header(encode_header(header)), header)
             self.assertEqual(encode_header(header)[1], 0x11 if answer else 0x10)

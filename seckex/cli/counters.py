@@ -1,0 +1,97 @@
+"""``seckex counters``: what a daemon counts, and what each counter means."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from seckex.cli.control_client import Refused, Unreachable, ask
+from seckex.cli.finding import daemon_options, sockets_of
+from seckex.cli.output import Fault, NoDaemon, json_option, plain, print_json, print_tables
+
+SCHEMA: Final = "seckex.counters/1"
+_STATUS: Final = "seckex.status/1"
+
+#: Every counter there is; docs/operations.md has the same ones.
+MEANINGS: Final[Mapping[str, str]] = {
+    "associations": "associations alive",
+    "unconfirmed": "associations whose initiator has not proved its keys yet",
+    "half-open": "exchanges between a counter-offer and the next offer",
+    "replay-records": "requests that are remembered against replay",
+    "commits-waiting": "units that the disk has not taken yet",
+    "retransmissions": "requests that came again and were answered from memory",
+    "answers-unexpected": "answers to nothing that is under way: late copies, as a rule",
+    "half-open-expired": "counter-offers upon which nothing came for 30 s",
+    "dropped.unknown-key0": "no KEY 0 has the SPI of the request",
+    "dropped.unauthenticated": "a MAC does not verify",
+    "dropped.replay": "an Identification was used before, with other octets",
+    "dropped.malformed": "not a message, or an OFFER that is too short",
+    "dropped.incompatible": "an extension that this version does not have",
+    "dropped.unrecorded": "an OFFER refused with 130 or 133, which leaves no record",
+    "dropped.link": "a TCP connection that ended before it proved any keys",
+    "dropped.version": "another version of the protocol",
+    "dropped.unknown-association": "a CONFIRM for what is not there",
+    "dropped.unknown-exchange": "an ABANDON for what is not there",
+    "links.foreign": "what came first does not begin a link",
+    "links.malformed": "a first record that no peer can have sent",
+    "links.unknown-association": "the association is not known at the responder",
+    "links.forged": "a first record did not verify",
+    "links.timed-out": "no proof of keys within 10 s",
+    "links.violated": "the peer broke a rule, or somebody altered what it sent",
+    "links.closed-by-peer": "closed in order by the peer",
+    "links.closed": "closed in order by this side",
+    "links.worn-out": "the association has carried what it may",
+    "links.lost": "the TCP connection was lost",
+    "links.refused": "connections over limits.links",
+    "links.dropped": "connections without proof that gave way to younger ones",
+    "forwards.refused": "local connections over limits.forward-connections",
+}
+
+
+@click.command()
+@daemon_options
+@json_option
+def counters(socket_path: Path | None, config_path: Path | None, as_json: bool) -> None:
+    """Print every counter with its meaning, those of tables with their present size.
+
+    What was never counted is 0.
+    """
+    found = False
+    silent = []
+    for path in sockets_of(socket_path, config_path):
+        try:
+            answer = ask(path, {"command": "status"}, _STATUS)
+        except Unreachable as error:
+            silent.append(error)
+            continue
+        except Refused as error:
+            raise Fault(str(error)) from error
+        found = True
+        _print(answer, as_json)
+    if not found:
+        raise NoDaemon("; ".join(map(str, silent)))
+
+
+def _print(answer: Mapping[str, Any], as_json: bool) -> None:
+    daemon, counted = (answer.get(name) for name in ("daemon", "counters"))
+    daemon = daemon if isinstance(daemon, dict) else {}
+    counted = counted if isinstance(counted, dict) else {}
+    names = [*MEANINGS, *(name for name in counted if name not in MEANINGS)]
+    if as_json:
+        told = [{"name": name, "count": counted.get(name, 0), "meaning": MEANINGS.get(name, "")} for name in names]
+        print_json(SCHEMA, {"role": daemon.get("role"), "nai": daemon.get("nai"), "counters": told})
+        return
+    boxed = sys.stdout.isatty()
+    table = Table(box=box.SIMPLE_HEAD if boxed else None, pad_edge=boxed, padding=(0, 2, 0, 0))
+    for head in (f"{plain(daemon.get('role', 'daemon'))} {plain(daemon.get('nai', '?'))}", "count", "meaning"):
+        table.add_column(Text(head))
+    for name in names:
+        table.add_row(*map(Text, (plain(name), plain(counted.get(name, 0)), MEANINGS.get(name, ""))))
+    print_tables([table])

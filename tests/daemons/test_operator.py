@@ -1,0 +1,139 @@
+"""The operator's commands against running daemons: what they do is seen at both ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import Any
+
+from tests.daemons.stage import HOME, NODE, PATIENCE, StageTestCase
+
+COMMAND = (sys.executable, "-c", "from seckex.cli.main import main; main(prog_name='seckex')")
+
+
+class OperatorCase(StageTestCase):
+    def run_command(self, *arguments: str, role: str = "initiator") -> subprocess.CompletedProcess[str]:
+        """Run the command against the daemon of ``role``."""
+        command = [*COMMAND, *arguments, "--config", f"{role}.toml"]
+        return subprocess.run(
+            command, cwd=self.folder, capture_output=True, text=True, timeout=2 * PATIENCE, check=False
+        )
+
+    def told(self, *arguments: str, role: str = "initiator") -> Any:
+        """Run the command and return the object that it prints."""
+        result = self.run_command(*arguments, "--json", role=role)
+        self.assertEqual(result.returncode, 0, result.stderr + result.stdout)
+        return json.loads(result.stdout)
+
+    def spis(self, role: str) -> set[int]:
+        return {association["spi_in"] for association in self.status(role)["associations"]}
+
+
+class LifecycleTests(OperatorCase):
+    def test_rekey_puts_another_association_in_place(self) -> None:
+        self.both()
+        before = self.spis("initiator")
+        told = self.told("rekey", HOME)
+        self.assertTrue(told["done"])
+        self.assertNotIn(told["association"]["spi_in"], before)
+        self.until("the responder's new one", lambda: told["association"]["spi_out"] in self.spis("responder"))
+
+    def test_up_at_both_ends_of_an_association(self) -> None:
+        self.both()
+        for role, peer in (("initiator", HOME), ("responder", NODE)):
+            told = self.told("up", peer, role=role)
+            self.assertEqual((told["done"], told["already"]), (True, True))
+
+    def test_up_waits_until_the_responder_is_there_or_says_that_it_is_not(self) -> None:
+        self.daemon("initiator")
+        self.wait_for_control("initiator")
+        result = self.run_command("up", HOME, "--wait", "1")
+        self.assertEqual((result.returncode, result.stdout), (5, ""))
+        self.assertIn("nothing is settled after 1 s", result.stderr)
+        self.daemon("responder")
+        self.assertTrue(self.told("up", HOME)["done"])
+
+    def test_a_responder_explains_that_it_cannot_call(self) -> None:
+        self.daemon("responder")
+        self.wait_for_control("responder")
+        result = self.run_command("up", NODE, role="responder")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("has no address in this configuration", result.stderr)
+
+
+class ExportTests(OperatorCase):
+    def test_both_ends_give_the_same_octets_and_no_log_has_them(self) -> None:
+        self.both()
+        about = self.told("export", HOME, "ipsec psk", "--context", "c0ffee", "--length", "48", "-o", "psk.bin")
+        octets = (self.folder / "psk.bin").read_bytes()
+        self.assertEqual((len(octets), (self.folder / "psk.bin").stat().st_mode & 0o777), (48, 0o600))
+        theirs = self.told(
+            "export", NODE, "ipsec psk", "--context", "c0ffee", "--length", "48", "--print", role="responder"
+        )
+        self.assertEqual(theirs["key"], octets.hex())
+        self.assertEqual((theirs["spi_in"], theirs["spi_out"]), (about["spi_out"], about["spi_in"]))
+        self.assertTrue(self.logged("initiator", "KeysExported"))
+        for file in self.folder.glob("*.log"):
+            self.assertNotIn(octets.hex(), file.read_text())
+
+
+class ExplainTests(OperatorCase):
+    def test_both_ends_remember_what_each_would_have_taken(self) -> None:
+        file = self.folder / "responder.toml"
+        file.write_text(file.read_text() + '[[policy.proposals]]\nencryption = ["aes-128-gcm"]\n')
+        file = self.folder / "initiator.toml"
+        file.write_text(file.read_text() + '[[policy.proposals]]\nencryption = ["chacha20-poly1305"]\n')
+        self.daemon("responder")
+        self.wait_for_control("responder")
+        self.daemon("initiator")
+        self.wait_for_control("initiator")
+        result = self.run_command("up", HOME)
+        self.assertIn(result.returncode, (1, 5))
+        self.until(
+            "the refusal at the responder", lambda: bool(self.told("explain", NODE, role="responder")["failures"])
+        )
+        for role, peer in (("initiator", HOME), ("responder", NODE)):
+            failure = self.told("explain", peer, role=role)["failures"][0]
+            self.assertEqual((failure["by"], failure["label"]), (NODE, "nothing-acceptable"))
+            offers = {side["side"]: side["offers"] for side in failure["acceptable"]}
+            self.assertIn("aes-128-gcm", offers[HOME])
+            self.assertIn("chacha20-poly1305", offers[NODE])
+        result = subprocess.run(
+            [*COMMAND, "explain", "initiator.toml", "responder.toml"],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.assertEqual((result.returncode, result.stderr), (1, ""))
+        self.assertIn("KEY 0: each side's own", result.stdout)
+
+
+class MonitorTests(OperatorCase):
+    def test_events_come_as_they_happen_and_ctrl_c_ends_it(self) -> None:
+        self.daemon("responder")
+        self.wait_for_control("responder")
+        watching = subprocess.Popen(
+            [*COMMAND, "monitor", "--config", "responder.toml"],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.addCleanup(watching.wait)
+        self.addCleanup(watching.kill)
+        assert watching.stdout
+        assert watching.stderr
+        first = json.loads(watching.stdout.readline())
+        self.assertEqual((first["schema"], first["daemon"]["role"]), ("seckex.monitor/1", "responder"))
+        self.daemon("initiator")
+        event = json.loads(watching.stdout.readline())
+        self.assertEqual((event["event"], event["peer"]), ("AssociationEstablished", NODE))
+        os.kill(watching.pid, signal.SIGINT)
+        self.assertEqual(watching.wait(PATIENCE), 0)
+        self.assertEqual(watching.stderr.read(), "")
+        watching.stdout.close()
+        watching.stderr.close()
