@@ -240,7 +240,7 @@ class Outbound:
 
     def take_credit(self, consumed: int, limit: int) -> None:
         """Take CREDIT from the peer; raises `PeerMisbehaved`."""
-        if self._phase is Phase.ASKED or not self._kept_from <= consumed <= self.sent or limit < self._limit_peer:
+        if self._phase is Phase.ASKED or consumed > self.sent or limit < self._limit_peer:
             raise violation(f"CREDIT for {consumed} octets up to {limit}, after {self.sent} up to {self._limit_peer}")
         self._free(consumed)
         self._limit_peer = limit

@@ -122,6 +122,20 @@ class GoingOnTests(LinkCase):
         pair.settle()
         self.assertEqual(program.got, b"x" * (2 * WINDOW))
 
+    def test_credit_for_less_than_was_resumed_from(self) -> None:
+        """What the peer holds need not be sent again, and is consumed only later, piece by piece."""
+        dialog, program, far, _ = self.first.dialog()
+        dialog.pause()
+        for _ in range(4):
+            far.write(b"x" * (WINDOW // 4))
+        self.first.settle()
+        self.first.cut()
+        pair = self.peers.link()
+        dialog.resume()
+        far.write(b"and more")
+        self.peers.settle()
+        self.assertEqual((program.got, pair.i.closure), (b"x" * WINDOW + b"and more", None))
+
     def test_a_paused_program_is_resumed(self) -> None:
         _, program, far, far_program = self.first.dialog()
         self.first.cut()
