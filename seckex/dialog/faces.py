@@ -27,7 +27,8 @@ MOST_RECORDS: Final = 1 << 32
 class LinkAssociation:
     """What a link needs of an association.
 
-    ``spi`` is that at the responder, ``peer`` the other principal's NAI.
+    ``spi`` is that at the acceptor of the link, ``here`` that at this end,
+    whichever of the two it is; ``peer`` is the other principal's NAI.
     ``octets`` is how many octets of bodies, both ways together, the association
     may still carry, None where it has no bound; ``records`` how many records
     each direction may have.
@@ -38,6 +39,7 @@ class LinkAssociation:
     schedule: LinkSchedule
     octets: int | None = None
     records: int = MOST_RECORDS
+    here: int = 0
 
 
 @frozen

@@ -13,6 +13,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, TypeVar
 
+from twisted.application.internet import TimerService
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.error import CannotListenError
@@ -22,8 +23,9 @@ from twisted.python.failure import Failure
 from seckex.config.common import Settings
 from seckex.config.load import Loaded, prepare_state
 from seckex.crypto.authority import Key0
-from seckex.dialog.faces import LinkAssociation
+from seckex.dialog.faces import DeadPeer, LinkAssociation
 from seckex.dialog.link import Link
+from seckex.dialog.table import DialogTables
 from seckex.errors import SeckexError
 from seckex.exchange.terms import Terms
 from seckex.net.commands import ControlCommands
@@ -65,6 +67,11 @@ class Daemon(MultiService, Generic[S]):
         self.settings = loaded.settings
         self.clock = Clock(monotonic=reactor.seconds)
         self.log = EventLog(self.settings.log.level, self.clock.wall)
+        limits = self.settings.limits
+        self.dialogs = DialogTables(limits.detached_dialogs, limits.resume_within)
+        passing = TimerService(1.0, self.dialogs.tick)
+        passing.clock = reactor
+        passing.setServiceParent(self)
         self.principal: Principal
         self.traffic: Traffic
         self._end_observing: Callable[[], None] | None = None
@@ -158,7 +165,7 @@ class Daemon(MultiService, Generic[S]):
             clock=self.clock,
             listening=self.listening,
             extras=self.status_extras,
-            counters=lambda: dict(self.counters()),
+            counters=lambda: {**self.dialog_counters(), **self.counters()},
         )
         desk = ControlCommands(PrincipalOperator(self.principal), report, self.log, self.reactor)
         self._control = listen_control(self.reactor, state.control, desk.commands(), desk.streams())
@@ -176,6 +183,7 @@ class Daemon(MultiService, Generic[S]):
         if self._control is not None:
             stopping.append(maybeDeferred(self._control.stopListening))
         stopping += self.close()
+        self.dialogs.lose_all("this daemon is shutting down")
         closed = DeferredList(stopping, consumeErrors=True)
         closed.addCallback(lambda _: DeferredList([maybeDeferred(stop) for stop in (self._stop_principal,)]))
         if self._commits is not None:
@@ -208,7 +216,19 @@ class Daemon(MultiService, Generic[S]):
     def link_terms(self, credit: int, most_dialogs: int) -> LinkTerms:
         """Return what all links of this daemon have in common."""
         limits = Hello(credit, most_dialogs, MAX_BODY)
-        return LinkTerms(self.reactor, limits, lambda: int(self.clock.wall() * 1e9), os.urandom)
+        clock, dead_peer = self.clock, self.settings.dead_peer
+        return LinkTerms(
+            self.reactor,
+            limits,
+            lambda: int(clock.wall() * 1e9),
+            os.urandom,
+            self.dialogs,
+            DeadPeer(dead_peer.idle, dead_peer.timeout),
+        )
+
+    def dialog_counters(self) -> dict[str, int]:
+        """Return the counters of dialogs that no link carries."""
+        return {"dialogs.detached": self.dialogs.detached, "dialogs.not-resumed": self.dialogs.lost}
 
     def retire_idle(self, link: Link) -> None:
         """Forget the associations with a link's peer that have no link, once a newer one has."""
@@ -225,7 +245,7 @@ class Daemon(MultiService, Generic[S]):
     def find(self, spi: int) -> LinkAssociation | None:
         """Return the association that a HELLO names, if it lives and may carry more."""
         association = self.principal.node.usable(spi, self.clock.now())
-        return None if association is None else self.traffic.link_association(association)
+        return None if association is None else self.traffic.link_association(association, opens=False)
 
 
 def now_or_never(done: Deferred[Any]) -> None:

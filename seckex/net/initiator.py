@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from attrs import asdict
 from twisted.internet.defer import Deferred
@@ -26,6 +26,9 @@ from seckex.sa.association import WORKER_BITS, Association
 from seckex.wire.dialog import DIALOG_ID_SIZE
 from seckex.wire.numbers import Code
 
+# An attempt begun at an address that this machine does not have any more must not take long.
+CONNECT_WITHIN: Final = 5.0
+
 
 class InitiatorDaemon(Daemon[InitiatorSettings]):
     """See the module."""
@@ -33,10 +36,10 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
     def __init__(self, reactor: Any, loaded: Loaded[InitiatorSettings]) -> None:
         super().__init__(reactor, loaded)
         limits = self.settings.limits
-        terms = self.link_terms(limits.dialog_credit, limits.dialogs_per_link)
+        terms = self.link_terms(limits.dialog_credit, limits.dialogs_per_peer)
         self._links: dict[str, PeerLinks] = {}
         for peer in self.settings.peers:
-            links = PeerLinks(terms, HostnameEndpoint(reactor, peer.address, peer.port), self)
+            links = PeerLinks(terms, HostnameEndpoint(reactor, peer.address, peer.port, CONNECT_WITHIN), self)
             self._links[peer.nai] = links
             links.setServiceParent(self)
         self._forwards = Forwards(
@@ -96,7 +99,7 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
 
     def ready(self, association: Association) -> None:
         """Build new links under it."""
-        prepared = self.traffic.link_association(association)
+        prepared = self.traffic.link_association(association, opens=True)
         if prepared is not None:
             self._links[association.peer].use(prepared)
 
@@ -106,7 +109,7 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
 
     def gone(self, association: Association, _why: str) -> None:
         """Close the links under it."""
-        self._links[association.peer].withdraw(association.responder_spi)
+        self._links[association.peer].withdraw(association.spi_in)
 
     # -- links
 
@@ -144,9 +147,4 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
             self.principal.renew(association, hinted=hinted)
 
     def _association(self, link: Link) -> Association | None:
-        if link.association is None:
-            return None
-        for association in self.principal.node.associations:
-            if association.responder_spi == link.association.spi:
-                return association
-        return None
+        return None if link.association is None else self.principal.node.associations.get(link.association.here)

@@ -31,7 +31,7 @@ class ResponderDaemon(Daemon[ResponderSettings]):
     def __init__(self, reactor: Any, loaded: Loaded[ResponderSettings]) -> None:
         super().__init__(reactor, loaded)
         limits = self.settings.limits
-        terms = self.link_terms(limits.dialog_credit, limits.dialogs_per_link)
+        terms = self.link_terms(limits.dialog_credit, limits.dialogs_per_peer)
         self._port = LinkPort(terms, self, self.find, limits.links)
         self._listening: list[IListeningPort] = []
         self.served = Services(
@@ -109,7 +109,7 @@ class ResponderDaemon(Daemon[ResponderSettings]):
         """Take the association as confirmed: the first record proves its keys."""
         self.traffic.opened(link)
         if link.association is not None:
-            self.principal.proved(link.association.spi)
+            self.principal.proved(link.association.here)
             self.retire_idle(link)
 
     def dialog_offered(self, link: Link, dialog: Dialog) -> None:
@@ -127,7 +127,7 @@ class ResponderDaemon(Daemon[ResponderSettings]):
         carried = link.association
         if carried is not None:
             self.log.report(LinkClosed(carried.peer, str(closure)))
-            self.traffic.closed(link, self.principal.node.associations.get(carried.spi))
+            self.traffic.closed(link, self.principal.node.associations.get(carried.here))
             self.retire_idle(link)
         elif self.principal.may_report("link"):
             self.log.report(LinkClosed("", str(closure)))
