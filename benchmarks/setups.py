@@ -36,6 +36,9 @@ directory = "{state}"
 [log]
 level = "error"
 [limits]
+cookies = "never"
+source-rate = 1000000
+source-burst = 1000000
 replay-records = 1000000
 associations = 1000000
 [[peers]]

@@ -164,6 +164,19 @@ class NegotiationFailed(Event):
 
 
 @frozen
+class PeerUnreachable(Event):
+    """A request to the peer could not be sent; it is tried again."""
+
+    level: ClassVar[str] = "warn"
+    peer: str
+    address: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.peer} at {self.address} cannot be reached: {self.why}"
+
+
+@frozen
 class ClocksApart(Event):
     """The responder's clock and ours differ by more than its window; Identifications are corrected."""
 
@@ -188,6 +201,27 @@ class MessageDropped(Event):
     def __str__(self) -> str:
         more = f" ({self.suppressed} more not shown)" if self.suppressed else ""
         return f"dropped a message from {self.address}: {self.cause}: {self.why}{more}"
+
+
+@frozen
+class LoadBegan(Event):
+    """Offers over UDP have to prove their address with a cookie from now on."""
+
+    level: ClassVar[str] = "warn"
+    why: str
+
+    def __str__(self) -> str:
+        return f"under load, asking for cookies: {self.why}"
+
+
+@frozen
+class LoadEnded(Event):
+    """Offers need no cookies any more; ``asked`` were answered with one meanwhile."""
+
+    asked: int
+
+    def __str__(self) -> str:
+        return f"no longer under load: {self.asked} offer(s) were asked for a cookie"
 
 
 @frozen
@@ -293,6 +327,30 @@ class LinkClosed(Event):
 
     def __str__(self) -> str:
         return f"link with {self.peer or 'somebody unproved'} has ended: {self.how}"
+
+
+@frozen
+class ConfigurationReloaded(Event):
+    """The configuration was read again; ``changed`` are the settings that did, ``restart`` those that cannot yet."""
+
+    changed: tuple[str, ...]
+    restart: tuple[str, ...]
+
+    def __str__(self) -> str:
+        changed = ", ".join(self.changed) or "nothing has changed"
+        later = f"; only a restart changes {', '.join(self.restart)}" if self.restart else ""
+        return f"the configuration was read again: {changed}{later}"
+
+
+@frozen
+class ConfigurationKept(Event):
+    """The configuration was read again and is wrong; the one of before stays, whole."""
+
+    level: ClassVar[str] = "error"
+    problems: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"the configuration stays as it was, for the one in the file is wrong{_listed(self.problems)}"
 
 
 @frozen

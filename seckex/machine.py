@@ -33,23 +33,25 @@ class Now(NamedTuple):
 
 
 class Path(NamedTuple):
-    """Where a datagram came from or goes to: host and UDP port.
+    """Where a message came from or goes to: host and port, over UDP or, with ``tcp``, over TCP.
 
-    ``via`` is the number of the local socket it came through, so that an answer
-    leaves from the address that was asked; None where any will do.
+    ``via`` is the number of the local socket or TCP connection that it came
+    through, so that an answer leaves where it was asked for; None where any will do.
     """
 
     host: str
     port: int
     via: int | None = None
+    tcp: bool = False
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        where = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"{where} (TCP)" if self.tcp else where
 
 
 @frozen
 class Send:
-    """Send one datagram."""
+    """Send one message: as a datagram, or over TCP where its path says so."""
 
     octets: bytes
     path: Path

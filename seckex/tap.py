@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import sys
 import time
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any, TypeVar
 from twisted.python.usage import Options
 
 from seckex.config.common import Settings
-from seckex.config.load import Loaded, load
+from seckex.config.load import Loaded, Owner, load
 from seckex.errors import SeckexError
 
 S = TypeVar("S", bound=Settings)
@@ -33,7 +35,7 @@ def prepare(options: DaemonOptions, role: type[S]) -> tuple[Any, Loaded[S]]:
     if not options["config"]:
         sys.exit(f"{program}: --config FILE is needed")
     try:
-        loaded = load(Path(options["config"]), role)
+        loaded = load(Path(options["config"]), role, _owner(options))
     except SeckexError as error:
         # twistd would print its whole usage for a UsageError, and exit with 0.
         sys.exit(f"{program}: {error}")
@@ -42,3 +44,13 @@ def prepare(options: DaemonOptions, role: type[S]) -> tuple[Any, Loaded[S]]:
     installed: Any = reactor
     installed.seconds = time.monotonic
     return installed, loaded
+
+
+def _owner(options: DaemonOptions) -> Owner:
+    """Return who the daemon will run as once twistd has dropped the privileges that it was told to drop."""
+    twistd: Any = options.parent or {}
+    uid, gid = twistd.get("uid"), twistd.get("gid")
+    if gid is None and uid is not None:
+        # As twistd itself does.
+        gid = pwd.getpwuid(uid).pw_gid
+    return Owner(os.geteuid() if uid is None else uid, os.getegid() if gid is None else gid)

@@ -20,4 +20,6 @@ def makeService(options: Options) -> IService:
     reactor, loaded = prepare(options, InitiatorSettings)
     from seckex.net.initiator import InitiatorDaemon
 
-    return InitiatorDaemon(reactor, loaded)
+    daemon = InitiatorDaemon(reactor, loaded)
+    daemon.be_the_process()
+    return daemon

@@ -20,4 +20,6 @@ def makeService(options: Options) -> IService:
     reactor, loaded = prepare(options, ResponderSettings)
     from seckex.net.responder import ResponderDaemon
 
-    return ResponderDaemon(reactor, loaded)
+    daemon = ResponderDaemon(reactor, loaded)
+    daemon.be_the_process()
+    return daemon

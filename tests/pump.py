@@ -1,12 +1,12 @@
 """A network on a table: nodes, links that misbehave on demand, and clocks that are wound by hand.
 
 A `Network` holds hosts, each with a `Node`, a `MemoryStore` and clocks of its
-own, and moves datagrams between them. Nothing happens by itself: `Network.run` goes
+own, and moves messages between them, over UDP or TCP as their paths say. Nothing happens by itself: `Network.run` goes
 from event to event. Randomness comes from a seed, so a conversation repeats itself
 octet for octet. The faults of `tests.link` stand on the link and see each datagram.
 
 Three things hold at all times and are checked at each event: an answer goes to
-where its request came from and is not longer than it; no two ends hold one
+where its request came from and over UDP is not longer than it; no two ends hold one
 pair of SPIs with different keys; and nothing that a host receives makes it raise.
 A failed check shows all that was said, as arrows.
 """
@@ -27,12 +27,12 @@ from seckex.events import Event
 from seckex.exchange.terms import Terms
 from seckex.machine import Now, Path, Report, Send
 from seckex.node.actions import Commit, Gone, NodeAction, Ready, Unavailable, Work
-from seckex.node.limits import Limits, Peer
+from seckex.node.limits import Flood, Limits, Peer
 from seckex.node.node import Node
 from seckex.sa.association import Association
 from seckex.sa.policy import Policy
 from seckex.sa.store import MemoryStore, Outcome, PutAssociation, Unit
-from seckex.wire.numbers import ANSWER_FLAG
+from seckex.wire.numbers import ANSWER_FLAG, MAX_DATAGRAM
 from tests.link import Datagram, Fault, label
 
 E = TypeVar("E", bound=Event)
@@ -40,6 +40,9 @@ E = TypeVar("E", bound=Event)
 WALL: Final = 1_790_000_000.0
 KEY: Final = bytes(range(32))
 KEY0_SPI: Final = 0x1234
+
+#: For tests that are not about floods: nobody is ever asked for a cookie or told to come later.
+CALM: Final = Flood(cookies="never", source_rate=1e9, source_burst=10**9)
 
 _NEVER: Final = float("inf")
 _AT_ONCE: Final = 1000
@@ -75,7 +78,7 @@ class Network:
     def host(self, name: str, limits: Limits | None = None, nai: str = "") -> Host:
         """Add a host; its NAI is its name unless said otherwise."""
         path = Path(f"192.0.2.{len(self.hosts) + 1}", 4434)
-        self.hosts[path] = host = Host(self, name, path, limits or Limits(), nai or name)
+        self.hosts[path] = host = Host(self, name, path, limits or Limits(flood=CALM), nai or name)
         return host
 
     def send(self, datagram: Datagram) -> None:
@@ -90,13 +93,13 @@ class Network:
 
     def deliver(self, datagram: Datagram) -> None:
         """Have a datagram arrive, past all faults; an attacker's as well."""
-        host = self.hosts.get(datagram.destination)
+        host = self.hosts.get(datagram.destination._replace(tcp=False))
         if host is not None:
             self.at(datagram.delay, lambda: host.receive(datagram.octets, datagram.source))
 
     def arrow(self, datagram: Datagram) -> str:
         """Return the datagram as an arrow."""
-        right = datagram.source == next(iter(self.hosts))
+        right = datagram.source._replace(tcp=False) == next(iter(self.hosts))
         return f"{datagram.label} -->" if right else f"<-- {datagram.label}"
 
     def arrows(self) -> list[str]:
@@ -241,6 +244,10 @@ class Host:
         """Ask for another association in place of the one in use, as a link does that was told it is not known."""
         self.node.renew(self.ready[-1], self.now(), hinted=hinted)
 
+    def reconfigure(self) -> None:
+        """Go on with what `peers` and `limits` are now."""
+        self._run(self.node.reconfigure(self.peers.values(), self.limits, self.now()))
+
     def rekey(self, peer: Host) -> None:
         """Renew the association with ``peer`` now."""
         self._run(self.node.rekey(peer.nai, self.now()))
@@ -297,7 +304,7 @@ class Host:
             match action:
                 case Send(octets, path):
                     self._check_answer(octets, path, request)
-                    self.network.send(Datagram(self.path, path, octets))
+                    self.network.send(Datagram(self.path._replace(tcp=path.tcp), path, octets))
                 case Commit():
                     self._commit(action, request)
                 case Work(token, call):
@@ -314,11 +321,13 @@ class Host:
         self.deadline()
 
     def _check_answer(self, octets: bytes, path: Path, request: tuple[Path, int] | None) -> None:
+        if len(octets) > MAX_DATAGRAM and not path.tcp:
+            self.network.fail(f"{label(octets)} of {len(octets)} octets would be fragmented")
         if not octets[1] & ANSWER_FLAG:
             return
         if request is None:
             self.network.fail(f"{self.name} answers {label(octets)} to nothing")
-        if path != request[0] or len(octets) > request[1]:
+        if path != request[0] or (len(octets) > request[1] and not path.tcp):
             self.network.fail(f"{label(octets)} of {len(octets)} octets to {path} answers {request}")
 
     def _work(self, token: int, call: Callable[[], Any], request: tuple[Path, int] | None) -> None:

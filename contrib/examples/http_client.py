@@ -17,7 +17,7 @@ class OverDialogs:
     def __init__(self, endpoint: IStreamClientEndpoint) -> None:
         self._endpoint = endpoint
 
-    def endpointForURI(self, uri: object) -> IStreamClientEndpoint:
+    def endpointForURI(self, uri: object) -> IStreamClientEndpoint:  # noqa: ARG002  # wherever it leads, it is there
         """Return the endpoint."""
         return self._endpoint
 

@@ -31,7 +31,7 @@ class Saying(LineReceiver):
         if not self._expected:
             self.transport.loseConnection()
 
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
+    def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002  # the signature is Twisted's
         """Tell that it is over."""
         self.done.callback(None)
 

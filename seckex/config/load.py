@@ -2,7 +2,9 @@
 
 Loading is all or nothing. Everything that is wrong with a file and with the key
 files that it names is found in one go and raised as one `ConfigInvalid`. Files
-of secrets must belong to us or to root and be closed to everybody else.
+of secrets must belong to the daemon's user or to root and be closed to everybody
+else. That user is not always who reads: a daemon that is started by root and
+drops its privileges reads before it does.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
-from attrs import frozen
+from attrs import Factory, frozen
 
 from seckex.config.common import Settings, State
 from seckex.config.initiator import InitiatorSettings
@@ -35,33 +37,45 @@ S = TypeVar("S", bound=Settings)
 
 
 @frozen
+class Owner:
+    """The user and the group that a daemon runs as, by their numbers; those of this process unless given."""
+
+    uid: int = Factory(lambda: os.geteuid())
+    gid: int = Factory(lambda: os.getegid())
+
+
+@frozen
 class Loaded(Generic[S]):
     """A configuration ready for use: what the file says, and KEY 0 by the peer's NAI."""
 
     file: Path
     settings: S
     keys: Mapping[str, Key0]
+    owner: Owner = Factory(Owner)
 
 
-def load(file: Path, cls: type[S]) -> Loaded[S]:
-    """Read a file for the role of ``cls`` with the keys it names; raise `ConfigInvalid` with all that is wrong."""
-    return _load(file, _parse(file), cls)
+def load(file: Path, cls: type[S], owner: Owner | None = None) -> Loaded[S]:
+    """Read a file for the role of ``cls`` with the keys it names; raise `ConfigInvalid` with all that is wrong.
+
+    ``owner`` is who the daemon is about to run as, where that is not who reads.
+    """
+    return _load(file, _parse(file), cls, owner or Owner())
 
 
 def load_any(file: Path) -> Loaded[AnySettings]:
     """Read a file for whichever role it names, as `load` does."""
     raw = _parse(file)
-    return _load(file, raw, _class_of(file, raw))
+    return _load(file, raw, _class_of(file, raw), Owner())
 
 
-def _load(file: Path, raw: dict[str, Any], cls: type[S]) -> Loaded[S]:
+def _load(file: Path, raw: dict[str, Any], cls: type[S], owner: Owner) -> Loaded[S]:
     reading = _read(file, raw, cls)
     keys: dict[str, Key0] = {}
-    problems = [*reading.problems, *_state_problems(reading.sections.get("state"))]
-    problems += _read_keys(reading.sections, keys)
+    problems = [*reading.problems, *_state_problems(reading.sections.get("state"), owner)]
+    problems += _read_keys(reading.sections, keys, owner)
     if problems:
         raise ConfigInvalid(file, problems)
-    return Loaded(file, cls(**reading.sections), keys)
+    return Loaded(file, cls(**reading.sections), keys, owner)
 
 
 def read_settings(file: Path) -> AnySettings:
@@ -135,11 +149,11 @@ def _read(file: Path, raw: dict[str, Any], cls: type[Settings]) -> Reading:
     return Reading(reading.sections, (*reading.problems, *cls.contradictions(reading.sections)))
 
 
-def _state_problems(state: State | None) -> Iterator[Problem]:
+def _state_problems(state: State | None, owner: Owner) -> Iterator[Problem]:
     if state is None:
         return
     try:
-        objection = _objection_to_directory(state.directory)
+        objection = _objection_to_directory(state.directory, owner)
     except FileNotFoundError:
         return
     except OSError as error:
@@ -148,29 +162,42 @@ def _state_problems(state: State | None) -> Iterator[Problem]:
         yield Problem("state.directory", objection)
 
 
-def prepare_state(file: Path, state: State) -> None:
-    """Make the state directory, or insist that it is ours alone; raise `ConfigInvalid`, which names ``file``."""
+def prepare_state(file: Path, state: State, owner: Owner | None = None) -> None:
+    """Make the state directory for its owner, or insist that it is his alone; raise `ConfigInvalid` for ``file``."""
+    owner = owner or Owner()
     try:
-        state.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        objection = _objection_to_directory(state.directory)
+        state.directory.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            state.directory.mkdir(mode=0o700)
+        except FileExistsError:
+            pass
+        else:
+            give(state.directory, owner)
+        objection = _objection_to_directory(state.directory, owner)
     except OSError as error:
         objection = f"{state.directory} cannot be made: {error.strerror}"
     if objection:
         raise ConfigInvalid(file, [Problem("state.directory", objection)])
 
 
-def _objection_to_directory(directory: Path) -> str:
+def give(path: Path, owner: Owner) -> None:
+    """Let what this process has just made belong to ``owner``; raises OSError."""
+    if owner != Owner():
+        os.chown(path, owner.uid, owner.gid, follow_symlinks=False)
+
+
+def _objection_to_directory(directory: Path, owner: Owner) -> str:
     found = directory.stat()
     if not stat.S_ISDIR(found.st_mode):
         return f"{directory} is not a directory"
-    if found.st_uid != os.geteuid():
-        return f"{directory} belongs to user {found.st_uid}, not to user {os.geteuid()} who runs this"
+    if found.st_uid != owner.uid:
+        return f"{directory} belongs to user {found.st_uid}, not to user {owner.uid} who runs this"
     if found.st_mode & 0o077:
         return f"{directory} is open to others: run chmod 0700 {shlex.quote(str(directory))}"
     return ""
 
 
-def _read_keys(sections: Mapping[str, Any], keys: dict[str, Key0]) -> Iterator[Problem]:
+def _read_keys(sections: Mapping[str, Any], keys: dict[str, Key0], owner: Owner) -> Iterator[Problem]:
     """Fill ``keys`` by the peers' NAIs; yield what is wrong with the files."""
     identity = sections.get("identity")
     first: dict[int, int] = {}
@@ -180,7 +207,7 @@ def _read_keys(sections: Mapping[str, Any], keys: dict[str, Key0]) -> Iterator[P
             yield Problem(path, "must be the path of a key file, not a key")
             continue
         try:
-            key0 = read_key0(peer.key0)
+            key0 = read_key0(peer.key0, owner)
         except ConfigInvalid as error:
             yield Problem(path, f"{error.file}: {'; '.join(map(str, error.problems))}")
             continue
@@ -193,22 +220,22 @@ def _read_keys(sections: Mapping[str, Any], keys: dict[str, Key0]) -> Iterator[P
         keys[peer.nai] = key0
 
 
-def read_key0(file: Path) -> Key0:
+def read_key0(file: Path, owner: Owner | None = None) -> Key0:
     """Read a key file; raise `ConfigInvalid`, whose text has nothing of what the file holds."""
-    return parse_key0(read_private(file, MAX_FILE), file)
+    return parse_key0(read_private(file, MAX_FILE, owner), file)
 
 
-def read_private(file: Path, most: int) -> bytes:
+def read_private(file: Path, most: int, owner: Owner | None = None) -> bytes:
     """Return what a file of secrets holds, ``most`` octets at most.
 
-    Raises `ConfigInvalid` if it is missing, no regular file, too long, not ours
-    or root's, or if its mode is broader than 0600.
+    Raises `ConfigInvalid` if it is missing, no regular file, too long, not
+    ``owner``'s (this process's user unless given) or root's, or if its mode is broader than 0600.
     """
     try:
         # Without O_NONBLOCK a pipe of that name would keep us waiting.
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            objection = _objection_to_private(file, os.fstat(descriptor))
+            objection = _objection_to_private(file, os.fstat(descriptor), owner or Owner())
             octets = b"" if objection else os.read(descriptor, most + 1)
         finally:
             os.close(descriptor)
@@ -221,12 +248,12 @@ def read_private(file: Path, most: int) -> bytes:
     return octets
 
 
-def _objection_to_private(file: Path, found: os.stat_result) -> str:
+def _objection_to_private(file: Path, found: os.stat_result, owner: Owner) -> str:
     mode = stat.S_IMODE(found.st_mode)
     if not stat.S_ISREG(found.st_mode):
         return "is not a regular file"
-    if found.st_uid not in (os.geteuid(), 0):
-        return f"belongs to user {found.st_uid}, neither to user {os.geteuid()} who runs this nor to root"
+    if found.st_uid not in (owner.uid, 0):
+        return f"belongs to user {found.st_uid}, neither to user {owner.uid} who runs this nor to root"
     if mode & ~0o600:
         return f"has mode {mode:04o}, too open for a secret: run chmod 0600 {shlex.quote(str(file))}"
     return ""

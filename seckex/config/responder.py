@@ -11,7 +11,7 @@ from attrs import Factory, frozen
 from seckex.config.common import MAX_PEERS, Limits, Settings
 from seckex.config.endpoints import ClientEndpoint
 from seckex.config.problems import Problem, nearest, repeated, shown
-from seckex.config.values import SERVICE, Address, Nai, Named, Port, Seconds, ServiceName, Several, Whole
+from seckex.config.values import SERVICE, Address, Nai, Named, OneOf, Port, Seconds, ServiceName, Several, Whole
 
 MAX_SERVICES: Final = 1024
 
@@ -61,6 +61,30 @@ class ResponderLimits(Limits):
 
     clock_window: Annotated[int, Seconds(10, 3600)] = 300
     """How far a request's clock may be from ours."""
+
+    cookies: Annotated[str, OneOf(("auto", "always", "never"))] = "auto"
+    """When an offer over UDP has to prove its address with a cookie: under load, always or never."""
+
+    cookie_threshold: Annotated[int, Whole(1, 1_000_000)] = 200
+    """Offers a second without a cookie; more of them are load."""
+
+    source_rate: Annotated[int, Whole(1, 1_000_000)] = 50
+    """Offers a second from one part of the net; beyond, cookies are asked for, and then there is silence."""
+
+    source_burst: Annotated[int, Whole(1, 1_000_000)] = 200
+    """So many of them at once after a while without."""
+
+    source_ipv4_prefix: Annotated[int, Whole(8, 32)] = 24
+    """How many leading bits of an IPv4 address tell the part of the net."""
+
+    source_ipv6_prefix: Annotated[int, Whole(16, 128)] = 48
+    """The same for IPv6."""
+
+    sources: Annotated[int, Whole(16, 1_000_000)] = 4096
+    """Parts of the net whose rates are remembered; beyond, the one that was heard least recently is forgotten."""
+
+    messages_over_tcp: Annotated[int, Whole(1, 65536)] = 256
+    """TCP connections at once for long messages; for a further one another is closed."""
 
     links: Annotated[int, Whole(1, 65536)] = 1024
     """TCP connections with peers at once; a further one is closed."""

@@ -156,9 +156,9 @@ class DialogTables:
         return len(self._detached)
 
     @property
-    def tables(self) -> int:
-        """How many peers something is known of."""
-        return len(self._tables)
+    def peers(self) -> frozenset[str]:
+        """Of whom something is known."""
+        return frozenset(self._tables)
 
     def of(self, peer: str) -> DialogTable:
         """Return the table of ``peer``, an authenticated principal."""
@@ -166,6 +166,11 @@ class DialogTables:
         if table is None:
             table = self._tables[peer] = DialogTable(self)
         return table
+
+    def reconfigure(self, most_detached: int, within: int) -> None:
+        """Keep so many, for so many seconds, from now on."""
+        self._most_detached = most_detached
+        self._within = within
 
     def is_detached(self, dialog: Dialog) -> bool:
         """Tell whether no link carries it."""

@@ -14,19 +14,32 @@ from attrs import evolve, frozen
 from seckex.crypto.agreement import X25519, X25519_SIZE
 from seckex.crypto.schedule import PRF_HASHES, agree
 from seckex.crypto.secrets import Secret
-from seckex.exchange.messages import Received, build_answer, choice_mac, choice_start
+from seckex.exchange.messages import Received, build_answer, choice_mac, choice_start, request_digest
 from seckex.exchange.terms import Terms
 from seckex.exchange.transcript import Transcript
-from seckex.machine import Now
+from seckex.machine import Now, Path, Send
 from seckex.sa.association import Association
 from seckex.sa.offer import Offer, to_payload
 from seckex.sa.proposal import Chosen
 from seckex.sa.selector import Selected
 from seckex.wire.extensions import Clock, Detail, Exchange, Extension, SaPayloadExtension, clipped
-from seckex.wire.numbers import NONCE_SIZE, Code, Kind, ProtocolId, Role
+from seckex.wire.numbers import MAX_DATAGRAM, NONCE_SIZE, Code, Kind, ProtocolId, Role
 from seckex.wire.payloads import encode_sa
+from seckex.wire.stem import encode_use_tcp
 
 _SHORT_TEXT: Final = 64
+
+
+def reply(answer: bytes, request: bytes, path: Path) -> tuple[Send, ...]:
+    """Return the sending of an answer: itself over TCP and where it fits, else the hint to ask over TCP.
+
+    By UDP no answer is longer than its request, nor than a datagram that is never
+    fragmented; nothing is said where even the hint would be longer than the request.
+    """
+    if path.tcp or len(answer) <= min(len(request), MAX_DATAGRAM):
+        return (Send(answer, path),)
+    hint = encode_use_tcp(request, request_digest(request))
+    return () if hint is None else (Send(hint, path),)
 
 
 @frozen

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
-from seckex.exchange.messages import Received
+from seckex.exchange.messages import Received, request_digest
 from seckex.exchange.terms import Terms
 from seckex.machine import Action, Arm, Now, Path, Send
 from seckex.sa.association import Association
+from seckex.wire.numbers import MAX_DATAGRAM
 
 FIRST_WAIT: Final = 0.5
 LONGEST_WAIT: Final = 8.0
@@ -25,6 +26,8 @@ JITTER: Final = 0.25
 
 # Anybody on the way can send hints; the first few are told, so that the others cannot flood the log.
 MOST_HINTS: Final = 4
+# So many times in a round an OFFER is sent again with the cookie that somebody asks for.
+MOST_COOKIES: Final = 4
 
 
 @frozen
@@ -40,6 +43,27 @@ class OtherVersions:
 
     versions: tuple[int, ...]
     address: str
+
+
+@frozen
+class CookieAsked:
+    """A COOKIE came for this exchange: a hint, not authenticated."""
+
+    cookie: bytes
+
+
+@frozen
+class TcpAsked:
+    """A USE_TCP came for the request whose stem has ``digest``: a hint, not authenticated."""
+
+    digest: bytes
+
+
+@frozen
+class Unreachable:
+    """The request could not be sent, or not over TCP, and why."""
+
+    why: str
 
 
 @frozen
@@ -81,17 +105,42 @@ class Attempt:
         return seconds << 32 | int.from_bytes(self.terms.entropy(4), "big")
 
 
+def sending(octets: bytes, path: Path) -> Send:
+    """Return the sending of a request: over TCP where it is too long for a datagram."""
+    return Send(octets, _over_tcp(path) if len(octets) > MAX_DATAGRAM else path)
+
+
+def _over_tcp(path: Path) -> Path:
+    # The number of a UDP socket names no connection: one is made, unless the path is over TCP already.
+    return path if path.tcp else path._replace(via=None, tcp=True)
+
+
 @frozen
 class Retry:
-    """One request on its way: octets, how often it went out, when it goes again."""
+    """One request on its way: octets, how often it went out, when it goes again.
+
+    ``tcp`` tells that its last sending was repeated over TCP because the responder asked for that.
+    """
 
     request: bytes = field(repr=False)
     sent: int
     wait: float
+    tcp: bool = False
 
     def again(self, attempt: Attempt, now: Now) -> tuple[Retry, tuple[Action, ...]]:
         """Return the request after one more sending, and the actions that do it."""
         jitter = 1 + JITTER * int.from_bytes(attempt.terms.entropy(2), "big") / 0xFFFF
         deadline = min(now.monotonic + self.wait * jitter, attempt.give_up)
         retry = Retry(self.request, self.sent + 1, min(self.wait * 2, LONGEST_WAIT))
-        return retry, (Send(self.request, attempt.path), Arm(deadline))
+        return retry, (sending(self.request, attempt.path), Arm(deadline))
+
+    def over_tcp(self, attempt: Attempt, asked: TcpAsked) -> tuple[Retry, tuple[Action, ...]]:
+        """Return the request after having been repeated over TCP, once for each sending over UDP.
+
+        The next sending is over UDP again: nobody who can forge a USE_TCP keeps a request on a transport that a
+        firewall may not let through.
+        """
+        send = sending(self.request, attempt.path)
+        if self.tcp or send.path.tcp or asked.digest != request_digest(self.request):
+            return self, ()
+        return evolve(self, tcp=True), (Send(self.request, _over_tcp(attempt.path)),)

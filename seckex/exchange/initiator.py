@@ -24,6 +24,7 @@ from seckex.events import (
     NegotiationFailed,
     NegotiationRefused,
     OfferSent,
+    PeerUnreachable,
     StoreTrouble,
     VersionsHeard,
 )
@@ -31,13 +32,18 @@ from seckex.exchange.attempt import (
     FIRST_WAIT,
     FORGOTTEN_AFTER,
     GIVE_UP,
+    MOST_COOKIES,
     MOST_HINTS,
     Answer,
     Attempt,
+    CookieAsked,
     OtherVersions,
     Outcome,
     Retry,
+    TcpAsked,
     Unknown,
+    Unreachable,
+    sending,
 )
 from seckex.exchange.messages import (
     Received,
@@ -47,6 +53,7 @@ from seckex.exchange.messages import (
     choice_mac,
     verify_answer,
     verify_confirm,
+    with_cookie,
 )
 from seckex.exchange.terms import Terms, established
 from seckex.exchange.transcript import Transcript
@@ -59,7 +66,6 @@ from seckex.machine import (
     Persisted,
     PersistFailed,
     Report,
-    Send,
     Step,
     Tick,
     Transitions,
@@ -139,7 +145,9 @@ def _offer(attempt: Attempt, offer: Offer, opened: int, number: int, before: Tra
     names = (terms.local, terms.peer)
     request, transcript = build_offer(terms.authority, identification, exchange, names, sa, before)
     retry, actions = Retry(request, 0, FIRST_WAIT).again(attempt, now)
-    state = ExpectAnswer(attempt, retry, number, identification, offer, opened, share, transcript, exchange.nonce)
+    state = ExpectAnswer(
+        attempt, retry, number, identification, offer, opened, share, transcript, exchange.nonce, before
+    )
     sent = OfferSent(terms.peer, str(attempt.path), number, attempt.spi, str(offer))
     return Step(state, (Report(sent), *actions))
 
@@ -161,26 +169,49 @@ class ExpectAnswer:
     share: X25519
     transcript: Transcript
     nonce: bytes
+    before: Transcript
+    earlier: tuple[Transcript, ...] = ()
 
-    def receive(self, event: Answer | OtherVersions | Unknown | Tick, now: Now) -> Step:
+    def receive(
+        self, event: Answer | OtherVersions | Unknown | CookieAsked | TcpAsked | Unreachable | Tick, now: Now
+    ) -> Step:
         """See `TRANSITIONS`."""
         match event:
             case Answer(received):
                 return self._answered(received, now)
             case OtherVersions(versions, address):
-                return self._hinted(versions, address)
+                hint = f"{address} says that it speaks protocol version {', '.join(map(str, versions))} only"
+                return self._hinted(hint, VersionsHeard(self.attempt.terms.peer, address, versions, VERSIONS_SPOKEN))
+            case CookieAsked(cookie):
+                return self._cookie_asked(cookie, now)
+            case TcpAsked():
+                retry, actions = self.retry.over_tcp(self.attempt, event)
+                return Step(evolve(self, retry=retry), actions)
+            case Unreachable(why):
+                return self._hinted(why, PeerUnreachable(self.attempt.terms.peer, str(self.attempt.path), why))
             case Unknown(address):
                 return self._unknown(address)
             case Tick():
                 return self._ticked(now)
 
-    def _hinted(self, versions: tuple[int, ...], address: str) -> Step:
-        hint = f"{address} says that it speaks protocol version {', '.join(map(str, versions))} only"
+    def _hinted(self, hint: str, event: VersionsHeard | PeerUnreachable) -> Step:
         if hint in self.attempt.hints or len(self.attempt.hints) == MOST_HINTS:
             return Step(self)
-        heard = VersionsHeard(self.attempt.terms.peer, address, versions, VERSIONS_SPOKEN)
         hints = (*self.attempt.hints, hint)
-        return Step(evolve(self, attempt=evolve(self.attempt, hints=hints)), (Report(heard),))
+        return Step(evolve(self, attempt=evolve(self.attempt, hints=hints)), (Report(event),))
+
+    def _cookie_asked(self, cookie: bytes, now: Now) -> Step:
+        """Send the offer again with ``cookie``; an answer may still be to one of its earlier sendings."""
+        if len(self.earlier) == MOST_COOKIES or sending(self.retry.request, self.attempt.path).path.tcp:
+            return Step(self)
+        authority = self.attempt.terms.authority
+        request, transcript = with_cookie(self.retry.request, cookie, authority, self.round, self.before)
+        if request == self.retry.request:
+            return Step(self)
+        # The sending that was asked for a cookie does not count as one that nobody answered.
+        retry, actions = Retry(request, self.retry.sent - 1, FIRST_WAIT).again(self.attempt, now)
+        earlier = (self.transcript, *self.earlier)
+        return Step(evolve(self, retry=retry, transcript=transcript, earlier=earlier), actions)
 
     def _unknown(self, address: str) -> Step:
         terms = self.attempt.terms
@@ -221,6 +252,15 @@ class ExpectAnswer:
         exchange = received.need(Exchange)
         if (exchange.initiator_spi, exchange.round) != (self.attempt.spi, self.round):
             raise AuthenticationFailed("an answer to another round")
+        try:
+            return self._believed(received, exchange, now)
+        except AuthenticationFailed:
+            if not self.earlier:
+                raise
+        return evolve(self, transcript=self.earlier[0], earlier=self.earlier[1:])._answered(received, now)
+
+    def _believed(self, received: Received, exchange: Exchange, now: Now) -> Step:
+        """Take an answer to the sending that ``transcript`` holds; raises `AuthenticationFailed`."""
         match received.header.kind:
             case Kind.CHOICE:
                 return self._chosen(received, exchange, now)
@@ -311,7 +351,7 @@ class ExpectAnswer:
         reasons = tuple(map(str, verdict.reasons))
         own = own_offer(terms.policy)
         step = self._end(code, why, NegotiationRefused(terms.peer, terms.local, code, why, reasons, str(own)))
-        farewell = Send(self._abandon(transcript, code, "; ".join((why, *reasons)), own, now), self.attempt.path)
+        farewell = sending(self._abandon(transcript, code, "; ".join((why, *reasons)), own, now), self.attempt.path)
         return Step(step.state, (heard, *((farewell,) if self.round < MAX_ROUNDS else ()), *step.actions))
 
     def _abandon(self, transcript: Transcript, code: Code, why: str, own: Offer, now: Now) -> bytes:
@@ -385,9 +425,12 @@ class ExpectConfirmed:
     identification: int
     retry: Retry
 
-    def receive(self, event: Answer | OtherVersions | Unknown | Tick, now: Now) -> Step:
+    def receive(self, event: Answer | OtherVersions | Unknown | TcpAsked | Tick, now: Now) -> Step:
         """See `TRANSITIONS`."""
         association = self.association
+        if isinstance(event, TcpAsked):
+            retry, actions = self.retry.over_tcp(self.attempt, event)
+            return Step(evolve(self, retry=retry), actions)
         if isinstance(event, Answer):
             verify_confirm(event.received, Kind.CONFIRMED, association.keys, association.transcript)
             done = Report(AssociationConfirmed(association.peer, association.spi_in))
@@ -422,6 +465,9 @@ TRANSITIONS: Final[Transitions] = {
     ExpectAnswer: {
         Answer: frozenset({ExpectAnswer, ExpectStored, Finished}),
         OtherVersions: frozenset({ExpectAnswer}),
+        CookieAsked: frozenset({ExpectAnswer}),
+        TcpAsked: frozenset({ExpectAnswer}),
+        Unreachable: frozenset({ExpectAnswer}),
         Unknown: frozenset({ExpectAnswer, Finished}),
         Tick: frozenset({ExpectAnswer, Finished}),
     },
@@ -437,6 +483,7 @@ TRANSITIONS: Final[Transitions] = {
     ExpectConfirmed: {
         Answer: frozenset({ExpectMarked}),
         OtherVersions: frozenset({ExpectConfirmed}),
+        TcpAsked: frozenset({ExpectConfirmed}),
         Unknown: frozenset({Finished}),
         Tick: frozenset({ExpectConfirmed, Finished}),
     },

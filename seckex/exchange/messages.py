@@ -18,11 +18,12 @@ from attrs import field, frozen
 from seckex.crypto.authority import Authority
 from seckex.crypto.schedule import AgreedKeys
 from seckex.crypto.secrets import equal
-from seckex.crypto.suites import TAG_SIZE, InvalidTag, new_aead
+from seckex.crypto.suites import SHA256, TAG_SIZE, InvalidTag, new_aead
 from seckex.errors import AuthenticationFailed, Malformed, PeerMisbehaved
 from seckex.exchange.transcript import Transcript
 from seckex.wire.extensions import (
     Authenticator,
+    Cookie,
     Exchange,
     Extension,
     NaiExtension,
@@ -36,6 +37,7 @@ from seckex.wire.extensions import (
 )
 from seckex.wire.general import Header, Message, encode_header, encode_message
 from seckex.wire.numbers import HEADER_SIZE, REQUEST_SIZE, Code, ExtensionSub, Kind, NaiContent, Role, Suite
+from seckex.wire.stem import stem_of
 
 MAC_SIZE: Final = 32
 _EXTENSION_HEADER: Final = 4
@@ -109,6 +111,26 @@ def build_offer(
     octets += encode_authenticator_start(authority.spi, MAC_SIZE)
     after = before.heard(exchange.round, Role.INITIATOR, octets)
     return octets + authority.authenticate(Role.INITIATOR, b"seckex1 offer", after.digest), after
+
+
+def with_cookie(
+    request: bytes, cookie: bytes, authority: Authority, number: int, before: Transcript
+) -> tuple[bytes, Transcript]:
+    """Return the OFFER ``request`` of round ``number`` with another ``cookie``, and the transcript after it.
+
+    Everything before the cookie stays as it was, octet for octet, so that nothing is sealed a second time; the
+    padding is shorter by as much, as far as it goes.
+    """
+    stem = request[: stem_of(request)[0]]
+    octets = _pad(stem + encode_extension(Cookie(cookie)), _AUTHENTICATOR_START + MAC_SIZE)
+    octets += encode_authenticator_start(authority.spi, MAC_SIZE)
+    after = before.heard(number, Role.INITIATOR, octets)
+    return octets + authority.authenticate(Role.INITIATOR, b"seckex1 offer", after.digest), after
+
+
+def request_digest(request: bytes) -> bytes:
+    """Return the SHA-256 of a well-formed request's stem: what names it, however it is sent."""
+    return SHA256.digest(request[: stem_of(request)[0]])
 
 
 _REQUEST_LABELS: Final = {Kind.OFFER: b"seckex1 offer", Kind.ABANDON: b"seckex1 abandon"}

@@ -20,7 +20,7 @@ from seckex.events import (
     NegotiationRefused,
     StoreTrouble,
 )
-from seckex.exchange.answer import Refusal, choose, counter, refuse
+from seckex.exchange.answer import Refusal, choose, counter, refuse, reply
 from seckex.exchange.attempt import Outcome
 from seckex.exchange.messages import Received, build_confirmed, unseal_names, verify_confirm, verify_request
 from seckex.exchange.terms import Terms, established
@@ -59,12 +59,20 @@ _UNRECORDED: Final = frozenset((Code.IDENTIFICATION_MISMATCH, Code.INSUFFICIENT_
 
 @frozen
 class Offered:
-    """An OFFER came; ``request`` is its SHA-256, ``full`` names a table that has no room for its result."""
+    """An OFFER came; ``request`` is the digest of its stem, ``full`` names a table that has no room for its result.
+
+    ``clock`` is the time by which its Identification is judged, the wall clock's where None.
+    """
 
     received: Received
     path: Path
     request: bytes
     full: str = ""
+    clock: float | None = None
+
+    def judged(self, now: Now) -> Now:
+        """Return ``now`` by that clock."""
+        return now if self.clock is None else now._replace(wall=self.clock)
 
 
 @frozen
@@ -125,7 +133,7 @@ class ExpectOffer:
         if event.full and (said.refusal is None or said.refusal.code not in _UNRECORDED):
             said = self._refuse(received, heard, _no_room(event.full), (), now)
         if said.refusal is not None and said.refusal.code in _UNRECORDED:
-            return Step(Finished(), (Send(said.answer, event.path), *_refused(self.terms, said)))
+            return Step(Finished(), (*reply(said.answer, received.octets, event.path), *_refused(self.terms, said)))
         record = PutReplay(
             ReplayRecord(
                 spi=self.terms.authority.spi,
@@ -133,7 +141,7 @@ class ExpectOffer:
                 request=event.request,
                 answer=said.answer,
                 # Identifications count whole seconds, so the last second of the window is part of it.
-                expires=now.wall + 2 * self.terms.clock_window + 1,
+                expires=event.judged(now).wall + 2 * self.terms.clock_window + 1,
             )
         )
         association = said.association
@@ -154,9 +162,9 @@ class ExpectOffer:
         """Return what to say; a fault of the peer becomes a refusal."""
         received = event.received
         try:
-            refusal = self._admit(event, exchange, now)
+            refusal = self._admit(event, exchange, event.judged(now))
             if refusal is not None:
-                return self._refuse(received, heard, refusal, (), now)
+                return self._refuse(received, heard, refusal, (), event.judged(now))
             payload = received.need(SaPayloadExtension)
             selected = self.terms.selector.select(payload.payload, payload.offset)
             return self._select(received, exchange, heard, selected, now)
@@ -258,22 +266,22 @@ class ExpectStored:
             # Another worker answers this very request, or our new SPI was taken: the initiator asks again.
             return Step(Finished())
         said, peer = self.said, self.terms.peer
-        send = Send(said.answer, self.offered.path)
+        send = reply(said.answer, self.offered.received.octets, self.offered.path)
         if said.association is not None:
             report = Report(established(said.association, said.round, said.reasons))
             state = ExpectConfirm(self.terms, said.association)
-            return Step(state, (send, report, Deliver(Outcome(peer, said.association))))
+            return Step(state, (*send, report, Deliver(Outcome(peer, said.association))))
         if said.countered is not None:
             offer, following = said.countered
-            return Step(following, (send, Report(CounterSent(peer, said.round, str(offer), said.reasons))))
-        return Step(Finished(), (send, *_refused(self.terms, said)))
+            return Step(following, (*send, Report(CounterSent(peer, said.round, str(offer), said.reasons))))
+        return Step(Finished(), (*send, *_refused(self.terms, said)))
 
     def _failed(self, why: str, now: Now) -> Step:
         """Nothing was stored, so nothing was accepted; say so, which needs no record."""
         refusal = Refusal(Code.INSUFFICIENT_RESOURCES, "the store cannot be written; try later")
         answer = refuse(self.terms, self.offered.received, self.heard, refusal, now)
         trouble = Report(StoreTrouble(self.terms.peer, why))
-        return Step(Finished(), (Send(answer, self.offered.path), trouble))
+        return Step(Finished(), (*reply(answer, self.offered.received.octets, self.offered.path), trouble))
 
 
 @frozen
@@ -323,7 +331,8 @@ def answer_confirm(association: Association, event: Confirmed) -> tuple[Send, ..
     keys, spi = association.keys, association.spi_in
     verify_confirm(event.received, Kind.CONFIRM, keys, association.transcript)
     identification = event.received.header.identification
-    return (Send(build_confirmed(keys, spi, identification, association.transcript), event.path),)
+    confirmed = build_confirmed(keys, spi, identification, association.transcript)
+    return reply(confirmed, event.received.octets, event.path)
 
 
 ResponderState: TypeAlias = ExpectOffer | ExpectStored | ExpectConfirm | ExpectMarked | Finished

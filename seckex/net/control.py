@@ -114,7 +114,7 @@ class ControlProtocol(LineReceiver):
             self._refuse("a stream takes no further requests")
             return
         self._restart_idle()
-        request = _read(line)
+        request = read_request(line)
         stream = self._control.stream_of(request)
         if stream is not None:
             self._stream(stream, request or {})
@@ -265,7 +265,7 @@ class ControlFactory(Factory):
         return command(request)
 
 
-def _read(line: bytes) -> Request | None:
+def read_request(line: bytes) -> Request | None:
     """Return the object that a line holds, None for anything else."""
     try:
         request = json.loads(line)

@@ -1,18 +1,23 @@
 """A daemon, whichever its role: state directory, store, node, control socket, and their order.
 
-Starting takes what can fail first and what others see last: the state
-directory and its lock, the master key, the store, then the sockets, then the
-control socket. Whatever fails ends the start with one line that says why.
-Stopping is the other way round and waits until everything durable is written.
+Starting takes what can fail first and what others see last. What may need
+privileges that twistd is about to drop comes before that: the state directory
+and its lock, the master key, the ports. The rest belongs to the user that the
+daemon stays: the store, the control socket. Whatever fails ends the start with
+one line that says why. Stopping is the other way round and waits until
+everything durable is written, `STOP_WITHIN` seconds for peers that hang.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
+from attrs import evolve
 from twisted.application.internet import TimerService
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
@@ -21,12 +26,15 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.python.failure import Failure
 
 from seckex.config.common import Settings
-from seckex.config.load import Loaded, prepare_state
+from seckex.config.load import Loaded, give, load, prepare_state
+from seckex.config.problems import ConfigInvalid, Problem, key_path
+from seckex.crypto.atrest import MasterKey
 from seckex.crypto.authority import Key0
 from seckex.dialog.faces import DeadPeer, LinkAssociation
 from seckex.dialog.link import Link
 from seckex.dialog.table import DialogTables
 from seckex.errors import SeckexError
+from seckex.events import ConfigurationKept, ConfigurationReloaded
 from seckex.exchange.terms import Terms
 from seckex.net.commands import ControlCommands
 from seckex.net.commit import CommitThread, GroupCommit
@@ -34,8 +42,11 @@ from seckex.net.control import listen_control
 from seckex.net.log import EventLog, observe
 from seckex.net.operator import PrincipalOperator
 from seckex.net.principal import Clock, Principal, Watcher
+from seckex.net.reload import Outcome, Prepared, differences, hear, possible
+from seckex.net.sockets import Sockets
 from seckex.net.status import StatusReport
 from seckex.net.stream import LinkTerms
+from seckex.net.supervisor import Supervisor
 from seckex.net.usage import Traffic
 from seckex.node.limits import Limits, Peer
 from seckex.node.node import Node
@@ -46,6 +57,8 @@ from seckex.wire.dialog import Hello
 from seckex.wire.numbers import MAX_BODY
 
 DATABASE: Final = "seckex.db"
+# Less than supervisors wait before they kill.
+STOP_WITHIN: Final = 4.0
 
 S = TypeVar("S", bound=Settings)
 
@@ -63,7 +76,8 @@ class Daemon(MultiService, Generic[S]):
     def __init__(self, reactor: Any, loaded: Loaded[S]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted's
         self.reactor = reactor
-        self.loaded = loaded
+        # The process may go to another folder before it reads the file again.
+        self.loaded = evolve(loaded, file=Path(os.path.abspath(loaded.file)))
         self.settings = loaded.settings
         self.clock = Clock(monotonic=reactor.seconds)
         self.log = EventLog(self.settings.log.level, self.clock.wall)
@@ -78,7 +92,13 @@ class Daemon(MultiService, Generic[S]):
         self._commits: GroupCommit | None = None
         self._thread: CommitThread | None = None
         self._lock: WorkerLock | None = None
+        self._master: MasterKey | None = None
         self._control: IListeningPort | None = None
+        self._taken = False
+        self._end_hearing: Callable[[], None] | None = None
+        self._process = False
+        self.supervisor = Supervisor({})
+        self.sockets = Sockets({})
 
     # -- what each role adds
 
@@ -95,8 +115,24 @@ class Daemon(MultiService, Generic[S]):
         """Return who builds links."""
 
     @abstractmethod
+    def bind(self) -> None:
+        """Take the ports, which may need privileges; nothing is read from them yet."""
+
+    @abstractmethod
     def open(self) -> None:
-        """Open the sockets and begin."""
+        """Read from the ports, and begin."""
+
+    @abstractmethod
+    def prepare(self, settings: S) -> Prepared[S]:
+        """Open what ``settings`` ask for and was not open before; `settle` or `unprepare` comes next."""
+
+    @abstractmethod
+    def settle(self) -> None:
+        """Go on by `settings`, which are new: use what `prepare` opened, let go of what is not asked for any more."""
+
+    @abstractmethod
+    def unprepare(self) -> None:
+        """Let go of what `prepare` opened."""
 
     @abstractmethod
     def close(self) -> list[Deferred[Any]]:
@@ -116,14 +152,28 @@ class Daemon(MultiService, Generic[S]):
 
     # -- life
 
+    def be_the_process(self) -> None:
+        """Take what this process was given, for it is ours alone: sockets, a supervisor to be told, SIGHUP."""
+        self._process = True
+        self.supervisor = Supervisor()
+        self.sockets = Sockets()
+
+    def privilegedStartService(self) -> None:
+        """Take what may need privileges, or leave with one line that says why not."""
+        self._or_leave(self._take)
+        super().privilegedStartService()  # type: ignore[no-untyped-call]  # Twisted's
+
     def startService(self) -> None:
         """Start, or leave with one line that says why not."""
+        self._or_leave(self._start)
+        super().startService()  # type: ignore[no-untyped-call]  # Twisted's
+
+    def _or_leave(self, step: Callable[[], None]) -> None:
         try:
-            self._start()
+            step()
         except (SeckexError, CannotListenError, OSError) as error:
             self._undo()
-            raise StartFailed(f"seckex-{self.settings.role}: {_one_line(error)}") from None
-        super().startService()  # type: ignore[no-untyped-call]  # Twisted's
+            raise StartFailed(f"seckex-{self.settings.role}: {one_line(error)}") from None
 
     def _undo(self) -> None:
         """Let go of what would keep the process, or another principal here or elsewhere, from going on."""
@@ -136,13 +186,27 @@ class Daemon(MultiService, Generic[S]):
         if self._lock is not None:
             self._lock.release()
 
-    def _start(self) -> None:
-        settings, state = self.settings, self.settings.state
-        self._end_observing = observe(settings.log.format, settings.log.level, settings.log.file)
-        prepare_state(self.loaded.file, state)
+    def _take(self) -> None:
+        settings, state, owner = self.settings, self.settings.state, self.loaded.owner
+        self._taken = True
+        self._end_observing = observe(settings.log.format, settings.log.level, settings.log.file, owner)
+        prepare_state(self.loaded.file, state, owner)
         self._lock = WorkerLock(state.directory, state.worker)
+        give(self._lock.path, owner)
+        if state.master_key.exists():
+            self._master = load_master_key(state.master_key, state.directory / DATABASE, os.urandom, owner.uid)
+        self.bind()
+        for strange in self.sockets.strange:
+            self.log.say("warn", "passed by the supervisor and of no use: {what}", what=strange)
+        for left in self.sockets.left():
+            self.log.say("warn", "passed by the supervisor and not in the configuration: {what}", what=left)
+
+    def _start(self) -> None:
+        if not self._taken:
+            self._take()
+        settings, state = self.settings, self.settings.state
         database = state.directory / DATABASE
-        master = load_master_key(state.master_key, database, os.urandom)
+        master, self._master = self._master or load_master_key(state.master_key, database, os.urandom), None
         store = SqliteStore(database, master, os.urandom)
         now = self.clock.now()
         snapshot = store.load(state.worker, now.wall)
@@ -151,6 +215,7 @@ class Daemon(MultiService, Generic[S]):
         self._thread = CommitThread(self.reactor)
         self._commits = GroupCommit(store, self._thread, self.reactor)
         node = Node(settings.identity.nai, self.peers(), os.urandom, self.limits())
+        self._forget_keys()
         self.traffic = Traffic(node.associations)
         self.principal = Principal(self.reactor, node, self._commits, self.log, self.clock)
         self.principal.watcher = self.watcher()
@@ -168,7 +233,8 @@ class Daemon(MultiService, Generic[S]):
             counters=lambda: {**self.dialog_counters(), **self.counters()},
         )
         desk = ControlCommands(PrincipalOperator(self.principal), report, self.log, self.reactor)
-        self._control = listen_control(self.reactor, state.control, desk.commands(), desk.streams())
+        commands = {**desk.commands(), "reload": self._asked_to_reload}
+        self._control = listen_control(self.reactor, state.control, commands, desk.streams())
         self.log.say(
             "info",
             "{role} {nai} is ready: {listening}",
@@ -176,15 +242,90 @@ class Daemon(MultiService, Generic[S]):
             nai=settings.identity.nai,
             listening=", ".join(self.listening()) or "no port of its own",
         )
+        if self._process:
+            self._end_hearing = hear(signal.SIGHUP, lambda: self.reactor.callFromThread(self.reload))
+        self.supervisor.watch(self.reactor)
+        self._tell_ready()
+
+    def _tell_ready(self) -> None:
+        self.supervisor.ready(f"{self.settings.role} {self.settings.identity.nai}: {', '.join(self.listening())}")
+
+    def _forget_keys(self) -> None:
+        """Keep of KEY 0 what was derived from it, and no more."""
+        self.loaded = evolve(self.loaded, keys={})
+
+    # -- another configuration
+
+    def _asked_to_reload(self, _request: dict[str, Any]) -> dict[str, Any]:
+        return self.reload()
+
+    def reload(self) -> dict[str, Any]:
+        """Read the configuration again and go on by it, or keep the present one whole.
+
+        Returns what came of it, schema `seckex.net.reload.SCHEMA`.
+        """
+        self.supervisor.reloading()
+        outcome = self._reloaded()
+        if outcome.problems:
+            self.log.report(ConfigurationKept(tuple(map(str, outcome.problems))))
+        else:
+            self.log.report(ConfigurationReloaded(outcome.changed, outcome.restart))
+        self._tell_ready()
+        return outcome.answer()
+
+    def _reloaded(self) -> Outcome:
+        before = self.settings
+        try:
+            loaded = load(self.loaded.file, type(before), self.loaded.owner)
+        except ConfigInvalid as error:
+            return Outcome(problems=error.problems)
+        if loaded.settings.identity.nai != before.identity.nai:
+            return Outcome(problems=(Problem("identity.nai", "cannot change in a daemon that runs: restart it"),))
+        settings, restart = possible(before, loaded.settings)
+        prepared = self.prepare(settings)
+        problems = list(prepared.problems)
+        end_observing: Callable[[], None] | None = None
+        try:
+            end_observing = observe(settings.log.format, settings.log.level, settings.log.file, loaded.owner)
+        except OSError as error:
+            problems.append(Problem("log.file", f"{settings.log.file} cannot be opened: {error.strerror}"))
+        if problems:
+            self.unprepare()
+            if end_observing is not None:
+                end_observing()
+            return Outcome(problems=tuple(problems))
+        end_observing, self._end_observing = self._end_observing, end_observing
+        if end_observing is not None:
+            end_observing()
+        roots = {nai: peer.terms.authority.root for nai, peer in self.principal.node.peers.items()}
+        settings = prepared.settings
+        self.loaded, self.settings = evolve(loaded, settings=settings), settings
+        self.log.set_level(settings.log.level)
+        self.principal.reconfigure(self.peers(), self.limits())
+        self._forget_keys()
+        self.settle()
+        self.dialogs.reconfigure(settings.limits.detached_dialogs, settings.limits.resume_within)
+        for nai in self.dialogs.peers - self.principal.node.peers.keys():
+            self.dialogs.lose_of(nai, "the configuration has this peer no more")
+        rekeyed = (
+            key_path(key_path("peers", nai), "key0")
+            for nai, peer in self.principal.node.peers.items()
+            if roots.get(nai, peer.terms.authority.root) != peer.terms.authority.root
+        )
+        return Outcome((*differences(before, settings), *rekeyed), (*restart, *prepared.restart))
 
     def stopService(self) -> Deferred[None]:
         """Stop everything that was started; fire when all is written and closed."""
+        self.supervisor.stopping()
+        if self._end_hearing is not None:
+            self._end_hearing()
         stopping: list[Deferred[Any]] = [maybeDeferred(super().stopService)]
         if self._control is not None:
             stopping.append(maybeDeferred(self._control.stopListening))
         stopping += self.close()
         self.dialogs.lose_all("this daemon is shutting down")
-        closed = DeferredList(stopping, consumeErrors=True)
+        closed: Deferred[Any] = DeferredList(stopping, consumeErrors=True)
+        closed.addTimeout(STOP_WITHIN, self.reactor).addErrback(self._stopped_badly)
         closed.addCallback(lambda _: DeferredList([maybeDeferred(stop) for stop in (self._stop_principal,)]))
         if self._commits is not None:
             commits = self._commits
@@ -256,7 +397,8 @@ def now_or_never(done: Deferred[Any]) -> None:
         failed[0].raiseException()
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """Return what an error says, on one line."""
     if isinstance(error, CannotListenError):
         return f"{error.interface or 'any address'} port {error.port} cannot be listened on: {error.socketError}"
     return " ".join(str(error).split())

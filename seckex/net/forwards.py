@@ -14,11 +14,11 @@ connection waits at most `LINK_WITHIN` seconds for a link to the peer.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from attrs import define, field, frozen
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
 from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.interfaces import IAddress, IListeningPort
 from twisted.internet.protocol import Factory
@@ -61,6 +61,11 @@ class Forward:
     peer: str
     service: str
 
+    @property
+    def is_port(self) -> bool:
+        """Whether it listens on a port, not on a unix socket."""
+        return self.listen.startswith("tcp")
+
 
 @define(eq=False)
 class Forwards:
@@ -68,38 +73,87 @@ class Forwards:
 
     reactor: Any
     local: str
-    forwards: Collection[Forward]
+    forwards: Sequence[Forward]
     links: Mapping[str, PeerLinks]
     most: int
     new_id: Callable[[], bytes]
     log: EventLog
     counts: Counter[Forward] = field(factory=Counter, init=False)
     refused: int = field(default=0, init=False)
-    _ports: list[tuple[Forward, IListeningPort]] = field(factory=list, init=False)
+    _open: list[_ForwardFactory] = field(factory=list, init=False)
+    _fresh: list[_ForwardFactory] = field(factory=list, init=False)
     _pipes: set[Pipe] = field(factory=set, init=False)
 
-    def listen(self) -> Deferred[None]:
-        """Listen everywhere; fail with `ForwardFailed` where one cannot."""
-        listening = [self._listen(forward) for forward in self.forwards]
+    def listen(self, *, early: bool) -> Deferred[None]:
+        """Listen; fail with `ForwardFailed` where one cannot.
+
+        Ports are taken ``early``, while privileges last; the others are unix
+        sockets, which belong to the user that makes them.
+        """
+        done = self._listen_all([forward for forward in self.forwards if forward.is_port is early])
+        self._open += self._fresh
+        self._fresh = []
+        return done
+
+    def _listen_all(self, forwards: Iterable[Forward]) -> Deferred[None]:
+        listening = [self._listen(forward) for forward in forwards]
         done: Deferred[Any] = DeferredList(listening, fireOnOneErrback=True, consumeErrors=True)
         return done.addCallbacks(lambda _: None, lambda failure: failure.value.subFailure)
 
     def _listen(self, forward: Forward) -> Deferred[None]:
         factory = _ForwardFactory(self, forward)
+        self._fresh.append(factory)
         listening = maybeDeferred(lambda: serverFromString(self.reactor, forward.listen).listen(factory))
 
         def failed(failure: Failure) -> None:
             why = " ".join(failure.getErrorMessage().split())
             raise ForwardFailed(f"the forward {forward.listen} cannot listen: {why}")
 
-        return listening.addCallbacks(lambda port: self._ports.append((forward, port)), failed)
+        return listening.addCallbacks(factory.listens, failed)
+
+    # -- other forwards
+
+    def prepare(self, forwards: Sequence[Forward]) -> Deferred[None]:
+        """Listen where ``forwards`` do and these do not; fail with `ForwardFailed`; `settle` or `undo` comes next."""
+        return self._listen_all([forward for forward, factory in self._matched(forwards) if factory is None])
+
+    def settle(self, forwards: Sequence[Forward], most: int) -> None:
+        """Have ``forwards`` from now on; connections that stand go on, whatever becomes of their forward."""
+        fresh, self._fresh = self._fresh, []
+        matched = self._matched(forwards)
+        kept = [factory for _, factory in matched if factory is not None]
+        for factory in self._open:
+            if factory not in kept:
+                factory.stop()
+        for forward, kept_factory in matched:
+            if kept_factory is not None:
+                kept_factory.forward = forward
+        self._open = [*kept, *fresh]
+        self.forwards, self.most = forwards, most
+
+    def undo(self) -> None:
+        """Listen no more where `prepare` began to."""
+        fresh, self._fresh = self._fresh, []
+        for factory in fresh:
+            factory.stop()
+
+    def _matched(self, forwards: Sequence[Forward]) -> list[tuple[Forward, _ForwardFactory | None]]:
+        """Return each of ``forwards`` with what listens there already; what does may be of another peer or service."""
+        left = list(self._open)
+        matched: list[tuple[Forward, _ForwardFactory | None]] = []
+        for forward in forwards:
+            found = next((factory for factory in left if factory.forward.listen == forward.listen), None)
+            if found is not None:
+                left.remove(found)
+            matched.append((forward, found))
+        return matched
 
     def stop(self) -> Deferred[None]:
         """Listen no more and drop what is connected."""
-        ports, self._ports = self._ports, []
+        factories, self._open = self._open, []
         for pipe in tuple(self._pipes):
             pipe.drop()
-        stopped = DeferredList([maybeDeferred(port.stopListening) for _, port in ports], consumeErrors=True)
+        stopped = DeferredList([factory.stop() for factory in factories], consumeErrors=True)
         return stopped.addCallback(lambda _: None)
 
     def addresses(self) -> list[str]:
@@ -108,14 +162,7 @@ class Forwards:
 
     def ports(self) -> list[int | None]:
         """Return the TCP port of each forward, None where it has none; the real one where any free one was asked."""
-        free = list(self._ports)
-        found: list[int | None] = []
-        for forward in self.forwards:
-            # Two forwards that want any port are alike, and each has its own.
-            index = next((at for at, (whose, _) in enumerate(free) if whose == forward), None)
-            host = None if index is None else free.pop(index)[1].getHost()
-            found.append(getattr(host, "port", None))
-        return found
+        return [None if factory is None else factory.port for _, factory in self._matched(self.forwards)]
 
     def accept(self, forward: Forward) -> Pipe | None:
         """Return the pipe for one more connection, None if there are too many."""
@@ -170,10 +217,25 @@ class _ForwardFactory(Factory):
 
     def __init__(self, forwards: Forwards, forward: Forward) -> None:
         self._forwards = forwards
-        self._forward = forward
+        self._port: IListeningPort | None = None
+        self.forward = forward
+
+    @property
+    def port(self) -> int | None:
+        """The TCP port."""
+        return None if self._port is None else getattr(self._port.getHost(), "port", None)
+
+    def listens(self, port: IListeningPort) -> None:
+        """Take the port of this factory."""
+        self._port = port
+
+    def stop(self) -> Deferred[Any]:
+        """Listen no more."""
+        port, self._port = self._port, None
+        return succeed(None) if port is None else maybeDeferred(port.stopListening)
 
     def buildProtocol(self, addr: IAddress | None) -> Pipe | None:  # noqa: ARG002  # the signature is Twisted's
-        return self._forwards.accept(self._forward)
+        return self._forwards.accept(self.forward)
 
 
 #: Takes an offered dialog, whose peer is named, and calls what it is given when that is over.
@@ -211,6 +273,10 @@ class Services:
     def withdraw(self, service: str) -> None:
         """Give no more dialogs of ``service`` to the program that has it; those that it has go on."""
         del self._programs[service]
+
+    def reconfigure(self, connect: Mapping[str, str], allowed: Mapping[str, Collection[str]], most: int) -> None:
+        """Judge dialogs by other services, rights and bounds from now on; those that stand go on."""
+        self.connect, self.allowed, self.most = connect, allowed, most
 
     def offered(self, link: Link, dialog: Dialog) -> None:
         """Connect an offered dialog to its service, or reject it and say why."""

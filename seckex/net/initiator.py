@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from attrs import asdict
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint
 
 from seckex.config.initiator import InitiatorSettings
 from seckex.config.load import Loaded
+from seckex.config.problems import Problem
 from seckex.dialog.faces import Cause, Closure
 from seckex.dialog.link import Link
 from seckex.dialog.stream import Dialog
 from seckex.events import LinkClosed
 from seckex.machine import Path
+from seckex.net.address import PeerAddress
 from seckex.net.daemon import Daemon, now_or_never
 from seckex.net.dials import Dials
-from seckex.net.forwards import Forward, Forwards
+from seckex.net.forwards import Forward, ForwardFailed, Forwards
 from seckex.net.peer import PeerLinks
+from seckex.net.reload import Prepared
 from seckex.node.limits import Limits, Peer
 from seckex.sa.association import WORKER_BITS, Association
 from seckex.wire.dialog import DIALOG_ID_SIZE
 from seckex.wire.numbers import Code
-
-# An attempt begun at an address that this machine does not have any more must not take long.
-CONNECT_WITHIN: Final = 5.0
 
 
 class InitiatorDaemon(Daemon[InitiatorSettings]):
@@ -35,19 +34,15 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
 
     def __init__(self, reactor: Any, loaded: Loaded[InitiatorSettings]) -> None:
         super().__init__(reactor, loaded)
-        limits = self.settings.limits
-        terms = self.link_terms(limits.dialog_credit, limits.dialogs_per_peer)
+        self._addresses: dict[str, PeerAddress] = {}
         self._links: dict[str, PeerLinks] = {}
-        for peer in self.settings.peers:
-            links = PeerLinks(terms, HostnameEndpoint(reactor, peer.address, peer.port, CONNECT_WITHIN), self)
-            self._links[peer.nai] = links
-            links.setServiceParent(self)
+        self._meet()
         self._forwards = Forwards(
             reactor,
             self.settings.identity.nai,
-            tuple(Forward(each.listen, each.peer, each.service) for each in self.settings.forwards),
+            _forwards(self.settings),
             self._links,
-            limits.forward_connections,
+            self.settings.limits.forward_connections,
             self._new_dialog_id,
             self.log,
         )
@@ -70,11 +65,51 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         drawn = int.from_bytes(os.urandom(DIALOG_ID_SIZE), "big")
         return (drawn >> WORKER_BITS << WORKER_BITS | self.settings.state.worker).to_bytes(DIALOG_ID_SIZE, "big")
 
+    def bind(self) -> None:
+        """Take the forwards' ports."""
+        now_or_never(self._forwards.listen(early=True))
+
     def open(self) -> None:
-        """Listen, and negotiate with every peer."""
-        now_or_never(self._forwards.listen())
+        """Listen on unix sockets as well, which belong to who makes them, and negotiate with every peer."""
+        now_or_never(self._forwards.listen(early=False))
         for nai in self._links:
             self.principal.want(nai)
+
+    def _meet(self) -> None:
+        """Have links with the peers that there are, and with no others."""
+        limits = self.settings.limits
+        terms = self.link_terms(limits.dialog_credit, limits.dialogs_per_peer)
+        for nai in self._links.keys() - {peer.nai for peer in self.settings.peers}:
+            del self._addresses[nai]
+            self._links.pop(nai).disownServiceParent()
+        for peer in self.settings.peers:
+            if peer.nai in self._links:
+                address = self._addresses[peer.nai]
+                address.host, address.port = peer.address, peer.port
+                self._links[peer.nai].reconfigure(terms)
+            else:
+                address = self._addresses[peer.nai] = PeerAddress(self.reactor, peer.address, peer.port)
+                links = self._links[peer.nai] = PeerLinks(terms, address, self)
+                links.setServiceParent(self)
+
+    def prepare(self, settings: InitiatorSettings) -> Prepared[InitiatorSettings]:
+        """Listen where forwards are new."""
+        try:
+            now_or_never(self._forwards.prepare(_forwards(settings)))
+        except ForwardFailed as error:
+            return Prepared(settings, problems=(Problem("forwards", str(error)),))
+        return Prepared(settings)
+
+    def settle(self) -> None:
+        """See `Daemon.settle`."""
+        self._meet()
+        self._forwards.settle(_forwards(self.settings), self.settings.limits.forward_connections)
+        for nai in self._links:
+            self.principal.want(nai)
+
+    def unprepare(self) -> None:
+        """See `Daemon.unprepare`."""
+        self._forwards.undo()
 
     def close(self) -> list[Deferred[Any]]:
         """See `Daemon.close`."""
@@ -148,3 +183,7 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
 
     def _association(self, link: Link) -> Association | None:
         return None if link.association is None else self.principal.node.associations.get(link.association.here)
+
+
+def _forwards(settings: InitiatorSettings) -> tuple[Forward, ...]:
+    return tuple(Forward(each.listen, each.peer, each.service) for each in settings.forwards)

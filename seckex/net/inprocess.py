@@ -113,7 +113,7 @@ class _Principal(Generic[D]):
         if self._daemon is None:
             daemon = self._make(self._reactor, self._file)
             try:
-                daemon.privilegedStartService()  # type: ignore[no-untyped-call]  # Twisted's services have no types
+                daemon.privilegedStartService()
                 daemon.startService()
             except StartFailed as error:
                 raise PrincipalFailed(str(error)) from None

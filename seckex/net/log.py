@@ -27,6 +27,7 @@ from twisted.logger import (
 )
 from twisted.python.failure import Failure
 
+from seckex.config.load import Owner, give
 from seckex.events import Event, NegotiationFailed, NegotiationRefused, StoreTrouble
 
 MAX_TROUBLES: Final = 64
@@ -54,6 +55,10 @@ class EventLog:
         """Have ``subscriber`` called with the time and each event from now on; return what ends that."""
         self._subscribers.append(subscriber)
         return lambda: self._subscribers.remove(subscriber)
+
+    def set_level(self, level: str) -> None:
+        """Write from now on what is at least of ``level``."""
+        self._least = _LEVELS[level]
 
     def report(self, event: Event) -> None:
         """Write ``event`` and tell it."""
@@ -108,16 +113,16 @@ def human_line(event: LogEvent) -> str:
     return f"{text}\n"
 
 
-def observe(form: str, level: str, file: Path | None) -> Callable[[], None] | None:
-    """Begin to write lines as a configuration asks; return what ends that.
+def observe(form: str, level: str, file: Path | None, owner: Owner | None = None) -> Callable[[], None] | None:
+    """Begin to write lines as a configuration asks; return what ends that. Raises OSError if the file cannot be opened.
 
     None where it asks for nothing but what twistd does by itself: sentences on
-    the standard streams.
+    the standard streams. A file that is made belongs to ``owner``.
     """
     if form == "human" and file is None:
         return None
     # Twistd puts a log in the place of sys.stderr: what is written there would come back as an event.
-    stream: TextIO = (sys.__stderr__ or sys.stderr) if file is None else file.open("a", encoding="utf-8", buffering=1)
+    stream: TextIO = (sys.__stderr__ or sys.stderr) if file is None else _opened(file, owner or Owner())
     line = json_line if form == "json" else human_line
 
     def write(event: LogEvent) -> None:
@@ -133,3 +138,11 @@ def observe(form: str, level: str, file: Path | None) -> Callable[[], None] | No
             stream.close()
 
     return end
+
+
+def _opened(file: Path, owner: Owner) -> TextIO:
+    fresh = not file.exists()
+    stream = file.open("a", encoding="utf-8", buffering=1)
+    if fresh:
+        give(file, owner)
+    return stream

@@ -63,6 +63,10 @@ class PeerLinks(Service):
         """All open links, the oldest first."""
         return tuple(upkeep.link for upkeep in self._upkeeps if upkeep.link is not None)
 
+    def reconfigure(self, terms: LinkTerms) -> None:
+        """Build links under associations to come by other terms."""
+        self._terms = terms
+
     def use(self, association: LinkAssociation) -> None:
         """Build a link under ``association`` and keep it up; older ones go when it has taken over."""
         upkeep = Upkeep(self._terms, self._endpoint, association, self, self._is_urgent, self._failed)

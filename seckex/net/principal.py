@@ -8,7 +8,7 @@ others go on.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IDelayedCall
@@ -19,7 +19,9 @@ from seckex.errors import SeckexError, StoreFailed
 from seckex.machine import Now, Path, Report, Send
 from seckex.net.datagram import Datagrams
 from seckex.net.log import EventLog
+from seckex.net.messages import Messages
 from seckex.node.actions import Commit, NodeAction, Ready, Unavailable, Work
+from seckex.node.limits import Limits, Peer
 from seckex.node.node import Node
 from seckex.sa.association import Association
 from seckex.sa.store import Outcome, Unit
@@ -74,22 +76,37 @@ class Principal:
         self._commits = commits
         self._log = log
         self.clock = clock
-        self.datagrams = Datagrams(reactor, self.received)
+        self.datagrams = Datagrams(reactor, self._judge, self._admitted, self._trouble)
+        self.messages = Messages(reactor, self._admitted, self._trouble, node.source_of)
         self._timer: IDelayedCall | None = None
         self._timer_at = 0.0
         self._stopped = False
 
-    def received(self, octets: bytes, path: Path) -> None:
-        """Take a datagram."""
+    def _judge(self, octets: bytes, host: str, port: int) -> bytes | None:
+        """Show a datagram to the gate; see `Node.judge`."""
         now = self.clock.now()
-        self.run(self.node.receive(octets, path, now), now)
+        answer = self.node.judge(octets, host, port, now)
+        if self.node.has_news:
+            self.run(self.node.news(), now)
+        return answer
+
+    def _admitted(self, octets: bytes, path: Path) -> None:
+        """Take a datagram that the gate lets go on, or a message that came over TCP."""
+        now = self.clock.now()
+        self.datagrams.heard(path.host)
+        self.run(self.node.admitted(octets, path, now), now)
+
+    def _trouble(self, path: Path, why: str) -> None:
+        """Take note that a request could not be sent."""
+        now = self.clock.now()
+        self.run(self.node.unreachable(path.host, path.port, why, now), now)
 
     def run(self, actions: list[NodeAction], now: Now) -> None:
         """Run actions in their order and arm the timer for what is next."""
         for action in actions:
             try:
                 if isinstance(action, Send):
-                    self.datagrams.send(action.octets, action.path)
+                    (self.messages if action.path.tcp else self.datagrams).send(action.octets, action.path)
                 elif isinstance(action, Commit):
                     self._commit(action.token, action.unit)
                 elif isinstance(action, Work):
@@ -157,6 +174,11 @@ class Principal:
         now = self.clock.now()
         self.run(self.node.want(peer, now), now)
 
+    def reconfigure(self, peers: Iterable[Peer], limits: Limits) -> None:
+        """Go on with other peers and limits."""
+        now = self.clock.now()
+        self.run(self.node.reconfigure(peers, limits, now), now)
+
     def rekey(self, peer: str) -> None:
         """Renew the association with ``peer`` now; raises `Unfeasible`."""
         now = self.clock.now()
@@ -192,4 +214,5 @@ class Principal:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self.messages.stop()
         return self.datagrams.stop()

@@ -193,6 +193,11 @@ class LinkPort(ServerFactory):
         self.refused = 0
         self.dropped = 0
 
+    def reconfigure(self, terms: LinkTerms, most_connections: int) -> None:
+        """Accept connections by other terms and up to another bound from now on."""
+        self._terms = terms
+        self._most_connections = most_connections
+
     @property
     def links(self) -> tuple[Link, ...]:
         """The links whose peers have proved their keys."""

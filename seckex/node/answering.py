@@ -2,7 +2,8 @@
 
 An offer is first looked up among the replay records, which costs a hash and no
 public-key work. Copies of an offer whose answer is still being made durable are
-let pass: the answer is on its way. Half-open exchanges give way to younger
+let pass: the answer is on its way. A copy has the same stem: it may have come
+with a cookie since, or over TCP. Half-open exchanges give way to younger
 ones, oldest first, since their initiators can begin anew; while any other
 table is full, new offers are refused.
 """
@@ -14,11 +15,11 @@ from typing import Final
 
 from attrs import evolve
 
-from seckex.crypto.suites import SHA256
 from seckex.events import label_of
 from seckex.exchange import responder, upkeep
+from seckex.exchange.answer import reply
 from seckex.exchange.attempt import Outcome
-from seckex.exchange.messages import Received
+from seckex.exchange.messages import Received, request_digest
 from seckex.exchange.terms import Terms
 from seckex.exchange.transcript import Transcript
 from seckex.machine import Now, Path, Report, Send, Tick
@@ -28,11 +29,12 @@ from seckex.node.conversation import Conversation, Driver
 from seckex.node.drops import Drops
 from seckex.node.endings import Endings
 from seckex.node.limits import Limits
+from seckex.node.reconfiguration import PeerChanges
 from seckex.node.seeking import Seeking
 from seckex.node.tables import ExpiringTable
 from seckex.sa.association import Association
-from seckex.sa.replay import ReplayMemory, Verdict
-from seckex.sa.store import PutReplay, Unit
+from seckex.sa.replay import ReplayClock, ReplayMemory, Verdict
+from seckex.sa.store import Purge, PutReplay, Snapshot, Unit
 from seckex.wire.extensions import Detail, Exchange
 from seckex.wire.general import Header, encode_header
 from seckex.wire.numbers import Kind, Role
@@ -56,7 +58,7 @@ class Answering:
     ) -> None:
         self._terms = terms
         self._by_peer = {each.peer: each for each in terms.values()}
-        self._beginnings = {spi: Transcript.between(t.peer, t.local, t.authority.binding) for spi, t in terms.items()}
+        self._beginnings = _beginnings(terms)
         self._driver = driver
         self._associations = associations
         self._seeking = seeking
@@ -64,11 +66,26 @@ class Answering:
         self._paths = paths
         self._drops = drops
         self.replays = ReplayMemory(limits.replay_records)
+        self.clock = ReplayClock(0.0, _window(terms), Now(0.0, 0.0))
         self.half_open: ExpiringTable[tuple[int, int], responder.ExpectOffer] = ExpiringTable(
             limits.half_open, HALF_OPEN_FOR, yielding=True
         )
         self.unconfirmed: ExpiringTable[int, Conversation] = ExpiringTable(limits.unconfirmed, responder.CONFIRM_WITHIN)
         self._under_way: dict[tuple[int, int], bytes] = {}
+
+    def start(self, snapshot: Snapshot, now: Now) -> None:
+        """Remember what was answered before, and judge by a clock for which nothing that was forgotten is new."""
+        self.clock = ReplayClock(snapshot.forgotten, _window(self._terms), now)
+        for record in sorted(snapshot.replays, key=lambda record: record.expires):
+            self.replays.remember(record)
+
+    def purge(self, now: Now) -> Purge:
+        """Return what makes the store forget what has expired."""
+        return Purge(now.wall, self.clock.read(now), self.clock.forgotten(now))
+
+    def crowded(self) -> bool:
+        """Tell whether a table of what strangers and half-proved peers leave here is more than half full."""
+        return 2 * len(self.half_open) > self.half_open.limit or 2 * len(self.unconfirmed) > self.unconfirmed.limit
 
     # -- offers
 
@@ -81,12 +98,12 @@ class Answering:
             self._drops.note("unknown-key0", why, path, now, actions)
             actions.append(_unknown(received, path))
             return
-        request = SHA256.digest(received.octets)
+        request = request_digest(received.octets)
         name = (header.spi, header.identification)
         known = self.replays.look_up(*name, request)
         if isinstance(known, bytes):
             self._drops.counters["retransmissions"] += 1
-            actions.append(Send(known, path))
+            actions += reply(known, received.octets, path)
             return
         if known is Verdict.REPLAY or self._under_way.get(name, request) != request:
             why = f"Identification {header.identification:#018x} was used before"
@@ -103,7 +120,7 @@ class Answering:
             self,
             terms.peer,
         )
-        event = responder.Offered(received, path, request, self._full())
+        event = responder.Offered(received, path, request, self._full(), self.clock.read(now))
         asked: list[NodeAction] = []
         self._driver.drive(conversation, event, now, asked)
         if isinstance(conversation.state, responder.Finished) and not self._drops.ration("unrecorded", now):
@@ -116,7 +133,10 @@ class Answering:
         if isinstance(conversation.state, responder.ExpectStored):
             self._under_way[name] = request
             # It is neither a copy nor old: this is where its initiator can be asked.
-            self._paths[terms.peer] = path
+            # Of a TCP connection only as long as nothing better is known: it lasts hardly longer than what it was for.
+            if not path.tcp or self._paths.get(terms.peer, path).tcp:
+                self._paths[terms.peer] = path
+            self.proved(terms.replaces, now, actions)
 
     def _renewal(self, spi: int, now: Now) -> Terms | None:
         """Return the terms of an exchange that an association vouches for."""
@@ -190,6 +210,7 @@ class Answering:
             self._not_known(received, path, now, actions)
             return
         upkeep.verify(received, association)
+        self.proved(association.spi_in, now, actions)
         if received.header.kind is Kind.DELETE:
             detail = received.need(Detail)
             why = f"deleted by the peer: {detail.text or label_of(detail.code)}"
@@ -204,7 +225,7 @@ class Answering:
         actions.append(_unknown(received, path))
 
     def proved(self, spi: int, now: Now, actions: list[NodeAction]) -> None:
-        """Take note that a link's first record has proved the keys of an association."""
+        """Take note that the peer has proved the keys of an association: by a link, or by what it said under it."""
         conversation = self.unconfirmed.get(spi)
         if conversation is not None:
             self._driver.drive(conversation, responder.Proved(), now, actions)
@@ -245,15 +266,39 @@ class Answering:
 
     def tick(self, now: Now, actions: list[NodeAction]) -> None:
         """End what has waited too long."""
-        self.replays.expire(now.wall)
+        self.replays.expire(self.clock.read(now))
         for _ in self.half_open.expired(now.monotonic):
             self._drops.counters["half-open-expired"] += 1
         for _, conversation in self.unconfirmed.expired(now.monotonic):
             self._driver.drive(conversation, Tick(), now, actions)
 
+    def reconfigure(self, limits: Limits, changes: PeerChanges, now: Now) -> None:
+        """Go on with what the terms are now, and with other limits.
+
+        Exchanges between a counter-offer and the next offer are forgotten where their terms have changed, as by a
+        restart: their initiators begin anew.
+        """
+        self._by_peer = {each.peer: each for each in self._terms.values()}
+        self._beginnings = _beginnings(self._terms)
+        self.clock.widen(_window(self._terms), now)
+        for key, state in self.half_open.items():
+            if state.terms.peer in changes.ended | changes.altered:
+                self.half_open.pop(key)
+        self.replays.limit = limits.replay_records
+        self.half_open.limit = limits.half_open
+        self.unconfirmed.limit = limits.unconfirmed
+
     def deadlines(self) -> list[float | None]:
         """Return when `tick` has something to do (monotonic)."""
         return [self.half_open.deadline(), self.unconfirmed.deadline()]
+
+
+def _window(terms: Mapping[int, Terms]) -> int:
+    return max((each.clock_window for each in terms.values()), default=0)
+
+
+def _beginnings(terms: Mapping[int, Terms]) -> dict[int, Transcript]:
+    return {spi: Transcript.between(each.peer, each.local, each.authority.binding) for spi, each in terms.items()}
 
 
 def _unknown(received: Received, path: Path) -> Send:

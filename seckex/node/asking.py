@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 
-from seckex.exchange.attempt import Answer, OtherVersions, Unknown
+from seckex.exchange import initiator
+from seckex.exchange.attempt import Answer, CookieAsked, OtherVersions, TcpAsked, Unknown, Unreachable
 from seckex.exchange.messages import Received
 from seckex.machine import Now, Tick
 from seckex.node.actions import NodeAction
 from seckex.node.conversation import Conversation, Driver
 from seckex.node.drops import Drops
+from seckex.wire.extensions import Cookie, RequestDigest
+from seckex.wire.numbers import Kind
 
 
 class Asking:
@@ -49,14 +53,38 @@ class Asking:
         if before is not None:
             del self._expecting[before]
 
+    def let_go(self, unwanted: Callable[[Conversation], bool]) -> None:
+        """Await nothing more for such conversations."""
+        for conversation in tuple(self._identifications):
+            if unwanted(conversation):
+                self.forget(conversation)
+
     def answered(self, received: Received, now: Now, actions: list[NodeAction]) -> None:
-        """Take an answer; raises `AuthenticationFailed` and `Malformed`."""
+        """Take an answer; raises `AuthenticationFailed` and `Malformed`.
+
+        COOKIE and USE_TCP are not authenticated: they change how a request is sent, never what it says.
+        """
         conversation = self._expecting.get(received.header.identification)
         if conversation is None:
             # A late copy of an answer that came already, most of the time.
             self._drops.counters["answers-unexpected"] += 1
             return
-        self._driver.drive(conversation, Answer(received), now, actions)
+        state, kind = conversation.state, received.header.kind
+        if kind is Kind.COOKIE:
+            if isinstance(state, initiator.ExpectAnswer) and received.header.spi == state.attempt.terms.authority.spi:
+                self._driver.drive(conversation, CookieAsked(received.need(Cookie).cookie), now, actions)
+        elif kind is Kind.USE_TCP:
+            if isinstance(state, initiator.ExpectAnswer | initiator.ExpectConfirmed):
+                self._driver.drive(conversation, TcpAsked(received.need(RequestDigest).digest), now, actions)
+        else:
+            self._driver.drive(conversation, Answer(received), now, actions)
+
+    def unreachable(self, host: str, port: int, why: str, now: Now, actions: list[NodeAction]) -> None:
+        """Take note that nothing could be sent to where peers are asked."""
+        for conversation in list(self._expecting.values()):
+            state = conversation.state
+            if isinstance(state, initiator.ExpectAnswer) and state.attempt.path[:2] == (host, port):
+                self._driver.drive(conversation, Unreachable(why), now, actions)
 
     def hinted(self, identification: int, event: OtherVersions | Unknown, now: Now, actions: list[NodeAction]) -> None:
         """Take a VERSIONS or UNKNOWN."""

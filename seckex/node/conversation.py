@@ -7,6 +7,7 @@ comes back under it, and the conversation goes on from there.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from seckex.errors import ApiMisuse
@@ -28,7 +29,7 @@ from seckex.machine import (
 )
 from seckex.node import actions as actions_of_node
 from seckex.node.actions import Commit, NodeAction
-from seckex.sa.store import Outcome, Unit
+from seckex.sa.store import DeleteAssociation, Outcome, PutAssociation, Unit
 
 
 class Owner(Protocol):
@@ -61,7 +62,8 @@ class Driver:
 
     def __init__(self) -> None:
         self._pending: dict[int, tuple[Conversation | None, Unit]] = {}
-        self._working: dict[int, Conversation] = {}
+        self._working: dict[int, Conversation | None] = {}
+        self._unwanted: set[int] = set()
         self._last = 0
 
     @property
@@ -104,7 +106,19 @@ class Driver:
         """Take what became of a `Work`."""
         if token not in self._working:
             raise ApiMisuse(f"no work has the token {token}")
-        self.drive(self._working.pop(token), Worked(result), now, actions)
+        conversation = self._working.pop(token)
+        if conversation is not None:
+            self.drive(conversation, Worked(result), now, actions)
+
+    def let_go(self, unwanted: Callable[[Conversation], bool]) -> None:
+        """Drive such conversations no more; what they are about to store is removed again."""
+        for token, (conversation, unit) in self._pending.items():
+            if conversation is not None and unwanted(conversation):
+                self._pending[token] = None, unit
+                self._unwanted.add(token)
+        for token, worker in self._working.items():
+            if worker is not None and unwanted(worker):
+                self._working[token] = None
 
     def commit(self, conversation: Conversation | None, unit: Unit, actions: list[NodeAction]) -> None:
         """Ask for ``unit`` to be made durable, on behalf of a conversation or of nobody who waits."""
@@ -119,6 +133,11 @@ class Driver:
         if token not in self._pending:
             raise ApiMisuse(f"no commit has the token {token}")
         conversation, unit = self._pending.pop(token)
+        if token in self._unwanted:
+            self._unwanted.remove(token)
+            stored = [each.association.spi_in for each in unit if isinstance(each, PutAssociation)]
+            if stored and outcome is Outcome.STORED:
+                self.commit(None, tuple(map(DeleteAssociation, stored)), actions)
         if conversation is not None:
             if outcome is Outcome.STORED:
                 self.drive(conversation, Persisted(), now, actions)

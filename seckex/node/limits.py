@@ -9,6 +9,24 @@ from seckex.machine import Path
 
 
 @frozen
+class Flood:
+    """How a node stands up to floods of OFFERs; see `seckex.node.gate`.
+
+    ``cookies`` is "auto", "always" or "never"; ``threshold`` in unproved OFFERs
+    a second; ``source_rate`` and ``source_burst`` are those of each source's
+    buckets, a source being a prefix of so many bits; of ``sources`` so many are kept.
+    """
+
+    cookies: str = "auto"
+    threshold: int = 200
+    source_rate: float = 50
+    source_burst: int = 200
+    ipv4_prefix: int = 24
+    ipv6_prefix: int = 48
+    sources: int = 4096
+
+
+@frozen
 class Limits:
     """The most entries of each table; `seckex.node.answering` tells what happens at them."""
 
@@ -16,6 +34,7 @@ class Limits:
     unconfirmed: int = 65536
     replay_records: int = 262144
     associations: int = 65536
+    flood: Flood = Flood()
 
 
 @frozen

@@ -10,7 +10,7 @@ what cannot be believed is counted, reported within a ration, and dropped.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Final
 
 from attrs import evolve
@@ -20,7 +20,7 @@ from seckex.errors import AuthenticationFailed, Malformed, PeerFault, Unfeasible
 from seckex.events import AssociationEnded, VersionUnsupported
 from seckex.exchange.attempt import OtherVersions, Unknown
 from seckex.exchange.messages import Received
-from seckex.exchange.terms import Entropy
+from seckex.exchange.terms import Entropy, Terms
 from seckex.machine import Now, Path, Report, Send
 from seckex.node.actions import Gone, NodeAction
 from seckex.node.answering import Answering
@@ -29,12 +29,14 @@ from seckex.node.associations import AssociationTable
 from seckex.node.conversation import Driver
 from seckex.node.drops import Drops
 from seckex.node.endings import Endings
+from seckex.node.gate import Gate
 from seckex.node.limits import Limits, Peer
+from seckex.node.reconfiguration import REKEYED, REMOVED, UNKEPT, compare
 from seckex.node.seeking import Seeking
 from seckex.sa.association import Association
-from seckex.sa.store import DeleteAssociation, Outcome, Purge, Snapshot
+from seckex.sa.store import DeleteAssociation, Outcome, Snapshot
 from seckex.wire.general import decode_message, decode_versions, encode_versions
-from seckex.wire.numbers import HEADER_SIZE, VERSIONS_SPOKEN, Code, Kind, Role
+from seckex.wire.numbers import HEADER_SIZE, MAX_DATAGRAM, VERSIONS_SPOKEN, Code, Kind, Role
 
 PURGE_EVERY: Final = 60.0
 
@@ -45,21 +47,28 @@ class Node:
     def __init__(self, local: str, peers: Iterable[Peer], entropy: Entropy, limits: Limits) -> None:
         self.local = local
         self.associations = AssociationTable(limits.associations)
-        self.peers = {peer.terms.peer: evolve(peer, terms=evolve(peer.terms, taken=self._spi_taken)) for peer in peers}
+        self.peers = self._by_name(peers)
         self._drops = Drops()
         self._driver = Driver()
-        self._terms = terms = {peer.terms.authority.spi: peer.terms for peer in self.peers.values()}
-        paths: dict[str, Path] = {}
+        self._terms = self._by_spi()
+        self._paths: dict[str, Path] = {}
         self._asking = Asking(self._driver, self._drops)
-        self._endings = Endings(self.peers, self._driver, self.associations, self._asking, paths)
+        self._endings = Endings(self.peers, self._driver, self.associations, self._asking, self._paths)
         self._seeking = Seeking(
-            self.peers, self._driver, self.associations, self._asking, self._endings, paths, entropy
+            self.peers, self._driver, self.associations, self._asking, self._endings, self._paths, entropy
         )
         self._answering = Answering(
-            terms, self._driver, self.associations, self._seeking, self._endings, paths, self._drops, limits
+            self._terms, self._driver, self.associations, self._seeking, self._endings, self._paths, self._drops, limits
         )
+        self._gate = Gate(limits.flood, entropy, self._answering.crowded, self._drops)
         self._purge_at: float | None = None
         self._told_expiry = math.inf
+
+    def _by_name(self, peers: Iterable[Peer]) -> dict[str, Peer]:
+        return {peer.terms.peer: evolve(peer, terms=evolve(peer.terms, taken=self._spi_taken)) for peer in peers}
+
+    def _by_spi(self) -> dict[int, Terms]:
+        return {peer.terms.authority.spi: peer.terms for peer in self.peers.values()}
 
     def _spi_taken(self, spi: int) -> bool:
         return spi in self._terms or self.associations.get(spi) is not None
@@ -67,14 +76,18 @@ class Node:
     @property
     def counters(self) -> dict[str, int]:
         """Every counter and the size of every table, by name."""
-        return dict(self._drops.counters) | {
-            "associations": len(self.associations),
-            "commits-waiting": self._driver.waiting,
-            "asking": len(self._asking),
-            "half-open": len(self._answering.half_open),
-            "replay-records": len(self._answering.replays),
-            "unconfirmed": len(self._answering.unconfirmed),
-        }
+        return (
+            dict(self._drops.counters)
+            | self._gate.counters
+            | {
+                "associations": len(self.associations),
+                "commits-waiting": self._driver.waiting,
+                "asking": len(self._asking),
+                "half-open": len(self._answering.half_open),
+                "replay-records": len(self._answering.replays),
+                "unconfirmed": len(self._answering.unconfirmed),
+            }
+        )
 
     def start(self, snapshot: Snapshot, now: Now) -> list[NodeAction]:
         """Take over what the store holds.
@@ -84,18 +97,53 @@ class Node:
         with a peer that is no longer configured, by other keys, or under a name that is no longer ours.
         """
         actions: list[NodeAction] = []
-        for record in sorted(snapshot.replays, key=lambda record: record.expires):
-            self._answering.replays.remember(record)
+        self._answering.start(snapshot, now)
         for association in sorted(snapshot.associations, key=lambda association: association.created):
-            peer = self.peers.get(association.peer)
-            vouched = peer is not None and peer.terms.authority.root == association.root
-            if association.octet_bound or association.local != self.local or not vouched:
+            why = self._unfit(association)
+            if why:
                 self._driver.commit(None, (DeleteAssociation(association.spi_in),), actions)
+                actions.append(Report(AssociationEnded(association.peer, association.spi_in, why)))
                 continue
             self.associations.add(association)
             if association.role is Role.RESPONDER and not association.confirmed:
                 self._answering.await_confirmation(self.peers[association.peer].terms, association, now)
         self._purge_at = now.monotonic + PURGE_EVERY
+        return actions
+
+    def _unfit(self, association: Association) -> str:
+        """Return why an association of the store is not taken up, if so."""
+        peer = self.peers.get(association.peer)
+        if peer is None or association.local != self.local:
+            return REMOVED
+        if peer.terms.authority.root != association.root:
+            return REKEYED
+        return UNKEPT if association.octet_bound else ""
+
+    def reconfigure(self, peers: Iterable[Peer], limits: Limits, now: Now) -> list[NodeAction]:
+        """Go on with other ``peers`` and ``limits``; see `seckex.node.reconfiguration`.
+
+        What is over a lowered limit stays until it ends by itself. Peers that were added are not wanted yet.
+        """
+        actions: list[NodeAction] = []
+        before, after = dict(self.peers), self._by_name(peers)
+        changes = compare(before, after)
+        self._driver.let_go(lambda conversation: conversation.peer in changes.ended)
+        self._asking.let_go(lambda conversation: conversation.peer in changes.ended)
+        for association in tuple(self.associations):
+            if association.peer in changes.ended:
+                self._answering.ended(association)
+                self._endings.end(association, Code.DELETED, changes.why_ended(association.peer), now, actions)
+        same = before.keys() & after.keys() - changes.ended - changes.altered
+        self.peers.clear()
+        self.peers.update(after | {nai: before[nai] for nai in same})
+        self._terms.clear()
+        self._terms.update(self._by_spi())
+        for nai in changes.ended:
+            self._paths.pop(nai, None)
+        self.associations.limit = limits.associations
+        self._answering.reconfigure(limits, changes, now)
+        self._gate.reconfigure(limits.flood)
+        self._seeking.reconfigure(before, changes, now)
         return actions
 
     def want(self, nai: str, now: Now) -> list[NodeAction]:
@@ -166,13 +214,47 @@ class Node:
         association = self.associations.get(spi_in)
         return association if association is not None and now.wall < association.expires else None
 
+    def judge(self, octets: bytes, host: str, port: int, now: Now) -> bytes | None:
+        """Return what a datagram gets at once in place of `admitted`: an answer, or silence if that is empty.
+
+        None lets it go on. This is all that a flood costs; see `seckex.node.gate`.
+        """
+        return self._gate.judge(octets, host, port, now)
+
+    def source_of(self, host: str) -> Hashable:
+        """Return the part of the net that an address belongs to."""
+        return self._gate.source(host)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether `judge` has left something for `news`."""
+        return bool(self._gate.news)
+
+    def news(self) -> list[NodeAction]:
+        """Return what verdicts have led to beside themselves."""
+        told, self._gate.news = self._gate.news, []
+        return told
+
     def receive(self, octets: bytes, path: Path, now: Now) -> list[NodeAction]:
-        """Take one datagram."""
+        """Take one datagram, or one message that came over TCP."""
+        verdict = None if path.tcp else self.judge(octets, path.host, path.port, now)
+        if verdict is None:
+            return [*self.admitted(octets, path, now), *self.news()]
+        return [*((Send(verdict, path),) if verdict else ()), *self.news()]
+
+    def admitted(self, octets: bytes, path: Path, now: Now) -> list[NodeAction]:
+        """Take what `judge` lets go on, or what came over TCP."""
         actions: list[NodeAction] = []
+        if len(octets) > MAX_DATAGRAM and not path.tcp:
+            why = f"{len(octets)} octets where a datagram has {MAX_DATAGRAM} at most"
+            self._drops.note("too-long", why, path, now, actions)
+            return actions
         try:
             received = Received(decode_message(octets), octets)
             kind = received.header.kind
             if kind is Kind.OFFER:
+                if path.tcp and not self._gate.admits(path.host, path.port, now):
+                    return [*actions, *self.news()]
                 self._answering.offered(received, path, now, actions)
             elif kind is Kind.CONFIRM:
                 self._answering.confirmed(received, path, now, actions)
@@ -216,6 +298,12 @@ class Node:
         if self._drops.ration("version", now):
             actions.append(Report(VersionUnsupported(str(path), error.version, VERSIONS_SPOKEN)))
 
+    def unreachable(self, host: str, port: int, why: str, now: Now) -> list[NodeAction]:
+        """Take note that nothing could be sent to a peer's ``host`` and ``port``, or no connection made."""
+        actions: list[NodeAction] = []
+        self._asking.unreachable(host, port, why, now, actions)
+        return actions
+
     def committed(self, token: int, outcome: Outcome | str, now: Now) -> list[NodeAction]:
         """Take what became of a `Commit`: an outcome, or why nothing was stored."""
         actions: list[NodeAction] = []
@@ -235,6 +323,8 @@ class Node:
         self._asking.tick(now, actions)
         self._seeking.tick(now, actions)
         self._answering.tick(now, actions)
+        self._gate.tick(now)
+        actions += self.news()
         for association in self.associations.expired(now.wall):
             self._seeking.ended(association, now, actions)
             self._answering.ended(association)
@@ -242,7 +332,7 @@ class Node:
             actions += [Report(ended), Gone(association, "its lifetime is over")]
         if self._purge_at is not None and now.monotonic >= self._purge_at:
             self._purge_at = now.monotonic + PURGE_EVERY
-            self._driver.commit(None, (Purge(now.wall),), actions)
+            self._driver.commit(None, (self._answering.purge(now),), actions)
         return actions
 
     def take_sooner(self) -> bool:
@@ -257,7 +347,8 @@ class Node:
 
     def next_deadline(self, now: Now) -> float | None:
         """Return when `tick` has something to do (monotonic)."""
-        deadlines = [self._asking.deadline(), *self._seeking.deadlines(), *self._answering.deadlines(), self._purge_at]
+        deadlines = [self._asking.deadline(), *self._seeking.deadlines(), *self._answering.deadlines()]
+        deadlines += [self._gate.deadline, self._purge_at]
         expiry = self.associations.next_expiry()
         self._told_expiry = math.inf if expiry is None else expiry
         if expiry is not None:

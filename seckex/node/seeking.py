@@ -30,6 +30,7 @@ from seckex.node.associations import AssociationTable
 from seckex.node.conversation import Conversation, Driver
 from seckex.node.endings import Endings
 from seckex.node.limits import Peer
+from seckex.node.reconfiguration import PeerChanges, new_policy
 from seckex.sa.association import Association
 from seckex.wire.numbers import Code, Role
 
@@ -86,7 +87,8 @@ class Seeking:
     def want(self, nai: str, now: Now, actions: list[NodeAction]) -> None:
         """Have an association with ``nai`` from now on; one from before a restart serves.
 
-        Raises `Unfeasible` for a peer whose address is not configured.
+        Raises `Unfeasible` for a peer whose address is not configured, unless there is one: such a peer looks after
+        it by itself.
         """
         peer = self._peers[nai]
         wanted = self._wanted.get(nai)
@@ -97,6 +99,8 @@ class Seeking:
                 self._asking.sooner = True
             return
         if peer.path is None:
+            if self._associations.newest(nai) is not None:
+                return
             raise Unfeasible(f"no address of {nai} is configured here: it has to begin")
         wanted = self._wanted[nai] = Wanted(peer, peer.path)
         association = self._associations.newest(nai)
@@ -148,6 +152,36 @@ class Seeking:
             wanted.begin_at = soon
             wanted.hinted_at = soon if hinted else wanted.hinted_at
             self._asking.sooner = True
+
+    def reconfigure(self, before: Mapping[str, Peer], changes: PeerChanges, now: Now) -> None:
+        """Go on with what the peers are now; ``before`` are those of before.
+
+        Conversations with peers that keep nothing have been let go.
+        """
+        for nai in changes.ended | changes.altered:
+            wanted = self._wanted.get(nai)
+            if wanted is None:
+                continue
+            if nai in changes.removed or not wanted.lasting:
+                # What was asked for once is not asked for again.
+                self.unwant(nai)
+                continue
+            peer = wanted.peer = self._peers[nai]
+            wanted.path = peer.path or wanted.path
+            if nai in changes.rekeyed:
+                wanted.conversation = wanted.association = wanted.probe_at = None
+            elif wanted.conversation is not None and isinstance(wanted.conversation.state, initiator.ExpectAnswer):
+                # An offer by old terms may be agreed to; what has been agreed to goes on.
+                self._let_go(wanted.conversation)
+                wanted.conversation = None
+            if wanted.association is None or new_policy(before[nai], peer):
+                wanted.pause = FIRST_PAUSE
+                wanted.begin_at = now.monotonic
+                self._asking.sooner = True
+
+    def _let_go(self, conversation: Conversation) -> None:
+        self._driver.let_go(lambda one: one is conversation)
+        self._asking.forget(conversation)
 
     def _begin(self, wanted: Wanted, now: Now, actions: list[NodeAction]) -> None:
         wanted.begin_at = None

@@ -42,9 +42,14 @@ class ExpiringTable(Generic[K, V]):
     def put(self, key: K, value: V, now: float) -> None:
         """Keep ``value`` from ``now`` (monotonic) for ``ttl`` seconds, as the youngest."""
         self._entries.pop(key, None)
-        if self._yielding and self.full:
+        # More than one where the limit was lowered.
+        while self._yielding and self.full:
             del self._entries[next(iter(self._entries))]
         self._entries[key] = (now + self.ttl, value)
+
+    def items(self) -> tuple[tuple[K, V], ...]:
+        """Return all entries, oldest first."""
+        return tuple((key, value) for key, (_, value) in self._entries.items())
 
     def pop(self, key: K) -> V | None:
         """Take the entry of ``key`` out."""

@@ -6,14 +6,55 @@ octets is a replay and gets none (docs/protocol.md, section 9). A record is kept
 until its Identification is outside of the window of every clock that could
 accept it. At the limit no new request is accepted until old records expire:
 forgetting one early would let it be replayed.
+
+A wall clock that was set back would bring Identifications into the window again
+whose records have been forgotten since. So requests are judged by a clock that
+never goes back, `ReplayClock`: it is the wall clock's highest reading so far, moves on from there,
+and starts where no forgotten request can be in its window.
 """
 
 from __future__ import annotations
 
 import heapq
 from enum import Enum
+from typing import Final
 
+from seckex.machine import Now
 from seckex.sa.store import ReplayRecord
+
+#: Seconds of a `ReplayClock` that is ahead of the wall clock in a second: it waits for it without standing still.
+WAITING: Final = 0.5
+
+
+class ReplayClock:
+    """The clock by which Identifications are judged and records expire; seconds since 1970.
+
+    ``forgotten``: records of all later Identifications, in the same seconds, are
+    remembered. ``window`` is how far an Identification may be from this clock.
+    A clock that was wrong by hours and was set right is ahead for twice as long; initiators
+    are told its time and correct their Identifications.
+    """
+
+    def __init__(self, forgotten: float, window: int, now: Now) -> None:
+        self._window = window
+        self._value = max(now.wall, forgotten + window + 1)
+        self._at = now.monotonic
+
+    def read(self, now: Now) -> float:
+        """Return the time."""
+        self._value = max(now.wall, self._value + (now.monotonic - self._at) * WAITING)
+        self._at = now.monotonic
+        return self._value
+
+    def forgotten(self, now: Now) -> float:
+        """Return the Identification, in seconds, that a request must be later than once expired records are purged."""
+        return self.read(now) - self._window - 1
+
+    def widen(self, window: int, now: Now) -> None:
+        """Judge by another window from now on."""
+        forgotten = self.forgotten(now)
+        self._window = window
+        self._value = max(self._value, forgotten + window + 1)
 
 
 class Verdict(Enum):
@@ -53,6 +94,6 @@ class ReplayMemory:
         heapq.heappush(self._by_age, (record.expires, record.name))
 
     def expire(self, now: float) -> None:
-        """Forget what expired before ``now`` (wall-clock seconds)."""
+        """Forget what expired before ``now``, the time of a `ReplayClock`."""
         while self._by_age and self._by_age[0][0] < now:
             self._records.pop(heapq.heappop(self._by_age)[1], None)

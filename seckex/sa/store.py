@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Final, Protocol, TypeAlias
 
-from attrs import define, evolve, field, frozen
+from attrs import Factory, define, evolve, field, frozen
 
 from seckex.sa.association import WORKER_BITS, Association
 
@@ -30,8 +30,8 @@ class ReplayRecord:
     """A request that was answered.
 
     ``spi`` of KEY 0 and ``identification`` name it; ``request`` is the SHA-256 of the whole
-    request and ``answer`` what was, or is about to be, sent. ``expires`` in wall-clock seconds: after it the
-    request's Identification is outside of every window.
+    request and ``answer`` what was, or is about to be, sent. ``expires`` in seconds of a
+    `seckex.sa.replay.ReplayClock`: after it the request's Identification is outside of every window.
     """
 
     spi: int
@@ -76,14 +76,25 @@ class DeleteAssociation:
 
 @frozen
 class Purge:
-    """Forget the replay records that expired before ``before``, and associations that did.
+    """Forget the associations that expired before ``before`` and the replay records that did before ``replays``.
 
     It is not bound to its unit: a store does it after everything else in the
     batch, conflict or not, and may spread it over the commits that follow, so
-    that no other unit waits for a long one.
+    that no other unit waits for a long one. ``forgotten`` is made durable with it: records of requests with earlier
+    Identifications, in seconds, may be gone from now on.
     """
 
     before: float
+    replays: float = Factory(lambda self: self.before, takes_self=True)
+    forgotten: float = 0.0
+
+    def joined(self, other: Purge | None) -> Purge:
+        """Return what does both."""
+        if other is None:
+            return self
+        return Purge(
+            max(self.before, other.before), max(self.replays, other.replays), max(self.forgotten, other.forgotten)
+        )
 
 
 Operation: TypeAlias = PutReplay | PutAssociation | ConfirmAssociation | DeleteAssociation | Purge
@@ -101,12 +112,14 @@ class Outcome(Enum):
 class Snapshot:
     """All that a store holds for one worker, in no particular order.
 
-    ``damaged`` has a sentence for each record that could not be read and is left out.
+    ``damaged`` has a sentence for each record that could not be read and is left out;
+    ``forgotten`` is the highest of all `Purge.forgotten`.
     """
 
     associations: tuple[Association, ...]
     replays: tuple[ReplayRecord, ...]
     damaged: tuple[str, ...] = ()
+    forgotten: float = 0.0
 
 
 WORKER_MASK: Final = (1 << WORKER_BITS) - 1
@@ -162,6 +175,7 @@ class MemoryStore:
 
     associations: dict[int, Association] = field(factory=dict)
     replays: dict[tuple[int, int], ReplayRecord] = field(factory=dict)
+    forgotten: float = 0.0
 
     def load(self, worker: int, now: float, most_replays: int = MOST_REPLAYS) -> Snapshot:
         """See `Store.load`."""
@@ -169,6 +183,7 @@ class MemoryStore:
         return Snapshot(
             tuple(a for a in self.associations.values() if a.spi_in & WORKER_MASK == worker and a.expires > now),
             tuple(replays[:most_replays]),
+            forgotten=self.forgotten,
         )
 
     def commit(self, units: Sequence[Unit]) -> list[Outcome]:
@@ -177,7 +192,7 @@ class MemoryStore:
         for unit in units:
             for operation in unit:
                 if isinstance(operation, Purge):
-                    self._purge(operation.before)
+                    self._purge(operation)
         return outcomes
 
     def _apply(self, unit: Unit) -> Outcome:
@@ -196,9 +211,10 @@ class MemoryStore:
                     self.associations.pop(spi_in, None)
         return Outcome.STORED
 
-    def _purge(self, before: float) -> None:
-        self.replays = {name: record for name, record in self.replays.items() if record.expires >= before}
-        self.associations = {spi: a for spi, a in self.associations.items() if a.expires >= before}
+    def _purge(self, purge: Purge) -> None:
+        self.replays = {name: record for name, record in self.replays.items() if record.expires >= purge.replays}
+        self.associations = {spi: a for spi, a in self.associations.items() if a.expires >= purge.before}
+        self.forgotten = max(self.forgotten, purge.forgotten)
 
     def close(self) -> None:
         """See `Store.close`."""

@@ -40,7 +40,7 @@ class Batch:
     replays: dict[tuple[int, int], ReplayRecord] = field(factory=dict)
     associations: dict[int, Association] = field(factory=dict)
     confirmed: set[int] = field(factory=set)
-    purge: float | None = None
+    purge: Purge | None = None
     hides_conflicts: bool = False
 
 
@@ -64,7 +64,10 @@ def settle(
         else:
             _take(batch, unit)
             batch.outcomes.append(Outcome.STORED)
-    batch.purge = max((o.before for unit in units for o in unit if isinstance(o, Purge)), default=None)
+    for unit in units:
+        for operation in unit:
+            if isinstance(operation, Purge):
+                batch.purge = operation.joined(batch.purge)
     return batch
 
 

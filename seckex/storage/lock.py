@@ -27,10 +27,10 @@ class WorkerLock:
     Raises `StoreFailed` when another process holds it. Take it before the database is opened.
     """
 
-    __slots__ = ("_descriptor",)
+    __slots__ = ("_descriptor", "path")
 
     def __init__(self, directory: Path, worker: int) -> None:
-        path = directory / f"worker-{worker}.lock"
+        path = self.path = directory / f"worker-{worker}.lock"
         try:
             self._descriptor = _open(path)
         except OSError as error:

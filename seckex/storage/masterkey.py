@@ -26,16 +26,17 @@ _FORMAT: Final = re.compile(re.escape(HEADER) + rb"\n([0-9a-f]{%d})\n" % (2 * MA
 _SIZE: Final = len(HEADER) + 2 * MASTER_KEY_SIZE + 2
 
 
-def load_master_key(path: Path, database: Path, entropy: Callable[[int], bytes]) -> MasterKey:
+def load_master_key(path: Path, database: Path, entropy: Callable[[int], bytes], owner: int | None = None) -> MasterKey:
     """Return the master key in the file ``path``, which is made if neither it nor ``database`` exists.
 
-    ``entropy(n)`` returns n random octets. Raises `StoreFailed`, which says what to do.
+    ``entropy(n)`` returns n random octets; ``owner`` is the user that the file belongs to, this
+    process's unless given. Raises `StoreFailed`, which says what to do.
     """
     # Asked first: another worker that starts now makes the key before the database.
     fresh = not os.path.lexists(database)
     try:
         try:
-            return _read(path)
+            return _read(path, owner)
         except FileNotFoundError:
             if not fresh:
                 raise StoreFailed(
@@ -43,18 +44,19 @@ def load_master_key(path: Path, database: Path, entropy: Callable[[int], bytes])
                     "or move the database away to begin anew"
                 ) from None
         _create(path, entropy)
-        return _read(path)
+        return _read(path, owner)
     except OSError as error:
         raise StoreFailed(f"the master key {path} cannot be used: {error.strerror}") from error
 
 
-def _read(path: Path) -> MasterKey:
+def _read(path: Path, owner: int | None) -> MasterKey:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise StoreFailed(f"the master key {path} is not a regular file")
-        refuse_if_open(path, status)
+        # Root may keep it from the daemon's user, as a file that is read before privileges are dropped.
+        refuse_if_open(path, status, 0 if status.st_uid == 0 else owner)
         content = os.read(descriptor, _SIZE + 1)
     finally:
         os.close(descriptor)

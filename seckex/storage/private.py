@@ -17,12 +17,13 @@ FILE_MODE: Final = 0o600
 DIRECTORY_MODE: Final = 0o700
 
 
-def refuse_if_open(path: Path, status: os.stat_result) -> None:
-    """Raise `StoreFailed` unless only this process's user can reach what ``status`` was taken of."""
+def refuse_if_open(path: Path, status: os.stat_result, owner: int | None = None) -> None:
+    """Raise `StoreFailed` unless only ``owner``, this process's user unless given, can reach what ``status`` is of."""
     mode = stat.S_IMODE(status.st_mode)
-    if status.st_uid != os.geteuid():
+    user = os.geteuid() if owner is None else owner
+    if status.st_uid != user:
         raise StoreFailed(
-            f"{path} belongs to user {status.st_uid}, this process runs as {os.geteuid()}; run as its owner or chown it"
+            f"{path} belongs to user {status.st_uid}, this process runs as {user}; run as its owner or chown it"
         )
     if mode & 0o077:
         wanted = DIRECTORY_MODE if stat.S_ISDIR(status.st_mode) else FILE_MODE

@@ -20,6 +20,7 @@ is used by one thread at a time and must not be carried over a fork.
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -29,7 +30,7 @@ from typing import Final
 from seckex.crypto.atrest import EPOCH_SIZE, MasterKey, Wrapping
 from seckex.errors import StoreFailed
 from seckex.sa.association import Association
-from seckex.sa.store import MOST_REPLAYS, WORKER_MASK, Outcome, ReplayRecord, Snapshot, Unit
+from seckex.sa.store import MOST_REPLAYS, WORKER_MASK, Outcome, Purge, ReplayRecord, Snapshot, Unit
 from seckex.storage.batch import Batch, named, settle
 from seckex.storage.failures import store_failed
 from seckex.storage.rows import (
@@ -60,10 +61,14 @@ _PUT_REPLAY: Final = _insert("replay", REPLAY_COLUMNS)
 _PUT_ASSOCIATION: Final = _insert("association", ASSOCIATION_COLUMNS)
 _CONFIRM: Final = "UPDATE association SET confirmed = 1 WHERE spi_in = ?"
 _DELETE: Final = "DELETE FROM association WHERE spi_in = ?"
-_PURGE: Final = (
-    "DELETE FROM replay WHERE rowid IN (SELECT rowid FROM replay WHERE expires < ? LIMIT ?)",
-    "DELETE FROM association WHERE rowid IN (SELECT rowid FROM association WHERE expires < ? LIMIT ?)",
+_PURGE_REPLAYS: Final = "DELETE FROM replay WHERE rowid IN (SELECT rowid FROM replay WHERE expires < ? LIMIT ?)"
+_PURGE_ASSOCIATIONS: Final = (
+    "DELETE FROM association WHERE rowid IN (SELECT rowid FROM association WHERE expires < ? LIMIT ?)"
 )
+_FORGET: Final = (
+    "INSERT INTO meta VALUES ('forgotten', ?) ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)"
+)
+_FORGOTTEN: Final = "SELECT value FROM meta WHERE name = 'forgotten'"
 _STORED_REPLAYS: Final = (
     "SELECT r.spi, r.identification FROM json_each(?) AS k CROSS JOIN replay AS r "
     "ON r.identification = json_extract(k.value, '$[1]') AND r.spi = json_extract(k.value, '$[0]')"
@@ -95,7 +100,7 @@ class SqliteStore:
         self._factory = factory
         self._connection: sqlite3.Connection | None = None
         self._closed = False
-        self._purge_before: float | None = None
+        self._unpurged: Purge | None = None
         with self._failures():
             self._open()
 
@@ -122,8 +127,13 @@ class SqliteStore:
                     replays.append(read_replay(row))
                 except Damaged as error:
                     damaged.append(str(error))
+            found = connection.execute(_FORGOTTEN).fetchone()
             connection.execute("COMMIT")
-        return Snapshot(tuple(associations), tuple(replays), tuple(damaged))
+        forgotten = 0.0 if found is None else found[0]
+        if not isinstance(forgotten, float) or not math.isfinite(forgotten):
+            damaged.append("the time up to which replay records were purged is damaged; the clock serves in its place")
+            forgotten = 0.0
+        return Snapshot(tuple(associations), tuple(replays), tuple(damaged), forgotten)
 
     # -- writing
 
@@ -140,7 +150,7 @@ class SqliteStore:
                 self._write(connection, self._statements(batch))
             purging = self._purge(connection, batch.purge)
             connection.execute("COMMIT")
-            self._purge_before = purging
+            self._unpurged = purging
         return batch.outcomes
 
     def _written(self, connection: sqlite3.Connection, batch: Batch) -> bool:
@@ -179,13 +189,17 @@ class SqliteStore:
             {spi for (spi,) in connection.execute(_STORED_ASSOCIATIONS, (json.dumps(list(associations)),))},
         )
 
-    def _purge(self, connection: sqlite3.Connection, asked: float | None) -> float | None:
-        """Remove a portion of what has expired; return up to when there may be more of it, None where there is not."""
-        before = max((b for b in (asked, self._purge_before) if b is not None), default=None)
-        if before is None:
+    def _purge(self, connection: sqlite3.Connection, asked: Purge | None) -> Purge | None:
+        """Remove a portion of what has expired; return what there may be more of, None where there is not."""
+        purge = self._unpurged if asked is None else asked.joined(self._unpurged)
+        if purge is None:
             return None
-        removed = [connection.execute(statement, (before, PURGED_AT_ONCE)).rowcount for statement in _PURGE]
-        return before if max(removed) >= PURGED_AT_ONCE else None
+        connection.execute(_FORGET, (purge.forgotten,))
+        removed = (
+            connection.execute(_PURGE_REPLAYS, (purge.replays, PURGED_AT_ONCE)).rowcount,
+            connection.execute(_PURGE_ASSOCIATIONS, (purge.before, PURGED_AT_ONCE)).rowcount,
+        )
+        return purge if max(removed) >= PURGED_AT_ONCE else None
 
     # -- the connection
 

@@ -39,6 +39,7 @@ from seckex.wire.info import (
 )
 from seckex.wire.numbers import (
     EXTENSION_TYPE,
+    MAX_COOKIE,
     MAX_DETAIL,
     MAX_MESSAGE,
     NONCE_SIZE,
@@ -50,6 +51,7 @@ __all__ = [
     "Authenticator",
     "ClearExtension",
     "Clock",
+    "Cookie",
     "Detail",
     "Exchange",
     "Extension",
@@ -58,6 +60,7 @@ __all__ = [
     "NaiExtension",
     "Padding",
     "ProposalPayloadExtension",
+    "RequestDigest",
     "SaExtension",
     "SaPayloadExtension",
     "SealedExtension",
@@ -72,6 +75,7 @@ __all__ = [
 ]
 
 SPI_SIZE: Final = 4
+REQUEST_DIGEST_SIZE: Final = 32
 
 # The hash lengths of the PRFs; under KEY 0 it is the shorter one (docs/protocol.md, section 6).
 SHORTEST_MAC: Final = 32
@@ -141,6 +145,20 @@ class Clock:
 
 
 @frozen
+class Cookie:
+    """1 to 64 octets that mean something to the responder only, which made them."""
+
+    cookie: bytes
+
+
+@frozen
+class RequestDigest:
+    """SHA-256 of the stem of a request (docs/protocol.md, section 3): which request an answer speaks of."""
+
+    digest: bytes
+
+
+@frozen
 class Authenticator:
     """``SPI 32 | MAC``, which has 32 to 48 octets; always the last extension."""
 
@@ -157,6 +175,8 @@ Extension: TypeAlias = (
     | Detail
     | Padding
     | Clock
+    | Cookie
+    | RequestDigest
     | Authenticator
 )
 
@@ -200,6 +220,10 @@ def encode_extension(extension: Extension) -> bytes:
             return _extension(ExtensionSub.DETAIL, _detail_data(extension))
         case Clock():
             return _extension(ExtensionSub.CLOCK, Writer().u64(extension.seconds).octets())
+        case Cookie():
+            return _extension(ExtensionSub.COOKIE, _cookie_data(extension))
+        case RequestDigest():
+            return _extension(ExtensionSub.REQUEST_DIGEST, _request_digest_data(extension))
         case _:
             return _extension(*frame_clear(extension))
 
@@ -292,6 +316,28 @@ def _read_clock(data: Reader) -> Clock:
     return Clock(data.u64("Seconds"))
 
 
+def _read_cookie(data: Reader) -> Cookie:
+    if not 1 <= data.remaining <= MAX_COOKIE:
+        raise data.fail("Cookie", f"{data.remaining} octets where 1 to {MAX_COOKIE} are allowed")
+    return Cookie(data.rest())
+
+
+def _cookie_data(cookie: Cookie) -> bytes:
+    if not 1 <= len(cookie.cookie) <= MAX_COOKIE:
+        raise ApiMisuse(f"a cookie has 1 to {MAX_COOKIE} octets")
+    return cookie.cookie
+
+
+def _read_request_digest(data: Reader) -> RequestDigest:
+    return RequestDigest(data.take(REQUEST_DIGEST_SIZE, "Digest"))
+
+
+def _request_digest_data(digest: RequestDigest) -> bytes:
+    if len(digest.digest) != REQUEST_DIGEST_SIZE:
+        raise ApiMisuse(f"the digest of a request has {REQUEST_DIGEST_SIZE} octets")
+    return digest.digest
+
+
 def _read_authenticator(data: Reader) -> Authenticator:
     spi = data.u32("SPI")
     if not SHORTEST_MAC <= data.remaining <= LONGEST_MAC:
@@ -310,5 +356,7 @@ _READ: Final[Mapping[int, Callable[[Reader], Extension]]] = {
     ExtensionSub.DETAIL: _read_detail,
     ExtensionSub.PADDING: _read_padding,
     ExtensionSub.CLOCK: _read_clock,
+    ExtensionSub.COOKIE: _read_cookie,
+    ExtensionSub.REQUEST_DIGEST: _read_request_digest,
     ExtensionSub.AUTHENTICATOR: _read_authenticator,
 }

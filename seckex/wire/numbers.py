@@ -21,6 +21,8 @@ ANSWER_FLAG: Final = 0x1
 
 # Limits: docs/protocol.md, section 12.
 MAX_MESSAGE: Final = 8192
+MAX_DATAGRAM: Final = 1232  # what IPv6 carries everywhere unfragmented (RFC 8200): 1280 less both headers
+MAX_COOKIE: Final = 64
 MAX_EXTENSIONS: Final = 32
 MAX_PAYLOADS: Final = 64
 MAX_ATTRIBUTES: Final = 8
@@ -47,6 +49,8 @@ class Kind(IntEnum):
     CONFIRM = 5
     CONFIRMED = 6
     ABANDON = 7
+    COOKIE = 8
+    USE_TCP = 9
     PROBE = 10
     PRESENT = 11
     DELETE = 12
@@ -75,6 +79,8 @@ class ExtensionSub(IntEnum):
     PADDING = 20
     CLOCK = 21
     AUTHENTICATOR = 22
+    COOKIE = 23
+    REQUEST_DIGEST = 24
 
 
 E_FLAG: Final = 0x80

@@ -8,7 +8,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from seckex.config.initiator import Forward, InitiatorLimits, InitiatorSettings
-from seckex.config.load import MAX_SETTINGS_FILE, load, load_any, prepare_state, read_settings
+from seckex.config.load import MAX_SETTINGS_FILE, Owner, load, load_any, prepare_state, read_settings
 from seckex.config.policy import PolicySettings
 from seckex.config.problems import ConfigInvalid
 from seckex.config.responder import Listen, ResponderLimits, ResponderSettings, Service
@@ -323,12 +323,24 @@ class StateTests(LoadCase):
         self.assertEqual(state.directory.stat().st_mode & 0o777, 0o700)
         prepare_state(file, state)
 
+    def test_the_owner_may_be_somebody_else_than_who_reads(self) -> None:
+        """Root reads for the user that the daemon is about to become."""
+        file = self.write(RESPONDER)
+        directory = self.directory / "state"
+        other = Owner(os.getuid() + 1, os.getgid() + 1)
+        given: list[object] = []
+        self.patch(os, "chown", lambda path, uid, gid, **_: given.append((path, Owner(uid, gid))))
+        self.assertRaisesRegex(ConfigInvalid, "belongs to user", prepare_state, file, read_settings(file).state, other)
+        # What was made was given away, had that been more than a trial; what is there belongs to the wrong one.
+        self.assertEqual(given, [(directory, other)])
+        self.assertRaisesRegex(ConfigInvalid, f"not to user {other.uid} who runs", load, file, ResponderSettings, other)
+
     def test_what_is_no_directory(self) -> None:
         file = self.write(RESPONDER)
         (self.directory / "state").write_text("")
         self.assertRaisesRegex(ConfigInvalid, "state.directory: .* is not a directory", load_any, file)
         self.assertRaisesRegex(
-            ConfigInvalid, "cannot be made: File exists", prepare_state, file, read_settings(file).state
+            ConfigInvalid, "state.directory: .* is not a directory", prepare_state, file, read_settings(file).state
         )
 
     def test_a_socket_needs_a_short_path(self) -> None:

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -127,11 +127,12 @@ class StageTestCase(SynchronousTestCase):
 
     # -- processes
 
-    def daemon(self, role: str) -> Process:
-        """Start a daemon."""
-        command = [twistd(), "-n", "--pidfile=", f"seckex-{role}", "--config", f"{role}.toml"]
-        log = self.folder / f"{role}.log"
-        process = Process(role, command, self.folder, log)
+    def daemon(self, role: str, *options: str, wrapper: Sequence[str] = (), config: str = "") -> Process:
+        """Start a daemon; ``options`` are twistd's, ``wrapper`` is a command that becomes the one after it."""
+        name = config or role
+        command = [*wrapper, twistd(), "-n", "--pidfile=", *options, f"seckex-{role}", "--config", f"{name}.toml"]
+        log = self.folder / f"{name}.log"
+        process = Process(name, command, self.folder, log)
         process.start()
         self.running.append(process)
         return process
@@ -166,9 +167,9 @@ class StageTestCase(SynchronousTestCase):
                 if file.exists():
                     self.assertNotIn("Traceback", file.read_text(errors="replace"), str(file))
 
-    def refused_start(self, role: str) -> str:
+    def refused_start(self, role: str, *options: str) -> str:
         """Start a daemon that is to fail, and return what it prints."""
-        command = [twistd(), "-n", "--pidfile=", f"seckex-{role}", "--config", f"{role}.toml"]
+        command = [twistd(), "-n", "--pidfile=", *options, f"seckex-{role}", "--config", f"{role}.toml"]
         ended = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE, check=False)
         self.assertEqual(ended.returncode, 1, ended.stdout + ended.stderr)
         self.assertNotIn("Traceback", ended.stdout + ended.stderr)

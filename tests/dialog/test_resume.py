@@ -454,7 +454,7 @@ class BoundTests(LinkCase):
         self.assertEqual(len(table._tombstones), MOST_TOMBSTONES)
         first.cut()
         peers.tick(6)
-        self.assertEqual((peers.dialogs_i.tables, peers.dialogs_r.tables), (0, 0))
+        self.assertEqual((peers.dialogs_i.peers, peers.dialogs_r.peers), (frozenset(), frozenset()))
 
 
 class AttackTests(LinkCase):
@@ -657,8 +657,8 @@ class AnyCutTests(LinkCase):
                     peers.link(settle=bool(size % 2))
                 case "tick":
                     peers.tick()
-        for each in peers.pairs:
-            each.cut()
+        for link in peers.pairs:
+            link.cut()
         peers.link()
         peers.tick()
         peers.settle()

@@ -19,7 +19,7 @@ from seckex.wire.payloads import Proposal, SaPayload, decode_sa, encode_sa
 from tests.conversation import AES, CHACHA, HOME, NODE, ConversationCase, policy, sealing
 from tests.exchange.parts import crossed, extension, groups, parts, readdressed, regrouped, sa_of, with_sa
 from tests.exchange.test_faults import MESSAGES, STRANGER, TWO_ROUNDS
-from tests.link import Datagram, lose, nth, on
+from tests.link import Datagram, flipped, lose, nth, on
 from tests.pump import Host
 
 WINDOW: Final = 300
@@ -85,7 +85,11 @@ class ReplayTests(ConversationCase):
         self.established(node, home)
         before = home.tables()
         octets = self.network.last("OFFER").octets
+        # One with the same stem is a copy, whatever is behind it: it gets the same answer, and nothing else.
         home.receive(octets[:-1] + bytes((octets[-1] ^ 1,)), node.path)
+        self.assertEqual(self.network.sent[-1].octets, self.network.last("CHOICE").octets)
+        self.assertEqual(home.tables(), before)
+        home.receive(flipped(octets, 8 * 40), node.path)
         self.assertDropped(home, "replay", "was used before")
         # Not even somebody who holds KEY 0 can say something else under it.
         key0 = node.peers[home.nai].terms.authority
@@ -103,8 +107,11 @@ class ReplayTests(ConversationCase):
         node.want(home)
         self.network.run(0.1)
         octets = self.network.last("OFFER").octets
-        home.receive(octets[:-1] + bytes((octets[-1] ^ 1,)), STRANGER)
+        home.receive(flipped(octets, 8 * 40), STRANGER)
         self.assertDropped(home, "replay")
+        said = len(self.network.sent)
+        home.receive(octets[:-1] + bytes((octets[-1] ^ 1,)), STRANGER)
+        self.assertEqual(len(self.network.sent), said)
         home.release_commits()
         self.network.run()
         self.assertConversation(node, home)

@@ -179,9 +179,88 @@ class SteppedTests(ConversationCase):
             self.network.run(70)
         self.assertConversation(node, home)
         self.assertEqual(home.counters["replay-records"], 6)
-        self.network.run(700)
-        # The one of the future stays, since nobody knows which clock was right.
-        self.assertEqual(home.counters["replay-records"], 1)
+        # Records expire by a clock that waits for the one that came back, and does not stand still.
+        self.network.run(1400)
+        self.assertEqual(home.counters["replay-records"], 0)
+
+
+class SetBackTests(ConversationCase):
+    """A clock that goes back: an old offer is never accepted again, whatever was forgotten, and peers are served."""
+
+    def recorded(self) -> tuple[Host, Host, Datagram]:
+        """Return two hosts with an association, and the offer that it came of."""
+        self.anew()
+        node, home = self.pair(LASTING, LASTING)
+        self.established(node, home)
+        return node, home, self.network.last("OFFER 1")
+
+    def assertRefused(self, home: Host, offer: Datagram) -> None:
+        """Check that an old offer, played again, brings nothing about."""
+        before = dict(home.store.associations), dict(home.store.replays)
+        said = len(self.network.sent)
+        self.network.deliver(offer)
+        self.network.run(0.1)
+        told = [each.label for each in self.network.sent[said:]]
+        self.assertIn(told, (["REFUSAL 1"], []))
+        self.assertEqual((home.store.associations, home.store.replays), before)
+
+    def assertServed(self, node: Host, home: Host) -> None:
+        """Check that an honest peer gets an association all the same."""
+        node.skew = home.skew
+        node.restart()
+        node.want(home)
+        node.renew()
+        self.network.run(10)
+        self.assertConversation(node, home)
+
+    def test_forward_and_back(self) -> None:
+        for seconds in (HOURS, YEARS):
+            node, home, offer = self.recorded()
+            home.skew += seconds
+            # Long enough for records to be purged by the clock that is wrong.
+            self.network.run(130)
+            self.assertEqual(home.store.replays, {})
+            home.skew -= seconds
+            self.assertRefused(home, offer)
+            self.assertServed(node, home)
+
+    def test_forward_and_back_with_restarts_between(self) -> None:
+        for seconds in (HOURS, YEARS):
+            for forward, back in ((True, False), (False, True), (True, True)):
+                node, home, offer = self.recorded()
+                home.skew += seconds
+                if forward:
+                    home.restart()
+                self.network.run(130)
+                self.assertEqual(home.store.replays, {})
+                home.skew -= seconds
+                if back:
+                    home.restart()
+                self.assertRefused(home, offer)
+                self.assertServed(node, home)
+
+    def test_back_after_records_have_expired(self) -> None:
+        for restart in (False, True):
+            node, home, offer = self.recorded()
+            self.network.run(700)
+            self.assertEqual(home.store.replays, {})
+            home.skew -= 700
+            if restart:
+                home.restart()
+            self.assertRefused(home, offer)
+            self.assertServed(node, home)
+
+    def test_a_wider_window_after_records_have_expired(self) -> None:
+        for restart in (False, True):
+            node, home, offer = self.recorded()
+            self.network.run(700)
+            home.knows(node, LASTING, clock_window=3600)
+            if restart:
+                home.restart()
+            else:
+                home.reconfigure()
+            self.assertRefused(home, offer)
+            self.assertServed(node, home)
 
 
 def _stepping(host: Host, ordinal: int, seconds: float) -> Callable[[int], None]:

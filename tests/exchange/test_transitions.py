@@ -14,7 +14,7 @@ from seckex.crypto.secrets import Secret
 from seckex.crypto.suites import SHA256
 from seckex.errors import ApiMisuse, SeckexError
 from seckex.exchange import initiator, responder
-from seckex.exchange.attempt import GIVE_UP, Answer, OtherVersions, Unknown
+from seckex.exchange.attempt import GIVE_UP, Answer, CookieAsked, OtherVersions, TcpAsked, Unknown, Unreachable
 from seckex.exchange.messages import Received
 from seckex.exchange.terms import Terms
 from seckex.exchange.transcript import Transcript
@@ -43,6 +43,13 @@ from tests.pump import KEY, KEY0_SPI, WALL
 NOW: Final = Now(100.0, WALL)
 PATH: Final = Path("192.0.2.7", 4434)
 BOTH: Final = {"initiator": initiator.TRANSITIONS, "responder": responder.TRANSITIONS}
+HINTS: Final = (
+    OtherVersions((7,), str(PATH)),
+    CookieAsked(bytes(21)),
+    TcpAsked(bytes(32)),
+    Unknown(str(PATH)),
+    Unreachable("the name does not resolve"),
+)
 STORE_EVENTS: Final = (Persisted(), PersistConflict(), PersistFailed("disk full"))
 
 
@@ -145,7 +152,7 @@ def events_of(received: Received) -> Iterator[object]:
 def all_events() -> list[object]:
     """Return every event there is, those with messages once for each kind of message."""
     carried = [event for received in messages() for event in events_of(received)]
-    return [*carried, OtherVersions((7,), str(PATH)), Tick(), *STORE_EVENTS, responder.Proved(), Stranger()]
+    return [*carried, *HINTS, Tick(), *STORE_EVENTS, responder.Proved(), Stranger()]
 
 
 class TableTests(SynchronousTestCase):
@@ -253,7 +260,7 @@ class TransitionTests(SynchronousTestCase):
         renewing = evolve(renewing, attempt=evolve(attempt, terms=evolve(attempt.terms, replaces=0x5678)))
         talk.drive("initiator", renewing, Unknown(str(PATH)))
         for state, there in found.items():
-            for event in (*STORE_EVENTS, OtherVersions((7,), str(PATH)), Unknown(str(PATH)), Tick()):
+            for event in (*STORE_EVENTS, *HINTS, Tick()):
                 if type(event) in initiator.TRANSITIONS[state]:
                     talk.drive("initiator", there, event)
             if state.__name__ in ("ExpectStored", "ExpectMarked", "Finished"):

@@ -21,7 +21,7 @@ from seckex.config.problems import ConfigInvalid
 from seckex.config.responder import ResponderSettings
 from seckex.crypto.atrest import Wrapping
 from seckex.errors import Malformed, PeerFault, PeerIncompatible, SeckexError, UnsupportedVersion
-from seckex.net.control import ControlFactory
+from seckex.net.control import ControlFactory, read_request
 from seckex.sa.offer import Offer, from_payload, to_payload
 from seckex.storage.rows import Damaged, association_row, read_association, read_replay, replay_row
 from seckex.wire import dialog as link
@@ -212,7 +212,10 @@ def _key0(octets: bytes) -> None:
 
 
 def _control(octets: bytes) -> None:
-    answer = json.loads(ControlFactory({"status": _status, "fail": _fail}, None).answer(octets))
+    line = ControlFactory({"status": _status, "fail": _fail}, None).answer(read_request(octets))
+    if not isinstance(line, bytes):
+        raise AssertionError("these commands answer at once")
+    answer = json.loads(line)
     if not isinstance(answer, dict) or "the command failed" in answer.get("error", ""):
         raise AssertionError(f"answered {answer}")
 

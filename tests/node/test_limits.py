@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from attrs import evolve
+
 from seckex.events import AssociationEstablished, MessageDropped, NegotiationFailed, NegotiationRefused
 from seckex.node.limits import Limits
 from seckex.sa.policy import Policy
@@ -9,13 +11,13 @@ from seckex.wire.numbers import Code
 from tests.conversation import AES, CHACHA, HOME, ConversationCase, policy, sealing
 from tests.exchange.test_faults import TWO_ROUNDS
 from tests.link import lose, on
-from tests.pump import Host
+from tests.pump import CALM, Host
 
 
 class LimitTests(ConversationCase):
     def crowd(self, number: int, limits: Limits, ours: Policy = AES) -> tuple[list[Host], Host]:
         """Return initiators with a KEY 0 each, and a responder that knows them all."""
-        home = self.network.host(HOME, limits)
+        home = self.network.host(HOME, evolve(limits, flood=CALM))
         nodes = [self.network.host(f"node-{count}@example.net") for count in range(number)]
         for count, node in enumerate(nodes):
             node.knows(home, ours, spi=0x1000 + count)

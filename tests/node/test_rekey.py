@@ -69,6 +69,21 @@ class RekeyTests(RekeyCase):
         self.network.run()
         self.assertConversation(node, home)
 
+    def test_what_is_said_under_an_association_proves_its_keys(self) -> None:
+        for asked in ("rekey", "down"):
+            node, home = self.pair()
+            self.network.faults = [on("CONFIRM", lose, 99)]
+            node.want(home)
+            self.network.run(1)
+            first = self.assertAgreed(node, home)
+            node.node.associations.add(evolve(first, confirmed=True))
+            node.node._seeking._wanted[HOME].association = evolve(first, confirmed=True)
+            self.assertEqual(len(home.node._answering.unconfirmed), 1)
+            getattr(node, asked)(home)
+            self.network.run(1)
+            self.assertNotIn(first.spi_out, home.node._answering.unconfirmed)
+            self.anew()
+
     def test_renewals_of_renewals(self) -> None:
         node, home, first = self.begun()
         roots = set()

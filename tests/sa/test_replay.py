@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from seckex.sa.replay import ReplayMemory, Verdict
+from seckex.machine import Now
+from seckex.sa.replay import WAITING, ReplayClock, ReplayMemory, Verdict
 from seckex.sa.store import ReplayRecord
 
 SPI, IDENTIFICATION = 0x1000, 0x1122334455667788
@@ -85,3 +86,54 @@ class ReplayTests(SynchronousTestCase):
 
     def test_a_record_does_not_show_its_answer(self) -> None:
         self.assertNotIn("answer", repr(record()))
+
+
+WALL = 1_790_000_000.0
+WINDOW = 300
+
+
+class ReplayClockTests(SynchronousTestCase):
+    """The clock that Identifications are judged by."""
+
+    @staticmethod
+    def started(forgotten: float = 0.0, wall: float = WALL) -> ReplayClock:
+        return ReplayClock(forgotten, WINDOW, Now(0.0, wall))
+
+    def test_it_is_the_wall_clock_while_that_goes_forward(self) -> None:
+        clock = self.started()
+        for at in (0.0, 1.0, 61.5, 7200.0):
+            self.assertEqual(clock.read(Now(at, WALL + at)), WALL + at)
+        self.assertEqual(clock.read(Now(7201.0, WALL + 1e9)), WALL + 1e9)
+
+    def test_it_waits_for_a_wall_clock_that_was_set_back_and_never_stands_still(self) -> None:
+        clock = self.started()
+        clock.read(Now(0.0, WALL + 7200))
+        self.assertEqual(clock.read(Now(0.0, WALL)), WALL + 7200)
+        self.assertEqual(clock.read(Now(600.0, WALL + 600)), WALL + 7200 + 600 * WAITING)
+        self.assertEqual(clock.read(Now(20000.0, WALL + 20000)), WALL + 20000)
+
+    def test_nothing_that_was_forgotten_is_in_its_window_at_the_start(self) -> None:
+        for back in (0.0, 100.0, 7200.0, 1e9):
+            clock = self.started(forgotten=WALL - WINDOW - 1, wall=WALL - back)
+            self.assertEqual(clock.read(Now(0.0, WALL - back)), WALL)
+            self.assertEqual(clock.forgotten(Now(0.0, WALL - back)), WALL - WINDOW - 1)
+
+    def test_a_wider_window_does_not_reach_back_to_what_was_forgotten(self) -> None:
+        clock = self.started()
+        now = Now(10.0, WALL + 10)
+        forgotten = clock.forgotten(now)
+        clock.widen(3600, now)
+        self.assertGreaterEqual(clock.read(now) - 3600, forgotten)
+        clock.widen(WINDOW, now)
+        self.assertGreaterEqual(clock.forgotten(now), forgotten)
+        self.assertGreaterEqual(clock.read(now), WALL + 10)
+
+    @given(st.lists(st.tuples(st.floats(0, 1e5), st.floats(-1e9, 1e9)), max_size=20))
+    @settings(max_examples=100, deadline=None)
+    def test_it_never_goes_back(self, steps: list[tuple[float, float]]) -> None:
+        clock, at, last = self.started(), 0.0, -1e18
+        for wait, wall in steps:
+            at += wait
+            time = clock.read(Now(at, WALL + wall))
+            self.assertGreaterEqual(time, max(last, WALL + wall))
+            last = time

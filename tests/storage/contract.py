@@ -217,6 +217,22 @@ class StoreContract(Base):
         self.assertEqual(self.held(), ([], []))
         self.assertEqual(self.store.commit([accepted(1)]), [STORED])
 
+    def test_associations_and_replay_records_are_purged_by_clocks_of_their_own(self) -> None:
+        self.store.commit([accepted(1)])
+        self.store.commit([(Purge(NOW + LIFETIME + 1, replays=NOW),)])
+        self.assertEqual([len(each) for each in self.held()], [0, 1])
+        self.store.commit([accepted(2)])
+        self.store.commit([(Purge(NOW, replays=NOW + LIFETIME + 1),)])
+        self.assertEqual([len(each) for each in self.held()], [1, 0])
+
+    def test_up_to_where_records_may_be_gone_is_kept_and_never_falls(self) -> None:
+        self.assertEqual(self.store.load(0, NOW).forgotten, 0.0)
+        for forgotten, expected in ((NOW - 5, NOW - 5), (NOW - 7, NOW - 5), (NOW, NOW)):
+            self.store.commit([(Purge(NOW, NOW, forgotten),)])
+            self.assertEqual(self.store.load(0, NOW).forgotten, expected)
+        self.store.commit([(Purge(NOW, NOW, NOW + 2),), (Purge(NOW, NOW, NOW + 1),)])
+        self.assertEqual(self.store.load(0, NOW).forgotten, NOW + 2)
+
     def test_a_purge_comes_after_the_rest_of_its_batch(self) -> None:
         self.store.commit([accepted(1)])
         self.assertEqual(self.store.commit([(Purge(NOW + LIFETIME + 1), *accepted(1)), accepted(1)]), [CONFLICT] * 2)

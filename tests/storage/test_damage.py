@@ -11,7 +11,7 @@ from seckex.crypto.atrest import Wrapping
 from seckex.errors import StoreFailed
 from seckex.sa.algorithms import BY_NAME
 from seckex.sa.association import Association
-from seckex.sa.store import PutAssociation, PutReplay
+from seckex.sa.store import Purge, PutAssociation, PutReplay
 from seckex.storage import sqlite
 from seckex.storage.rows import Row, association_row
 from tests.storage.case import SqliteCase
@@ -113,6 +113,17 @@ class DamageTests(SqliteCase):
         for use in (lambda: store.load(0, NOW), lambda: store.commit([accepted(200)])):
             error = self.assertRaises(StoreFailed, use)
             self.assertIn("is damaged: restore it from a backup, or move it away", str(error))
+
+    def test_a_damaged_time_of_what_was_purged_is_told(self) -> None:
+        for damage in ("value = 'text'", "value = x'ff'", "value = 1e999"):
+            self.new_path()
+            store = self.open()
+            store.commit([(Purge(NOW, NOW, NOW),)])
+            store.close()
+            self.sql(f"UPDATE meta SET {damage} WHERE name = 'forgotten'")  # noqa: S608  # ours
+            snapshot = self.open().load(0, NOW)
+            self.assertEqual(snapshot.forgotten, 0.0)
+            self.assertIn("up to which replay records were purged is damaged", snapshot.damaged[0])
 
 
 def with_unknown_algorithm(association_: Association, wrapping: Wrapping) -> Row:

@@ -68,8 +68,8 @@ class SchemaTests(SqliteCase):
         for query, count in (
             (sqlite._STORED_REPLAYS, 1),
             (sqlite._STORED_ASSOCIATIONS, 1),
-            (sqlite._PURGE[0], 2),
-            (sqlite._PURGE[1], 2),
+            (sqlite._PURGE_REPLAYS, 2),
+            (sqlite._PURGE_ASSOCIATIONS, 2),
             (sqlite._CONFIRM, 1),
             (sqlite._DELETE, 1),
             (sqlite._LOAD_REPLAYS, 2),

@@ -13,6 +13,7 @@ from seckex.errors import Malformed, PeerIncompatible, UnsupportedVersion
 from seckex.wire.extensions import (
     Authenticator,
     Clock,
+    Cookie,
     Detail,
     Exchange,
     Extension,
@@ -21,6 +22,7 @@ from seckex.wire.extensions import (
     NaiExtension,
     Padding,
     ProposalPayloadExtension,
+    RequestDigest,
     SaExtension,
     SaPayloadExtension,
     SealedExtension,
@@ -85,6 +87,8 @@ plain = st.one_of(
     st.builds(Detail, u16, u8, u8, texts),
     st.builds(Padding, st.integers(0, 200)),
     st.builds(Clock, u64),
+    st.builds(Cookie, st.binary(min_size=1, max_size=64)),
+    st.builds(RequestDigest, st.binary(min_size=32, max_size=32)),
 )
 
 

@@ -13,6 +13,7 @@ from seckex.wire.buffer import Reader
 from seckex.wire.extensions import (
     Authenticator,
     Clock,
+    Cookie,
     Detail,
     Exchange,
     Extension,
@@ -21,6 +22,7 @@ from seckex.wire.extensions import (
     NaiExtension,
     Padding,
     ProposalPayloadExtension,
+    RequestDigest,
     SaPayloadExtension,
     SealedExtension,
     clipped,
@@ -50,6 +52,8 @@ KNOWN: tuple[tuple[Extension, str], ...] = (
     (Padding(3), "7f 14 0003  000000"),
     (Padding(0), "7f 14 0000"),
     (Clock(1_700_000_000), "7f 15 0008  000000006553f100"),
+    (Cookie(b"\xdd" * 21), "7f 17 0015" + "dd" * 21),
+    (RequestDigest(b"\xee" * 32), "7f 18 0020" + "ee" * 32),
     (Authenticator(1000, b"\xcc" * 32), "7f 16 0024  000003e8" + "cc" * 32),
 )
 
@@ -154,7 +158,7 @@ class BrokenRulesTests(SynchronousTestCase):
         self.broken("7e 15 0008 0000000000000000", "Type", 0)
 
     def test_an_unknown_sub_type_is_refused_and_not_malformed(self) -> None:
-        error = self.assertRaises(PeerIncompatible, decode, bytes.fromhex("7f 17 0000"))
+        error = self.assertRaises(PeerIncompatible, decode, bytes.fromhex("7f 1f 0000"))
         self.assertEqual(error.code, Code.UNKNOWN_PAYLOAD)
 
     def test_length_beyond_the_message(self) -> None:
@@ -184,6 +188,12 @@ class BrokenRulesTests(SynchronousTestCase):
         self.broken("7f 16 0023  000003e8" + "cc" * 31, "MAC", 8)
         self.broken("7f 16 0035  000003e8" + "cc" * 49, "MAC", 8)
 
+    def test_sizes_of_a_cookie_and_of_a_digest(self) -> None:
+        self.broken("7f 17 0000", "Cookie", 4)
+        self.broken("7f 17 0041" + "dd" * 65, "Cookie", 4)
+        self.broken("7f 18 001f" + "ee" * 31, "Digest", 4)
+        self.broken("7f 18 0021" + "ee" * 33, "Length", 36)
+
     def test_what_a_decoder_would_refuse_cannot_be_encoded(self) -> None:
         extensions: tuple[Extension, ...] = (
             Exchange(256, 0, 0, bytes(32)),
@@ -196,6 +206,10 @@ class BrokenRulesTests(SynchronousTestCase):
             Padding(-1),
             Padding(1 << 40),
             Clock(-1),
+            Cookie(b""),
+            Cookie(bytes(65)),
+            RequestDigest(bytes(31)),
+            RequestDigest(bytes(33)),
             Authenticator(1000, bytes(31)),
             SaPayloadExtension(bytes(65536)),
         )

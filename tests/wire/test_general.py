@@ -87,7 +87,7 @@ class HeaderTests(SynchronousTestCase):
         self.broken("fe 10 0001  6553f1000badcafe  000003e8", "Type", 0)
         self.broken("ff 12 0001  6553f1000badcafe  000003e8", "Flags", 1)
         self.broken("ff 18 0001  6553f1000badcafe  000003e8", "Flags", 1)
-        self.broken("ff 10 0008  6553f1000badcafe  000003e8", "Kind", 2)
+        self.broken("ff 10 00ff  6553f1000badcafe  000003e8", "Kind", 2)
         self.broken("ff 11 0000  6553f1000badcafe  000003e8", "Kind", 2)  # VERSIONS has header version 0
 
     def test_another_version_is_told_with_what_is_needed_to_answer(self) -> None:

@@ -74,8 +74,8 @@ class Process:
         """Where what it prints goes."""
         return self.directory / f"{self.name}.out"
 
-    def start(self) -> None:
-        """Start it."""
+    def start(self, passed: tuple[int, ...] = ()) -> None:
+        """Start it; it inherits the descriptors ``passed``."""
         with self.output.open("wb") as output:
             self._child = subprocess.Popen(  # noqa: S603  # the command is ours
                 self.command,
@@ -84,6 +84,7 @@ class Process:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=passed,
             )
 
     @property

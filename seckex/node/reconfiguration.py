@@ -1,0 +1,61 @@
+"""What another configuration means for the peers of a node that runs.
+
+A peer is judged by what its exchanges are given. Whose trust comes from
+something else than before is a stranger: what it has here ends. Whose policy,
+clock window or address has changed keeps what it has, and the next exchange is
+by the new terms. All others notice nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from attrs import frozen
+
+from seckex.node.limits import Peer
+
+REMOVED: Final = "its peer is no longer configured"
+REKEYED: Final = "what vouched for it has changed"
+UNKEPT: Final = "its bound on octets cannot be kept over a restart"
+
+
+@frozen
+class PeerChanges:
+    """The NAIs of peers, each in one of these."""
+
+    added: frozenset[str]
+    removed: frozenset[str]
+    rekeyed: frozenset[str]
+    altered: frozenset[str]
+
+    @property
+    def ended(self) -> frozenset[str]:
+        """Those that keep nothing of what they have."""
+        return self.removed | self.rekeyed
+
+    def why_ended(self, nai: str) -> str:
+        """Return why the associations with ``nai`` end."""
+        return REMOVED if nai in self.removed else REKEYED
+
+
+def compare(before: Mapping[str, Peer], after: Mapping[str, Peer]) -> PeerChanges:
+    """Return what has changed."""
+    both = before.keys() & after.keys()
+    rekeyed = {nai for nai in both if before[nai].terms.authority.root != after[nai].terms.authority.root}
+    return PeerChanges(
+        added=frozenset(after.keys() - before.keys()),
+        removed=frozenset(before.keys() - after.keys()),
+        rekeyed=frozenset(rekeyed),
+        altered=frozenset(nai for nai in both - rekeyed if _altered(before[nai], after[nai])),
+    )
+
+
+def new_policy(before: Peer, after: Peer) -> bool:
+    """Return whether what was agreed by the terms of ``before`` may be against those of ``after``."""
+    return before.terms.policy != after.terms.policy
+
+
+def _altered(before: Peer, after: Peer) -> bool:
+    same_window = before.terms.clock_window == after.terms.clock_window
+    return new_policy(before, after) or not same_window or before.path != after.path

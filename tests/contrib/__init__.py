@@ -1,0 +1,1 @@
+"""Tests of what is contributed beside the package."""
