@@ -169,22 +169,26 @@ class Outbound:
         head = queue[0]
         used = self._head_used
         left = len(head) - used
+        kept = self._kept
         body: Octets
         if left > room:
             body = memoryview(head)[used : used + room]
             self._head_used = used + room
+            kept.append(body)
         elif left == room or len(queue) == 1:
             body = memoryview(head)[used:] if used else head
             self._head_used = 0
             queue.popleft()
+            kept.append(body)
         else:
-            body = self._gather(room)
+            # The pieces are kept, not what they are joined into: that memory is needed again at once.
+            pieces = self._gather(room)
+            body = b"".join(pieces)
+            kept.extend(pieces)
         start = self.sent
         length = len(body)
         self.sent = start + length
         self._queued -= length
-        kept = self._kept
-        kept.append(body)
         if len(kept) > self._pieces_allowed:
             self._join_kept()
         carrier.send_data(self.number, start, body)
@@ -195,7 +199,7 @@ class Outbound:
             self._send_end()
         return True
 
-    def _gather(self, room: int) -> bytes:
+    def _gather(self, room: int) -> list[Octets]:
         queue = self._queue
         pieces: list[Octets] = [memoryview(queue.popleft())[self._head_used :]]
         self._head_used = 0
@@ -208,7 +212,7 @@ class Outbound:
                 break
             pieces.append(queue.popleft())
             room -= len(piece)
-        return b"".join(pieces)
+        return pieces
 
     def _send_waiting(self) -> None:
         if not self.scheduled and self._can_send():
