@@ -166,12 +166,15 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
 
     def link_closed(self, link: Link, closure: Closure) -> None:
         """Keep what it has carried; negotiate anew where the responder says that it does not know the association."""
-        self.traffic.closed(link, self._association(link))
+        association = self._association(link)
+        self.traffic.closed(link, association)
         self.log.report(LinkClosed("" if link.association is None else link.association.peer, str(closure)))
+        # With a bound on octets an association has one link in all, and dialogs wait for the next.
+        spent = association is not None and association.octet_bound and closure.cause in (Cause.LOST, Cause.DEAD)
         refused = closure.cause is Cause.CLOSED_BY_PEER and closure.code == Code.UNKNOWN_ASSOCIATION
         if closure.cause is Cause.UNKNOWN_ASSOCIATION:
             self._renew(link, hinted=True)
-        elif closure.cause is Cause.WORN_OUT or refused:
+        elif closure.cause is Cause.WORN_OUT or refused or spent:
             self._renew(link, hinted=False)
         else:
             self.retire_idle(link)

@@ -60,6 +60,21 @@ class GoingOnTests(ResumeCase):
         self.until("the dialog's end", lambda: any("finished" in line for line in self.closed_because("initiator")))
         self.assertTrue(any("lost" in line for line in self.closed_because("initiator")))
 
+    def test_cut_under_associations_that_have_one_link_each(self) -> None:
+        """A bound on octets cannot be counted over several links: another association carries on."""
+        digest = self.serve_files(8 * MEBIOCTET)
+        self.write_responder(more='[[policy.proposals]]\noctets = "16 MiB"\n')
+        relay = self.relayed((700_001, 1_300_003, 2_000_017))
+        self.assertEqual(self.fetch(self.forward_port), digest)
+        self.assertEqual(relay.ended, 3)
+
+    def test_more_than_one_association_may_carry(self) -> None:
+        """Each is worn out in turn, and the next takes over before."""
+        digest = self.serve_files(40 * MEBIOCTET)
+        self.write_responder(more='[[policy.proposals]]\noctets = "16 MiB"\n')
+        self.both()
+        self.assertEqual(self.fetch(self.forward_port), digest)
+
     def test_both_ways_at_once(self) -> None:
         sent = os.urandom(4 * MEBIOCTET)
         with socket.create_server(("127.0.0.1", self.web_port)) as server:
