@@ -231,6 +231,7 @@ class Daemon(MultiService, Generic[S]):
             listening=self.listening,
             extras=self.status_extras,
             counters=lambda: {**self.dialog_counters(), **self.counters()},
+            configuration=os.path.abspath(self.loaded.file),
         )
         desk = ControlCommands(PrincipalOperator(self.principal), report, self.log, self.reactor)
         commands = {**desk.commands(), "reload": self._asked_to_reload}

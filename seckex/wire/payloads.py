@@ -23,7 +23,8 @@ where Length counts the whole payload.
 from __future__ import annotations
 
 import struct
-from typing import Final
+from functools import lru_cache
+from typing import Final, TypeAlias
 
 from attrs import frozen
 
@@ -39,6 +40,8 @@ from seckex.wire.numbers import (
     KeyExchangeSub,
     PayloadType,
 )
+from seckex.wire.user_group import UserKeyExchange as UserKeyExchange
+from seckex.wire.user_group import encode_user_key_exchange, read_user_key_exchange, value_of_user
 
 _PAYLOAD: Final = struct.Struct(">BBH")
 _PROPOSAL: Final = struct.Struct(">BBBBII")
@@ -46,10 +49,14 @@ _TRANSFORM: Final = struct.Struct(">BBH")
 _ATTRIBUTE: Final = struct.Struct(">HH")
 _KEY_EXCHANGE: Final = struct.Struct(">HH")
 
+# The proposals that this principal writes again and again; a peer that makes it write others only empties this.
+_REMEMBERED: Final = 256
+
 _SHORT_FORM: Final = 0x8000
 # 2^60 octets: what can be counted and stored in 63 bits.
 _LONGEST_MEBIOCTETS: Final = 5
 
+_USER_GROUP_SUB: Final = int(KeyExchangeSub.USER_GROUP)
 _KEY_EXCHANGE_SUBS: Final = frozenset(int(sub) for sub in KeyExchangeSub)
 _KNOWN: Final = frozenset(int(kind) for kind in PayloadType)
 _NOT_IN_SA: Final = frozenset((int(PayloadType.SA), int(PayloadType.TRANSFORM)))
@@ -158,6 +165,9 @@ class UnknownPayload:
     sub_type: int = 0
 
 
+Part: TypeAlias = Proposal | KeyExchange | UserKeyExchange | UnknownPayload
+
+
 @frozen
 class SaPayload:
     """An offer, a choice or a counter-offer: Fig. 18.
@@ -167,7 +177,7 @@ class SaPayload:
     """
 
     sub_type: int
-    payloads: tuple[Proposal | KeyExchange | UnknownPayload, ...]
+    payloads: tuple[Part, ...]
 
 
 def decode_sa(octets: bytes, base: int = 0) -> SaPayload:
@@ -180,7 +190,7 @@ def decode_sa(octets: bytes, base: int = 0) -> SaPayload:
     """
     reader = Reader(octets, base=base)
     sub_type, inside = _open_only(reader, _SA_TYPE)
-    payloads: list[Proposal | KeyExchange | UnknownPayload] = []
+    payloads: list[Part] = []
     while inside.remaining:
         if len(payloads) == MAX_PAYLOADS:
             raise inside.fail("SA", f"more than {MAX_PAYLOADS} payloads")
@@ -188,6 +198,8 @@ def decode_sa(octets: bytes, base: int = 0) -> SaPayload:
         kind, sub, body = _open(inside)
         if kind == _PROPOSAL_TYPE:
             payloads.append(_read_proposal(sub, body))
+        elif kind == _KEY_EXCHANGE_TYPE and sub == _USER_GROUP_SUB:
+            payloads.append(read_user_key_exchange(body))
         elif kind == _KEY_EXCHANGE_TYPE and sub in _KEY_EXCHANGE_SUBS:
             payloads.append(_read_key_exchange(sub, body))
         elif kind in _NOT_IN_SA:
@@ -214,11 +226,14 @@ def share_spans(octets: bytes) -> tuple[tuple[int, int], ...]:
     spans = []
     at = _PAYLOAD.size
     while at + _PAYLOAD.size <= len(octets):
-        kind, _, length = _PAYLOAD.unpack_from(octets, at)
+        kind, sub, length = _PAYLOAD.unpack_from(octets, at)
         if length < _PAYLOAD.size:
             break
         if kind == _KEY_EXCHANGE_TYPE:
-            spans.append((at + _PAYLOAD.size + _KEY_EXCHANGE.size, at + length))
+            value = at + _PAYLOAD.size + _KEY_EXCHANGE.size
+            if sub == _USER_GROUP_SUB:
+                value = value_of_user(octets, value, at + length)
+            spans.append((value, max(at + length, value)))
         at += length
     return tuple(spans)
 
@@ -229,6 +244,7 @@ def decode_proposal(octets: bytes, base: int = 0) -> Proposal:
     return _read_proposal(sub, body)
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def encode_proposal(proposal: Proposal) -> bytes:
     """Return the octets of a proposal payload; raises `ApiMisuse`."""
     if len(proposal.transforms) > MAX_TRANSFORMS:
@@ -364,12 +380,14 @@ def _read_key_exchange(sub: int, body: Reader) -> KeyExchange:
     return KeyExchange(sub, transform_id, body.rest())
 
 
-def _encode_in_sa(payload: Proposal | KeyExchange | UnknownPayload) -> bytes:
+def _encode_in_sa(payload: Part) -> bytes:
     if isinstance(payload, Proposal):
         return encode_proposal(payload)
+    if isinstance(payload, UserKeyExchange):
+        return _payload(_KEY_EXCHANGE_TYPE, _USER_GROUP_SUB, encode_user_key_exchange(payload))
     if isinstance(payload, KeyExchange):
-        if payload.sub not in _KEY_EXCHANGE_SUBS:
-            raise ApiMisuse(f"{payload.sub} is not a sub-type of the key exchange payload")
+        if payload.sub not in _KEY_EXCHANGE_SUBS or payload.sub == _USER_GROUP_SUB:
+            raise ApiMisuse(f"{payload.sub} is not a sub-type of the key exchange payload with a value alone")
         body = Writer().pack(_KEY_EXCHANGE, payload.transform_id, 0).raw(payload.value).octets()
         return _payload(_KEY_EXCHANGE_TYPE, payload.sub, body)
     if payload.type in _KNOWN and not (
