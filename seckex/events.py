@@ -335,7 +335,7 @@ class DialogRefused(Event):
 
 @frozen
 class LinkClosed(Event):
-    """A link has ended; its dialogs, if it had any, have broken off."""
+    """A link has ended; its dialogs, if it had any, wait for another one."""
 
     peer: str
     how: str

@@ -210,7 +210,7 @@ class Forwards:
         elif ending is not None and ending.end is End.REJECTED:
             self._refuse(forward, forward.peer, ending.code, ending.text)
         elif ending is not None:
-            self._refuse(forward, self.local, Code.UNKNOWN_ASSOCIATION, f"the link was lost: {ending}")
+            self._refuse(forward, self.local, Code.UNKNOWN_ASSOCIATION, f"it was never opened: {ending}")
 
 
 class _ForwardFactory(Factory):
