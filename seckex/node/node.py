@@ -17,7 +17,7 @@ from attrs import evolve
 
 from seckex.crypto.secrets import Secret
 from seckex.errors import AuthenticationFailed, Malformed, PeerFault, Unfeasible, UnsupportedVersion
-from seckex.events import AssociationEnded, VersionUnsupported
+from seckex.events import AssociationEnded, StoreUnwritable, VersionUnsupported
 from seckex.exchange.attempt import OtherVersions, Unknown
 from seckex.exchange.messages import Received
 from seckex.exchange.terms import Entropy, Terms
@@ -307,7 +307,9 @@ class Node:
     def committed(self, token: int, outcome: Outcome | str, now: Now) -> list[NodeAction]:
         """Take what became of a `Commit`: an outcome, or why nothing was stored."""
         actions: list[NodeAction] = []
-        _, unit = self._driver.committed(token, outcome, now, actions)
+        conversation, unit = self._driver.committed(token, outcome, now, actions)
+        if conversation is None and isinstance(outcome, str):
+            actions.append(Report(StoreUnwritable(outcome)))
         self._answering.stored(unit, durable=outcome is Outcome.STORED)
         return actions
 
