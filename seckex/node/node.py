@@ -101,7 +101,7 @@ class Node:
         """
         actions: list[NodeAction] = []
         self._answering.start(snapshot, now)
-        for association in sorted(snapshot.associations, key=lambda association: association.created):
+        for association in snapshot.associations:
             why = self._unfit(association)
             if why:
                 self._driver.commit(None, (DeleteAssociation(association.spi_in),), actions)
@@ -330,15 +330,21 @@ class Node:
         self._answering.tick(now, actions)
         self._gate.tick(now)
         actions += self.news()
-        for association in self.associations.expired(now.wall):
+        self._expire(self.associations.expired(now.wall), now, actions)
+        if self._purge_at is not None and now.monotonic >= self._purge_at:
+            self._purge_at = now.monotonic + PURGE_EVERY
+            outlived = list(self.associations.outlived(now.monotonic))
+            self._expire(outlived, now, actions)
+            deletions = (DeleteAssociation(association.spi_in) for association in outlived)
+            self._driver.commit(None, (*deletions, self._answering.purge(now)), actions)
+        return actions
+
+    def _expire(self, associations: Iterable[Association], now: Now, actions: list[NodeAction]) -> None:
+        for association in associations:
             self._seeking.ended(association, now, actions)
             self._answering.ended(association)
             ended = AssociationEnded(association.peer, association.spi_in, "its lifetime is over")
             actions += [Report(ended), Gone(association, "its lifetime is over")]
-        if self._purge_at is not None and now.monotonic >= self._purge_at:
-            self._purge_at = now.monotonic + PURGE_EVERY
-            self._driver.commit(None, (self._answering.purge(now),), actions)
-        return actions
 
     def take_sooner(self) -> bool:
         """Return whether something may have become due sooner since this was last asked.

@@ -75,7 +75,8 @@ _STORED_REPLAYS: Final = (
 )
 _STORED_ASSOCIATIONS: Final = "SELECT a.spi_in FROM json_each(?) AS k CROSS JOIN association AS a ON a.spi_in = k.value"
 _LOAD_ASSOCIATIONS: Final = (
-    f"SELECT {ASSOCIATION_COLUMNS} FROM association WHERE expires > ? AND spi_in & {WORKER_MASK} = ?"  # noqa: S608  # constants
+    f"SELECT {ASSOCIATION_COLUMNS} FROM association WHERE expires > ? AND spi_in & {WORKER_MASK} = ? "  # noqa: S608  # constants
+    "ORDER BY rowid"
 )
 _LOAD_REPLAYS: Final = f"SELECT {REPLAY_COLUMNS} FROM replay WHERE expires > ? ORDER BY expires DESC LIMIT ?"  # noqa: S608  # constants
 

@@ -41,25 +41,25 @@ class ClocksTests(StageTestCase):
         self.longest = 0.0
         self.served = 0
         for role in ("responder", "initiator"):
-            self.set(role, 0)
+            self.wind(role, 0)
             self.clocked(role)
             self.wait_for_control(role)
         self.serve()
         self.step_under_a_download()
         for seconds in (HOURS, -HOURS, YEARS, -YEARS):
             for role in ("responder", "initiator"):
-                self.set(role, self.offsets[role] + seconds)
+                self.wind(role, self.offsets[role] + seconds)
                 self.serve()
         for seconds in (HOURS, -HOURS, YEARS, -YEARS):
             for role in ("responder", "initiator"):
                 process = next(each for each in self.running if each.name == role)
                 self.kill(process)
-                self.set(role, self.offsets[role] + seconds)
+                self.wind(role, self.offsets[role] + seconds)
                 self.clocked(role)
                 self.wait_for_control(role)
                 self.serve()
 
-    def set(self, role: str, seconds: int) -> None:
+    def wind(self, role: str, seconds: int) -> None:
         """Set a daemon's wall clock, in seconds from the right time."""
         self.offsets: dict[str, int] = getattr(self, "offsets", {}) | {role: seconds}
         fresh = self.folder / f"{role}.offset.new"
@@ -100,7 +100,7 @@ class ClocksTests(StageTestCase):
         fetching.start()
         for role in ("responder", "initiator"):
             for seconds in (HOURS, 0, -HOURS, 0):
-                self.set(role, seconds)
+                self.wind(role, seconds)
                 self.status(role)
         fetching.join()
         self.assertEqual(fetched, [digest])
