@@ -391,11 +391,10 @@ class Daemon(MultiService, Generic[S]):
         """Forget the associations with a link's peer that have no link, once a newer one has."""
         if link.association is None:
             return
-        peer = link.association.peer
-        held = [each for each in self.principal.node.associations if each.peer == peer]
-        linked = [each.created for each in held if self.traffic.links(each)]
-        for association in held:
-            newer = any(created > association.created for created in linked)
+        held = self.principal.node.associations.held(link.association.peer)
+        linked = [at for at, each in enumerate(held) if self.traffic.links(each)]
+        for at, association in enumerate(held):
+            newer = bool(linked) and linked[-1] > at
             if newer and association.confirmed and not self.traffic.links(association):
                 self.principal.retire(association)
 
