@@ -10,6 +10,7 @@ from attrs import field, frozen
 from seckex.crypto.authority import Authority
 from seckex.crypto.groups.verdicts import Verdicts
 from seckex.events import AssociationEstablished
+from seckex.exchange.aside import Aside
 from seckex.sa.algorithms import PROTOCOL_NAMES
 from seckex.sa.association import WORKER_BITS, Association
 from seckex.sa.policy import Policy
@@ -31,7 +32,8 @@ class Terms:
     octets; it is the only source of randomness that an exchange has.
     ``clock_window`` in seconds: how far a request's Identification may be from the responder's clock.
     ``replaces`` is the SPI here of the association that is renewed, 0 for none; ``taken`` tells which SPIs name
-    something here already. ``verdicts`` is the memory of user-defined groups, one for all peers.
+    something here already. ``verdicts`` is the memory of user-defined groups, and ``aside`` counts the
+    work in heavy groups, one of each for all peers.
     """
 
     local: str
@@ -44,6 +46,7 @@ class Terms:
     replaces: int = 0
     taken: Callable[[int], bool] = field(default=_none_taken, repr=False, eq=False)
     verdicts: Verdicts = field(factory=Verdicts, repr=False, eq=False)
+    aside: Aside = field(factory=Aside, repr=False, eq=False)
     selector: Selector = field(init=False, repr=False, eq=False)
 
     @selector.default

@@ -19,6 +19,7 @@ from seckex.crypto.groups.verdicts import Verdicts
 from seckex.crypto.secrets import Secret
 from seckex.errors import AuthenticationFailed, Malformed, PeerFault, Unfeasible, UnsupportedVersion
 from seckex.events import AssociationEnded, VersionUnsupported
+from seckex.exchange.aside import Aside
 from seckex.exchange.attempt import OtherVersions, Unknown
 from seckex.exchange.messages import Received
 from seckex.exchange.terms import Entropy, Terms
@@ -48,7 +49,7 @@ class Node:
     def __init__(self, local: str, peers: Iterable[Peer], entropy: Entropy, limits: Limits) -> None:
         self.local = local
         self.associations = AssociationTable(limits.associations)
-        self._verdicts = Verdicts()
+        self._verdicts, self._aside = Verdicts(), Aside()
         self.peers = self._by_name(peers)
         self._drops = Drops()
         self._driver = Driver()
@@ -67,8 +68,10 @@ class Node:
         self._told_expiry = math.inf
 
     def _by_name(self, peers: Iterable[Peer]) -> dict[str, Peer]:
-        taken, verdicts = self._spi_taken, self._verdicts
-        return {p.terms.peer: evolve(p, terms=evolve(p.terms, taken=taken, verdicts=verdicts)) for p in peers}
+        taken, verdicts, aside = self._spi_taken, self._verdicts, self._aside
+        return {
+            p.terms.peer: evolve(p, terms=evolve(p.terms, taken=taken, verdicts=verdicts, aside=aside)) for p in peers
+        }
 
     def _by_spi(self) -> dict[int, Terms]:
         return {peer.terms.authority.spi: peer.terms for peer in self.peers.values()}
