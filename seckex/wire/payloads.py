@@ -23,6 +23,7 @@ where Length counts the whole payload.
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from attrs import frozen
@@ -47,6 +48,9 @@ _PROPOSAL: Final = struct.Struct(">BBBBII")
 _TRANSFORM: Final = struct.Struct(">BBH")
 _ATTRIBUTE: Final = struct.Struct(">HH")
 _KEY_EXCHANGE: Final = struct.Struct(">HH")
+
+# The proposals that this principal writes again and again; a peer that makes it write others only empties this.
+_REMEMBERED: Final = 256
 
 _SHORT_FORM: Final = 0x8000
 # 2^60 octets: what can be counted and stored in 63 bits.
@@ -240,6 +244,7 @@ def decode_proposal(octets: bytes, base: int = 0) -> Proposal:
     return _read_proposal(sub, body)
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def encode_proposal(proposal: Proposal) -> bytes:
     """Return the octets of a proposal payload; raises `ApiMisuse`."""
     if len(proposal.transforms) > MAX_TRANSFORMS:
