@@ -12,6 +12,7 @@ from seckex.crypto.authority import Authority
 from seckex.crypto.groups.verdicts import Verdicts
 from seckex.errors import PeerIncompatible
 from seckex.events import AssociationEstablished
+from seckex.exchange.aside import Aside
 from seckex.machine import Now
 from seckex.sa.algorithms import PROTOCOL_NAMES
 from seckex.sa.association import WORKER_BITS, Agreement, Association
@@ -35,7 +36,8 @@ class Terms:
     ``clock_window`` in seconds: how far a request's Identification may be from the responder's clock.
     ``replaces`` is the SPI here of the association that is renewed, 0 for none; ``taken`` tells which SPIs name
     something here already. ``not_after`` is the end of what vouches for both, in wall-clock seconds.
-    ``verdicts`` is the memory of user-defined groups, one for all peers.
+    ``verdicts`` is the memory of user-defined groups, and ``aside`` counts the
+    work in heavy groups, one of each for all peers.
     """
 
     local: str
@@ -49,6 +51,7 @@ class Terms:
     taken: Callable[[int], bool] = field(default=_none_taken, repr=False, eq=False)
     not_after: float = math.inf
     verdicts: Verdicts = field(factory=Verdicts, repr=False, eq=False)
+    aside: Aside = field(factory=Aside, repr=False, eq=False)
     selector: Selector = field(init=False, repr=False, eq=False)
 
     @selector.default
