@@ -23,7 +23,7 @@ types: $(VENV)/linted-with
 coverage: $(VENV)/linted-with
 	$(BIN)/python -m tests --coverage
 
-bench: $(VENV)/tested-with
+bench: $(VENV)/benched-with
 	$(BIN)/python -m benchmarks $(BENCH)
 
 soak: $(VENV)/tested-with
@@ -40,9 +40,13 @@ $(VENV)/installed: $(BIN)/python setup.cfg pyproject.toml $(SOURCES)
 	@touch $@
 
 $(VENV)/tested-with: $(VENV)/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check '.[test]'
+	$(BIN)/pip install --quiet --disable-pip-version-check '.[test,strongswan]'
+	@touch $@
+
+$(VENV)/benched-with: $(VENV)/tested-with
+	$(BIN)/pip install --quiet --disable-pip-version-check '.[test,bench]'
 	@touch $@
 
 $(VENV)/linted-with: $(VENV)/tested-with
-	$(BIN)/pip install --quiet --disable-pip-version-check '.[test,lint]'
+	$(BIN)/pip install --quiet --disable-pip-version-check '.[test,strongswan,lint]'
 	@touch $@
