@@ -8,7 +8,7 @@ from twisted.trial.unittest import FailTest, SynchronousTestCase
 
 from seckex.events import AssociationEstablished, Event, MessageDropped
 from seckex.node.limits import Limits
-from seckex.sa.algorithms import BY_NAME
+from seckex.sa.algorithms import named
 from seckex.sa.association import Association
 from seckex.sa.policy import Policy, PolicyProposal
 from seckex.wire.numbers import ProtocolId
@@ -23,7 +23,7 @@ INDISPENSABLE: Final = frozenset((ProtocolId.ENCRYPTION, ProtocolId.PRF, Protoco
 def proposal(names: str, lifetime: int = 3600, mebioctets: int = 0) -> PolicyProposal:
     """Return a proposal of the algorithms in ``names``, those of one protocol in their order."""
     algorithms: dict[ProtocolId, tuple[Any, ...]] = {}
-    for algorithm in map(BY_NAME.__getitem__, names.split()):
+    for algorithm in map(named, names.split()):
         algorithms[algorithm.protocol] = (*algorithms.get(algorithm.protocol, ()), algorithm)
     return PolicyProposal(algorithms, lifetime, mebioctets)
 
@@ -33,9 +33,9 @@ def sealing(encryption: str, lifetime: int = 3600, mebioctets: int = 0) -> Polic
     return proposal(f"{encryption} hmac-sha-256 prf-hmac-sha-256 x25519", lifetime, mebioctets)
 
 
-def policy(*proposals: PolicyProposal, open_with: int = 0, shortest_lifetime: int = 60) -> Policy:
+def policy(*proposals: PolicyProposal, open_with: int = 0, shortest_lifetime: int = 60, **more: Any) -> Policy:
     """Return a policy with the mandatory protocols that every configuration has."""
-    return Policy(proposals, INDISPENSABLE, shortest_lifetime, open_with)
+    return Policy(proposals, INDISPENSABLE, shortest_lifetime, open_with, **more)
 
 
 AES: Final = policy(sealing("aes-256-gcm"))

@@ -183,6 +183,7 @@ class Host:
         self.wanted: list[str] = []
         self.skew = 0.0
         self.commit_delay = 0.0
+        self.work_delay = 0.0
         self.commit_faults: dict[int, Outcome | str] = {}
         self.lost_outcomes: set[int] = set()
         self.units: list[Unit] = []
@@ -342,7 +343,7 @@ class Host:
                 result = error
             self._run(self.running.worked(token, result, self.now()), request)
 
-        self.network.at(0, done)
+        self.network.at(self.work_delay, done)
 
     def _commit(self, action: Commit, request: tuple[Path, int] | None) -> None:
         self.units.append(action.unit)

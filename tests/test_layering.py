@@ -101,6 +101,10 @@ BANNED: Final = frozenset(
 )
 
 
+#: What is compared in constant time only (`seckex.crypto.secrets.equal`), under whatever name it ends in.
+NEVER_COMPARED: Final = frozenset(("mac", "mic", "tag", "secret", "prk", "authenticator", "dh", "shared"))
+
+
 def modules() -> Iterator[tuple[str, Path]]:
     """Yield the name and the file of every module of the package."""
     for path in sorted(ROOT.rglob("*.py")):
@@ -143,6 +147,25 @@ def named(node: ast.AST) -> list[str]:
     return []
 
 
+def called(node: ast.expr) -> str:
+    """Return the last name in what an expression reads or calls, empty where it has none."""
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name.strip("_")
+        case ast.Subscript(value=inner) | ast.Call(func=inner):
+            return called(inner)
+    return ""
+
+
+def compared(node: ast.AST) -> list[str]:
+    """Return the names of what one node compares with ``==`` and the like."""
+    if not isinstance(node, ast.Compare):
+        return []
+    if not any(isinstance(each, ast.Eq | ast.NotEq | ast.In | ast.NotIn) for each in node.ops):
+        return []
+    return [called(each) for each in (node.left, *node.comparators)]
+
+
 def import_faults(module: str, name: str) -> Iterator[str]:
     """Yield what is wrong with ``module`` importing ``name``."""
     room = room_of(module)
@@ -167,6 +190,7 @@ def faults(module: str, source: str) -> list[str]:
     for node in ast.walk(ast.parse(source)):
         found += [fault for name in imported(node) for fault in import_faults(module, name)]
         found += [f"{module} uses {name}" for name in named(node) if name.lower() in BANNED]
+        found += [f"{module} compares {name} in the open" for name in compared(node) if name in NEVER_COMPARED]
         if isinstance(node, ast.Assert):
             found.append(f"{module} asserts")
         if isinstance(node, ast.Name) or (isinstance(node, ast.Attribute) and node.attr.endswith("random")):
@@ -271,6 +295,10 @@ class RuleTests(SynchronousTestCase):
         self.broken("seckex.cli.x", "exec('1')", "uses exec")
         self.broken("seckex.cli.x", "import random", "imports random")
         self.broken("seckex.cli.x", "def f(x):\n    assert x\n", "asserts")
+        self.broken("seckex.net.x", "received.mac == made", "compares mac in the open")
+        self.broken("seckex.net.x", "if made != keys.secret[:4]: pass", "compares secret in the open")
+        self.broken("seckex.net.x", "mac(x) in known", "compares mac in the open")
+        self.broken("seckex.net.x", "equal(received.mac, made)\nif len(mac) == 3 and mac is None: pass")
         # To speak of it is no harm.
         self.broken("seckex.crypto.x", '"""No md5 here, and no eval."""\nx = "not pickled"')
 

@@ -11,10 +11,9 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from seckex.crypto.agreement import X25519, X25519_SIZE
 from seckex.crypto.schedule import PRF_HASHES, agree
-from seckex.crypto.secrets import Secret
 from seckex.exchange.messages import Received, build_answer, choice_mac, choice_start, request_digest
+from seckex.exchange.shares import Responded
 from seckex.exchange.terms import Terms
 from seckex.exchange.transcript import Transcript
 from seckex.machine import Now, Path, Send
@@ -23,7 +22,7 @@ from seckex.sa.offer import Offer, to_payload
 from seckex.sa.proposal import Chosen
 from seckex.sa.selector import Selected
 from seckex.wire.extensions import Clock, Detail, Exchange, Extension, SaPayloadExtension, clipped
-from seckex.wire.numbers import MAX_DATAGRAM, NONCE_SIZE, Code, Kind, ProtocolId, Role
+from seckex.wire.numbers import MAX_DATAGRAM, NONCE_SIZE, Code, Kind, Role
 from seckex.wire.payloads import encode_sa
 from seckex.wire.stem import encode_use_tcp
 
@@ -54,27 +53,29 @@ class Refusal:
 
 
 def choose(
-    terms: Terms, received: Received, heard: Transcript, selected: Selected, chosen: Chosen, spi: int, now: Now
+    terms: Terms,
+    received: Received,
+    heard: Transcript,
+    selected: Selected,
+    chosen: Chosen,
+    responded: Responded,
+    spi: int,
+    now: Now,
 ) -> tuple[bytes, Association]:
-    """Return CHOICE and the association it establishes; raises `PeerMisbehaved` for a bad key share."""
+    """Return CHOICE and the association it establishes."""
     exchange = received.need(Exchange)
     agreement = chosen.agreement
-    if agreement.algorithm(ProtocolId.KEY_AGREEMENT) is None:
-        shared, value = Secret(b""), b""
-    else:
-        share = X25519(terms.entropy(X25519_SIZE))
-        shared, value = share.agree(selected.share), share.value
     said = Exchange(exchange.round, exchange.initiator_spi, spi, terms.entropy(NONCE_SIZE))
     octets, transcript = choice_start(
         terms.authority,
         received.header.identification,
-        (said, SaPayloadExtension(selected.choice(value))),
+        (said, SaPayloadExtension(selected.choice(responded.value))),
         PRF_HASHES[agreement.prf].size,
         exchange.round,
         heard,
     )
     names, spis = (terms.peer, terms.local), (exchange.initiator_spi, spi)
-    keys = agree(agreement.prf, terms.authority.mix, shared, transcript.digest, names, spis)
+    keys = agree(agreement.prf, terms.authority.mix, responded.secret, transcript.digest, names, spis)
     association = Association(
         role=Role.RESPONDER,
         local=terms.local,

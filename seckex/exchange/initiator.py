@@ -13,10 +13,10 @@ from typing import Final, TypeAlias
 
 from attrs import evolve, field, frozen
 
-from seckex.crypto.agreement import X25519
+from seckex.crypto.groups.interface import Share
 from seckex.crypto.schedule import AgreedKeys, agree
 from seckex.crypto.secrets import Secret, equal
-from seckex.errors import AuthenticationFailed, Malformed, PeerFault, PeerMisbehaved
+from seckex.errors import AuthenticationFailed, Malformed, PeerFault, PeerMisbehaved, SeckexError
 from seckex.events import (
     AssociationConfirmed,
     ClocksApart,
@@ -55,9 +55,11 @@ from seckex.exchange.messages import (
     verify_confirm,
     with_cookie,
 )
+from seckex.exchange.shares import Begin, Finish, Shares, beginning, known_group
 from seckex.exchange.terms import Terms, established
 from seckex.exchange.transcript import Transcript
 from seckex.machine import (
+    Arm,
     Deliver,
     Now,
     Path,
@@ -69,6 +71,8 @@ from seckex.machine import (
     Step,
     Tick,
     Transitions,
+    Work,
+    Worked,
 )
 from seckex.sa.association import Association
 from seckex.sa.offer import Offer, from_payload, numbered, to_payload
@@ -76,7 +80,6 @@ from seckex.sa.proposal import Chosen, accept, own_offer, select
 from seckex.sa.store import ConfirmAssociation, PutAssociation
 from seckex.wire.extensions import Clock, Detail, Exchange, SaPayloadExtension, clipped
 from seckex.wire.numbers import (
-    GROUP_X25519,
     LOWEST_SPI,
     MAX_ROUNDS,
     NONCE_SIZE,
@@ -93,6 +96,14 @@ from seckex.wire.payloads import decode_sa, encode_sa
 RENEW_WITHIN: Final = 10.0
 
 InitiatorEvent: TypeAlias = Answer | OtherVersions | Unknown | Tick | Persisted | PersistConflict | PersistFailed
+
+
+@frozen
+class Unverified:
+    """A CHOICE did not verify, which took work to find out; the exchange goes on."""
+
+    path: Path
+    why: str
 
 
 @frozen
@@ -134,26 +145,57 @@ def _begin(attempt: Attempt, now: Now) -> Step:
 
 def _offer(attempt: Attempt, offer: Offer, opened: int, number: int, before: Transcript, now: Now) -> Step:
     """Send ``offer`` as round ``number``; ``opened`` counts the policy's proposals that were offered by now."""
-    terms = attempt.terms
-    share = X25519(terms.entropy(32))
-    offer = numbered(
-        evolve(a, shares={GROUP_X25519: share.value}) if _wants_x25519(a.protocols) else a for a in offer.alternatives
-    )
-    identification = attempt.identification(now)
-    exchange = Exchange(number, attempt.spi, 0, terms.entropy(NONCE_SIZE))
-    sa = SaPayloadExtension(encode_sa(to_payload(offer)))
-    names = (terms.local, terms.peer)
-    request, transcript = build_offer(terms.authority, identification, exchange, names, sa, before)
-    retry, actions = Retry(request, 0, FIRST_WAIT).again(attempt, now)
-    state = ExpectAnswer(
-        attempt, retry, number, identification, offer, opened, share, transcript, exchange.nonce, before
-    )
-    sent = OfferSent(terms.peer, str(attempt.path), number, attempt.spi, str(offer))
-    return Step(state, (Report(sent), *actions))
+    # A choice becomes an offer: its number is that of the other's counter-offer.
+    offer = numbered(offer.alternatives)
+    call = beginning(offer, attempt.terms)
+    draft = Draft(attempt, offer, opened, number, before, call)
+    if call.heavy:
+        return Step(ExpectShares(draft), (Work(call),))
+    return draft.send(call(), now)
 
 
-def _wants_x25519(protocols: tuple[object, ...]) -> bool:
-    return any(getattr(member, "protocol", None) is ProtocolId.KEY_AGREEMENT for member in protocols)
+@frozen
+class Draft:
+    """An offer that lacks its key exchanges, which ``call`` makes."""
+
+    attempt: Attempt
+    offer: Offer = field(repr=False)
+    opened: int
+    round: int
+    before: Transcript
+    call: Begin
+
+    def send(self, shares: tuple[Share, ...], now: Now) -> Step:
+        """Return the step that sends it."""
+        attempt, number, terms = self.attempt, self.round, self.attempt.terms
+        offer = self.call.within(self.offer, shares, terms.policy)
+        identification = attempt.identification(now)
+        exchange = Exchange(number, attempt.spi, 0, terms.entropy(NONCE_SIZE))
+        sa = SaPayloadExtension(encode_sa(to_payload(offer)))
+        names = (terms.local, terms.peer)
+        request, transcript = build_offer(terms.authority, identification, exchange, names, sa, self.before)
+        retry, actions = Retry(request, 0, FIRST_WAIT).again(attempt, now)
+        held = self.call.held(shares)
+        state = ExpectAnswer(
+            attempt, retry, number, identification, offer, self.opened, held, transcript, exchange.nonce, self.before
+        )
+        sent = OfferSent(terms.peer, str(attempt.path), number, attempt.spi, str(offer))
+        return Step(state, (Report(sent), *actions))
+
+
+@frozen
+class ExpectShares:
+    """Would offer; awaits the key exchanges, which take long."""
+
+    draft: Draft
+
+    def receive(self, event: Worked, now: Now) -> Step:
+        """See `TRANSITIONS`."""
+        if not isinstance(event.result, SeckexError):
+            return self.draft.send(event.result, now)
+        terms, why = self.draft.attempt.terms, str(event.result)
+        failed = Report(NegotiationFailed(terms.peer, why, ()))
+        return Step(Finished(), (failed, Deliver(Outcome(terms.peer, None, 0, why))))
 
 
 @frozen
@@ -166,7 +208,7 @@ class ExpectAnswer:
     identification: int
     offer: Offer = field(repr=False)
     opened: int
-    share: X25519
+    shares: Shares = field(repr=False)
     transcript: Transcript
     nonce: bytes
     before: Transcript
@@ -255,7 +297,8 @@ class ExpectAnswer:
         try:
             return self._believed(received, exchange, now)
         except AuthenticationFailed:
-            if not self.earlier:
+            # A CHOICE was held against all sendings at once.
+            if not self.earlier or received.header.kind is Kind.CHOICE:
                 raise
         return evolve(self, transcript=self.earlier[0], earlier=self.earlier[1:])._answered(received, now)
 
@@ -271,8 +314,20 @@ class ExpectAnswer:
         raise AuthenticationFailed("not an answer to an offer")
 
     def _chosen(self, received: Received, exchange: Exchange, now: Now) -> Step:
-        keys, transcript, choice = self._verify_choice(received, exchange)
-        terms = self.attempt.terms
+        reading = self._read_choice(received)
+        if reading.call is not None and reading.heavy:
+            # Whoever knows the Identification can have this done; the exchange goes on where it was for nothing.
+            return Step(ExpectSecret(self, received, exchange, reading), (Work(reading.call),))
+        try:
+            shared = Secret(b"") if reading.call is None else reading.call()
+        except PeerFault as fault:
+            raise _unreadable(fault) from None
+        return self.agreed(received, exchange, reading, shared, now)
+
+    def agreed(self, received: Received, exchange: Exchange, reading: Reading, shared: Secret, now: Now) -> Step:
+        """Take a CHOICE with the secret that it leads to; raises `AuthenticationFailed`."""
+        keys, transcript = self._verify_choice(received, exchange, reading, shared)
+        choice, terms = reading.choice, self.attempt.terms
         # From here on the responder has spoken: a fault is its own and ends the exchange.
         try:
             if exchange.responder_spi < LOWEST_SPI:
@@ -296,31 +351,46 @@ class ExpectAnswer:
         )
         return Step(ExpectStored(self.attempt, association, self.round), (Persist((PutAssociation(association),)),))
 
-    def _verify_choice(self, received: Received, exchange: Exchange) -> tuple[AgreedKeys, Transcript, Offer]:
-        """Return what CHOICE leads to once its MAC has verified; raises `AuthenticationFailed` before."""
+    def _read_choice(self, received: Received) -> Reading:
+        """Return what an unverified CHOICE says; raises `AuthenticationFailed`."""
         payload = received.need(SaPayloadExtension)
         try:
             choice = from_payload(decode_sa(payload.payload, payload.offset), choice=True)
-            chosen = choice.alternatives[0]
-            algorithms = {m.protocol: m.transforms[0].algorithm for m in chosen.protocols if m.transforms}
-            group = algorithms.get(ProtocolId.KEY_AGREEMENT)
-            shared = Secret(b"") if group is None else self.share.agree(chosen.shares.get(group.transform_id, b""))
         except (PeerFault, Malformed) as fault:
-            raise AuthenticationFailed(f"CHOICE cannot be read: {fault}") from None
-        prf = algorithms.get(ProtocolId.PRF)
+            raise _unreadable(fault) from None
+        chosen = choice.alternatives[0]
+        algorithms = {m.protocol: m.transforms[0].algorithm for m in chosen.protocols if m.transforms}
+        group, prf = algorithms.get(ProtocolId.KEY_AGREEMENT), algorithms.get(ProtocolId.PRF)
+        number = prf.transform_id if prf else PRF_HMAC_SHA2_256
+        if group is None:
+            return Reading(choice, number)
+        share = self.shares.get(group.group)
+        if share is None:
+            raise AuthenticationFailed(f"CHOICE takes {group}, for which there was no key exchange")
+        heavy = known_group(group, self.attempt.terms.policy).heavy
+        return Reading(choice, number, Finish(share, chosen.shares.get(group.group, b"")), heavy)
+
+    def _verify_choice(
+        self, received: Received, exchange: Exchange, reading: Reading, shared: Secret
+    ) -> tuple[AgreedKeys, Transcript]:
+        """Return what CHOICE leads to once its MAC has verified; raises `AuthenticationFailed` before.
+
+        It may answer any sending of the offer, each of which has a transcript of its own.
+        """
         terms = self.attempt.terms
-        transcript = self.transcript.heard(self.round, Role.RESPONDER, received.signed)
-        keys = agree(
-            prf.transform_id if prf else PRF_HMAC_SHA2_256,
-            terms.authority.mix,
-            shared,
-            transcript.digest,
-            (terms.local, terms.peer),
-            (self.attempt.spi, exchange.responder_spi),
-        )
-        if not equal(received.mac, choice_mac(keys, transcript)):
-            raise AuthenticationFailed("the MAC of CHOICE does not verify")
-        return keys, transcript, choice
+        for offered in (self.transcript, *self.earlier):
+            transcript = offered.heard(self.round, Role.RESPONDER, received.signed)
+            keys = agree(
+                reading.prf,
+                terms.authority.mix,
+                shared,
+                transcript.digest,
+                (terms.local, terms.peer),
+                (self.attempt.spi, exchange.responder_spi),
+            )
+            if equal(received.mac, choice_mac(keys, transcript)):
+                return keys, transcript
+        raise AuthenticationFailed("the MAC of CHOICE does not verify")
 
     def _countered(self, received: Received, now: Now) -> Step:
         terms = self.attempt.terms
@@ -381,6 +451,41 @@ class ExpectAnswer:
         where = tuple(f"{name} {number}" for name, number in places if number)
         refused = NegotiationRefused(terms.peer, terms.peer, detail.code, detail.text, where, acceptable)
         return self._end(detail.code, detail.text, refused)
+
+
+def _unreadable(fault: PeerFault | Malformed) -> AuthenticationFailed:
+    return AuthenticationFailed(f"CHOICE cannot be read: {fault}")
+
+
+@frozen
+class Reading:
+    """What a CHOICE says that has not been verified: ``call`` makes the secret, None without key agreement."""
+
+    choice: Offer = field(repr=False)
+    prf: int
+    call: Finish | None = None
+    heavy: bool = False
+
+
+@frozen
+class ExpectSecret:
+    """Has a CHOICE that takes long to verify; awaits the secret. Nothing is repeated, other answers are let pass."""
+
+    before: ExpectAnswer
+    received: Received
+    exchange: Exchange
+    reading: Reading
+
+    def receive(self, event: Worked, now: Now) -> Step:
+        """See `TRANSITIONS`."""
+        try:
+            if isinstance(event.result, SeckexError):
+                raise AuthenticationFailed(f"CHOICE cannot be read: {event.result}")
+            return self.before.agreed(self.received, self.exchange, self.reading, event.result, now)
+        except AuthenticationFailed as error:
+            attempt, retry = self.before.attempt, self.before.retry
+            told = Deliver(Unverified(attempt.path, str(error)))
+            return Step(self.before, (told, Arm(min(now.monotonic + retry.wait, attempt.give_up))))
 
 
 @frozen
@@ -459,21 +564,25 @@ class ExpectMarked:
         return Step(Finished() if isinstance(event, Persisted | PersistConflict | PersistFailed) else self)
 
 
-InitiatorState: TypeAlias = ExpectAnswer | ExpectStored | ExpectConfirmed | ExpectMarked | Finished
+InitiatorState: TypeAlias = (
+    ExpectShares | ExpectAnswer | ExpectSecret | ExpectStored | ExpectConfirmed | ExpectMarked | Finished
+)
 
 TRANSITIONS: Final[Transitions] = {
+    ExpectShares: {Worked: frozenset({ExpectAnswer, Finished})},
     ExpectAnswer: {
-        Answer: frozenset({ExpectAnswer, ExpectStored, Finished}),
+        Answer: frozenset({ExpectAnswer, ExpectShares, ExpectSecret, ExpectStored, Finished}),
         OtherVersions: frozenset({ExpectAnswer}),
         CookieAsked: frozenset({ExpectAnswer}),
         TcpAsked: frozenset({ExpectAnswer}),
         Unreachable: frozenset({ExpectAnswer}),
         Unknown: frozenset({ExpectAnswer, Finished}),
-        Tick: frozenset({ExpectAnswer, Finished}),
+        Tick: frozenset({ExpectAnswer, ExpectShares, Finished}),
     },
+    ExpectSecret: {Worked: frozenset({ExpectAnswer, ExpectStored, Finished})},
     ExpectStored: {
         Persisted: frozenset({ExpectConfirmed}),
-        PersistConflict: frozenset({ExpectAnswer}),
+        PersistConflict: frozenset({ExpectAnswer, ExpectShares}),
         PersistFailed: frozenset({Finished}),
         Answer: frozenset({ExpectStored}),
         OtherVersions: frozenset({ExpectStored}),

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 from attrs import field, frozen
 
-from seckex.errors import Malformed, PeerFault
+from seckex.errors import Malformed, PeerFault, PeerIncompatible, SeckexError
 from seckex.events import (
     AssociationConfirmed,
     AssociationEnded,
@@ -23,6 +23,7 @@ from seckex.events import (
 from seckex.exchange.answer import Refusal, choose, counter, refuse, reply
 from seckex.exchange.attempt import Outcome
 from seckex.exchange.messages import Received, build_confirmed, unseal_names, verify_confirm, verify_request
+from seckex.exchange.shares import Respond, Responded, responding
 from seckex.exchange.terms import Terms, established
 from seckex.exchange.transcript import Transcript
 from seckex.machine import (
@@ -39,6 +40,8 @@ from seckex.machine import (
     Step,
     Tick,
     Transitions,
+    Work,
+    Worked,
 )
 from seckex.sa.association import Association
 from seckex.sa.offer import Offer, from_payload
@@ -130,6 +133,13 @@ class ExpectOffer:
         exchange = received.need(Exchange)
         heard = verify_request(received, Kind.OFFER, self.terms.authority, self.transcript)
         said = self._answer(event, exchange, heard, now)
+        if isinstance(said, Pending):
+            return Step(ExpectWorked(self, event, heard, said), (Work(said.call),))
+        return self.conclude(event, heard, said, now)
+
+    def conclude(self, event: Offered, heard: Transcript, said: Said, now: Now) -> Step:
+        """Have what is to be said made durable, save for what needs no record."""
+        received = event.received
         if event.full and (said.refusal is None or said.refusal.code not in _UNRECORDED):
             said = self._refuse(received, heard, _no_room(event.full), (), now)
         if said.refusal is not None and said.refusal.code in _UNRECORDED:
@@ -158,8 +168,8 @@ class ExpectOffer:
         event = NegotiationRefused(peer, peer, detail.code, detail.text, (), acceptable)
         return Step(Finished(), (Report(event),))
 
-    def _answer(self, event: Offered, exchange: Exchange, heard: Transcript, now: Now) -> Said:
-        """Return what to say; a fault of the peer becomes a refusal."""
+    def _answer(self, event: Offered, exchange: Exchange, heard: Transcript, now: Now) -> Said | Pending:
+        """Return what to say, or what has to be worked out first; a fault of the peer becomes a refusal."""
         received = event.received
         try:
             refusal = self._admit(event, exchange, event.judged(now))
@@ -169,10 +179,26 @@ class ExpectOffer:
             selected = self.terms.selector.select(payload.payload, payload.offset)
             return self._select(received, exchange, heard, selected, now)
         except PeerFault as fault:
-            refusal = Refusal(fault.code, fault.why, fault.proposal, fault.transform)
+            refusal = _refusal_of(fault)
         except Malformed as fault:
             refusal = Refusal(Code.POORLY_FORMED, str(fault))
         return self._refuse(received, heard, refusal, (), now)
+
+    def worked(self, event: Offered, heard: Transcript, pending: Pending, result: object, now: Now) -> Said:
+        """Return what to say now that the work which an answer waited for is done."""
+        received, verdicts = event.received, self.terms.verdicts
+        responded = result if isinstance(result, Responded) else Responded(fault=_own_fault(result))
+        brought = pending.call.brought
+        if brought is not None and responded.verdict is not None:
+            verdicts.found(brought, responded.verdict, now.monotonic)
+        if responded.fault is not None:
+            return self._refuse(received, heard, _refusal_of(responded.fault), (), now)
+        selected, chosen, spi = pending.selected, pending.chosen, self.terms.new_spi()
+        answer, association = choose(self.terms, received, heard, selected, chosen, responded, spi, now)
+        return self._chosen(answer, chosen, association)
+
+    def _chosen(self, answer: bytes, chosen: Chosen, association: Association) -> Said:
+        return Said(answer, tuple(map(str, chosen.reasons)), self.round, association)
 
     def _admit(self, event: Offered, exchange: Exchange, now: Now) -> Refusal | None:
         """Return why the offer is not even looked at, if so."""
@@ -194,13 +220,14 @@ class ExpectOffer:
             return _no_room(event.full)
         return None
 
-    def _select(self, received: Received, exchange: Exchange, heard: Transcript, selected: Selected, now: Now) -> Said:
+    def _select(
+        self, received: Received, exchange: Exchange, heard: Transcript, selected: Selected, now: Now
+    ) -> Said | Pending:
         terms = self.terms
         verdict = selected.verdict
         reasons = tuple(map(str, verdict.reasons))
         if isinstance(verdict, Chosen):
-            answer, association = choose(terms, received, heard, selected, verdict, terms.new_spi(), now)
-            return Said(answer, reasons, self.round, association)
+            return self._agree(received, heard, selected, verdict, now)
         if isinstance(verdict, Countered) and self.round < MAX_ROUNDS:
             answer, after, said = counter(terms, received, heard, verdict.counter, "; ".join(reasons))
             following = ExpectOffer(terms, after, self.round + 1, exchange.initiator_spi)
@@ -216,6 +243,22 @@ class ExpectOffer:
             code, why, first.proposal if first else 0, first.transform if first else 0, own_offer(terms.policy)
         )
         return self._refuse(received, heard, refusal, reasons, now)
+
+    def _agree(
+        self, received: Received, heard: Transcript, selected: Selected, chosen: Chosen, now: Now
+    ) -> Said | Pending:
+        spi = self.terms.new_spi()
+        call = responding(selected, self.terms)
+        if call is not None and call.brought is not None and not self.terms.verdicts.may_begin(now.monotonic):
+            why = f"{call.brought.name} is yet to be verified, and another group was just now; try later"
+            return self._refuse(received, heard, Refusal(Code.INSUFFICIENT_RESOURCES, why), (), now)
+        if call is not None and call.heavy:
+            return Pending(selected, chosen, call)
+        responded = Responded() if call is None else call()
+        if responded.fault is not None:
+            raise responded.fault
+        answer, association = choose(self.terms, received, heard, selected, chosen, responded, spi, now)
+        return self._chosen(answer, chosen, association)
 
     def _refuse(
         self, received: Received, heard: Transcript, refusal: Refusal, reasons: tuple[str, ...], now: Now
@@ -236,6 +279,25 @@ class Said:
     refusal: Refusal | None = None
 
 
+@frozen
+class Pending:
+    """An offer that will be chosen from, once ``call`` has made the responder's value."""
+
+    selected: Selected
+    chosen: Chosen = field(repr=False)
+    call: Respond
+
+
+def _refusal_of(fault: PeerFault) -> Refusal:
+    return Refusal(fault.code, fault.why, fault.proposal, fault.transform)
+
+
+def _own_fault(result: object) -> PeerFault:
+    """Return what the peer is told of work that has failed: it leaves a record, like every answer to such an offer."""
+    why = str(result) if isinstance(result, SeckexError) else "this daemon failed"
+    return PeerIncompatible(Code.UNSPECIFIED, why)
+
+
 def _no_room(table: str) -> Refusal:
     return Refusal(Code.INSUFFICIENT_RESOURCES, f"{table} full; try later")
 
@@ -247,6 +309,21 @@ def _refused(terms: Terms, said: Said) -> tuple[Action, ...]:
     acceptable = str(refusal.acceptable) if refusal.acceptable else ""
     event = NegotiationRefused(terms.peer, terms.local, refusal.code, refusal.why, said.reasons, acceptable)
     return (Report(event),)
+
+
+@frozen
+class ExpectWorked:
+    """Would choose; awaits the work that its answer needs. Copies of the offer are let pass meanwhile."""
+
+    before: ExpectOffer
+    offered: Offered
+    heard: Transcript
+    pending: Pending
+
+    def receive(self, event: Worked, now: Now) -> Step:
+        """See `TRANSITIONS`."""
+        said = self.before.worked(self.offered, self.heard, self.pending, event.result, now)
+        return self.before.conclude(self.offered, self.heard, said, now)
 
 
 @frozen
@@ -335,10 +412,14 @@ def answer_confirm(association: Association, event: Confirmed) -> tuple[Send, ..
     return reply(confirmed, event.received.octets, event.path)
 
 
-ResponderState: TypeAlias = ExpectOffer | ExpectStored | ExpectConfirm | ExpectMarked | Finished
+ResponderState: TypeAlias = ExpectOffer | ExpectWorked | ExpectStored | ExpectConfirm | ExpectMarked | Finished
 
 TRANSITIONS: Final[Transitions] = {
-    ExpectOffer: {Offered: frozenset({ExpectStored, Finished}), Abandoned: frozenset({Finished})},
+    ExpectOffer: {
+        Offered: frozenset({ExpectWorked, ExpectStored, Finished}),
+        Abandoned: frozenset({Finished}),
+    },
+    ExpectWorked: {Worked: frozenset({ExpectStored})},
     ExpectStored: {
         Persisted: frozenset({ExpectConfirm, ExpectOffer, Finished}),
         PersistConflict: frozenset({Finished}),

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from attrs import field, frozen
 
 from seckex.crypto.authority import Authority
+from seckex.crypto.groups.verdicts import Verdicts
 from seckex.events import AssociationEstablished
 from seckex.sa.algorithms import PROTOCOL_NAMES
 from seckex.sa.association import WORKER_BITS, Association
@@ -30,7 +31,7 @@ class Terms:
     octets; it is the only source of randomness that an exchange has.
     ``clock_window`` in seconds: how far a request's Identification may be from the responder's clock.
     ``replaces`` is the SPI here of the association that is renewed, 0 for none; ``taken`` tells which SPIs name
-    something here already.
+    something here already. ``verdicts`` is the memory of user-defined groups, one for all peers.
     """
 
     local: str
@@ -42,6 +43,7 @@ class Terms:
     clock_window: int = 300
     replaces: int = 0
     taken: Callable[[int], bool] = field(default=_none_taken, repr=False, eq=False)
+    verdicts: Verdicts = field(factory=Verdicts, repr=False, eq=False)
     selector: Selector = field(init=False, repr=False, eq=False)
 
     @selector.default

@@ -130,7 +130,7 @@ class Answering:
         # Only an offer that has verified gets here.
         if state is not None:
             self.half_open.pop(half_open)
-        if isinstance(conversation.state, responder.ExpectStored):
+        if isinstance(conversation.state, responder.ExpectStored | responder.ExpectWorked):
             self._under_way[name] = request
             # It is neither a copy nor old: this is where its initiator can be asked.
             # Of a TCP connection only as long as nothing better is known: it lasts hardly longer than what it was for.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from seckex.exchange import initiator
 from seckex.exchange.attempt import Answer, CookieAsked, OtherVersions, TcpAsked, Unknown, Unreachable
 from seckex.exchange.messages import Received
-from seckex.machine import Now, Tick
+from seckex.machine import Now, Path, Tick
 from seckex.node.actions import NodeAction
 from seckex.node.conversation import Conversation, Driver
 from seckex.node.drops import Drops
@@ -85,6 +85,10 @@ class Asking:
             state = conversation.state
             if isinstance(state, initiator.ExpectAnswer) and state.attempt.path[:2] == (host, port):
                 self._driver.drive(conversation, Unreachable(why), now, actions)
+
+    def unverified(self, path: Path, why: str, now: Now, actions: list[NodeAction]) -> None:
+        """Take note of an answer that took work to find out that it does not verify."""
+        self._drops.note("unauthenticated", why, path, now, actions)
 
     def hinted(self, identification: int, event: OtherVersions | Unknown, now: Now, actions: list[NodeAction]) -> None:
         """Take a VERSIONS or UNKNOWN."""

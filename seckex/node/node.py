@@ -15,6 +15,7 @@ from typing import Final
 
 from attrs import evolve
 
+from seckex.crypto.groups.verdicts import Verdicts
 from seckex.crypto.secrets import Secret
 from seckex.errors import AuthenticationFailed, Malformed, PeerFault, Unfeasible, UnsupportedVersion
 from seckex.events import AssociationEnded, VersionUnsupported
@@ -47,6 +48,7 @@ class Node:
     def __init__(self, local: str, peers: Iterable[Peer], entropy: Entropy, limits: Limits) -> None:
         self.local = local
         self.associations = AssociationTable(limits.associations)
+        self._verdicts = Verdicts()
         self.peers = self._by_name(peers)
         self._drops = Drops()
         self._driver = Driver()
@@ -65,7 +67,8 @@ class Node:
         self._told_expiry = math.inf
 
     def _by_name(self, peers: Iterable[Peer]) -> dict[str, Peer]:
-        return {peer.terms.peer: evolve(peer, terms=evolve(peer.terms, taken=self._spi_taken)) for peer in peers}
+        taken, verdicts = self._spi_taken, self._verdicts
+        return {p.terms.peer: evolve(p, terms=evolve(p.terms, taken=taken, verdicts=verdicts)) for p in peers}
 
     def _by_spi(self) -> dict[int, Terms]:
         return {peer.terms.authority.spi: peer.terms for peer in self.peers.values()}

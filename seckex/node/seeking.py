@@ -236,6 +236,8 @@ class Seeking:
                     self._use(wanted, association, now, actions)
                 else:
                     del self._wanted[conversation.peer]
+            case initiator.Unverified(path, why):
+                self._asking.unverified(path, why, now, actions)
             case initiator.Confirmed(spi_in):
                 held = self._associations.get(spi_in)
                 if held is not None:

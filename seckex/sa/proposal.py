@@ -13,14 +13,15 @@ initiator's order of transforms, protocol by protocol.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeAlias
 
 from attrs import evolve, frozen
 
 from seckex.errors import PeerIncompatible, PeerMisbehaved
-from seckex.sa.algorithms import PROTOCOL_NAMES, Algorithm
+from seckex.sa.algorithms import ANY_USER_GROUP, PROTOCOL_NAMES, Algorithm
 from seckex.sa.association import Agreement
-from seckex.sa.offer import Alternative, Offer, OfferedProtocol, OfferedTransform, describe, numbered
+from seckex.sa.offer import Alternative, Offer, OfferedProtocol, OfferedTransform, describe, expanded, numbered
 from seckex.sa.policy import Policy, PolicyProposal
 from seckex.wire.numbers import Code, ProtocolId
 
@@ -66,27 +67,39 @@ class Refused:
 
 Verdict: TypeAlias = Chosen | Countered | Refused
 _Pick: TypeAlias = tuple[int, Algorithm, OfferedTransform]
+# Why a user-defined group that the policy does not name will not do, by its look; nothing if it may.
+_Objection: TypeAlias = Callable[[Algorithm], str]
 
 
 def own_offer(policy: Policy, first: int = 0, count: int = 0) -> Offer:
     """Return the policy's proposals as an offer, ``count`` from the ``first`` on (0: all)."""
     proposals = policy.proposals[first : first + count if count else None]
-    return numbered(describe(p.algorithms, p.lifetime, p.mebioctets) for p in proposals)
+    return numbered(describe(p.algorithms, p.lifetime, p.mebioctets, p.bundle) for p in proposals)
 
 
 def select(offer: Offer, policy: Policy, *, shares_needed: bool = True) -> Verdict:
     """Answer ``offer`` by ``policy``.
 
     With ``shares_needed`` a key agreement without its key exchange in the
-    offer is countered with that one group.
+    offer is countered with that one group. A user-defined group that the policy does not
+    name is chosen by its look; whether it is a group is yet to be found out.
     """
+    offer = expanded(offer, policy.bundles)
+    brought = offer.parameters()
+
+    def objection(algorithm: Algorithm) -> str:
+        parameters = brought.get(algorithm.fingerprint)
+        if parameters is None:
+            return "" if shares_needed else "its P and G are not known here"
+        return parameters.objection(*policy.prime_bits)
+
     reasons: list[Reason] = []
     parts: list[Alternative] = []
     for alternative in offer.alternatives:
-        verdict = _full(alternative, policy, reasons, shares_needed=shares_needed)
+        verdict = _full(offer, alternative, policy, objection, reasons, shares_needed=shares_needed)
         if verdict is not None:
             return verdict
-        part = _part(alternative, policy, reasons)
+        part = _part(alternative, policy, objection, reasons)
         if part is not None:
             parts.append(part)
     if parts:
@@ -97,7 +110,13 @@ def select(offer: Offer, policy: Policy, *, shares_needed: bool = True) -> Verdi
 
 
 def _full(
-    alternative: Alternative, policy: Policy, reasons: list[Reason], *, shares_needed: bool
+    offer: Offer,
+    alternative: Alternative,
+    policy: Policy,
+    objection: _Objection,
+    reasons: list[Reason],
+    *,
+    shares_needed: bool,
 ) -> Chosen | Countered | None:
     """Return the verdict if every protocol of the alternative can be had, else say why not."""
     number = alternative.number
@@ -113,34 +132,46 @@ def _full(
         return None
     best: tuple[tuple[int, ...], PolicyProposal, list[_Pick]] | None = None
     for proposal in policy.proposals:
-        picks = [_pick(member, proposal) for member in alternative.protocols]
+        picks = [_pick(member, proposal, objection) for member in alternative.protocols]
         found = [pick for pick in picks if pick is not None]
         if len(found) == len(picks):
             rank = tuple(pick[0] for pick in found)
             if best is None or rank < best[0]:
                 best = (rank, proposal, found)
     if best is None:
-        _explain(alternative, policy, reasons)
+        _explain(alternative, policy, objection, reasons)
         return None
     _, proposal, found = best
     reasons.extend(_passed_over(alternative, found))
     chosen, agreement = _settle(alternative, proposal, found)
     group = agreement.algorithm(ProtocolId.KEY_AGREEMENT)
-    if shares_needed and group is not None and group.transform_id not in alternative.shares:
-        text = f"{group} would be chosen, but the offer holds no key exchange for it"
-        return Countered(numbered((evolve(chosen, shares={}),)), (*reasons, Reason(number, 0, text)))
+    chosen = evolve(chosen, shares={}, parameters={})
+    if group is not None:
+        serving = offer.serving(alternative, group.group)
+        if serving is not None:
+            parameters = {k: p for k, p in serving.parameters.items() if k == group.group}
+            chosen = evolve(chosen, shares={group.group: serving.shares[group.group]}, parameters=parameters)
+        elif shares_needed:
+            text = f"{group} would be chosen, but the offer holds no key exchange for it"
+            return Countered(numbered((chosen,)), (*reasons, Reason(number, 0, text)))
     return Chosen(chosen, agreement, tuple(reasons))
 
 
-def _pick(member: OfferedProtocol, proposal: PolicyProposal) -> _Pick | None:
+def _pick(member: OfferedProtocol, proposal: PolicyProposal, objection: _Objection) -> _Pick | None:
     """Return the first transform, in the initiator's order, that the policy's proposal has too."""
-    if member.protocol is None or member.bundle:
+    if member.protocol is None:
         return None
     wanted = proposal.algorithms.get(member.protocol, ())
     for position, transform in enumerate(member.transforms):
-        if transform.algorithm is not None and transform.algorithm in wanted:
-            return position, transform.algorithm, transform
+        algorithm = transform.algorithm
+        if algorithm is not None and (algorithm in wanted or _brought(algorithm, wanted, objection)):
+            return position, algorithm, transform
     return None
+
+
+def _brought(algorithm: Algorithm, wanted: tuple[Algorithm, ...], objection: _Objection) -> bool:
+    """Tell whether it is a group of the peer's own, and one that may be had."""
+    return bool(algorithm.fingerprint) and ANY_USER_GROUP in wanted and not objection(algorithm)
 
 
 def _settle(alternative: Alternative, proposal: PolicyProposal, picks: list[_Pick]) -> tuple[Alternative, Agreement]:
@@ -172,35 +203,37 @@ def _passed_over(alternative: Alternative, picks: list[_Pick]) -> list[Reason]:
     return reasons
 
 
-def _explain(alternative: Alternative, policy: Policy, reasons: list[Reason]) -> None:
+def _explain(alternative: Alternative, policy: Policy, objection: _Objection, reasons: list[Reason]) -> None:
     """Say, protocol by protocol, why no proposal of the policy takes the alternative."""
     before = len(reasons)
     for member in alternative.protocols:
-        if member.bundle:
+        if member.bundle and not member.transforms:
             reasons.append(Reason(alternative.number, 0, f"bundle {member.bundle} is not known here"))
             continue
         if member.protocol is None:
             reasons.append(Reason(alternative.number, 0, f"{member.label} is not known here"))
             continue
         wanted = [name for p in policy.proposals for name in map(str, p.algorithms.get(member.protocol, ()))]
-        if any(_pick(member, proposal) for proposal in policy.proposals):
+        if any(_pick(member, proposal, objection) for proposal in policy.proposals):
             continue
         have = " or ".join(dict.fromkeys(wanted)) or "none"
-        reasons.extend(
-            Reason(alternative.number, transform.number, f"{transform} is not in the policy, which has {have}")
-            for transform in member.transforms
-        )
+        for transform in member.transforms:
+            text = f"{transform} is not in the policy, which has {have}"
+            algorithm = transform.algorithm
+            if algorithm is not None and algorithm.fingerprint and str(ANY_USER_GROUP) in wanted:
+                text = f"{transform}: {objection(algorithm)}"
+            reasons.append(Reason(alternative.number, transform.number, text))
     if len(reasons) == before:
         text = "each protocol alone would do, but no single proposal of the policy has them together"
         reasons.append(Reason(alternative.number, 0, text))
 
 
-def _part(alternative: Alternative, policy: Policy, reasons: list[Reason]) -> Alternative | None:
+def _part(alternative: Alternative, policy: Policy, objection: _Objection, reasons: list[Reason]) -> Alternative | None:
     """Return the acceptable rest of an alternative whose unacceptable protocols are optional here."""
     if alternative.lifetime < policy.shortest_lifetime:
         return None
     for proposal in policy.proposals:
-        picks = [pick for member in alternative.protocols if (pick := _pick(member, proposal)) is not None]
+        picks = [pick for m in alternative.protocols if (pick := _pick(m, proposal, objection)) is not None]
         kept = {pick[1].protocol for pick in picks}
         if kept and kept >= policy.mandatory and len(kept) < len(alternative.protocols):
             text = "acceptable without " + " and ".join(
@@ -208,7 +241,7 @@ def _part(alternative: Alternative, policy: Policy, reasons: list[Reason]) -> Al
             )
             reasons.append(Reason(alternative.number, 0, text))
             rest, _ = _settle(alternative, proposal, picks)
-            return evolve(rest, shares={})
+            return evolve(rest, shares={}, parameters={})
     return None
 
 
@@ -225,6 +258,7 @@ def accept(choice: Offer, offer: Offer, policy: Policy) -> Agreement:
     if len(choice.alternatives) != 1:
         raise PeerMisbehaved(Code.POORLY_FORMED, "a choice is of one proposal number")
     chosen = choice.alternatives[0]
+    offer = expanded(offer, policy.bundles)
     offered = next((a for a in offer.alternatives if a.number == chosen.number), None)
     if offered is None:
         raise PeerMisbehaved(Code.POORLY_FORMED, f"proposal {chosen.number} was not offered", chosen.number)
@@ -251,3 +285,21 @@ def accept(choice: Offer, offer: Offer, policy: Policy) -> Agreement:
         bound = pick.mebioctets or bound
         algorithms.append(pick.algorithm)
     return Agreement(tuple(algorithms), chosen.lifetime, bound)
+
+
+def guessed(offer: Offer, policy: Policy) -> tuple[tuple[int, Algorithm], ...]:
+    """Return for which groups an offer is to hold key exchanges, each with the proposal number that it goes to.
+
+    These are the first groups of the proposals, in their order, then the second
+    ones and so on, as many as the policy guesses.
+    """
+    found: dict[Algorithm, tuple[int, int]] = {}
+    for alternative in expanded(offer, policy.bundles).alternatives:
+        for member in alternative.protocols:
+            if member.protocol is ProtocolId.KEY_AGREEMENT:
+                for position, transform in enumerate(member.transforms):
+                    if transform.algorithm is not None:
+                        place = (position, alternative.number)
+                        found[transform.algorithm] = min(found.get(transform.algorithm, place), place)
+    best = sorted(found, key=found.__getitem__)[: policy.guesses]
+    return tuple((found[group][1], group) for group in best)

@@ -14,12 +14,23 @@ from typing import Final
 
 from attrs import evolve, field, frozen
 
-from seckex.crypto.agreement import X25519_SIZE
+from seckex.crypto.groups.interface import Group
+from seckex.crypto.groups.table import GROUPS
+from seckex.crypto.groups.user import Parameters
+from seckex.sa.algorithms import GroupKey
 from seckex.sa.offer import Offer, from_payload, to_payload
 from seckex.sa.policy import Policy
 from seckex.sa.proposal import Chosen, Verdict, select
 from seckex.wire.numbers import ProtocolId
-from seckex.wire.payloads import KeyExchange, Proposal, SaPayload, decode_sa, encode_sa, share_spans
+from seckex.wire.payloads import (
+    KeyExchange,
+    Proposal,
+    SaPayload,
+    UserKeyExchange,
+    decode_sa,
+    encode_sa,
+    share_spans,
+)
 
 MOST_REMEMBERED: Final = 256
 
@@ -29,9 +40,11 @@ class _Memory:
     """What came out: the verdict, which key exchange of the offer it takes, and the choice with a blank value."""
 
     verdict: Verdict
-    place: int
-    choice: bytes
-    blank: tuple[int, int]
+    place: int = -1
+    choice: bytes = b""
+    blank: tuple[int, int] = (0, 0)
+    group: Group | None = None
+    brought: Parameters | None = None
 
 
 @frozen
@@ -41,6 +54,16 @@ class Selected:
     verdict: Verdict
     share: bytes = field(repr=False)
     _memory: _Memory = field(repr=False)
+
+    @property
+    def group(self) -> Group | None:
+        """The chosen group, None without one; of one that was `brought` nothing but the sizes may be used."""
+        return self._memory.group
+
+    @property
+    def brought(self) -> Parameters | None:
+        """P and G, where the chosen group is the peer's own and has yet to be verified."""
+        return self._memory.brought
 
     def choice(self, value: bytes) -> bytes:
         """Return the SA payload of CHOICE with ``value`` as the responder's."""
@@ -81,25 +104,41 @@ class Selector:
     def _look(self, payload: SaPayload) -> _Memory:
         verdict = select(from_payload(payload), self._policy)
         if not isinstance(verdict, Chosen):
-            return _Memory(verdict, -1, b"", (0, 0))
-        group = verdict.agreement.algorithm(ProtocolId.KEY_AGREEMENT)
-        shares = {} if group is None else {group.transform_id: bytes(X25519_SIZE)}
+            return _Memory(verdict)
+        algorithm = verdict.agreement.algorithm(ProtocolId.KEY_AGREEMENT)
+        if algorithm is None:
+            return _Memory(verdict, choice=_choice(verdict, payload))
+        key, brought = algorithm.group, None
+        if isinstance(key, bytes):
+            named = self._policy.groups.get(key)
+            if named is None:
+                brought = verdict.alternative.parameters[key]
+            group: Group = (named or verdict.alternative.parameters[key]).group()
+        else:
+            group = GROUPS[key]
         # The values of this offer are of no use to the next one.
-        chosen = evolve(verdict, alternative=evolve(verdict.alternative, shares=shares))
-        choice = encode_sa(to_payload(Offer((chosen.alternative,), payload.sub_type)))
-        if group is None:
-            return _Memory(chosen, -1, choice, (0, 0))
-        place = _place(payload, chosen.alternative.number, group.transform_id)
-        return _Memory(chosen, place, choice, share_spans(choice)[0])
+        blank = {key: bytes(group.responder_size)}
+        chosen = evolve(verdict, alternative=evolve(verdict.alternative, shares=blank))
+        choice = _choice(chosen, payload)
+        place = _place(payload, chosen.alternative.number, key)
+        return _Memory(chosen, place, choice, share_spans(choice)[0], group, brought)
 
 
-def _place(payload: SaPayload, number: int, group: int) -> int:
-    """Return which of the payload's key exchanges serves ``group`` under proposal ``number``."""
+def _choice(chosen: Chosen, payload: SaPayload) -> bytes:
+    return encode_sa(to_payload(Offer((chosen.alternative,), payload.sub_type)))
+
+
+def _place(payload: SaPayload, number: int, group: GroupKey) -> int:
+    """Return which of the payload's key exchanges serves ``group`` under proposal ``number``: its own, or the first."""
     current = 0
-    exchanges = []
+    exchanges: list[tuple[int, GroupKey]] = []
     for part in payload.payloads:
         if isinstance(part, Proposal):
             current = part.number
         elif isinstance(part, KeyExchange):
             exchanges.append((current, part.transform_id))
-    return exchanges.index((number, group))
+        elif isinstance(part, UserKeyExchange):
+            exchanges.append((current, Parameters(part.prime, part.generator).fingerprint))
+    if (number, group) in exchanges:
+        return exchanges.index((number, group))
+    return [served for _, served in exchanges].index(group)

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 from seckex.crypto.atrest import Wrapping
 from seckex.crypto.schedule import AgreedKeys, lp
 from seckex.errors import ApiMisuse, AuthenticationFailed
-from seckex.sa.algorithms import BY_NAME
+from seckex.sa.algorithms import named
 from seckex.sa.association import Agreement, Association
 from seckex.sa.store import ReplayRecord
 from seckex.wire.numbers import MAX_MESSAGE, Role
@@ -135,7 +135,7 @@ def read_association(row: Row, wrapping: Wrapping) -> Association:
             peer=peer,
             spi_in=spi_in,
             spi_out=spi_out,
-            agreement=Agreement(tuple(BY_NAME[name] for name in algorithms.split()), lifetime, mebioctets),
+            agreement=Agreement(tuple(map(named, algorithms.split())), lifetime, mebioctets),
             created=created,
             transcript=transcript,
             keys=AgreedKeys.from_octets(wrapping.unwrap(keys, bound)),

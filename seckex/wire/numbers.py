@@ -27,6 +27,7 @@ MAX_EXTENSIONS: Final = 32
 MAX_PAYLOADS: Final = 64
 MAX_ATTRIBUTES: Final = 8
 MAX_TRANSFORMS: Final = 16
+MAX_GROUP_NUMBER: Final = 1024  # octets of P, G or a value of a user-defined group
 MAX_NAI: Final = 253
 MAX_DETAIL: Final = 512
 MAX_SERVICE: Final = 255
@@ -142,12 +143,13 @@ class SaSubType(IntEnum):
 
 
 class KeyExchangeSub(IntEnum):
-    """Fig. 21: groups 1 and 2 and the secret over a secure path are the document's, 4 is ours."""
+    """Fig. 21: groups 1 and 2 and the secret over a secure path are the document's, the numbers 4 and 5 are ours."""
 
     GROUP_1 = 1
     GROUP_2 = 2
     SECRET = 3
     GROUP = 4
+    USER_GROUP = 5
 
 
 class ProtocolId(IntEnum):
@@ -170,10 +172,19 @@ AUTH_HMAC_SHA2_256_128: Final = 12
 AUTH_HMAC_SHA2_384_192: Final = 13
 PRF_HMAC_SHA2_256: Final = 5
 PRF_HMAC_SHA2_384: Final = 6
+GROUP_MODP_768: Final = 1
+GROUP_MODP_1024: Final = 2
+GROUP_MODP_2048: Final = 14
+GROUP_MODP_3072: Final = 15
+GROUP_P256: Final = 19
 GROUP_X25519: Final = 31
+# Private use (RFC 7296, section 3.3.2): IANA numbers the parts of a hybrid, not the whole.
+GROUP_X25519_ML_KEM_768: Final = 1024
+GROUP_USER: Final = 1025
 
 ATTRIBUTE_KEY_LENGTH: Final = 14  # RFC 7296 section 3.3.5, in bits
 ATTRIBUTE_MEBIOCTETS: Final = 16384  # private use: bound on octets carried, in units of 2^20
+ATTRIBUTE_FINGERPRINT: Final = 16385  # private use: which user-defined group, 16 octets
 
 
 class Code(IntEnum):
@@ -192,6 +203,7 @@ class Code(IntEnum):
     UNKNOWN_PAYLOAD = 261
     UNKNOWN_EXCHANGE = 262
     COUNTER_OFFER = 263
+    UNKNOWN_GROUP_PARAMETERS = 265
     REPLACED = 266
     DELETED = 267
     UNKNOWN_ASSOCIATION = 300

@@ -20,8 +20,8 @@ from seckex.wire.dialog import Hello, decode_record, record_size
 from seckex.wire.numbers import Code, RecordType, Role
 from tests.dialog.parts import DIALOG_ID, SALT_I, SALT_R, Pair, Program, Side, association
 
-LIMITS: Final = Hello(credit=1000, most_dialogs=4, largest_body=600)
-DOWN, UP = b"down" * 200, b"up" * 150
+LIMITS: Final = Hello(credit=100, most_dialogs=4, largest_body=60)
+DOWN, UP = b"down" * 20, b"up" * 15
 
 
 @frozen
@@ -71,8 +71,9 @@ class Wire:
 
     def open(self, service: str) -> Dialog:
         """Open a dialog from the initiator."""
-        self.programs.append(Program())
-        self.dialogs.append(self.pair.i.link.open(service, DIALOG_ID, self.programs[-1]))
+        program = Program()
+        self.dialogs.append(self.pair.i.link.open(service, DIALOG_ID, program))
+        self.programs.append(program)
         return self.dialogs[-1]
 
     def next(self) -> Passing | None:
@@ -160,6 +161,12 @@ def _from_the_other_side(wire: Wire) -> None:
     wire.dialogs.append(wire.pair.r.link.open("back", DIALOG_ID, wire.programs[-1]))
 
 
+def _rejected_by_initiator(wire: Wire) -> None:
+    wire.pair.i.answer = lambda dialog: dialog.reject(Code.UNKNOWN_SERVICE, "no such service")
+    wire.programs.append(Program())
+    wire.dialogs.append(wire.pair.r.link.open("nothing", DIALOG_ID, wire.programs[-1]))
+
+
 def _closed(wire: Wire) -> None:
     wire.side(wire.closes).link.close(text="enough")
 
@@ -175,6 +182,7 @@ SCRIPT: Final[Sequence[Callable[[Wire], None]]] = (
     _reset,
     _reset_by_responder,
     _from_the_other_side,
+    _rejected_by_initiator,
     _closed,
 )
 

@@ -14,8 +14,8 @@ import attrs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from seckex.crypto.agreement import X25519
 from seckex.crypto.authority import Key0
+from seckex.crypto.groups.curves import X25519Share
 from seckex.crypto.schedule import AgreedKeys, LinkSchedule, agree
 from seckex.crypto.secrets import KEY0_SIZE, Secret, equal
 from seckex.errors import ApiMisuse, SeckexError
@@ -105,7 +105,7 @@ class HolderTests(SynchronousTestCase):
     def holders(self) -> tuple[object, ...]:
         schedule = LinkSchedule(Suite.AES_256_GCM, PRF_HMAC_SHA2_256, Secret(KEY))
         link = schedule.body(b"\1" * 16, b"\2" * 16)
-        return keys(), Key0(Secret(KEY), 0x100, 1, NAMES), schedule, link, link.initiator, X25519(KEY)
+        return keys(), Key0(Secret(KEY), 0x100, 1, NAMES), schedule, link, link.initiator, X25519Share(KEY)
 
     def secrets_of(self, holder: object) -> list[bytes]:
         """All octets of 16 and more that can be reached from a holder, whatever they are called."""
@@ -128,9 +128,9 @@ class HolderTests(SynchronousTestCase):
 
     def test_no_text_shows_them(self) -> None:
         for holder in self.holders():
-            # X25519 reaches its public value only: the private half is within the library.
-            hidden = [] if isinstance(holder, X25519) else self.secrets_of(holder)
-            self.assertEqual(bool(hidden), not isinstance(holder, X25519), holder)
+            # X25519Share reaches its public value only: the private half is within the library.
+            hidden = [] if isinstance(holder, X25519Share) else self.secrets_of(holder)
+            self.assertEqual(bool(hidden), not isinstance(holder, X25519Share), holder)
             for text in (repr(holder), str(holder), f"{holder}", pprint.pformat([holder])):
                 self.assertEqual(shown_in(text), [], text)
                 for octets in hidden:
@@ -161,8 +161,8 @@ class TracebackTests(SynchronousTestCase):
         return (
             lambda: Key0(Secret(KEY[:-1]), 0x100, 1, NAMES),
             lambda: held.export(b"label", b"", 31),
-            lambda: X25519(KEY).agree(bytes(32)),
-            lambda: X25519(KEY).agree(b""),
+            lambda: X25519Share(KEY).finish(bytes(32)),
+            lambda: X25519Share(KEY).finish(b""),
             lambda: pickle.dumps(secret),
             lambda: copy.deepcopy(held),
             lambda: AgreedKeys.from_octets(held.octets()[:-1]),

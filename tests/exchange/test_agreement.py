@@ -14,9 +14,10 @@ from seckex.events import (
     NegotiationRefused,
     OfferSent,
 )
-from seckex.exchange import initiator
+from seckex.exchange import shares
 from seckex.sa.algorithms import BY_NAME
 from seckex.sa.policy import Policy
+from seckex.sa.proposal import guessed
 from seckex.wire.numbers import Kind, ProtocolId, Role
 from tests.conversation import AES, CHACHA, HOME, INDISPENSABLE, NODE, ConversationCase, policy, proposal, sealing
 from tests.link import Datagram, lose, on
@@ -233,9 +234,8 @@ class CounterTests(ConversationCase):
 
     def test_a_key_agreement_without_its_share_is_countered_with_that_group(self) -> None:
         node, home = self.pair()
-        forgetful = iter((False,))
-        wants = initiator._wants_x25519
-        self.patch(initiator, "_wants_x25519", lambda protocols: next(forgetful, wants(protocols)))
+        forgetful = iter((evolve(AES, guesses=0),))
+        self.patch(shares, "guessed", lambda offer, policy: guessed(offer, next(forgetful, policy)))
         self.established(node, home)
         self.assertArrows(
             "OFFER 1 -->",  # x25519 without a key exchange

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from seckex.crypto.agreement import X25519
 from seckex.crypto.authority import Key0
+from seckex.crypto.groups.curves import X25519Share
 from seckex.crypto.schedule import AgreedKeys
 from seckex.crypto.secrets import Secret
 from seckex.crypto.suites import Hash
@@ -32,19 +32,19 @@ class SecretTests(ConversationCase):
 
     def _remember_secrets(self) -> None:
         """Take note of each secret as it comes into being."""
-        make, share = X25519.__init__, X25519.agree
+        make, share = X25519Share.__init__, X25519Share.finish
 
-        def made(agreement: X25519, randomness: bytes) -> None:
+        def made(agreement: X25519Share, randomness: bytes) -> None:
             self.secrets.add(randomness)
             make(agreement, randomness)
 
-        def agreed(agreement: X25519, value: bytes) -> Secret:
+        def agreed(agreement: X25519Share, value: bytes) -> Secret:
             secret = share(agreement, value)
             self.secrets.add(secret.octets)
             return secret
 
-        self.patch(X25519, "__init__", made)
-        self.patch(X25519, "agree", agreed)
+        self.patch(X25519Share, "__init__", made)
+        self.patch(X25519Share, "finish", agreed)
         # Whatever comes out of HKDF is a key of some kind.
         self.patch(Hash, "expand", self._noting(Hash.expand))
         self.patch(Hash, "extract", self._noting(Hash.extract))
@@ -132,13 +132,13 @@ class NoMoreThanNeededTests(ConversationCase):
 
     def test_an_association_keeps_its_keys_and_nothing_that_they_came_from(self) -> None:
         secrets: list[bytes] = []
-        share = X25519.agree
+        share = X25519Share.finish
 
-        def agreed(agreement: X25519, value: bytes) -> Secret:
+        def agreed(agreement: X25519Share, value: bytes) -> Secret:
             secrets.append(share(agreement, value).octets)
             return Secret(secrets[-1])
 
-        self.patch(X25519, "agree", agreed)
+        self.patch(X25519Share, "finish", agreed)
         ours = self.established(*self.pair())
         self.assertEqual(len(secrets), 2)
         self.assertEqual(secrets[0], secrets[1])

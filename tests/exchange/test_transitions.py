@@ -12,9 +12,18 @@ from twisted.trial.unittest import SynchronousTestCase
 from seckex.crypto.authority import Key0
 from seckex.crypto.secrets import Secret
 from seckex.crypto.suites import SHA256
-from seckex.errors import ApiMisuse, SeckexError
+from seckex.errors import ApiMisuse, SeckexError, StoreFailed
 from seckex.exchange import initiator, responder
-from seckex.exchange.attempt import GIVE_UP, Answer, CookieAsked, OtherVersions, TcpAsked, Unknown, Unreachable
+from seckex.exchange.attempt import (
+    FORGOTTEN_AFTER,
+    GIVE_UP,
+    Answer,
+    CookieAsked,
+    OtherVersions,
+    TcpAsked,
+    Unknown,
+    Unreachable,
+)
 from seckex.exchange.messages import Received
 from seckex.exchange.terms import Terms
 from seckex.exchange.transcript import Transcript
@@ -30,19 +39,29 @@ from seckex.machine import (
     Step,
     Tick,
     Transitions,
+    Work,
+    Worked,
     advance,
 )
 from seckex.sa.policy import Policy
 from seckex.wire.general import decode_message
-from seckex.wire.numbers import Kind
-from tests.conversation import AES, CHACHA, HOME, NODE
+from seckex.wire.numbers import MAX_DATAGRAM, Kind
+from tests.conversation import AES, CHACHA, HOME, NODE, policy, proposal
 from tests.exchange.test_faults import NOTHING, TWO_ROUNDS
+from tests.groups import HEAVY, naming, using
 from tests.link import flipped
 from tests.pump import KEY, KEY0_SPI, WALL
 
 NOW: Final = Now(100.0, WALL)
 PATH: Final = Path("192.0.2.7", 4434)
 BOTH: Final = {"initiator": initiator.TRANSITIONS, "responder": responder.TRANSITIONS}
+#: Two rounds in a group whose every step is done aside.
+HEAVY_ROUNDS: Final = policy(
+    proposal(using(HEAVY, "chacha20-poly1305")),
+    proposal(using(HEAVY)),
+    open_with=1,
+    groups={HEAVY.fingerprint: HEAVY},
+)
 HINTS: Final = (
     OtherVersions((7,), str(PATH)),
     CookieAsked(bytes(21)),
@@ -79,7 +98,8 @@ class Talk:
     def offered(self) -> responder.Offered:
         """Return the event of the last offer."""
         received = self.said[Kind.OFFER]
-        return responder.Offered(received, PATH, SHA256.digest(received.octets))
+        path = PATH._replace(tcp=len(received.octets) > MAX_DATAGRAM)
+        return responder.Offered(received, path, SHA256.digest(received.octets))
 
     def offered_first(self) -> responder.Offered:
         """Make the first offer and return the event of it."""
@@ -93,18 +113,25 @@ class Talk:
             if isinstance(action, Send):
                 self.said[Kind.OFFER] = Received(decode_message(action.octets), action.octets)
         self.states["initiator"].append(step.state)
+        return self.worked("initiator", step)
+
+    def worked(self, role: str, step: Step) -> State:
+        """Do the work that a step asks for, if any, and return the state after it."""
+        for action in step.actions:
+            if isinstance(action, Work):
+                return self.drive(role, step.state, Worked(action.call())).state
         return step.state
 
     def answered(self, ours: State, theirs: State, kind: Kind) -> tuple[State, State]:
         """Have the last offer answered with a message of ``kind``, and the answer taken."""
-        theirs = self.drive("responder", theirs, self.offered()).state
+        theirs = self.worked("responder", self.drive("responder", theirs, self.offered()))
         theirs = self.drive("responder", theirs, Persisted()).state
-        return self.drive("initiator", ours, Answer(self.said[kind])).state, theirs
+        return self.worked("initiator", self.drive("initiator", ours, Answer(self.said[kind]))), theirs
 
     def whole(self) -> None:
         """Have it go its usual way to an association that both know of."""
         ours, theirs = self.begin(), self.first
-        if len(self.ours.policy.proposals) > 1:
+        if self.ours.policy.open_with:
             ours, theirs = self.answered(ours, theirs, Kind.COUNTER)  # type: ignore[assignment]  # states differ in class
         ours, theirs = self.answered(ours, theirs, Kind.CHOICE)  # type: ignore[assignment]  # states differ in class
         ours = self.drive("initiator", ours, Persisted()).state
@@ -121,9 +148,13 @@ class Stranger:
 
 def states() -> dict[str, dict[type, State]]:
     """Return a state of each class of both machines, out of one conversation."""
-    talk = Talk()
+    talk, heavy = Talk(), Talk(HEAVY_ROUNDS, naming(HEAVY))
     talk.whole()
-    return {role: {type(state): state for state in reversed(found)} for role, found in talk.states.items()}
+    heavy.whole()
+    return {
+        role: {type(state): state for state in reversed((*found, *heavy.states[role]))}
+        for role, found in talk.states.items()
+    }
 
 
 def messages() -> list[Received]:
@@ -152,7 +183,7 @@ def events_of(received: Received) -> Iterator[object]:
 def all_events() -> list[object]:
     """Return every event there is, those with messages once for each kind of message."""
     carried = [event for received in messages() for event in events_of(received)]
-    return [*carried, *HINTS, Tick(), *STORE_EVENTS, responder.Proved(), Stranger()]
+    return [*carried, *HINTS, Tick(), Worked(None), *STORE_EVENTS, responder.Proved(), Stranger()]
 
 
 class TableTests(SynchronousTestCase):
@@ -265,7 +296,30 @@ class TransitionTests(SynchronousTestCase):
                     talk.drive("initiator", there, event)
             if state.__name__ in ("ExpectStored", "ExpectMarked", "Finished"):
                 talk.drive("initiator", there, Answer(talk.said[Kind.CHOICE]))
-        self.assertEqual(self.expected("initiator"), talk.seen["initiator"] | refused.seen["initiator"])
+        heavy = self.heavy()
+        seen = talk.seen["initiator"] | refused.seen["initiator"] | heavy.seen["initiator"]
+        self.assertEqual(self.expected("initiator"), seen)
+
+    def heavy(self) -> Talk:
+        """Return a conversation whose initiator has been through all that takes work."""
+        talk = Talk(HEAVY_ROUNDS, naming(HEAVY))
+        talk.whole()
+        found = {type(state): state for state in talk.states["initiator"]}
+        failed = Worked(StoreFailed("no memory"))
+        for kind in (initiator.ExpectShares, initiator.ExpectSecret):
+            talk.drive("initiator", found[kind], failed)
+        talk.drive("initiator", found[initiator.ExpectStored], PersistConflict())
+        # A responder that has forgotten the exchange: it is begun anew.
+        ours = found[initiator.ExpectAnswer]
+        for _ in range(FORGOTTEN_AFTER):
+            ours = talk.drive("initiator", ours, Tick()).state
+        # One that chooses what this initiator does not allow.
+        short = naming(HEAVY)
+        theirs = evolve(short, proposals=tuple(evolve(p, lifetime=600) for p in short.proposals))
+        strict = Talk(evolve(short, shortest_lifetime=3000), theirs)
+        strict.answered(strict.begin(), strict.first, Kind.CHOICE)
+        talk.seen["initiator"] |= strict.seen["initiator"]
+        return talk
 
     def test_responder(self) -> None:
         talk = Talk(TWO_ROUNDS, AES)
@@ -282,7 +336,11 @@ class TransitionTests(SynchronousTestCase):
         abandoned = Talk(CHACHA, AES)
         _, theirs = abandoned.answered(abandoned.begin(), abandoned.first, Kind.COUNTER)
         abandoned.drive("responder", theirs, responder.Abandoned(abandoned.said[Kind.ABANDON]))
-        seen = talk.seen["responder"] | refused.seen["responder"] | abandoned.seen["responder"]
+        heavy = Talk(HEAVY_ROUNDS, naming(HEAVY))
+        heavy.whole()
+        seen = (
+            heavy.seen["responder"] | talk.seen["responder"] | refused.seen["responder"] | abandoned.seen["responder"]
+        )
         self.assertEqual(self.expected("responder"), seen)
 
 

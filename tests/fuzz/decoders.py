@@ -1,4 +1,4 @@
-"""Targets that read octets and nothing else: the wire, files, rows and requests.
+"""Targets that read octets and nothing else: the wire, files and rows.
 
 What can be read can be written and read again, and is the same then.
 """
@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from seckex.config.initiator import InitiatorSettings
-from seckex.config.key0 import parse_key0
+from seckex.config.key0 import MAX_FILE, parse_key0
 from seckex.config.load import load
 from seckex.config.problems import ConfigInvalid
 from seckex.config.responder import ResponderSettings
 from seckex.crypto.atrest import Wrapping
 from seckex.errors import Malformed, PeerFault, PeerIncompatible, SeckexError, UnsupportedVersion
-from seckex.net.control import ControlFactory, read_request
 from seckex.sa.offer import Offer, from_payload, to_payload
 from seckex.storage.rows import Damaged, association_row, read_association, read_replay, replay_row
 from seckex.wire import dialog as link
@@ -34,8 +33,9 @@ from seckex.wire.general import (
     encode_message,
     encode_versions,
 )
-from seckex.wire.numbers import VERSIONS_SPOKEN, ExtensionSub, RecordType, Role
+from seckex.wire.numbers import HEADER_SIZE, MAX_COOKIE, VERSIONS_SPOKEN, ExtensionSub, RecordType, Role
 from seckex.wire.payloads import decode_proposal, decode_sa, encode_proposal, encode_sa, share_spans
+from seckex.wire.stem import encode_cookie, encode_use_tcp, stem_of
 from tests.attacks.scenes import SCENES
 from tests.attacks.wires import conversation
 from tests.config.written import INITIATOR, RESPONDER, key0_text, write_private
@@ -150,6 +150,17 @@ def _versions_said() -> Made:
     yield "answer_many", encode_versions(b"\xff\x20\0\1" + bytes(60), (1, 2, 3)) or b""
 
 
+def _stem(octets: bytes) -> None:
+    size, cookie = stem_of(octets)
+    if not 0 <= size <= len(octets) or len(cookie) > MAX_COOKIE:
+        raise AssertionError(f"a stem of {size} octets and a cookie of {len(cookie)}")
+    for answer in (encode_cookie(octets, bytes(21)), encode_use_tcp(octets, bytes(32))):
+        if answer is not None and len(octets) >= HEADER_SIZE:
+            decode_message(answer)
+            if len(answer) > len(octets):
+                raise AssertionError("an answer longer than its request")
+
+
 # -- records and their bodies
 
 
@@ -205,32 +216,10 @@ def _samples(name: str, small: str) -> Callable[[], Made]:
 
 
 def _key0(octets: bytes) -> None:
-    parse_key0(octets, Path("key0.toml"))
+    parse_key0(octets[:MAX_FILE], Path("key0.toml"))
 
 
-# -- what operators and databases say
-
-
-def _control(octets: bytes) -> None:
-    line = ControlFactory({"status": _status, "fail": _fail}, None).answer(read_request(octets))
-    if not isinstance(line, bytes):
-        raise AssertionError("these commands answer at once")
-    answer = json.loads(line)
-    if not isinstance(answer, dict) or "the command failed" in answer.get("error", ""):
-        raise AssertionError(f"answered {answer}")
-
-
-def _status(request: dict[str, Any]) -> dict[str, Any]:
-    return {"schema": "x", "list": [len(request)] * 2000}
-
-
-def _fail(_request: dict[str, Any]) -> dict[str, Any]:
-    raise UnsupportedVersion(7)
-
-
-def _requests() -> Made:
-    yield "status", b'{"command":"status"}'
-    yield "fail", b'{"command":"fail","why":["a",{"b":null}]}'
+# -- what databases hold
 
 
 @cache
@@ -316,6 +305,7 @@ def targets() -> list[Target]:
         Function("offer", stable(_read_offer, _write_offer), structured(payload), _sas, *of_negotiation),
         Function("info", _info, scramble, _infos, *WIRE_FAULTS),
         Function("versions", _versions, scramble, _versions_said, *WIRE_FAULTS),
+        Function("stem", _stem, structured(message), _messages),
         Function("record", _record, structured(records), _records, *WIRE_FAULTS),
         Function("hello", stable(link.decode_hello, link.encode_hello), scramble, _body(hello), Malformed),
         Function("opening", stable(link.decode_opening, link.encode_opening), scramble, _body(opening), Malformed),
@@ -324,13 +314,12 @@ def targets() -> list[Target]:
             "credit", stable(link.decode_credit, link.encode_credit), scramble, _body(RecordType.CREDIT), Malformed
         ),
         Function(
-            "initiator", _settings(InitiatorSettings), lines, _samples("initiator", INITIATOR), ConfigInvalid, short=80
+            "initiator", _settings(InitiatorSettings), lines, _samples("initiator", INITIATOR), ConfigInvalid, short=50
         ),
         Function(
-            "responder", _settings(ResponderSettings), lines, _samples("responder", RESPONDER), ConfigInvalid, short=80
+            "responder", _settings(ResponderSettings), lines, _samples("responder", RESPONDER), ConfigInvalid, short=50
         ),
         Function("key0", _key0, lines, lambda: iter([("key0", key0_text().encode())]), ConfigInvalid),
-        Function("control", _control, tree, _requests),
         Function("association-row", _association, tree, _rows("association")),
         Function("replay-row", _replay, tree, _rows("replay")),
     ]

@@ -24,7 +24,7 @@ class Target:
     """
 
     name: str
-    short = 100
+    short = 40
     mutate: Mutator = staticmethod(scramble)
     allowed: tuple[type[SeckexError], ...] = ()
 
@@ -70,7 +70,7 @@ class Function(Target):
         mutate: Mutator,
         made: Callable[[], Iterator[tuple[str, bytes]]],
         *allowed: type[SeckexError],
-        short: int = 1000,
+        short: int = 500,
     ) -> None:
         self.short = short
         self.name, self.mutate, self.allowed = name, mutate, allowed
@@ -88,9 +88,9 @@ class Function(Target):
 def targets() -> dict[str, Target]:
     """Return every target by name."""
     # Not before the engine has instrumented what these import.
-    from tests.fuzz import decoders, links, machines
+    from tests.fuzz import decoders, links, machines, requests
 
-    found = [*decoders.targets(), *machines.targets(), *links.targets()]
+    found = [*decoders.targets(), *machines.targets(), *links.targets(), *requests.targets()]
     return {target.name: target for target in found}
 
 

@@ -6,6 +6,7 @@ from attrs import evolve
 from hypothesis import given, settings
 from twisted.trial.unittest import SynchronousTestCase
 
+from seckex.crypto.groups.user import Parameters
 from seckex.errors import PeerFault, PeerIncompatible, PeerMisbehaved
 from seckex.sa.algorithms import ALL, BY_NAME, BY_NUMBER, PROTOCOL_NAMES
 from seckex.sa.offer import Offer, OfferedProtocol, OfferedTransform, from_payload, numbered, to_payload
@@ -14,10 +15,12 @@ from seckex.wire.numbers import Code, KeyExchangeSub, ProtocolId, SaSubType
 from seckex.wire.payloads import (
     Attribute,
     KeyExchange,
+    Part,
     Proposal,
     SaPayload,
     Transform,
     UnknownPayload,
+    UserKeyExchange,
     decode_sa,
     encode_sa,
 )
@@ -43,7 +46,8 @@ HMAC = Transform(1, 2, 12)
 X25519 = Transform(1, 0, 31)
 VALUE = KeyExchange(KeyExchangeSub.GROUP, 31, SHARE)
 
-Part = Proposal | KeyExchange | UnknownPayload
+# P = 23, G = 5: a group as far as an offer can tell.
+USERS = Parameters(b"\x17", b"\5")
 
 
 def encryption(number: int = 1, protocol_number: int = 1, *transforms: Transform, lifetime: int = HOUR) -> Proposal:
@@ -79,6 +83,12 @@ class TableTests(SynchronousTestCase):
                 ("prf-hmac-sha-256", "prf", 5, 0, 1),
                 ("prf-hmac-sha-384", "prf", 6, 0, 1),
                 ("x25519", "key-agreement", 31, 0, 0),
+                ("p-256", "key-agreement", 19, 0, 0),
+                ("x25519-ml-kem-768", "key-agreement", 1024, 0, 0),
+                ("modp-2048", "key-agreement", 14, 0, 0),
+                ("modp-3072", "key-agreement", 15, 0, 0),
+                ("modp-1024", "key-agreement", 2, 0, 0),
+                ("modp-768", "key-agreement", 1, 0, 0),
             },
         )
 
@@ -137,7 +147,12 @@ class UnknownTests(SynchronousTestCase):
             (Transform(1, 2, 12, (Attribute(14, 256),)), 1),
             (Transform(1, 1, 5, (Attribute(14, 256),)), 4),
             (Transform(1, 0, 31, (Attribute(14, 255),)), 3),
-            (Transform(1, 0, 14), 3),
+            (Transform(1, 0, 14, (Attribute(16385, bytes(16)),)), 3),
+            (Transform(1, 0, 20), 3),
+            (Transform(1, 0, 1025), 3),  # a user-defined group that is not named
+            (Transform(1, 0, 1025, (Attribute(16385, bytes(15)),)), 3),
+            (Transform(1, 0, 1025, (Attribute(16385, 7),)), 3),
+            (Transform(1, 0, 1025, (Attribute(14, 256),)), 3),
             (Transform(1, 9, 0xFFFF), 1),
         ):
             read = self.transform(unknown, protocol)
@@ -268,17 +283,34 @@ class RuleTests(SynchronousTestCase):
         why = "a key exchange for group 14, which the proposal does not list"
         self.broken(agreement(1, 1), VALUE, other, at=(1, 0), why=why)
         # An unknown group may be listed, and served.
-        (only,) = meaning(agreement(1, 1, X25519, Transform(2, 0, 14)), VALUE, other).alternatives
-        self.assertEqual(set(only.shares), {31, 14})
+        other = evolve(VALUE, transform_id=99)
+        (only,) = meaning(agreement(1, 1, X25519, Transform(2, 0, 99)), VALUE, other).alternatives
+        self.assertEqual(set(only.shares), {31, 99})
 
     def test_the_documents_own_sub_types_name_their_group(self) -> None:
         both = agreement(1, 1, Transform(1, 0, 1), Transform(2, 0, 2))
         shares = (KeyExchange(1, 1, b"one"), KeyExchange(2, 2, b"two"))
         self.assertEqual(dict(meaning(both, *shares).alternatives[0].shares), {1: b"one", 2: b"two"})
-        for sub, group in ((1, 2), (2, 1)):
+        for sub, group in ((1, 2), (2, 1), (4, 1), (4, 2), (1, 31)):
             self.broken(
                 both, KeyExchange(sub, group, b""), at=(1, 0), why=f"key exchange sub-type {sub} with group {group}"
             )
+
+    def test_a_user_defined_group_comes_with_its_p_and_g(self) -> None:
+        fingerprint = USERS.fingerprint
+        listed = agreement(1, 1, X25519, Transform(2, 0, 1025, (Attribute(16385, fingerprint),)))
+        part = UserKeyExchange(1025, USERS.prime, USERS.generator, b"\x44")
+        (only,) = meaning(listed, VALUE, part).alternatives
+        self.assertEqual(dict(only.shares), {31: SHARE, fingerprint: b"\x44"})
+        self.assertEqual(dict(only.parameters), {fingerprint: USERS})
+        self.assertEqual(str(only), f"x25519 or user-group-{fingerprint.hex()}")
+        self.assertEqual(to_payload(meaning(listed, VALUE, part)), SaPayload(7, (listed, VALUE, part)))
+        self.broken(listed, part, part, at=(1, 0), why=f"two key exchanges for {USERS.name}")
+        self.broken(agreement(1, 1), part, at=(1, 0), why=f"for {USERS.name}, which the proposal does not list")
+        other = evolve(part, generator=b"\3")
+        self.broken(listed, other, at=(1, 0), why="which the proposal does not list")
+        self.broken(listed, evolve(part, transform_id=14), at=(1, 0), why="a user-defined group with the number 14")
+        self.broken(listed, evolve(VALUE, transform_id=1025), at=(1, 0), why="key exchange sub-type 4 with group 1025")
 
     def test_a_secret_over_a_secure_path_is_not_taken(self) -> None:
         secret = KeyExchange(KeyExchangeSub.SECRET, 31, b"")
@@ -291,7 +323,7 @@ class RuleTests(SynchronousTestCase):
         self.broken(encryption(), encryption(2), UnknownPayload(9, b"body"), at=(2, 0), why=why, code=code)
         # So is a kind of key exchange that version 1 does not have.
         why = "a payload of type 4 is not known here"
-        self.broken(agreement(1, 1), UnknownPayload(4, b"", 5), at=(1, 0), why=why, code=code)
+        self.broken(agreement(1, 1), UnknownPayload(4, b"", 6), at=(1, 0), why=why, code=code)
 
     def test_a_choice_keeps_its_number_and_is_held_to_all_other_rules(self) -> None:
         self.assertEqual(meaning(encryption(3), choice=True).alternatives[0].number, 3)

@@ -517,7 +517,8 @@ class PropertyTests(Selecting):
         encrypts = any(algorithm.protocol is ENCRYPTION for algorithm in algorithms)
         self.assertEqual(chosen.agreement.mebioctets, lower(mine.mebioctets, *offered) if encrypts else 0)
         # With the group's key exchange missing, and only then, the same comes as a counter-offer.
-        missing = KEY_AGREEMENT in {a.protocol for a in algorithms} and not one.shares
+        groups = [a.group for a in algorithms if a.protocol is KEY_AGREEMENT]
+        missing = any(asked.serving(one, group) is None for group in groups)
         verdict = select(asked, ours)
         if missing:
             self.assertEqual(self.countered(verdict).counter, numbered((evolve(chosen.alternative, shares={}),)))

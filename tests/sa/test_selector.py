@@ -7,14 +7,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from seckex.crypto.groups.modp import MODP_1024
+from seckex.crypto.groups.table import GROUPS
+from seckex.crypto.groups.user import Parameters
 from seckex.errors import Malformed, PeerIncompatible, PeerMisbehaved
-from seckex.sa.offer import Offer, to_payload
-from seckex.sa.policy import Policy
+from seckex.sa.algorithms import ANY_USER_GROUP, BY_NAME, user_group
+from seckex.sa.offer import Offer, describe, from_payload, to_payload
+from seckex.sa.policy import Policy, PolicyProposal
 from seckex.sa.proposal import Chosen, select
 from seckex.sa.selector import MOST_REMEMBERED, Selector
-from seckex.wire.numbers import GROUP_X25519, ProtocolId
-from seckex.wire.payloads import SaPayload, UnknownPayload, encode_sa
-from tests.sa.samples import alternative, known_offers, offer, policies, policy, proposal
+from seckex.wire.numbers import ProtocolId
+from seckex.wire.payloads import SaPayload, UnknownPayload, decode_sa, encode_sa
+from tests.sa.samples import (
+    ENCRYPTION,
+    HOUR,
+    KEY_AGREEMENT,
+    alternative,
+    known_offers,
+    offer,
+    policies,
+    policy,
+    proposal,
+)
 
 VALUE = b"\x77" * 32
 AES, CHACHA = "aes-256-gcm", "chacha20-poly1305"
@@ -38,9 +52,11 @@ class SelectorTests(SynchronousTestCase):
         self.assertEqual(selected.verdict.agreement, verdict.agreement)
         group = verdict.agreement.algorithm(ProtocolId.KEY_AGREEMENT)
         self.assertEqual(selected.share, b"" if group is None else value)
-        ours_there = {} if group is None else {GROUP_X25519: VALUE}
+        self.assertEqual(selected.group, None if group is None else GROUPS[group.transform_id])
+        ours_there = {} if group is None else {group.group: VALUE}
         chosen = Offer((evolve(verdict.alternative, shares=ours_there),), asked.sub_type)
-        self.assertEqual(selected.choice(b"" if group is None else VALUE), encode_sa(to_payload(chosen)))
+        if group is None or selected.group.responder_size == len(VALUE):  # type: ignore[union-attr]  # there is one
+            self.assertEqual(selected.choice(b"" if group is None else VALUE), encode_sa(to_payload(chosen)))
 
     @settings(max_examples=75, deadline=None)
     @given(st.lists(known_offers, min_size=1, max_size=3), policies)
@@ -56,6 +72,43 @@ class SelectorTests(SynchronousTestCase):
         for name, value in ((AES, b"\1" * 32), (CHACHA, b"\2" * 32)):
             selected = Selector(policy(proposal(name, "x25519"))).select(encode_sa(to_payload(asked)))
             self.assertEqual(selected.share, value)
+
+    def test_a_value_serves_other_proposals_of_its_offer_that_list_its_group(self) -> None:
+        first, second = alternative(AES, "x25519"), alternative(CHACHA, "x25519", share=False)
+        asked = offer(evolve(first, shares={31: b"\1" * 32}), second)
+        selected = Selector(policy(proposal(CHACHA, "x25519"))).select(encode_sa(to_payload(asked)))
+        self.assertIsInstance(selected.verdict, Chosen)
+        self.assertEqual(selected.share, b"\1" * 32)
+        # A value of its own goes before.
+        asked = offer(asked.alternatives[0], evolve(second, shares={31: b"\3" * 32}))
+        selected = Selector(policy(proposal(CHACHA, "x25519"))).select(encode_sa(to_payload(asked)))
+        self.assertEqual(selected.share, b"\3" * 32)
+
+    def test_a_user_defined_group_is_remembered_with_its_p_and_g(self) -> None:
+        theirs = Parameters.of(MODP_1024.prime, 5)
+        group = user_group(theirs.fingerprint)
+        asked = offer(
+            evolve(
+                describe({ENCRYPTION: (BY_NAME[AES],), KEY_AGREEMENT: (group,)}, HOUR, 0),
+                shares={group.group: b"\1" * 128},
+                parameters={theirs.fingerprint: theirs},
+            )
+        )
+        named = policy(PolicyProposal({ENCRYPTION: (BY_NAME[AES],), KEY_AGREEMENT: (group,)}, HOUR))
+        anyone = policy(PolicyProposal({ENCRYPTION: (BY_NAME[AES],), KEY_AGREEMENT: (ANY_USER_GROUP,)}, HOUR))
+        for ours, brought in (
+            (evolve(named, groups={theirs.fingerprint: theirs}), None),
+            (evolve(anyone, prime_bits=(1024, 2048)), theirs),
+        ):
+            selector = Selector(ours)
+            for value in (b"\2" * 128, b"\3" * 128):
+                payload = encode_sa(to_payload(offer(evolve(asked.alternatives[0], shares={group.group: value}))))
+                selected = selector.select(payload)
+                self.assertIsInstance(selected.verdict, Chosen)
+                self.assertEqual((selected.share, selected.brought), (value, brought))
+                said = from_payload(decode_sa(selected.choice(b"\x77" * 128)), choice=True).alternatives[0]
+                self.assertEqual(dict(said.shares), {group.group: b"\x77" * 128})
+                self.assertEqual(dict(said.parameters), {theirs.fingerprint: theirs})
 
     def test_a_value_of_another_size_is_another_offer(self) -> None:
         selector = Selector(policy(proposal(AES, "x25519")))

@@ -29,7 +29,15 @@ from seckex.wire.extensions import (
 )
 from seckex.wire.general import Header
 from seckex.wire.numbers import ExtensionSub, Kind, Layer2Content
-from seckex.wire.payloads import Attribute, KeyExchange, Proposal, SaPayload, Transform, UnknownPayload
+from seckex.wire.payloads import (
+    Attribute,
+    KeyExchange,
+    Proposal,
+    SaPayload,
+    Transform,
+    UnknownPayload,
+    UserKeyExchange,
+)
 
 T = TypeVar("T")
 
@@ -59,9 +67,17 @@ transforms = st.builds(
     attributes=st.lists(attributes, max_size=8, unique_by=lambda attribute: attribute.type).map(tuple),
 )
 proposals = st.builds(Proposal, u8, u8, u8, u32, u32, st.lists(transforms, max_size=4).map(tuple))
-key_exchanges = st.builds(KeyExchange, st.integers(1, 4), u16, st.binary(max_size=40))
+_numbers = st.integers(1, 2**64).map(lambda number: number.to_bytes((number.bit_length() + 7) // 8, "big"))
+user_key_exchanges = st.builds(
+    lambda number, prime, generator, fill: UserKeyExchange(number, prime, generator, bytes([fill]) * len(prime)),
+    u16,
+    _numbers,
+    _numbers,
+    u8,
+)
+key_exchanges = st.builds(KeyExchange, st.integers(1, 4), u16, st.binary(max_size=40)) | user_key_exchanges
 unknown_payloads = st.builds(UnknownPayload, st.integers(5, 255), st.binary(max_size=20), u8) | st.builds(
-    UnknownPayload, st.just(4), st.binary(max_size=20), st.integers(5, 255)
+    UnknownPayload, st.just(4), st.binary(max_size=20), st.integers(6, 255)
 )
 sas = st.builds(SaPayload, u8, st.lists(proposals | key_exchanges | unknown_payloads, max_size=6).map(tuple))
 

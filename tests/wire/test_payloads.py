@@ -26,6 +26,7 @@ from seckex.wire.payloads import (
     SaPayload,
     Transform,
     UnknownPayload,
+    UserKeyExchange,
     decode_proposal,
     decode_sa,
     encode_proposal,
@@ -130,7 +131,7 @@ class ShareSpansTests(SynchronousTestCase):
     @given(sas)
     def test_the_values_in_their_order(self, sa: SaPayload) -> None:
         octets = encode_sa(sa)
-        known = [payload.value for payload in sa.payloads if isinstance(payload, KeyExchange)]
+        known = [payload.value for payload in sa.payloads if isinstance(payload, KeyExchange | UserKeyExchange)]
         # An unknown kind of key exchange has no layout that is known; it is skipped in the comparison.
         if not any(isinstance(payload, UnknownPayload) and payload.type == 4 for payload in sa.payloads):
             self.assertEqual([octets[start:end] for start, end in share_spans(octets)], known)
@@ -143,6 +144,52 @@ class ShareSpansTests(SynchronousTestCase):
             other[start:end] = bytes(len(octets[start:end]))
         self.assertEqual(len(other), len(octets))
         self.assertEqual(share_spans(bytes(other)), share_spans(octets))
+
+
+class UserGroupTests(SynchronousTestCase):
+    """A group that its sender defines: P, G and a value, each behind its length, none of them unbounded."""
+
+    def setUp(self) -> None:
+        # The lengths are those of what follows, so they are put in.
+        body = bytes.fromhex("0401 0000  0002 8003  0001 05  0002 0042")
+        inside = bytes((4, 5)) + (4 + len(body)).to_bytes(2, "big") + body
+        self.octets = bytes((1, 7)) + (4 + len(inside)).to_bytes(2, "big") + inside
+
+    def altered(self, old: str, new: str) -> bytes:
+        """Return the payload with one of its fields in other octets, all lengths around it put right."""
+        body = self.octets[8:].replace(bytes.fromhex(old), bytes.fromhex(new), 1)
+        inside = bytes((4, 5)) + (4 + len(body)).to_bytes(2, "big") + body
+        return bytes((1, 7)) + (4 + len(inside)).to_bytes(2, "big") + inside
+
+    def test_it_is_read_and_written(self) -> None:
+        part = UserKeyExchange(1025, b"\x80\3", b"\5", b"\0\x42")
+        self.assertEqual(decode_sa(self.octets), SaPayload(7, (part,)))
+        self.assertEqual(encode_sa(SaPayload(7, (part,))), self.octets)
+        self.assertEqual(share_spans(self.octets), ((21, 23),))
+
+    def test_what_is_too_long_empty_or_left_over_is_malformed(self) -> None:
+        for old, new, field in (
+            ("0002 8003", "0000", "Plen"),
+            ("0002 8003", "0401" + "80" * 1025, "Plen"),
+            ("0001 05", "0000", "Glen"),
+            ("0001 05", "ffff 05", "Glen"),
+            ("0002 0042", "0000", "CVlen"),
+            ("0002 0042", "0001 42", "CVlen"),
+            ("0002 0042", "0003 000042", "CVlen"),
+            ("0002 0042", "0002 0042 00", "Length"),
+            ("0002 0042", "0002 00", "CV"),
+            ("0002 8003", "0002 0003", "P"),
+            ("0001 05", "0002 0005", "G"),
+            ("0401 0000", "0401 0001", "Reserved"),
+        ):
+            error = self.assertRaises(Malformed, decode_sa, self.altered(old, new))
+            self.assertEqual(error.field, field, (old, new))
+
+    def test_the_largest_numbers_that_are_read(self) -> None:
+        part = UserKeyExchange(1025, b"\xff" * 1024, b"\xfe" * 1024, bytes(1024))
+        octets = encode_sa(SaPayload(7, (part,)))
+        self.assertEqual(decode_sa(octets).payloads, (part,))
+        self.assertEqual(share_spans(octets), ((len(octets) - 1024, len(octets)),))
 
 
 class UnknownTests(SynchronousTestCase):
@@ -164,7 +211,7 @@ class UnknownTests(SynchronousTestCase):
 
     def test_a_key_exchange_of_an_unknown_kind_is_not_read_as_one_that_is_known(self) -> None:
         self.assertEqual(
-            decode_sa(bytes.fromhex("01 07 000a  04 05 0006 0001")).payloads, (UnknownPayload(4, b"\0\1", 5),)
+            decode_sa(bytes.fromhex("01 07 000a  04 06 0006 0001")).payloads, (UnknownPayload(4, b"\0\1", 6),)
         )
 
     def test_an_unknown_payload_inside_a_proposal_is_the_peers_wish_and_not_rubbish(self) -> None:
@@ -292,7 +339,14 @@ class LimitTests(SynchronousTestCase):
             self.assertRaises(ApiMisuse, encode_proposal, evolve(AGREEMENT, transforms=(transform,)))
         for payload in (
             KeyExchange(5, 31, b""),
+            KeyExchange(6, 31, b""),
             KeyExchange(4, 65536, b""),
+            UserKeyExchange(1025, b"", b"\2", b""),
+            UserKeyExchange(1025, b"\0\7", b"\2", b"\0\1"),
+            UserKeyExchange(1025, b"\7", b"\0", b"\1"),
+            UserKeyExchange(1025, b"\7", b"\2", b"\0\1"),
+            UserKeyExchange(1025, b"\7" * 1025, b"\2", b"\1" * 1025),
+            UserKeyExchange(65536, b"\7", b"\2", b"\1"),
             UnknownPayload(1, b""),
             UnknownPayload(4, b"", 4),
             UnknownPayload(256, b""),

@@ -1,0 +1,1 @@
+"""Key agreement groups: one interface for Diffie-Hellman and key encapsulation."""
