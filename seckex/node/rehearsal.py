@@ -94,9 +94,9 @@ class _Stage:
 
     def _arrive(self, sender: _Side, sent: Send) -> None:
         for side in self._sides:
-            if side.path == sent.path._replace(tcp=False):
-                came_from = sender.path._replace(tcp=sent.path.tcp)
-                self.run(side, side.node.receive(sent.octets, came_from, self.now()))
+            if side.path[:2] == sent.path[:2]:
+                source = sender.path._replace(tcp=sent.path.tcp)
+                self.run(side, side.node.receive(sent.octets, source, self.now()))
 
     def _commit(self, side: _Side, commit: Commit) -> None:
         (outcome,) = side.store.commit([commit.unit])
