@@ -199,10 +199,11 @@ class ControlCommands:
         return self._report.association(association, self._report.clock.wall())
 
     def _peer(self, request: Request) -> str:
-        peer, known = request.get("peer"), sorted(self._operator.known())
+        peer = request.get("peer")
         if not isinstance(peer, str):
             raise Declined("the request needs a peer", "unfit")
-        if peer not in known:
+        if not self._operator.knows(peer):
+            known = sorted(self._operator.known())
             named = ", ".join(known[:8]) + (f" and {len(known) - 8} more" if len(known) > 8 else "")
             raise Declined(f"{peer!r} is no peer of {self._operator.local}, which knows {named}", "unknown-peer")
         return peer
