@@ -22,6 +22,7 @@ from pathlib import Path
 from traceback import TracebackException
 from typing import Any, Final
 
+from seckex.crypto.agreement import X25519
 from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
@@ -36,7 +37,6 @@ from seckex.cli.control_client import ask
 from seckex.cli.demo.files import write_key
 from seckex.cli.demo.processes import free_port
 from seckex.crypto import atrest, schedule, suites
-from seckex.crypto.agreement import X25519
 from seckex.crypto.secrets import Secret
 from seckex.crypto.suites import Hash
 from seckex.dialog import plain, record
