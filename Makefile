@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find seckex twisted_plugins -name '*.py' -o -name '*.toml' -path 'seckex/*')
 
-.PHONY: demo test lint types coverage bench clean
+.PHONY: demo test lint types coverage bench soak clean
 
 demo: $(VENV)/installed
 	$(BIN)/seckex demo $(DEMO)
@@ -25,6 +25,9 @@ coverage: $(VENV)/linted-with
 
 bench: $(VENV)/benched-with
 	$(BIN)/python -m benchmarks $(BENCH)
+
+soak: $(VENV)/tested-with
+	$(BIN)/python -m tests.soak $(SOAK)
 
 clean:
 	rm -rf $(VENV) build *.egg-info _trial_temp* .coverage*

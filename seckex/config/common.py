@@ -30,6 +30,11 @@ class Identity:
     """The network access identifier that peers know it by (RFC 7542)."""
 
 
+def control_name(worker: int) -> str:
+    """Return what the control socket of a worker is called unless the configuration says otherwise."""
+    return f"control-{worker}.sock" if worker else "control.sock"
+
+
 @frozen(kw_only=True)
 class State:
     """What outlives the process, and where."""
@@ -41,11 +46,11 @@ class State:
     master_key: Path = Factory(lambda self: self.directory / "master.key", takes_self=True)
     """The key that the store is sealed under; made with mode 0600 at the first start."""
 
-    control: Path = Factory(lambda self: self.directory / "control.sock", takes_self=True)
-    """The unix socket on which the ``seckex`` command finds the daemon."""
-
     worker: Annotated[int, Whole(0, 2**WORKER_BITS - 1)] = 0
     """This process among those that serve one identity from one store; in the low bits of the SPIs it hands out."""
+
+    control: Path = Factory(lambda self: self.directory / control_name(self.worker), takes_self=True)
+    """The unix socket on which the ``seckex`` command finds the daemon."""
 
 
 @frozen(kw_only=True)

@@ -113,6 +113,16 @@ class EndpointString:
         return ""
 
 
+def tcp_listener(text: str) -> tuple[str, int] | None:
+    """Return the address and the port (0: any free one) that a server endpoint listens on, None for a unix socket."""
+    parts = _split(text)
+    if parts is None or parts[0][0] == "unix":
+        return None
+    (_, *positional), named = parts
+    port = named.get("port") or (positional[0] if positional else "")
+    return (named.get("interface", ""), int(port)) if _is_number(port) else None
+
+
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 6
 

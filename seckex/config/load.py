@@ -26,7 +26,7 @@ from seckex.config.initiator import InitiatorSettings
 from seckex.config.key0 import MAX_FILE, Key0, parse_key0
 from seckex.config.problems import ConfigInvalid, Problem, Unfit, nearest, shown
 from seckex.config.responder import ResponderSettings
-from seckex.config.structure import Reading, read_sections, settings_converter
+from seckex.config.structure import Reading, Unread, read_sections, settings_converter
 
 MAX_SETTINGS_FILE: Final = 2**20
 _HEX_KEY: Final = re.compile(r"[0-9a-fA-F]{64}")
@@ -203,6 +203,8 @@ def _read_keys(sections: Mapping[str, Any], keys: dict[str, Key0], owner: Owner)
     first: dict[int, int] = {}
     for index, peer in enumerate(sections.get("peers", ())):
         path = f"peers[{index}].key0"
+        if isinstance(peer, Unread):
+            continue
         if _HEX_KEY.fullmatch(peer.key0.name):
             yield Problem(path, "must be the path of a key file, not a key")
             continue

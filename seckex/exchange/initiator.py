@@ -275,7 +275,7 @@ class ExpectAnswer:
         terms, path = self.attempt.terms, self.attempt.path
         causes = (
             *self.attempt.hints,
-            f"no seckex responder runs at UDP {path}, or a firewall is between",
+            f"no seckex responder runs at {path if path.tcp else f'UDP {path}'}, or a firewall is between",
             f"it does not know {terms.authority}, or holds another key under that SPI (its log tells)",
         )
         why = f"no answer from {path} to {self.retry.sent} requests"

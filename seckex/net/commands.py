@@ -1,9 +1,9 @@
 """What is answered on the control socket: requests in, objects out; see `seckex.net.control` for the socket itself.
 
-`up`, `rekey` and `down` begin something and answer when it has come to an end:
-the events that follow tell what became of it. Whoever asks says how long it will wait; when
-that is over it is told so, and what was begun goes on by itself. Everything
-that a request holds is checked here.
+`up` and `rekey` begin something and answer when it has come to an end: the
+events that follow tell what became of it. Whoever asks says how long it will
+wait; when that is over it is told so, and what was begun goes on by itself.
+Everything that a request holds is checked here.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ class ControlCommands:
             "events": self._events,
             "up": self._up,
             "rekey": self._rekey,
+            "down": self._down,
             "export": self._export,
         }
 
@@ -104,7 +105,8 @@ class ControlCommands:
             raise Declined(why, "no-address")
         self._log.report(OperatorAsked("up", peer))
         if held:
-            self._operator.up(peer)
+            if self._operator.has_address(peer):
+                self._operator.up(peer)
             return self._done("up", peer, held[-1], already=True)
         return self._begin("up", peer, seconds, lambda: self._operator.up(peer), self._negotiated("up", peer))
 
@@ -114,6 +116,13 @@ class ControlCommands:
             raise Declined(f"there is no association with {peer} to replace; `seckex up {peer}` makes one", "none")
         self._log.report(OperatorAsked("rekey", peer))
         return self._begin("rekey", peer, seconds, lambda: self._operator.rekey(peer), self._negotiated("rekey", peer))
+
+    def _down(self, request: Request) -> Answer:
+        peer = self._peer(request)
+        held = self._operator.associations(peer)
+        self._log.report(OperatorAsked("down", peer))
+        self._operator.down(peer)
+        return self._done("down", peer, None, already=not held) | {"ended": [one.spi_in for one in held]}
 
     def _negotiated(self, command: str, peer: str) -> Reading:
         def read(event: Event) -> Answer | None:

@@ -87,6 +87,7 @@ class ControlProtocol(LineReceiver):
         self._control = control
         self._idle: IDelayedCall | None = None
         self._pending: Deferred[bytes] | None = None
+        self._early = b""
         self._blocked = False
         self._watcher: Watcher | None = None
         self._end_stream: Callable[[], None] | None = None
@@ -127,7 +128,16 @@ class ControlProtocol(LineReceiver):
         answer.addCallback(self._answered)
         if self._pending is not None:
             self._stop_idle()
-            super().pauseProducing()  # type: ignore[no-untyped-call]  # Twisted's
+            self.paused = True
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take octets; while an answer is awaited they wait, and are read so that a going away is noticed."""
+        if self._pending is None:
+            super().dataReceived(data)  # type: ignore[no-untyped-call]  # Twisted's
+            return
+        self._early += data
+        if len(self._early) > MAX_REQUEST:
+            self.abort()
 
     def _answered(self, octets: bytes) -> None:
         self._pending = None
@@ -167,7 +177,9 @@ class ControlProtocol(LineReceiver):
 
     def _go_on(self) -> None:
         if not self._blocked and self._pending is None and self.paused:
+            early, self._early = self._early, b""
             super().resumeProducing()  # type: ignore[no-untyped-call]  # Twisted's
+            self.dataReceived(early)
 
     def abort(self) -> None:
         """Close without waiting for a peer that may not be reading."""

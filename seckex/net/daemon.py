@@ -224,6 +224,7 @@ class Daemon(MultiService, Generic[S]):
             listening=self.listening,
             extras=self.status_extras,
             counters=lambda: dict(self.counters()),
+            configuration=os.path.abspath(self.loaded.file),
         )
         desk = ControlCommands(PrincipalOperator(self.principal), report, self.log, self.reactor)
         commands = {**desk.commands(), "reload": self._asked_to_reload}

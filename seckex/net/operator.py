@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from typing import Final, Protocol
 
 from seckex.crypto.secrets import Secret
-from seckex.errors import ApiMisuse
 from seckex.net.principal import Principal
 from seckex.sa.association import Association
 
@@ -20,7 +19,7 @@ LONGEST_CONTEXT: Final = 1024
 
 
 class Operator(Protocol):
-    """See the module. ``peer`` is a NAI that `known` has."""
+    """See the module. ``peer`` is a NAI that `known` has; what cannot be done raises `seckex.errors.Unfeasible`."""
 
     @property
     def local(self) -> str:
@@ -44,7 +43,11 @@ class Operator(Protocol):
         ...
 
     def rekey(self, peer: str) -> None:
-        """Have another association in place of the one with ``peer``."""
+        """Have another association in place of the one with ``peer``, from whichever end."""
+        ...
+
+    def down(self, peer: str) -> None:
+        """End every association with ``peer``, tell it, and begin none until `up`."""
         ...
 
     def export(self, peer: str, label: bytes, context: bytes, length: int) -> tuple[Association, Secret]:
@@ -83,11 +86,13 @@ class PrincipalOperator:
 
     def rekey(self, peer: str) -> None:
         """See `Operator.rekey`."""
-        self._principal.renew(self.associations(peer)[-1], hinted=False)
+        self._principal.rekey(peer)
+
+    def down(self, peer: str) -> None:
+        """See `Operator.down`."""
+        self._principal.down(peer)
 
     def export(self, peer: str, label: bytes, context: bytes, length: int) -> tuple[Association, Secret]:
         """See `Operator.export`."""
-        confirmed = [association for association in self.associations(peer) if association.confirmed]
-        if not confirmed:
-            raise ApiMisuse(f"there is no confirmed association with {peer}")
-        return confirmed[-1], confirmed[-1].keys.export(label, context, length)
+        key = self._principal.node.export(peer, label, context, length)
+        return self.associations(peer)[-1], key

@@ -38,6 +38,7 @@ class StatusReport:
     listening: Callable[[], list[str]]
     extras: Callable[[], dict[str, Any]]
     counters: Callable[[], dict[str, int]]
+    configuration: str = ""
     _started: Now = field(init=False)
     _opened: dict[str, float] = field(factory=dict, init=False)
 
@@ -65,6 +66,7 @@ class StatusReport:
                 "version": __version__,
                 "pid": os.getpid(),
                 "worker": self.worker,
+                "configuration": self.configuration,
                 "started": self._started.wall,
                 "uptime": self.clock.monotonic() - self._started.monotonic,
                 "listening": self.listening(),

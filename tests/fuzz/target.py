@@ -88,9 +88,11 @@ class Function(Target):
 def targets() -> dict[str, Target]:
     """Return every target by name."""
     # Not before the engine has instrumented what these import.
-    from tests.fuzz import decoders, links, machines, requests
+    from tests.fuzz import decoders, gate, links, machines, requests
 
-    found = [*decoders.targets(), *machines.targets(), *links.targets(), *requests.targets()]
+    found = [
+        *decoders.targets(), *gate.targets(), *machines.targets(), *links.targets(), *requests.targets(),
+    ]  # fmt: skip
     return {target.name: target for target in found}
 
 
