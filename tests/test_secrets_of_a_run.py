@@ -36,7 +36,7 @@ from seckex.cli.control_client import ask
 from seckex.cli.demo.files import write_key
 from seckex.cli.demo.processes import free_port
 from seckex.crypto import atrest, schedule, suites
-from seckex.crypto.agreement import X25519
+from seckex.crypto.groups.curves import X25519Share
 from seckex.crypto.secrets import Secret
 from seckex.crypto.suites import Hash
 from seckex.dialog import plain, record
@@ -140,18 +140,18 @@ class RunTests(TestCase):
             self.secrets.add(bytes(octets))
 
     def _note_secrets(self) -> None:
-        made, drawn = Secret.__init__, X25519.__init__
+        made, drawn = Secret.__init__, X25519Share.__init__
 
         def secret(one: Secret, octets: bytes) -> None:
             self.note(octets)
             made(one, octets)
 
-        def private(agreement: X25519, randomness: bytes) -> None:
+        def private(share: X25519Share, randomness: bytes) -> None:
             self.note(randomness)
-            drawn(agreement, randomness)
+            drawn(share, randomness)
 
         self.patch(Secret, "__init__", secret)
-        self.patch(X25519, "__init__", private)
+        self.patch(X25519Share, "__init__", private)
         # Whatever comes out of HKDF is a key of some kind, and so is what an AEAD or a MAC is given.
         for name in ("expand", "extract"):
             self.patch(Hash, name, self._noting(getattr(Hash, name), result=True))
