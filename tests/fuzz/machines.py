@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from seckex.machine import Path
+from seckex.wire.numbers import MAX_DATAGRAM
 from tests.attacks.scenes import SCENES, UNPROVEN, Scene, Stage
 from tests.fuzz.gullible import gullible
 from tests.fuzz.mutate import message, structured
@@ -70,7 +71,7 @@ class Node(Target):
             # What others hold of an association says nothing if anybody may alter what they say.
             network._keys.clear()
         said = len(network.sent)
-        host.receive(octets, STRANGER)
+        host.receive(octets, STRANGER._replace(tcp=len(octets) > MAX_DATAGRAM))
         # No time passes, but commits have their outcomes.
         network.run(0)
         if host.tables() != self._before or len(network.sent) != said:
