@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from seckex.cli.output import ExitCode, json_option, leave, plain, print_json
+from seckex.cli.output import ExitCode, json_option, leave, life, plain, print_json
 from seckex.config.initiator import InitiatorSettings
 from seckex.config.load import AnySettings, Loaded, load_any
 from seckex.config.policy import ProposalSettings
@@ -21,7 +22,7 @@ SCHEMA: Final = "seckex.check-config/1"
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
 @json_option
 def check_config(files: tuple[Path, ...], as_json: bool) -> None:
-    """Check configurations together with the key files that they name.
+    """Check configurations together with the files of keys and certificates that they name.
 
     Run it as the user that the daemon runs as: who owns the files is checked too.
     """
@@ -61,8 +62,12 @@ def _print_summary(loaded: Loaded[AnySettings], as_json: bool) -> None:
 def _meaning(loaded: Loaded[Any]) -> dict[str, list[str]]:
     """Return, by topic, lines that say what the file amounts to."""
     settings: AnySettings = loaded.settings
-    keys = {nai: f"KEY 0 SPI {key0.spi:#010x} kvno {key0.kvno}" for nai, key0 in loaded.keys.items()}
+    keys = {peer.nai: "by certificate" for peer in settings.peers}
+    keys |= {nai: f"KEY 0 SPI {key0.spi:#010x} kvno {key0.kvno}" for nai, key0 in loaded.keys.items()}
     meaning: dict[str, list[str]] = {}
+    if loaded.credentials is not None:
+        identity = loaded.credentials.identity
+        meaning["identity"] = [f"of {identity.nai}, {life(identity.not_before, identity.not_after, time.time())}"]
     if isinstance(settings, InitiatorSettings):
         meaning["peers"] = [
             f"{peer.nai} at {peer.address} port {peer.port}, {keys[peer.nai]}" for peer in settings.peers

@@ -15,11 +15,19 @@ from attrs import Factory, frozen
 
 from seckex.config.policy import PolicySettings
 from seckex.config.problems import Problem, repeated
-from seckex.config.values import Nai, Octets, OneOf, Whole
+from seckex.config.values import Nai, Octets, OneOf, Several, Whole
 from seckex.sa.association import WORKER_BITS
 
 MAX_PEERS: Final = 4096
+MAX_FILES: Final = 16
+AUTHENTICATIONS: Final = ("key0", "certificate")
+EVERYBODY: Final = "*@"
 _MAX_SOCKET_PATH: Final = 107  # sun_path of unix(7), less the closing zero
+
+
+def pattern_of(nai: str) -> str:
+    """Return the name of a peer that stands for everybody of the realm of ``nai``."""
+    return EVERYBODY + nai.partition("@")[2]
 
 
 @frozen(kw_only=True)
@@ -28,6 +36,30 @@ class Identity:
 
     nai: Nai
     """The network access identifier that peers know it by (RFC 7542)."""
+
+    certificate: Path | None = None
+    """Certificates in PEM form, the one of ``nai`` first; for peers with ``authentication = "certificate"``."""
+
+    private_key: Path | None = None
+    """The private key of the first of them, in PEM form, not encrypted."""
+
+    trust: Annotated[tuple[Path, ...], Several(0, MAX_FILES)] = ()
+    """The authorities whose certificates prove the names of peers, in PEM form."""
+
+    revocation: Annotated[tuple[Path, ...], Several(0, MAX_FILES)] = ()
+    """Revocation lists in PEM form; where there are any, each issuer in a peer's chain needs a current one."""
+
+    def contradictions(self, wanted: str | None) -> Iterator[Problem]:
+        """Yield what is missing for a certificate of ours; ``wanted`` is a peer that needs it."""
+        given = {"certificate": self.certificate, "private-key": self.private_key, "trust": self.trust or None}
+        if wanted is None and not any(given.values()):
+            if self.revocation:
+                yield Problem("identity.revocation", "is of no use without identity.trust")
+            return
+        why = f"the peer {wanted} is authenticated by certificate" if wanted else "the others are there"
+        for name, value in given.items():
+            if value is None:
+                yield Problem(f"identity.{name}", f"is required: {why}")
 
 
 @frozen(kw_only=True)
@@ -106,3 +138,17 @@ class Settings:
         for index, peer in enumerate(peers):
             if identity is not None and peer.nai == identity.nai:
                 yield Problem(f"peers[{index}].nai", "must be somebody else: this is identity.nai")
+            yield from _authentication(peer, f"peers[{index}]")
+        if identity is not None:
+            wanted = next((peer.nai for peer in peers if peer.authentication == "certificate"), None)
+            yield from identity.contradictions(wanted)
+
+
+def _authentication(peer: Any, path: str) -> Iterator[Problem]:
+    if peer.authentication == "key0" and peer.key0 is None:
+        yield Problem(f"{path}.key0", 'is required: the path of a file, or authentication = "certificate"')
+    if peer.authentication == "certificate" and peer.key0 is not None:
+        yield Problem(f"{path}.key0", 'must go: authentication is "certificate"')
+    if peer.authentication == "key0" and peer.nai.startswith(EVERYBODY):
+        why = f'must be one principal: only certificates prove who is any of {peer.nai}, authentication = "certificate"'
+        yield Problem(f"{path}.nai", why)

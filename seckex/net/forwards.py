@@ -24,6 +24,7 @@ from twisted.internet.interfaces import IAddress, IListeningPort
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
+from seckex.config.common import pattern_of
 from seckex.config.endpoints import ENDPOINT
 from seckex.dialog.faces import End, Ending
 from seckex.dialog.link import Link
@@ -284,7 +285,7 @@ class Services:
         service = dialog.service
         if service not in self.connect:
             self._reject(peer, dialog, Code.UNKNOWN_SERVICE, "no such service here")
-        elif service not in self.allowed.get(peer, ()):
+        elif service not in self.allowed.get(peer, self.allowed.get(pattern_of(peer), ())):
             self._reject(peer, dialog, Code.PROHIBITED, "this peer may not use this service")
         elif self.counts[service] >= self.most:
             self._reject(peer, dialog, Code.TOO_MANY_DIALOGS, f"{self.most} dialogs with this service already")

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from seckex.config.files import Owner
 from seckex.config.initiator import Forward, InitiatorLimits, InitiatorSettings
-from seckex.config.load import MAX_SETTINGS_FILE, Owner, load, load_any, prepare_state, read_settings
+from seckex.config.load import MAX_SETTINGS_FILE, load, load_any, prepare_state, read_settings
 from seckex.config.policy import PolicySettings
 from seckex.config.problems import ConfigInvalid
 from seckex.config.responder import Listen, ResponderLimits, ResponderSettings, Service
