@@ -22,7 +22,6 @@ from pathlib import Path
 from traceback import TracebackException
 from typing import Any, Final
 
-from seckex.crypto.agreement import X25519
 from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint

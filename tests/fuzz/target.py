@@ -88,9 +88,9 @@ class Function(Target):
 def targets() -> dict[str, Target]:
     """Return every target by name."""
     # Not before the engine has instrumented what these import.
-    from tests.fuzz import decoders, links, machines, requests
+    from tests.fuzz import decoders, identities, links, machines, requests
 
-    found = [*decoders.targets(), *machines.targets(), *links.targets(), *requests.targets()]
+    found = [*decoders.targets(), *identities.targets(), *machines.targets(), *links.targets(), *requests.targets()]
     return {target.name: target for target in found}
 
 
