@@ -16,7 +16,7 @@ from attrs import Factory, frozen
 from seckex.config.policy import PolicySettings
 from seckex.config.problems import Problem, repeated
 from seckex.config.structure import Unread
-from seckex.config.values import Nai, Octets, OneOf, Several, Whole
+from seckex.config.values import Nai, Octets, OneOf, Seconds, Several, Whole
 from seckex.sa.association import WORKER_BITS
 
 MAX_PEERS: Final = 4096
@@ -107,11 +107,29 @@ class Limits:
     associations: Annotated[int, Whole(1, 1_000_000)] = 4096
     """Associations alive at once; a further one is refused (code 130)."""
 
-    dialogs_per_link: Annotated[int, Whole(1, 65536)] = 256
-    """Dialogs on one link at once, announced in HELLO; a further one is rejected (code 303)."""
+    dialogs_per_peer: Annotated[int, Whole(1, 65536)] = 1024
+    """Dialogs that a peer may have opened at once, announced in HELLO; a further one is rejected (code 303)."""
 
     dialog_credit: Annotated[int, Octets(65536, 2**30)] = 2**18
     """Octets a peer may send on a dialog before they are consumed, announced in HELLO: what one dialog may hold."""
+
+    detached_dialogs: Annotated[int, Whole(0, 1_000_000)] = 4096
+    """Dialogs, over all peers, that wait for a link to carry them on; of more the one that has waited longest is lost.
+    With 0 a dialog ends with its link."""
+
+    resume_within: Annotated[int, Seconds(1, 86400)] = 600
+    """How long a dialog waits for a link to carry it on before it is lost."""
+
+
+@frozen(kw_only=True)
+class DeadPeer:
+    """When the peer of a link counts as dead; the link is closed then, and its dialogs wait for another one."""
+
+    idle: Annotated[int, Seconds(1, 3600)] = 20
+    """After so much silence the peer is asked."""
+
+    timeout: Annotated[int, Seconds(1, 600)] = 10
+    """After so much more it is dead."""
 
 
 @frozen(kw_only=True)
@@ -124,6 +142,8 @@ class Settings:
     state: State
     policy: PolicySettings = Factory(PolicySettings)
     log: Log = Factory(Log)
+    dead_peer: DeadPeer = Factory(DeadPeer)
+    limits: Limits = Factory(Limits)
 
     @classmethod
     def contradictions(cls, sections: Mapping[str, Any]) -> Iterator[Problem]:

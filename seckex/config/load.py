@@ -57,10 +57,10 @@ def load(file: Path, cls: type[S], owner: Owner | None = None) -> Loaded[S]:
     return _load(file, _parse(file), cls, owner or Owner())
 
 
-def load_any(file: Path) -> Loaded[AnySettings]:
+def load_any(file: Path, owner: Owner | None = None) -> Loaded[AnySettings]:
     """Read a file for whichever role it names, as `load` does."""
     raw = _parse(file)
-    return _load(file, raw, _class_of(file, raw), Owner())
+    return _load(file, raw, _class_of(file, raw), owner or Owner())
 
 
 def _load(file: Path, raw: dict[str, Any], cls: type[S], owner: Owner) -> Loaded[S]:

@@ -85,8 +85,7 @@ class PrincipalOperator:
     def associations(self, peer: str) -> list[Association]:
         """See `Operator.associations`."""
         wall = self._principal.clock.wall()
-        held = [one for one in self._principal.node.associations if one.peer == peer and wall < one.expires]
-        return sorted(held, key=lambda association: association.created)
+        return [one for one in self._principal.node.associations.held(peer) if wall < one.expires]
 
     def up(self, peer: str) -> None:
         """See `Operator.up`."""
