@@ -146,9 +146,9 @@ class RunTests(TestCase):
             self.note(octets)
             made(one, octets)
 
-        def private(agreement: X25519Share, randomness: bytes) -> None:
+        def private(share: X25519Share, randomness: bytes) -> None:
             self.note(randomness)
-            drawn(agreement, randomness)
+            drawn(share, randomness)
 
         self.patch(Secret, "__init__", secret)
         self.patch(X25519Share, "__init__", private)

@@ -2,7 +2,7 @@
 
 Whoever offers has proved an address and nothing else, so that all is in
 memory, for 30 s, and the oldest gives way to the youngest: whoever was pushed
-out begins anew. A copy of an offer finds the conversation that answered it, by
+out begins anew. A copy of an offer finds the conversation or the counter-offer that answered it, by
 its hash, and costs no public-key work; a CONFIRM finds it by the responder's SPI.
 
 An offer costs half a millisecond of signing and key agreement, a CONFIRM a
@@ -21,7 +21,7 @@ from seckex.exchange.attempt import Outcome
 from seckex.exchange.certified_shares import light
 from seckex.exchange.messages import Received
 from seckex.exchange.terms import Terms
-from seckex.machine import Now, Path, Tick
+from seckex.machine import Now, Path, Send, Tick
 from seckex.node.actions import NodeAction
 from seckex.node.associations import AssociationTable
 from seckex.node.conversation import Conversation, Driver
@@ -58,6 +58,7 @@ class CertifiedAnswering:
         self._rounds: ExpiringTable[tuple[str, int], certified_responder.ExpectOffer] = ExpiringTable(
             limits.half_open, HALF_OPEN_FOR, yielding=True
         )
+        self._countered: ExpiringTable[bytes, bytes] = ExpiringTable(limits.half_open, HALF_OPEN_FOR, yielding=True)
         self.half_open: ExpiringTable[int, Conversation] = ExpiringTable(limits.half_open, HALF_OPEN_FOR, yielding=True)
 
         self._look()
@@ -69,7 +70,7 @@ class CertifiedAnswering:
     def reconfigure(self, limits: Limits) -> None:
         """Go on with what the peers are now; exchanges under way are forgotten, as by a restart."""
         self._driver.let_go(lambda conversation: conversation.owner is self)
-        for table in (self._offers, self._rounds, self.half_open):
+        for table in (self._offers, self._rounds, self._countered, self.half_open):
             table.limit = limits.half_open
             table.clear()
         self._look()
@@ -87,17 +88,28 @@ class CertifiedAnswering:
             self._drops.counters["retransmissions"] += 1
             self._driver.drive(known, event, now, actions)
             return
+        counter = self._countered.get(request)
+        if counter is not None:
+            # Another counter-offer would have another nonce, and the next round would be to the one before.
+            self._drops.counters["retransmissions"] += 1
+            actions.append(Send(counter, path))
+            return
         exchange = received.need(Exchange)
         place = path.host, exchange.initiator_spi
         state = self._rounds.get(place) if exchange.round > 1 else None
         first = certified_responder.ExpectOffer(self._terms, self._admits, certified_messages.beginning())
         conversation = Conversation(state or first, certified_responder.TRANSITIONS, self, str(path))
-        self._driver.drive(conversation, event, now, actions)
+        asked: list[NodeAction] = []
+        self._driver.drive(conversation, event, now, asked)
+        actions += asked
         after = conversation.state
         if state is not None:
             self._rounds.pop(place)
         if isinstance(after, certified_responder.ExpectOffer):
             self._rounds.put(place, after, now.monotonic)
+            for answer in asked:
+                if isinstance(answer, Send):
+                    self._countered.put(request, answer.octets, now.monotonic)
         elif isinstance(after, certified_responder.ExpectConfirm):
             self._offers.put(request, conversation, now.monotonic)
             self.half_open.put(after.place.spis[1], conversation, now.monotonic)
@@ -136,8 +148,9 @@ class CertifiedAnswering:
 
     def tick(self, now: Now, actions: list[NodeAction]) -> None:
         """End what has waited too long."""
-        for _ in self._offers.expired(now.monotonic):
-            pass
+        for table in (self._offers, self._countered):
+            for _ in table.expired(now.monotonic):
+                pass
         for _ in self._rounds.expired(now.monotonic):
             self._drops.counters["half-open-expired"] += 1
         for _, conversation in self.half_open.expired(now.monotonic):
@@ -147,4 +160,5 @@ class CertifiedAnswering:
 
     def deadlines(self) -> list[float | None]:
         """Return when `tick` has something to do (monotonic)."""
-        return [self._offers.deadline(), self._rounds.deadline(), self.half_open.deadline()]
+        tables = (self._offers, self._rounds, self._countered, self.half_open)
+        return [table.deadline() for table in tables]

@@ -17,6 +17,7 @@ from seckex.node.limits import Flood, Limits
 from seckex.sa.policy import Policy
 from seckex.wire.numbers import Kind, ProtocolId
 from tests.conversation import AES, CHACHA, HOME, INDISPENSABLE, NODE, policy, proposal, sealing
+from tests.crypto.certified import Maker, trust
 from tests.link import Datagram, Fault, lose, on
 from tests.pump import Host, Network
 
@@ -46,6 +47,17 @@ def guarded(network: Network, ours: Policy, theirs: Policy) -> Hosts:
     node, home = network.host(NODE), network.host(HOME, Limits(flood=Flood(cookies="always")))
     node.knows(home, ours)
     home.knows(node, theirs)
+    node.start()
+    home.start()
+    return node, home
+
+
+def certified(network: Network, ours: Policy, theirs: Policy) -> Hosts:
+    """Return two that know each other by certificate, running."""
+    node, home = network.host(NODE), network.host(HOME)
+    root = Maker.root()
+    node.certifies(home, ours, root.identity(NODE), trust(root))
+    home.certifies(node, theirs, root.identity(HOME), trust(root))
     node.start()
     home.start()
     return node, home
@@ -90,8 +102,9 @@ def want(node: Host, home: Host) -> None:
 
 @frozen
 class Stage:
-    """A network on which ``datagram`` was about to arrive at ``host``, sent by ``sender``."""
+    """A network on which ``datagram`` was about to arrive at ``host``, sent by ``sender``, as ``scene`` has it."""
 
+    scene: Scene
     network: Network
     node: Host
     home: Host
@@ -100,12 +113,12 @@ class Stage:
     @property
     def host(self) -> Host:
         """To whom it goes."""
-        return self.network.hosts[self.datagram.destination]
+        return self.network.hosts[self.datagram.destination._replace(tcp=False)]
 
     @property
     def sender(self) -> Host:
         """From whom it comes."""
-        return self.network.hosts[self.datagram.source]
+        return self.network.hosts[self.datagram.source._replace(tcp=False)]
 
 
 @frozen(eq=False)
@@ -136,7 +149,7 @@ class Scene:
         said = len(network.sent)
         self.begin(node, home)
         network.run_until(partial(self._said, network, said))
-        return Stage(network, node, home, self._named(network, said)[self.skip])
+        return Stage(self, network, node, home, self._named(network, said)[self.skip])
 
     def _after_others(self, fault: Fault) -> Fault:
         left = self.skip
@@ -179,4 +192,15 @@ BY_ASSOCIATION: Final = (
     Scene("association", "DELETED", Kind.DELETED, AES, AES, associated, down),
 )
 
-SCENES: Final = (*BY_KEY_0, *BY_ASSOCIATION)
+BY_CERTIFICATES: Final = tuple(
+    evolve(scene, mode="certificates", arrange=certified)
+    for scene in BY_KEY_0
+    if scene.kind is not Kind.ABANDON and not scene.special
+)
+
+SCENES: Final = (*BY_KEY_0, *BY_ASSOCIATION, *BY_CERTIFICATES)
+
+#: What nothing has vouched for when it is said: it is part of what is vouched for later.
+UNVOUCHED: Final = frozenset(
+    scene for scene in BY_CERTIFICATES if scene.kind in (Kind.OFFER, Kind.COUNTER, Kind.REFUSAL)
+)

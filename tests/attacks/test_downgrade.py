@@ -28,13 +28,10 @@ BARE: Final = proposal("aes-128-gcm prf-hmac-sha-256 x25519", lifetime=7200)
 
 POOL: Final[tuple[Policy, ...]] = (
     policy(STRONG),
-    policy(WEAK),
     policy(STRONG, MIXED, WEAK),
     policy(WEAK, STRONG),
     policy(LONG, MIXED),
-    policy(LONG, BARE),
     policy(BARE, WEAK, LONG),
-    policy(STRONG, WEAK, open_with=1),
     policy(MIXED, LONG, BARE, open_with=2),
 )
 
@@ -51,9 +48,6 @@ class DowngradeTests(SynchronousTestCase):
     """Somebody between alters every message that has an SA, in every way, before it arrives."""
 
     forged = 0
-
-    def pairs(self) -> Iterator[tuple[Policy, Policy]]:
-        yield from product(POOL, POOL)
 
     def play(self, ours: Policy, theirs: Policy, *, attacked: bool) -> Stage:
         """Run an exchange to its end."""
@@ -80,22 +74,20 @@ class DowngradeTests(SynchronousTestCase):
 
     def test_no_outcome_is_weaker(self) -> None:
         agreements = 0
-        for ours, theirs in self.pairs():
+        for ours, theirs in product(POOL, POOL):
             untouched, attacked = (self.play(ours, theirs, attacked=attacked) for attacked in (False, True))
             self.assertEqual(agreed(attacked), agreed(untouched), str(attacked.network))
             said = [sent.label for sent in attacked.network.sent if sent.label not in UNPROVEN]
             self.assertEqual(said, [sent.label for sent in untouched.network.sent], str(attacked.network))
             agreements += agreed(attacked) is not None
-        self.assertGreater(self.forged, 5000)
-        self.assertGreater(agreements, 40)
+            if not ours.open_with:
+                self.is_the_strongest(ours, theirs, agreed(attacked))
+        self.assertGreater(self.forged, 2000)
+        self.assertGreater(agreements, 20)
 
-    def test_the_outcome_is_what_the_two_policies_give_at_their_strongest(self) -> None:
-        for ours, theirs in self.pairs():
-            if ours.open_with:
-                continue
-            verdict = select(own_offer(ours), theirs, shares_needed=False)
-            found = agreed(self.play(ours, theirs, attacked=True))
-            if isinstance(verdict, Chosen):
-                # The first number of the offer for which the responder has anything at all.
-                chosen = {m.protocol: m.transforms[0].algorithm for m in verdict.alternative.protocols}
-                self.assertEqual({a.protocol: a for a in found.algorithms} if found else None, chosen)
+    def is_the_strongest(self, ours: Policy, theirs: Policy, found: Agreement | None) -> None:
+        """Check that what came of it is what the two policies give, asked in peace."""
+        verdict = select(own_offer(ours), theirs, shares_needed=False)
+        if isinstance(verdict, Chosen):
+            chosen = {m.protocol: m.transforms[0].algorithm for m in verdict.alternative.protocols}
+            self.assertEqual({a.protocol: a for a in found.algorithms} if found else None, chosen)

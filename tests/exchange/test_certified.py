@@ -29,7 +29,7 @@ from tests.conversation import AES, CHACHA, HOME, NODE, policy, proposal, sealin
 from tests.crypto.certified import DAY, NOW, Maker, trust
 from tests.exchange.certified import SMOOTH, CertifiedCase
 from tests.groups import PRIME_8192
-from tests.link import Datagram, duplicate, lose, on
+from tests.link import Datagram, duplicate, late, lose, on
 from tests.pump import CALM, WALL, Host
 
 
@@ -377,6 +377,18 @@ class RefusedTests(CertifiedCase):
 
 
 class LossTests(CertifiedCase):
+    def test_a_copy_of_an_offer_gets_the_same_counter_offer(self) -> None:
+        ours = policy(sealing("aes-256-gcm"), sealing("chacha20-poly1305"), open_with=1)
+        node, home = self.certified(ours, CHACHA)
+        self.network.faults = [on("OFFER 2", late(0.2))]
+        self.wanted(node, home, 0.1)
+        counter = self.network.last("COUNTER").octets
+        home.receive(self.network.last("OFFER 1").octets, self.network.last("OFFER 1").source)
+        self.assertEqual(self.network.sent[-1].octets, counter)
+        self.network.run(0.5)
+        # The second round is to the counter-offer that the initiator has heard.
+        self.assertConversation(node, home)
+
     def test_every_message_may_be_lost_once(self) -> None:
         for lost in ("OFFER", "CHOICE", "CONFIRM", "CONFIRMED"):
             self.anew()

@@ -55,7 +55,7 @@ class Part:
                 yield from part.lists()
 
 
-def _split(octets: bytes, inner: Callable[[bytes], Part | None]) -> list[Part]:
+def split(octets: bytes, inner: Callable[[bytes], Part | None]) -> list[Part]:
     """Take parts off the front as long as that can be done; the rest is a part without a length."""
     found: list[Part] = []
     while octets:
@@ -93,11 +93,11 @@ def payload(octets: bytes) -> Part | None:
         return None
     head, body = found
     if head[0] == _SA:
-        return Part(head, 2, 4, b"", _split(body, payload))
+        return Part(head, 2, 4, b"", split(body, payload))
     if head[0] == _PROPOSAL and len(body) >= 12:
-        return Part(head, 2, 4, body[:12], _split(body[12:], payload))
+        return Part(head, 2, 4, body[:12], split(body[12:], payload))
     if head[0] == _TRANSFORM and len(body) >= 4:
-        return Part(head, 2, 4, body[:4], _split(body[4:], _attribute))
+        return Part(head, 2, 4, body[:4], split(body[4:], _attribute))
     return Part(head, 2, 4, b"", body)
 
 
@@ -107,13 +107,13 @@ def _extension(octets: bytes) -> Part | None:
         return None
     head, body = found
     if head[1] in (_SA_EXTENSION, _PROPOSAL_EXTENSION):
-        return Part(head, 2, 0, b"", _split(body, payload))
+        return Part(head, 2, 0, b"", split(body, payload))
     return Part(head, 2, 0, b"", body)
 
 
 def message(octets: bytes) -> Part:
     """Take a general message apart."""
-    return Part(octets[:_HEADER], 0, 0, b"", _split(octets[_HEADER:], _extension))
+    return Part(octets[:_HEADER], 0, 0, b"", split(octets[_HEADER:], _extension))
 
 
 def _record(octets: bytes) -> Part | None:
@@ -130,7 +130,7 @@ def _record(octets: bytes) -> Part | None:
 
 def records(octets: bytes) -> Part:
     """Take a stream of records apart."""
-    return Part(b"", 0, 0, b"", _split(octets, _record))
+    return Part(b"", 0, 0, b"", split(octets, _record))
 
 
 def _plain_record(octets: bytes) -> Part | None:
@@ -142,7 +142,7 @@ def _plain_record(octets: bytes) -> Part | None:
 
 def plain_records(octets: bytes) -> Part:
     """Take apart what is to be sealed: an octet, then dialog headers, each with a length in 32 bits, and bodies."""
-    return Part(octets[:1], 0, 0, b"", _split(octets[1:], _plain_record))
+    return Part(octets[:1], 0, 0, b"", split(octets[1:], _plain_record))
 
 
 def _number(octets: bytes, random: Random) -> bytes:

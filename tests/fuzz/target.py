@@ -88,11 +88,10 @@ class Function(Target):
 def targets() -> dict[str, Target]:
     """Return every target by name."""
     # Not before the engine has instrumented what these import.
-    from tests.fuzz import decoders, gate, links, machines, requests
+    from tests.fuzz import decoders, gate, identities, links, machines, requests
 
-    found = [
-        *decoders.targets(), *gate.targets(), *machines.targets(), *links.targets(), *requests.targets(),
-    ]  # fmt: skip
+    modules = (decoders, gate, identities, machines, links, requests)
+    found = [target for module in modules for target in module.targets()]
     return {target.name: target for target in found}
 
 
