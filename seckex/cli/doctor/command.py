@@ -12,6 +12,7 @@ from rich.text import Text
 
 from seckex.cli.control_client import Refused, Unreachable, ask
 from seckex.cli.doctor import local, network
+from seckex.cli.doctor.certificates import certificates
 from seckex.cli.doctor.finding import Finding, Health, bad, doubtful, good
 from seckex.cli.finding import daemon_options, sockets_of
 from seckex.cli.output import ExitCode, Fault, json_option, leave, plain, print_json, print_tables
@@ -32,9 +33,9 @@ _MARKS: Final = {Health.GOOD: ("ok", "green"), Health.DOUBTFUL: ("??", "yellow")
 def doctor(socket_path: Path | None, config_path: Path | None, as_json: bool) -> None:
     """Look at everything around a daemon that can be wrong, and say what to do about each.
 
-    Configuration, keys, modes of files, clock, disk, database, ports, and of an initiator whether its peers can be
-    reached. With --config that configuration is looked at, whether its daemon runs or not; without, those of the
-    daemons that run. Run it as the user that the daemon runs as.
+    Configuration, keys, modes of files, life of certificates, clock, disk, database, ports, and of an initiator
+    whether its peers can be reached. With --config that configuration is looked at, whether its daemon runs or not;
+    without, those of the daemons that run. Run it as the user that the daemon runs as.
     """
     worst = Health.GOOD
     for file in configurations(socket_path, config_path):
@@ -79,6 +80,7 @@ def examined(file: Path) -> list[Finding]:
     found += _daemon(settings, status)
     for check in (local.files, local.disk, local.database, local.clock):
         found += check(settings.state)
+    found += certificates(settings.identity)
     found += network.ports(settings, live=status is not None)
     if isinstance(settings, InitiatorSettings):
         found += network.reach(settings.peers)
