@@ -54,6 +54,21 @@ class OfferSent(Event):
 
 
 @frozen
+class CertificateRefused(Event):
+    """Certificates do not prove that somebody is ``peer``; ``flaw`` is the kind of reason."""
+
+    level: ClassVar[str] = "warn"
+
+    peer: str
+    address: str
+    flaw: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.address} does not prove to be {self.peer}: {shown(self.why)}"
+
+
+@frozen
 class CounterSent(Event):
     """The responder would not choose from the offer and said what it would take."""
 
@@ -331,7 +346,7 @@ class DialogRefused(Event):
 
 @frozen
 class LinkClosed(Event):
-    """A link has ended; its dialogs, if it had any, have broken off."""
+    """A link has ended; its dialogs, if it had any, wait for another one."""
 
     peer: str
     how: str

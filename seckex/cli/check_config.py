@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import pwd
+import time
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from seckex.cli.output import ExitCode, json_option, leave, plain, print_json
+from seckex.cli.output import ExitCode, json_option, leave, life, plain, print_json
+from seckex.config.files import Owner
 from seckex.config.initiator import InitiatorSettings
-from seckex.config.load import AnySettings, Loaded, Owner, load_any
+from seckex.config.load import AnySettings, Loaded, load_any
 from seckex.config.policy import ProposalSettings
 from seckex.config.problems import ConfigInvalid
 from seckex.config.values import duration, size
@@ -23,7 +25,7 @@ SCHEMA: Final = "seckex.check-config/1"
 @click.option("--user", metavar="NAME", help="The user that the daemon is to run as; yourself unless given.")
 @json_option
 def check_config(files: tuple[Path, ...], user: str | None, as_json: bool) -> None:
-    """Check configurations together with the key files that they name.
+    """Check configurations together with the files of keys and certificates that they name.
 
     Who owns the files is checked too: run it as the user that the daemon runs as, or as root with --user.
     """
@@ -72,8 +74,12 @@ def _print_summary(loaded: Loaded[AnySettings], as_json: bool) -> None:
 def _meaning(loaded: Loaded[Any]) -> dict[str, list[str]]:
     """Return, by topic, lines that say what the file amounts to."""
     settings: AnySettings = loaded.settings
-    keys = {nai: f"KEY 0 SPI {key0.spi:#010x} kvno {key0.kvno}" for nai, key0 in loaded.keys.items()}
+    keys = {peer.nai: "by certificate" for peer in settings.peers}
+    keys |= {nai: f"KEY 0 SPI {key0.spi:#010x} kvno {key0.kvno}" for nai, key0 in loaded.keys.items()}
     meaning: dict[str, list[str]] = {}
+    if loaded.credentials is not None:
+        identity = loaded.credentials.identity
+        meaning["identity"] = [f"of {identity.nai}, {life(identity.not_before, identity.not_after, time.time())}"]
     if isinstance(settings, InitiatorSettings):
         meaning["peers"] = [
             f"{peer.nai} at {peer.address} port {peer.port}, {keys[peer.nai]}" for peer in settings.peers

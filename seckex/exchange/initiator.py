@@ -56,7 +56,7 @@ from seckex.exchange.messages import (
     with_cookie,
 )
 from seckex.exchange.shares import Begin, Finish, Shares, beginning, known_group
-from seckex.exchange.terms import Terms, established
+from seckex.exchange.terms import Terms, bounded, established
 from seckex.exchange.transcript import Transcript
 from seckex.machine import (
     Arm,
@@ -332,7 +332,7 @@ class ExpectAnswer:
         try:
             if exchange.responder_spi < LOWEST_SPI:
                 raise PeerMisbehaved(Code.POORLY_FORMED, "the responder's SPI is reserved")
-            agreement = accept(choice, self.offer, terms.policy)
+            agreement = bounded(accept(choice, self.offer, terms.policy), terms.not_after, now)
         except PeerFault as fault:
             return self._breach(fault.code, fault.why)
         association = Association(

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from attrs import evolve
+from twisted.application.internet import TimerService
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.error import CannotListenError
@@ -25,13 +26,18 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.python.failure import Failure
 
 from seckex.config.common import Settings
+from seckex.config.credentials import Credentials
+from seckex.config.initiator import InitiatorPeer
 from seckex.config.load import Loaded, give, load, prepare_state
 from seckex.config.problems import ConfigInvalid, Problem, key_path
+from seckex.config.responder import ResponderPeer
 from seckex.crypto.atrest import MasterKey
-from seckex.crypto.authority import Key0
-from seckex.dialog.faces import LinkAssociation
+from seckex.crypto.authority import Authority, Key0
+from seckex.crypto.certified import Certificates
+from seckex.dialog.faces import DeadPeer, LinkAssociation
 from seckex.dialog.link import Link
-from seckex.errors import SeckexError
+from seckex.dialog.table import DialogTables
+from seckex.errors import ApiMisuse, SeckexError
 from seckex.events import ConfigurationKept, ConfigurationReloaded
 from seckex.exchange.terms import Terms
 from seckex.net.commands import ControlCommands
@@ -79,6 +85,11 @@ class Daemon(MultiService, Generic[S]):
         self.settings = loaded.settings
         self.clock = Clock(monotonic=reactor.seconds)
         self.log = EventLog(self.settings.log.level, self.clock.wall)
+        limits = self.settings.limits
+        self.dialogs = DialogTables(limits.detached_dialogs, limits.resume_within)
+        passing = TimerService(1.0, self.dialogs.tick)
+        passing.clock = reactor
+        passing.setServiceParent(self)
         self.principal: Principal
         self.traffic: Traffic
         self._end_observing: Callable[[], None] | None = None
@@ -223,7 +234,7 @@ class Daemon(MultiService, Generic[S]):
             clock=self.clock,
             listening=self.listening,
             extras=self.status_extras,
-            counters=lambda: dict(self.counters()),
+            counters=lambda: {**self.dialog_counters(), **self.counters()},
             configuration=os.path.abspath(self.loaded.file),
         )
         desk = ControlCommands(PrincipalOperator(self.principal), report, self.log, self.reactor)
@@ -293,17 +304,24 @@ class Daemon(MultiService, Generic[S]):
             end_observing()
         roots = {nai: peer.terms.authority.root for nai, peer in self.principal.node.peers.items()}
         settings = prepared.settings
+        held = _contents(self.loaded.credentials)
         self.loaded, self.settings = evolve(loaded, settings=settings), settings
         self.log.set_level(settings.log.level)
         self.principal.reconfigure(self.peers(), self.limits())
         self._forget_keys()
         self.settle()
+        self.dialogs.reconfigure(settings.limits.detached_dialogs, settings.limits.resume_within)
+        for nai in self.dialogs.peers - self.principal.node.peers.keys():
+            self.dialogs.lose_of(nai, "the configuration has this peer no more")
         rekeyed = (
             key_path(key_path("peers", nai), "key0")
             for nai, peer in self.principal.node.peers.items()
             if roots.get(nai, peer.terms.authority.root) != peer.terms.authority.root
         )
-        return Outcome((*differences(before, settings), *rekeyed), (*restart, *prepared.restart))
+        new = _contents(loaded.credentials)
+        named = set(differences(before, settings))
+        recertified = (path for path in new if new[path] != held.get(path) and path not in named)
+        return Outcome((*differences(before, settings), *rekeyed, *recertified), (*restart, *prepared.restart))
 
     def stopService(self) -> Deferred[None]:
         """Stop everything that was started; fire when all is written and closed."""
@@ -314,6 +332,7 @@ class Daemon(MultiService, Generic[S]):
         if self._control is not None:
             stopping.append(maybeDeferred(self._control.stopListening))
         stopping += self.close()
+        self.dialogs.lose_all("this daemon is shutting down")
         closed: Deferred[Any] = DeferredList(stopping, consumeErrors=True)
         closed.addTimeout(STOP_WITHIN, self.reactor).addErrback(self._stopped_badly)
         closed.addCallback(lambda _: DeferredList([maybeDeferred(stop) for stop in (self._stop_principal,)]))
@@ -337,17 +356,36 @@ class Daemon(MultiService, Generic[S]):
 
     # -- what both roles use
 
-    def terms(self, nai: str, clock_window: int = 300) -> Terms:
-        """Return the terms of exchanges with the peer ``nai``."""
-        settings, key = self.settings, self.loaded.keys[nai]
-        key0 = Key0(key.key, key.spi, key.kvno, (key.initiator, key.responder))
+    def terms(self, peer: InitiatorPeer | ResponderPeer, clock_window: int = 300) -> Terms:
+        """Return the terms of exchanges with ``peer``."""
+        settings, credentials, nai = self.settings, self.loaded.credentials, peer.nai
+        authority: Authority
+        if peer.key0 is not None:
+            key = self.loaded.keys[nai]
+            authority = Key0(key.key, key.spi, key.kvno, (key.initiator, key.responder))
+        elif credentials is not None:
+            authority = Certificates(credentials.identity, credentials.trust, nai)
+        else:
+            raise ApiMisuse(f"nothing is configured that would authenticate {nai}")
         policy, worker = settings.policy.as_policy(), settings.state.worker
-        return Terms(settings.identity.nai, nai, key0, policy, os.urandom, worker, clock_window)
+        return Terms(settings.identity.nai, nai, authority, policy, os.urandom, worker, clock_window)
 
     def link_terms(self, credit: int, most_dialogs: int) -> LinkTerms:
         """Return what all links of this daemon have in common."""
         limits = Hello(credit, most_dialogs, MAX_BODY)
-        return LinkTerms(self.reactor, limits, lambda: int(self.clock.wall() * 1e9), os.urandom)
+        clock, dead_peer = self.clock, self.settings.dead_peer
+        return LinkTerms(
+            self.reactor,
+            limits,
+            lambda: int(clock.wall() * 1e9),
+            os.urandom,
+            self.dialogs,
+            DeadPeer(dead_peer.idle, dead_peer.timeout),
+        )
+
+    def dialog_counters(self) -> dict[str, int]:
+        """Return the counters of dialogs that no link carries."""
+        return {"dialogs.detached": self.dialogs.detached, "dialogs.not-resumed": self.dialogs.lost}
 
     def retire_idle(self, link: Link) -> None:
         """Forget the associations with a link's peer that have no link, once a newer one has."""
@@ -363,7 +401,11 @@ class Daemon(MultiService, Generic[S]):
     def find(self, spi: int) -> LinkAssociation | None:
         """Return the association that a HELLO names, if it lives and may carry more."""
         association = self.principal.node.usable(spi, self.clock.now())
-        return None if association is None else self.traffic.link_association(association)
+        return None if association is None else self.traffic.link_association(association, opens=False)
+
+
+def _contents(credentials: Credentials | None) -> dict[str, bytes]:
+    return {} if credentials is None else credentials.contents()
 
 
 def now_or_never(done: Deferred[Any]) -> None:

@@ -150,7 +150,7 @@ class _Dial:
         if ending.end is End.REJECTED:
             self._fail(DialogRefused(*self._words, self._address.principal, ending.code, ending.text))
         else:
-            why = f"the link was lost: {ending}"
+            why = f"it was never opened: {ending}"
             self._fail(DialogRefused(*self._words, self._dials.local, Code.UNKNOWN_ASSOCIATION, why))
 
     def _fail(self, refusal: DialogRefused) -> None:

@@ -25,6 +25,7 @@ from twisted.internet.interfaces import IAddress, IListeningPort
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
+from seckex.config.common import pattern_of
 from seckex.config.endpoints import ENDPOINT, unix_path
 from seckex.dialog.faces import End, Ending
 from seckex.dialog.link import Link
@@ -220,7 +221,7 @@ class Forwards:
         elif ending is not None and ending.end is End.REJECTED:
             self._refuse(forward, forward.peer, ending.code, ending.text)
         elif ending is not None:
-            self._refuse(forward, self.local, Code.UNKNOWN_ASSOCIATION, f"the link was lost: {ending}")
+            self._refuse(forward, self.local, Code.UNKNOWN_ASSOCIATION, f"it was never opened: {ending}")
 
 
 class _ForwardFactory(Factory):
@@ -295,7 +296,7 @@ class Services:
         service = dialog.service
         if service not in self.connect:
             self._reject(peer, dialog, Code.UNKNOWN_SERVICE, "no such service here")
-        elif service not in self.allowed.get(peer, ()):
+        elif service not in self.allowed.get(peer, self.allowed.get(pattern_of(peer), ())):
             self._reject(peer, dialog, Code.PROHIBITED, "this peer may not use this service")
         elif self.counts[service] >= self.most:
             self._reject(peer, dialog, Code.TOO_MANY_DIALOGS, f"{self.most} dialogs with this service already")

@@ -31,6 +31,8 @@ MAX_GROUP_NUMBER: Final = 1024  # octets of P, G or a value of a user-defined gr
 MAX_NAI: Final = 253
 MAX_DETAIL: Final = 512
 MAX_SERVICE: Final = 255
+MAX_CERTIFICATES: Final = 4
+MAX_CHAIN: Final = 6144
 MAX_ROUNDS: Final = 3
 REQUEST_SIZE: Final = 768
 NONCE_SIZE: Final = 32
@@ -82,6 +84,7 @@ class ExtensionSub(IntEnum):
     AUTHENTICATOR = 22
     COOKIE = 23
     REQUEST_DIGEST = 24
+    SEALED_IDENTITY = 25
 
 
 E_FLAG: Final = 0x80
@@ -203,6 +206,7 @@ class Code(IntEnum):
     UNKNOWN_PAYLOAD = 261
     UNKNOWN_EXCHANGE = 262
     COUNTER_OFFER = 263
+    BAD_CERTIFICATE = 264
     UNKNOWN_GROUP_PARAMETERS = 265
     REPLACED = 266
     DELETED = 267
@@ -213,6 +217,7 @@ class Code(IntEnum):
     RESET_BY_PROGRAM = 304
     PROTOCOL_ERROR = 305
     SHUTTING_DOWN = 306
+    UNKNOWN_DIALOG = 307
 
     @property
     def label(self) -> str:
@@ -223,6 +228,7 @@ class Code(IntEnum):
 # Links: docs/protocol.md, section 10.
 MAGIC: Final = 0x534B
 MAX_BODY: Final = 65536
+MIN_LARGEST_BODY: Final = 1024
 
 
 class Suite(IntEnum):
@@ -267,3 +273,6 @@ class RecordType(IntEnum):
     PING = 8
     PONG = 9
     CLOSE = 10
+    RESUME = 11
+    RESUMED = 12
+    DONE = 13
