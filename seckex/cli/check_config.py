@@ -98,6 +98,7 @@ def _meaning(loaded: Loaded[Any]) -> dict[str, list[str]]:
 
 
 def _proposal(proposal: ProposalSettings) -> str:
-    chosen = (" or ".join(map(str, names)) for names in proposal.algorithms().values() if names)
+    listed = (" or ".join(map(str, names)) for names in proposal.algorithms().values() if names)
+    chosen = f"bundle {proposal.bundle}" if proposal.bundle else "; ".join(listed)
     bound = f" and {size(proposal.octets)}" if proposal.octets else ""
-    return f"{'; '.join(chosen)}; for {duration(proposal.lifetime)}{bound}"
+    return f"{chosen}; for {duration(proposal.lifetime)}{bound}"

@@ -137,10 +137,9 @@ def begin(terms: Terms, path: Path, now: Now, shift: int = 0) -> Step:
 
 
 def _begin(attempt: Attempt, now: Now) -> Step:
-    policy = attempt.terms.policy
-    opened = policy.open_with or len(policy.proposals)
-    transcript = Transcript.between(attempt.terms.local, attempt.terms.peer, attempt.terms.authority.binding)
-    return _offer(attempt, own_offer(policy, 0, opened), opened, 1, transcript, now)
+    terms = attempt.terms
+    transcript = Transcript.between(terms.local, terms.peer, terms.authority.binding)
+    return _offer(attempt, terms.opening, terms.opened, 1, transcript, now)
 
 
 def _offer(attempt: Attempt, offer: Offer, opened: int, number: int, before: Transcript, now: Now) -> Step:

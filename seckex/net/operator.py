@@ -19,7 +19,7 @@ LONGEST_CONTEXT: Final = 1024
 
 
 class Operator(Protocol):
-    """See the module. ``peer`` is a NAI that `known` has; what cannot be done raises `seckex.errors.Unfeasible`."""
+    """See the module. ``peer`` is a NAI that it `knows`; what cannot be done raises `seckex.errors.Unfeasible`."""
 
     @property
     def local(self) -> str:
@@ -27,7 +27,11 @@ class Operator(Protocol):
         ...
 
     def known(self) -> Iterable[str]:
-        """Return the NAIs of all peers."""
+        """Return the names of all peers as they were configured."""
+        ...
+
+    def knows(self, peer: str) -> bool:
+        """Tell whether ``peer`` is one of them, or meant by one of them."""
         ...
 
     def has_address(self, peer: str) -> bool:
@@ -69,6 +73,10 @@ class PrincipalOperator:
     def known(self) -> Iterable[str]:
         """See `Operator.known`."""
         return self._principal.node.peers
+
+    def knows(self, peer: str) -> bool:
+        """See `Operator.knows`."""
+        return peer in self._principal.node.peers
 
     def has_address(self, peer: str) -> bool:
         """See `Operator.has_address`."""

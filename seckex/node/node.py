@@ -19,6 +19,7 @@ from seckex.crypto.groups.verdicts import Verdicts
 from seckex.crypto.secrets import Secret
 from seckex.errors import AuthenticationFailed, BadCertificate, Malformed, PeerFault, Unfeasible, UnsupportedVersion
 from seckex.events import AssociationEnded, StoreUnwritable, VersionUnsupported
+from seckex.exchange.aside import Aside
 from seckex.exchange.attempt import OtherVersions, Unknown
 from seckex.exchange.messages import Received
 from seckex.exchange.terms import Entropy, Terms
@@ -50,7 +51,7 @@ class Node:
     def __init__(self, local: str, peers: Iterable[Peer], entropy: Entropy, limits: Limits) -> None:
         self.local = local
         self.associations = AssociationTable(limits.associations)
-        self._verdicts = Verdicts()
+        self._verdicts, self._aside = Verdicts(), Aside()
         self.peers = Peers(local, self._taken(peers))
         self._drops = Drops()
         self._driver = Driver()
@@ -80,8 +81,8 @@ class Node:
         self._told_expiry = math.inf
 
     def _taken(self, peers: Iterable[Peer]) -> list[Peer]:
-        taken, verdicts = self._spi_taken, self._verdicts
-        return [evolve(peer, terms=evolve(peer.terms, taken=taken, verdicts=verdicts)) for peer in peers]
+        taken, verdicts, aside = self._spi_taken, self._verdicts, self._aside
+        return [evolve(p, terms=evolve(p.terms, taken=taken, verdicts=verdicts, aside=aside)) for p in peers]
 
     def _by_spi(self) -> dict[int, Terms]:
         shared = (peer.terms for peer in self.peers.values() if not peer.certified)

@@ -38,6 +38,14 @@ class CheckTests(SynchronousTestCase):
             f"  state       {self.directory}/state\n",
         )
 
+    def test_a_bundle_is_told_by_its_name(self) -> None:
+        bundle = (
+            '[policy.bundles.strong]\nspi = 7\nencryption = ["aes-256-gcm"]\nprf = ["prf-hmac-sha-384"]\n'
+            'key-agreement = ["p-256"]\n[[policy.proposals]]\nbundle = "strong"\n'
+        )
+        result = self.check(str(write_all(self.directory, RESPONDER + bundle)))
+        self.assertIn("  policy      1: bundle strong; for 8h\n", result.stdout)
+
     def test_an_initiator_that_is_right(self) -> None:
         result = self.check(str(write_all(self.directory, INITIATOR)))
         self.assertEqual(result.exit_code, 0)
