@@ -12,6 +12,7 @@ Whether a chain leads to somebody trusted is judged in `seckex.crypto.identity`.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Final, TypeVar
 
@@ -48,6 +49,9 @@ USAGES: Final = (
 
 E = TypeVar("E", bound=ExtensionType)
 
+# Such a certificate is refused below, and what peers send is not to be warned of on the standard error.
+warnings.filterwarnings("ignore", "Parsed a serial number which wasn't positive")
+
 # Whatever the library says of octets that are no certificate.
 UNREADABLE: Final = (ValueError, UnsupportedAlgorithm, InvalidVersion, DuplicateExtension)
 
@@ -70,7 +74,7 @@ def read_certificate(der: bytes) -> Certificate:
         _ = certificate.extensions, certificate.subject, certificate.issuer
         _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         # It passes over the octet that counts unused bits of the signature, which must be none.
-        if der[-len(certificate.signature) - 1] != 0:
+        if der[-len(certificate.signature) - 1] != 0 or certificate.serial_number <= 0:
             raise ValueError
     except UNREADABLE:
         raise BadCertificate(Flaw.MALFORMED, "octets that are no certificate") from None

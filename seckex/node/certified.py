@@ -5,9 +5,9 @@ memory, for 30 s, and the oldest gives way to the youngest: whoever was pushed
 out begins anew. A copy of an offer finds the conversation or the counter-offer that answered it, by
 its hash, and costs no public-key work; a CONFIRM finds it by the responder's SPI.
 
-An offer costs half a millisecond of signing and key agreement, a CONFIRM a
-little more, which is done where it comes in; both are behind the gate
-(`seckex.node.gate`) and over TCP only.
+An offer costs a signature and a key agreement, a CONFIRM what verifying a chain
+costs: either is below 2 ms, and is done where it comes in. Both are over TCP
+only, and offers within the rates of the gate (`seckex.node.gate`).
 """
 
 from __future__ import annotations

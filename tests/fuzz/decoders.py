@@ -20,7 +20,9 @@ from seckex.config.load import load
 from seckex.config.problems import ConfigInvalid
 from seckex.config.responder import ResponderSettings
 from seckex.crypto.atrest import Wrapping
-from seckex.errors import Malformed, PeerFault, PeerIncompatible, SeckexError, UnsupportedVersion
+from seckex.crypto.identity import TrustAnchors
+from seckex.crypto.revocation import RevocationLists, read_list
+from seckex.errors import BadCertificate, Malformed, PeerFault, PeerIncompatible, SeckexError, UnsupportedVersion
 from seckex.sa.offer import Offer, from_payload, to_payload
 from seckex.storage.rows import Damaged, association_row, read_association, read_replay, replay_row
 from seckex.wire import dialog as link
@@ -33,12 +35,14 @@ from seckex.wire.general import (
     encode_message,
     encode_versions,
 )
+from seckex.wire.identity import SignedIdentity, decode_identity, encode_chain, encode_identity
 from seckex.wire.numbers import HEADER_SIZE, MAX_COOKIE, VERSIONS_SPOKEN, ExtensionSub, RecordType, Role
 from seckex.wire.payloads import decode_proposal, decode_sa, encode_proposal, encode_sa, share_spans
 from seckex.wire.stem import encode_cookie, encode_use_tcp, stem_of
 from tests.attacks.scenes import SCENES
 from tests.attacks.wires import conversation
 from tests.config.written import INITIATOR, RESPONDER, key0_text, write_private
+from tests.crypto.certified import NOW, Maker, der, pem, trust
 from tests.dialog.test_violations import BODIES
 from tests.exchange.parts import parts, sa_of
 from tests.fuzz.mutate import lines, message, payload, records, scramble, structured, tree
@@ -294,6 +298,40 @@ def _rows(of: str) -> Callable[[], Made]:
     return made
 
 
+def _write_identity(read: SignedIdentity) -> bytes:
+    return encode_identity(encode_chain(read.chain), read.signature)
+
+
+def _identities() -> Made:
+    chain = Maker.root().under("site").identity("node@example.net").chain
+    yield "two_certificates", encode_identity(encode_chain(chain), bytes(range(70)))
+    yield "nothing_in_it", encode_identity(encode_chain([b""]), b"")
+
+
+@cache
+def _trust() -> TrustAnchors:
+    return trust(Maker.root())
+
+
+def _certificate(octets: bytes) -> None:
+    _trust().verify([octets], NOW)
+
+
+def _certificates() -> Made:
+    root = Maker.root()
+    yield "principal", der(root.certify("node@example.net"))[0]
+    yield "authority", der(root.certificate)[0]
+
+
+def _revocation(octets: bytes) -> None:
+    RevocationLists([read_list(octets)]).check([], NOW)
+
+
+def _lists() -> Made:
+    root = Maker.root()
+    yield "one_revoked", pem(root.revoked(root.certify("node@example.net")))
+
+
 def targets() -> list[Target]:
     """Return the targets of this module."""
     of_negotiation: tuple[type[SeckexError], ...] = (*WIRE_FAULTS, PeerFault)
@@ -304,6 +342,9 @@ def targets() -> list[Target]:
         Function("proposal", stable(decode_proposal, encode_proposal), structured(payload), _proposals, *WIRE_FAULTS),
         Function("offer", stable(_read_offer, _write_offer), structured(payload), _sas, *of_negotiation),
         Function("info", _info, scramble, _infos, *WIRE_FAULTS),
+        Function("identity", stable(decode_identity, _write_identity), scramble, _identities, Malformed),
+        Function("certificate", _certificate, scramble, _certificates, BadCertificate),
+        Function("revocation-list", _revocation, scramble, _lists, BadCertificate),
         Function("versions", _versions, scramble, _versions_said, *WIRE_FAULTS),
         Function("stem", _stem, structured(message), _messages),
         Function("record", _record, structured(records), _records, *WIRE_FAULTS),
