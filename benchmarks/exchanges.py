@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 
@@ -25,7 +26,9 @@ from seckex.exchange.messages import Received
 from seckex.exchange.terms import Terms
 from seckex.exchange.transcript import Transcript
 from seckex.machine import Deliver, Now, Path, Persisted, Send, State, Step, Transitions, Work, Worked, advance
+from seckex.sa.algorithms import BY_NAME
 from seckex.sa.association import Association
+from seckex.sa.policy import Policy, PolicyProposal
 from seckex.wire.general import decode_message
 
 HOME: Final = "home@example.org"
@@ -34,10 +37,15 @@ WALL: Final = 1_790_000_000.0
 _PATH: Final = Path("192.0.2.1", 4434)
 
 
-def terms() -> tuple[Terms, Terms]:
+def single() -> Policy:
+    """Return a policy that leaves nothing to choose, as a Noise handshake has nothing to choose."""
+    algorithms = {BY_NAME[name].protocol: (BY_NAME[name],) for name in ("aes-256-gcm", "prf-hmac-sha-256", "x25519")}
+    return Policy((PolicyProposal(algorithms, 28800),), frozenset(algorithms))
+
+
+def terms(policy: Policy) -> tuple[Terms, Terms]:
     """Return the terms of an initiator and its responder, under one KEY 0."""
     key0 = Key0(Secret(bytes(range(32))), 0x1234, 1, (NODE, HOME))
-    policy = PolicySettings().as_policy()
     return Terms(NODE, HOME, key0, policy, os.urandom), Terms(HOME, NODE, key0, policy, os.urandom)
 
 
@@ -67,8 +75,8 @@ def _worked(transitions: Transitions, step: Step, now: Now) -> Step:
 class Pair:
     """Both ends; `set_up` is one exchange."""
 
-    def __init__(self) -> None:
-        self.ours, self.theirs = terms()
+    def __init__(self, policy: Policy) -> None:
+        self.ours, self.theirs = terms(policy)
         self.binding = Transcript.between(NODE, HOME, self.theirs.authority.binding)
 
     def set_up(self) -> tuple[Association, Association]:
@@ -137,15 +145,16 @@ def rate(count: int, act: Callable[[], object]) -> float:
 def measure(quick: bool) -> Sequence[Row]:
     """Return the rows."""
     runs, count = (1, 300) if quick else (7, 1000)
-    pair = Pair()
-    ours, theirs = pair.set_up()
-    if ours.keys.octets() != theirs.keys.octets() or ours.spi_in != theirs.spi_out:
-        raise SystemExit("the two ends do not hold the same association")
+    pairs = [Pair(policy) for policy in (single(), PolicySettings().as_policy())]
+    for pair in pairs:
+        ours, theirs = pair.set_up()
+        if ours.keys.octets() != theirs.keys.octets() or ours.spi_in != theirs.spi_out:
+            raise SystemExit("the two ends do not hold the same association")
     handshake = noise()
-    name, unit = "set-ups, both ends in one process", "1/s"
-    if handshake is None:
-        (here,) = alternate(runs, lambda: rate(count, pair.set_up))
-        return [Row(name, unit, here, None, "Noise IK (not installed)", 1.5)]
-    act = handshake
-    here, peer = alternate(runs, lambda: rate(count, pair.set_up), lambda: rate(count, act))
-    return [Row(name, unit, here, peer, "Noise IK in Python", 1.5)]
+    acts: list[Callable[[], object]] = [pair.set_up for pair in pairs]
+    rates = alternate(runs, *(partial(rate, count, act) for act in (*acts, *((handshake,) if handshake else ()))))
+    peer, name = (rates[2], "Noise IK in Python") if handshake else (None, "Noise IK (not installed)")
+    return [
+        Row("set-ups, X25519 under KEY 0", "1/s", rates[0], peer, name, 1.5),
+        Row("set-ups, all that a default policy offers", "1/s", rates[1], peer, name, None),
+    ]

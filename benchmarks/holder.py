@@ -26,7 +26,7 @@ from seckex.node.node import Node
 from seckex.sa.store import Outcome, Snapshot
 
 WALL: Final = 1_790_000_000.0
-BATCH: Final = 500
+BATCH: Final = 1000
 _WINDOW: Final = 700.0
 WARM: Final = 1000
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")

@@ -14,8 +14,8 @@ from typing import Final
 
 from benchmarks.daemons import daemon, folder, free_port, line, process, wait_for
 from benchmarks.rows import Row, alternate
+from seckex.config.files import create_private
 from seckex.config.key0 import Key0, render_key0
-from seckex.config.load import create_private
 from seckex.crypto.secrets import Secret
 
 HOME: Final = "home@example.org"

@@ -8,6 +8,8 @@ turns a fault into the code that a peer may be told (docs/protocol.md, section
 
 from __future__ import annotations
 
+from enum import Enum
+
 from seckex.wire.numbers import Code
 
 
@@ -55,6 +57,29 @@ class PeerMisbehaved(PeerFault):
 
 class PeerIncompatible(PeerFault):
     """The peer is well-behaved, but wants what this side does not have or allow."""
+
+
+class Flaw(Enum):
+    """What is wrong with a certificate, a chain of them, or what would have to vouch for it."""
+
+    MALFORMED = "malformed"
+    TOO_LONG = "too-long"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not-yet-valid"
+    REVOKED = "revoked"
+    REVOCATION_UNKNOWN = "revocation-unknown"
+    UNKNOWN_ISSUER = "unknown-issuer"
+    WRONG_NAME = "wrong-name"
+    WRONG_KEY = "wrong-key"
+    WRONG_USAGE = "wrong-usage"
+
+
+class BadCertificate(PeerFault):
+    """A certificate that does not prove a name; ``flaw`` is the kind of reason, for programs."""
+
+    def __init__(self, flaw: Flaw, why: str) -> None:
+        super().__init__(Code.BAD_CERTIFICATE, why)
+        self.flaw = flaw
 
 
 class AuthenticationFailed(SeckexError):

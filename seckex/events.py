@@ -54,6 +54,21 @@ class OfferSent(Event):
 
 
 @frozen
+class CertificateRefused(Event):
+    """Certificates do not prove that somebody is ``peer``; ``flaw`` is the kind of reason."""
+
+    level: ClassVar[str] = "warn"
+
+    peer: str
+    address: str
+    flaw: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.address} does not prove to be {self.peer}: {shown(self.why)}"
+
+
+@frozen
 class CounterSent(Event):
     """The responder would not choose from the offer and said what it would take."""
 
@@ -263,6 +278,17 @@ class StoreTrouble(Event):
 
     def __str__(self) -> str:
         return f"nothing was agreed with {self.peer}, the store cannot be written: {self.why}"
+
+
+@frozen
+class StoreUnwritable(Event):
+    """What is no longer needed could not be removed from the store; the next try comes by itself."""
+
+    level: ClassVar[str] = "error"
+    why: str
+
+    def __str__(self) -> str:
+        return f"the store cannot be written, and nothing can be agreed meanwhile: {self.why}"
 
 
 @frozen

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 from twisted.python.usage import Options
 
 from seckex.config.common import Settings
-from seckex.config.load import Loaded, Owner, load
+from seckex.config.files import Owner
+from seckex.config.load import Loaded, load
 from seckex.errors import SeckexError
 
 S = TypeVar("S", bound=Settings)

@@ -21,6 +21,8 @@ from typing import Any, Final, NoReturn, TypeVar
 from twisted.trial.unittest import FailTest
 
 from seckex.crypto.authority import Key0
+from seckex.crypto.certified import Certificates
+from seckex.crypto.identity import Identity, TrustAnchors
 from seckex.crypto.secrets import Secret
 from seckex.errors import SeckexError
 from seckex.events import Event
@@ -204,6 +206,14 @@ class Host:
         key0 = Key0(Secret(key), spi, 1, (self.nai, peer.nai))
         agreed = Terms(self.nai, peer.nai, key0, policy, self.entropy, **terms)
         self.peers[peer.nai] = Peer(agreed, peer.path)
+
+    def certifies(
+        self, peer: Host, policy: Policy, identity: Identity, trust: TrustAnchors, *, nai: str = "", **terms: Any
+    ) -> None:
+        """Configure ``peer``, who proves its name by certificate; ``nai`` may be all of a realm in place of it."""
+        name = nai or peer.nai
+        agreed = Terms(self.nai, name, Certificates(identity, trust, name), policy, self.entropy, **terms)
+        self.peers[name] = Peer(agreed, peer.path)
 
     @property
     def node(self) -> Node:
@@ -393,6 +403,8 @@ class Host:
             expecting,
             half_open,
             unconfirmed,
+            {spi: talk.state for spi, (_, talk) in node._certified.half_open._entries.items()},
+            dict(node._certified._rounds._entries),
             tuple(node.associations),
             dict(node._answering._under_way),
             dict(self.store.associations),

@@ -60,7 +60,8 @@ def _allowed(kind: Any) -> str:
     note = _note(kind)
     if isinstance(note, Several):
         element = get_args(get_args(kind)[0])[0]
-        return f"{note.expected}, each {_note(element).expected}"
+        inner = _note(element)
+        return f"{note.expected}, each {'the path of a file' if inner is None else inner.expected}"
     if note is not None:
         # The units are told of once.
         return re.sub(r" \(a number of [^)]*\)", "", note.expected)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from seckex.dialog import handshake
-from seckex.exchange import initiator, responder, upkeep
+from seckex.exchange import certified_initiator, certified_responder, initiator, responder, upkeep
 from seckex.machine import Transitions
 
 FILE: Final = Path(__file__).parent.parent / "docs" / "architecture.md"
@@ -18,6 +18,8 @@ FILE: Final = Path(__file__).parent.parent / "docs" / "architecture.md"
 MACHINES: Final[dict[str, tuple[type, Transitions]]] = {
     "initiator": (initiator.ExpectAnswer, initiator.TRANSITIONS),
     "responder": (responder.ExpectOffer, responder.TRANSITIONS),
+    "initiator by certificates": (certified_initiator.ExpectAnswer, certified_initiator.TRANSITIONS),
+    "responder by certificates": (certified_responder.ExpectOffer, certified_responder.TRANSITIONS),
     "who asks under an association": (upkeep.ExpectAnswer, upkeep.TRANSITIONS),
     "link of an initiator": (handshake.ExpectHelloOfResponder, handshake.TRANSITIONS),
     "link of a responder": (handshake.ExpectHelloOfInitiator, handshake.TRANSITIONS),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import pwd
+import time
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from seckex.cli.output import ExitCode, json_option, leave, plain, print_json
+from seckex.cli.output import ExitCode, json_option, leave, life, plain, print_json
 from seckex.config.initiator import InitiatorSettings
-from seckex.config.load import AnySettings, Loaded, load_any
+from seckex.config.load import AnySettings, Loaded, Owner, load_any
 from seckex.config.policy import ProposalSettings
 from seckex.config.problems import ConfigInvalid
 from seckex.config.values import duration, size
@@ -19,22 +21,32 @@ SCHEMA: Final = "seckex.check-config/1"
 
 @click.command("check-config")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.option("--user", metavar="NAME", help="The user that the daemon is to run as; yourself unless given.")
 @json_option
-def check_config(files: tuple[Path, ...], as_json: bool) -> None:
-    """Check configurations together with the key files that they name.
+def check_config(files: tuple[Path, ...], user: str | None, as_json: bool) -> None:
+    """Check configurations together with the files of keys and certificates that they name.
 
-    Run it as the user that the daemon runs as: who owns the files is checked too.
+    Who owns the files is checked too: run it as the user that the daemon runs as, or as root with --user.
     """
     right = True
+    owner = None if user is None else _owner(user)
     for file in files:
         try:
-            loaded = load_any(file)
+            loaded = load_any(file, owner)
         except ConfigInvalid as error:
             right = False
             _print_problems(error, as_json)
         else:
             _print_summary(loaded, as_json)
     leave(ExitCode.FINE if right else ExitCode.NO)
+
+
+def _owner(user: str) -> Owner:
+    try:
+        found = pwd.getpwnam(user)
+    except KeyError:
+        raise click.BadParameter(f"there is no user {user} on this machine", param_hint="--user") from None
+    return Owner(found.pw_uid, found.pw_gid)
 
 
 def _print_problems(error: ConfigInvalid, as_json: bool) -> None:
@@ -61,8 +73,12 @@ def _print_summary(loaded: Loaded[AnySettings], as_json: bool) -> None:
 def _meaning(loaded: Loaded[Any]) -> dict[str, list[str]]:
     """Return, by topic, lines that say what the file amounts to."""
     settings: AnySettings = loaded.settings
-    keys = {nai: f"KEY 0 SPI {key0.spi:#010x} kvno {key0.kvno}" for nai, key0 in loaded.keys.items()}
+    keys = {peer.nai: "by certificate" for peer in settings.peers}
+    keys |= {nai: f"KEY 0 SPI {key0.spi:#010x} kvno {key0.kvno}" for nai, key0 in loaded.keys.items()}
     meaning: dict[str, list[str]] = {}
+    if loaded.credentials is not None:
+        identity = loaded.credentials.identity
+        meaning["identity"] = [f"of {identity.nai}, {life(identity.not_before, identity.not_after, time.time())}"]
     if isinstance(settings, InitiatorSettings):
         meaning["peers"] = [
             f"{peer.nai} at {peer.address} port {peer.port}, {keys[peer.nai]}" for peer in settings.peers
@@ -81,6 +97,7 @@ def _meaning(loaded: Loaded[Any]) -> dict[str, list[str]]:
 
 
 def _proposal(proposal: ProposalSettings) -> str:
-    chosen = (" or ".join(map(str, names)) for names in proposal.algorithms().values() if names)
+    listed = (" or ".join(map(str, names)) for names in proposal.algorithms().values() if names)
+    chosen = f"bundle {proposal.bundle}" if proposal.bundle else "; ".join(listed)
     bound = f" and {size(proposal.octets)}" if proposal.octets else ""
-    return f"{'; '.join(chosen)}; for {duration(proposal.lifetime)}{bound}"
+    return f"{chosen}; for {duration(proposal.lifetime)}{bound}"

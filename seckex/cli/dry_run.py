@@ -18,6 +18,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from seckex.cli.output import Misconfigured
+from seckex.config.common import pattern_of
 from seckex.config.initiator import InitiatorPeer, InitiatorSettings
 from seckex.config.load import AnySettings, read_key0, read_settings
 from seckex.config.problems import ConfigInvalid
@@ -84,7 +85,8 @@ def _pair(first: AnySettings, second: AnySettings) -> _Pair:
         roles = "an initiator" if isinstance(first, InitiatorSettings) else "a responder"
         raise NoPair(f"both files are of {roles}: a negotiation is between an initiator and a responder")
     asked = next((peer for peer in first.peers if peer.nai == second.identity.nai), None)
-    known = next((peer for peer in second.peers if peer.nai == first.identity.nai), None)
+    by_name = {peer.nai: peer for peer in second.peers}
+    known = by_name.get(first.identity.nai) or by_name.get(pattern_of(first.identity.nai))
     return _Pair(first, second, asked, known)
 
 
@@ -97,6 +99,9 @@ def _remarks(pair: _Pair) -> Iterator[str]:
     if pair.known is None:
         yield f"{theirs} has no peer {ours}, and would meet it with silence"
         return
+    if pair.asked is not None and pair.asked.authentication != pair.known.authentication:
+        how = pair.asked.authentication, pair.known.authentication
+        yield f"{ours} would prove who it is by {how[0]}, {theirs} wants it by {how[1]}"
     for forward in pair.initiator.forwards:
         if forward.peer != theirs:
             continue
@@ -108,10 +113,12 @@ def _remarks(pair: _Pair) -> Iterator[str]:
 
 def _keys(asked: InitiatorPeer, known: ResponderPeer, names: tuple[str, str]) -> tuple[tuple[Key0, Key0], str]:
     """Return the KEY 0 of each side and where they are from."""
+    made_up = Key0(Secret(os.urandom(KEY0_SIZE)), _MADE_UP_SPI, 1, names)
+    if asked.key0 is None or known.key0 is None:
+        return (made_up, made_up), "made up for this, since who they are is proved by certificates"
     try:
-        read = tuple(read_key0(peer.key0) for peer in (asked, known))
+        read = tuple(read_key0(file) for file in (asked.key0, known.key0))
     except ConfigInvalid as error:
-        made_up = Key0(Secret(os.urandom(KEY0_SIZE)), _MADE_UP_SPI, 1, names)
         return (made_up, made_up), f"made up for this, since {error.file} {error.problems[0].what}"
     first, second = (Key0(key.key, key.spi, key.kvno, (key.initiator, key.responder)) for key in read)
     return (first, second), "each side's own, from its file"

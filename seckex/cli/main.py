@@ -10,6 +10,7 @@ import click
 from seckex import __version__
 from seckex.cli.algs import algs
 from seckex.cli.bugreport import bugreport
+from seckex.cli.cert import cert
 from seckex.cli.check_config import check_config
 from seckex.cli.completion import completion
 from seckex.cli.counters import counters
@@ -70,6 +71,7 @@ for _command in (
     algs,
     check_config,
     key,
+    cert,
     completion,
 ):
     main.add_command(_command)

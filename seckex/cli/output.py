@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -17,8 +18,9 @@ from typing import Any, Final, NoReturn
 import click
 from rich.console import Console, RenderableType
 
-from seckex.config.load import create_private
+from seckex.config.files import create_private
 
+EXPIRES_SOON: Final = 30
 _UNFOLDED: Final = 10_000
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON objects, one a line.")
@@ -33,6 +35,7 @@ class ExitCode(IntEnum):
     NO_DAEMON = 3
     CONFIGURATION = 4
     UNSETTLED = 5
+    EXPIRING = 6
 
 
 class Fault(click.ClickException):
@@ -65,6 +68,22 @@ def leave(exit_code: int) -> NoReturn:
 def plain(value: object) -> str:
     """Return ``value`` as text that cannot move a terminal's cursor: it may be from a peer."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in str(value))
+
+
+def instant(seconds: float) -> str:
+    """Return a moment, in seconds since 1970, for people."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def life(since: float, until: float, now: float) -> str:
+    """Say until when something is good, and that it will soon not be, or is not."""
+    days = int((until - now) // 86400)
+    if now >= until:
+        return f"EXPIRED at {instant(until)}"
+    if now < since:
+        return f"NOT YET VALID, from {instant(since)} to {instant(until)}"
+    soon = ", EXPIRES SOON" if days < EXPIRES_SOON else ""
+    return f"until {instant(until)}, {days} days from now{soon}"
 
 
 def print_json(schema: str, values: dict[str, Any]) -> None:

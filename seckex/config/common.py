@@ -15,11 +15,20 @@ from attrs import Factory, frozen
 
 from seckex.config.policy import PolicySettings
 from seckex.config.problems import Problem, repeated
-from seckex.config.values import Nai, Octets, OneOf, Seconds, Whole
+from seckex.config.structure import Unread
+from seckex.config.values import Nai, Octets, OneOf, Seconds, Several, Whole
 from seckex.sa.association import WORKER_BITS
 
 MAX_PEERS: Final = 4096
+MAX_FILES: Final = 16
+AUTHENTICATIONS: Final = ("key0", "certificate")
+EVERYBODY: Final = "*@"
 _MAX_SOCKET_PATH: Final = 107  # sun_path of unix(7), less the closing zero
+
+
+def pattern_of(nai: str) -> str:
+    """Return the name of a peer that stands for everybody of the realm of ``nai``."""
+    return EVERYBODY + nai.partition("@")[2]
 
 
 @frozen(kw_only=True)
@@ -28,6 +37,30 @@ class Identity:
 
     nai: Nai
     """The network access identifier that peers know it by (RFC 7542)."""
+
+    certificate: Path | None = None
+    """Certificates in PEM form, the one of ``nai`` first; for peers with ``authentication = "certificate"``."""
+
+    private_key: Path | None = None
+    """The private key of the first of them, in PEM form, not encrypted."""
+
+    trust: Annotated[tuple[Path, ...], Several(0, MAX_FILES)] = ()
+    """The authorities whose certificates prove the names of peers, in PEM form."""
+
+    revocation: Annotated[tuple[Path, ...], Several(0, MAX_FILES)] = ()
+    """Revocation lists in PEM form; where there are any, each issuer in a peer's chain needs a current one."""
+
+    def contradictions(self, wanted: str | None) -> Iterator[Problem]:
+        """Yield what is missing for a certificate of ours; ``wanted`` is a peer that needs it."""
+        given = {"certificate": self.certificate, "private-key": self.private_key, "trust": self.trust or None}
+        if wanted is None and not any(given.values()):
+            if self.revocation:
+                yield Problem("identity.revocation", "is of no use without identity.trust")
+            return
+        why = f"the peer {wanted} is authenticated by certificate" if wanted else "the others are there"
+        for name, value in given.items():
+            if value is None:
+                yield Problem(f"identity.{name}", f"is required: {why}")
 
 
 def control_name(worker: int) -> str:
@@ -131,3 +164,24 @@ class Settings:
         for index, peer in enumerate(peers):
             if identity is not None and peer.nai == identity.nai:
                 yield Problem(f"peers[{index}].nai", "must be somebody else: this is identity.nai")
+            yield from _authentication(peer, f"peers[{index}]")
+        if identity is not None:
+            wanted = next((peer.nai for peer in peers if _by_certificate(peer)), None)
+            yield from identity.contradictions(wanted)
+
+
+def _by_certificate(peer: Any) -> bool:
+    return not isinstance(peer, Unread) and peer.authentication == "certificate"
+
+
+def _authentication(peer: Any, path: str) -> Iterator[Problem]:
+    unread = isinstance(peer, Unread)
+    if peer.authentication != "certificate" and (peer.lacks("key0") if unread else peer.key0 is None):
+        yield Problem(f"{path}.key0", 'is required: the path of a file, or authentication = "certificate"')
+    if unread:
+        return
+    if peer.authentication == "certificate" and peer.key0 is not None:
+        yield Problem(f"{path}.key0", 'must go: authentication is "certificate"')
+    if peer.authentication == "key0" and peer.nai.startswith(EVERYBODY):
+        why = f'must be one principal: only certificates prove who is any of {peer.nai}, authentication = "certificate"'
+        yield Problem(f"{path}.nai", why)

@@ -113,6 +113,15 @@ class EndpointString:
         return ""
 
 
+def unix_path(text: str) -> str | None:
+    """Return the path that a right endpoint string of a server names, None where it names none."""
+    parts = _split(text)
+    if parts is None or parts[0][0] != "unix":
+        return None
+    positional, named = parts
+    return named["address"] if "address" in named else positional[1]
+
+
 def tcp_listener(text: str) -> tuple[str, int] | None:
     """Return the address and the port (0: any free one) that a server endpoint listens on, None for a unix socket."""
     parts = _split(text)

@@ -9,10 +9,10 @@ from typing import Annotated, Any, ClassVar, Final
 
 from attrs import Factory, frozen
 
-from seckex.config.common import MAX_PEERS, Limits, Settings
+from seckex.config.common import AUTHENTICATIONS, EVERYBODY, MAX_PEERS, Limits, Settings
 from seckex.config.endpoints import ServerEndpoint
 from seckex.config.problems import Problem, nearest, repeated, shown
-from seckex.config.values import Host, Nai, Port, ServiceName, Several, Whole
+from seckex.config.values import Host, Nai, OneOf, Port, ServiceName, Several, Whole
 
 MAX_FORWARDS: Final = 1024
 _ANY_PORT: Final = re.compile(r"^tcp6?:(.*:port=|port=)?0(:|$)")
@@ -25,7 +25,10 @@ class InitiatorPeer:
     nai: Nai
     """Its network access identifier."""
 
-    key0: Path
+    authentication: Annotated[str, OneOf(AUTHENTICATIONS)] = "key0"
+    """What each proves its name by: a KEY 0 that both share, or a certificate of its own; see ``[identity]``."""
+
+    key0: Path | None = None
     """The file of the KEY 0 shared with it; see ``seckex key new``."""
 
     address: Host
@@ -71,6 +74,9 @@ class InitiatorSettings(Settings):
     def contradictions(cls, sections: Mapping[str, Any]) -> Iterator[Problem]:
         """Yield what is wrong between settings that are each right."""
         yield from super().contradictions(sections)
+        for index, peer in enumerate(sections.get("peers", ())):
+            if peer.nai.startswith(EVERYBODY):
+                yield Problem(f"peers[{index}].nai", "must be one principal, whom associations are opened with")
         forwards: tuple[Forward, ...] = sections.get("forwards", ())
         # Port 0 is another port each time.
         named = [str(index) if _ANY_PORT.search(one.listen) else one.listen for index, one in enumerate(forwards)]

@@ -22,6 +22,8 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 from attrs import Factory, frozen
 
 from seckex.config.common import Settings, State
+from seckex.config.credentials import Credentials, read_credentials
+from seckex.config.files import Owner, read_private
 from seckex.config.initiator import InitiatorSettings
 from seckex.config.key0 import MAX_FILE, Key0, parse_key0
 from seckex.config.problems import ConfigInvalid, Problem, Unfit, nearest, shown
@@ -37,20 +39,13 @@ S = TypeVar("S", bound=Settings)
 
 
 @frozen
-class Owner:
-    """The user and the group that a daemon runs as, by their numbers; those of this process unless given."""
-
-    uid: int = Factory(lambda: os.geteuid())
-    gid: int = Factory(lambda: os.getegid())
-
-
-@frozen
 class Loaded(Generic[S]):
-    """A configuration ready for use: what the file says, and KEY 0 by the peer's NAI."""
+    """A configuration ready for use: what the file says, KEY 0 by the peer's NAI, and our certificate and trust."""
 
     file: Path
     settings: S
     keys: Mapping[str, Key0]
+    credentials: Credentials | None = None
     owner: Owner = Factory(Owner)
 
 
@@ -62,10 +57,10 @@ def load(file: Path, cls: type[S], owner: Owner | None = None) -> Loaded[S]:
     return _load(file, _parse(file), cls, owner or Owner())
 
 
-def load_any(file: Path) -> Loaded[AnySettings]:
+def load_any(file: Path, owner: Owner | None = None) -> Loaded[AnySettings]:
     """Read a file for whichever role it names, as `load` does."""
     raw = _parse(file)
-    return _load(file, raw, _class_of(file, raw), Owner())
+    return _load(file, raw, _class_of(file, raw), owner or Owner())
 
 
 def _load(file: Path, raw: dict[str, Any], cls: type[S], owner: Owner) -> Loaded[S]:
@@ -73,9 +68,10 @@ def _load(file: Path, raw: dict[str, Any], cls: type[S], owner: Owner) -> Loaded
     keys: dict[str, Key0] = {}
     problems = [*reading.problems, *_state_problems(reading.sections.get("state"), owner)]
     problems += _read_keys(reading.sections, keys, owner)
-    if problems:
-        raise ConfigInvalid(file, problems)
-    return Loaded(file, cls(**reading.sections), keys, owner)
+    credentials, faults = read_credentials(reading.sections.get("identity"), owner)
+    if problems or faults:
+        raise ConfigInvalid(file, [*problems, *faults])
+    return Loaded(file, cls(**reading.sections), keys, credentials, owner)
 
 
 def read_settings(file: Path) -> AnySettings:
@@ -203,7 +199,7 @@ def _read_keys(sections: Mapping[str, Any], keys: dict[str, Key0], owner: Owner)
     first: dict[int, int] = {}
     for index, peer in enumerate(sections.get("peers", ())):
         path = f"peers[{index}].key0"
-        if isinstance(peer, Unread):
+        if isinstance(peer, Unread) or peer.key0 is None:
             continue
         if _HEX_KEY.fullmatch(peer.key0.name):
             yield Problem(path, "must be the path of a key file, not a key")
@@ -225,55 +221,3 @@ def _read_keys(sections: Mapping[str, Any], keys: dict[str, Key0], owner: Owner)
 def read_key0(file: Path, owner: Owner | None = None) -> Key0:
     """Read a key file; raise `ConfigInvalid`, whose text has nothing of what the file holds."""
     return parse_key0(read_private(file, MAX_FILE, owner), file)
-
-
-def read_private(file: Path, most: int, owner: Owner | None = None) -> bytes:
-    """Return what a file of secrets holds, ``most`` octets at most.
-
-    Raises `ConfigInvalid` if it is missing, no regular file, too long, not
-    ``owner``'s (this process's user unless given) or root's, or if its mode is broader than 0600.
-    """
-    try:
-        # Without O_NONBLOCK a pipe of that name would keep us waiting.
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        try:
-            objection = _objection_to_private(file, os.fstat(descriptor), owner or Owner())
-            octets = b"" if objection else os.read(descriptor, most + 1)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise ConfigInvalid(file, [Problem("", f"cannot be read: {error.strerror}")]) from error
-    if len(octets) > most:
-        objection = f"is longer than {most} octets"
-    if objection:
-        raise ConfigInvalid(file, [Problem("", objection)])
-    return octets
-
-
-def _objection_to_private(file: Path, found: os.stat_result, owner: Owner) -> str:
-    mode = stat.S_IMODE(found.st_mode)
-    if not stat.S_ISREG(found.st_mode):
-        return "is not a regular file"
-    if found.st_uid not in (owner.uid, 0):
-        return f"belongs to user {found.st_uid}, neither to user {owner.uid} who runs this nor to root"
-    if mode & ~0o600:
-        return f"has mode {mode:04o}, too open for a secret: run chmod 0600 {shlex.quote(str(file))}"
-    return ""
-
-
-def create_private(file: Path, octets: bytes) -> None:
-    """Make a file of secrets with mode 0600, durably; FileExistsError if there is one, OSError if it cannot be made."""
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with open(descriptor, "wb") as stream:
-            stream.write(octets)
-            stream.flush()
-            os.fsync(stream.fileno())
-    except OSError:
-        file.unlink()
-        raise
-    directory = os.open(file.parent, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Final
 
 from attrs import Factory, frozen
 
-from seckex.config.common import MAX_PEERS, Limits, Settings
+from seckex.config.common import AUTHENTICATIONS, MAX_PEERS, Limits, Settings
 from seckex.config.endpoints import ClientEndpoint
 from seckex.config.problems import Problem, nearest, repeated, shown
 from seckex.config.structure import Unread
@@ -33,9 +33,12 @@ class ResponderPeer:
     """A principal that may negotiate and open dialogs."""
 
     nai: Nai
-    """Its network access identifier."""
+    """Its network access identifier; with certificates ``*@realm`` is everybody of that realm who has one."""
 
-    key0: Path
+    authentication: Annotated[str, OneOf(AUTHENTICATIONS)] = "key0"
+    """What each proves its name by: a KEY 0 that both share, or a certificate of its own; see ``[identity]``."""
+
+    key0: Path | None = None
     """The file of the KEY 0 shared with it; see ``seckex key new``."""
 
     services: Annotated[tuple[ServiceName, ...], Several(0, MAX_SERVICES)] = ()

@@ -36,6 +36,10 @@ class Unread:
     def __init__(self, raw: object) -> None:
         self._raw = raw if isinstance(raw, dict) else {}
 
+    def lacks(self, attribute: str) -> bool:
+        """Tell whether the file has nothing for an attribute."""
+        return file_key(attribute) not in self._raw
+
     def __getattr__(self, name: str) -> str:
         text = self._raw.get(file_key(name))
         return text if isinstance(text, str) else ""

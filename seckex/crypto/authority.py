@@ -10,12 +10,13 @@ that it belongs to.
 
 from __future__ import annotations
 
+import math
 from typing import Final, NamedTuple
 
 from seckex.crypto.schedule import AgreedKeys, lp
 from seckex.crypto.secrets import KEY0_SIZE, Secret
 from seckex.crypto.suites import SHA256
-from seckex.errors import ApiMisuse
+from seckex.errors import ApiMisuse, AuthenticationFailed
 from seckex.wire.numbers import Role
 
 
@@ -63,6 +64,15 @@ class Authority:
 
     def __str__(self) -> str:
         return f"{type(self).__name__} with SPI {self.spi:#010x}"
+
+    def not_after(self, root: str, peer: str, now: float) -> float:  # noqa: ARG002  # of use to certificates
+        """Return until when an association with ``peer`` of that ``root`` is vouched for, in wall-clock seconds.
+
+        Raises `AuthenticationFailed` where it is not any more.
+        """
+        if root != self.root:
+            raise AuthenticationFailed(f"nothing vouches for the association with {peer} any more")
+        return math.inf
 
     def authenticate(self, role: Role, label: bytes, transcript: bytes) -> bytes:
         """Return the MAC by ``role`` over ``transcript``: 32 octets."""

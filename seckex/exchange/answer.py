@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 from seckex.crypto.schedule import PRF_HASHES, agree
 from seckex.exchange.messages import Received, build_answer, choice_mac, choice_start, request_digest
 from seckex.exchange.shares import Responded
-from seckex.exchange.terms import Terms
+from seckex.exchange.terms import Terms, bounded
 from seckex.exchange.transcript import Transcript
 from seckex.machine import Now, Path, Send
 from seckex.sa.association import Association
@@ -87,7 +87,7 @@ def choose(
         peer=terms.peer,
         spi_in=spi,
         spi_out=exchange.initiator_spi,
-        agreement=agreement,
+        agreement=bounded(agreement, terms.not_after, now),
         created=now.wall,
         transcript=transcript.digest,
         keys=keys,
@@ -102,7 +102,7 @@ def counter(
     terms: Terms, received: Received, heard: Transcript, offer: Offer, why: str
 ) -> tuple[bytes, Transcript, Offer]:
     """Return COUNTER, the transcript after it and as much of ``offer`` as it holds."""
-    for text, said in _shed(why, offer):
+    for text, said in shed(why, offer):
         detail = Detail(Code.COUNTER_OFFER, 0, 0, text)
         sa = SaPayloadExtension(encode_sa(to_payload(said)))
         octets, after = _answer(Kind.COUNTER, terms, received, heard, (sa, detail))
@@ -115,7 +115,7 @@ def refuse(terms: Terms, received: Received, heard: Transcript, refusal: Refusal
     """Return REFUSAL."""
     # Modulo 2^64: a clock before 1970 is as good as any, since Identifications are modulo 2^32.
     clock = (Clock(int(now.wall) & 0xFFFFFFFFFFFFFFFF),) if refusal.code is Code.IDENTIFICATION_MISMATCH else ()
-    for text, said in _shed(refusal.why, refusal.acceptable or Offer(())):
+    for text, said in shed(refusal.why, refusal.acceptable or Offer(())):
         detail = Detail(refusal.code, refusal.proposal, refusal.transform, text)
         sa = (SaPayloadExtension(encode_sa(to_payload(said))),) if said.alternatives else ()
         octets, _ = _answer(Kind.REFUSAL, terms, received, heard, (detail, *clock, *sa))
@@ -133,7 +133,7 @@ def _answer(
     return build_answer(kind, terms.authority, identification, (said, *extensions), exchange.round, heard)
 
 
-def _shed(text: str, offer: Offer) -> Iterator[tuple[str, Offer]]:
+def shed(text: str, offer: Offer) -> Iterator[tuple[str, Offer]]:
     """Yield ever shorter ways to say it, at least one."""
     text = clipped(text)
     kept = offer.alternatives

@@ -56,7 +56,7 @@ from seckex.exchange.messages import (
     with_cookie,
 )
 from seckex.exchange.shares import Begin, Finish, Shares, beginning, known_group
-from seckex.exchange.terms import Terms, established
+from seckex.exchange.terms import Terms, bounded, established
 from seckex.exchange.transcript import Transcript
 from seckex.machine import (
     Arm,
@@ -137,10 +137,9 @@ def begin(terms: Terms, path: Path, now: Now, shift: int = 0) -> Step:
 
 
 def _begin(attempt: Attempt, now: Now) -> Step:
-    policy = attempt.terms.policy
-    opened = policy.open_with or len(policy.proposals)
-    transcript = Transcript.between(attempt.terms.local, attempt.terms.peer, attempt.terms.authority.binding)
-    return _offer(attempt, own_offer(policy, 0, opened), opened, 1, transcript, now)
+    terms = attempt.terms
+    transcript = Transcript.between(terms.local, terms.peer, terms.authority.binding)
+    return _offer(attempt, terms.opening, terms.opened, 1, transcript, now)
 
 
 def _offer(attempt: Attempt, offer: Offer, opened: int, number: int, before: Transcript, now: Now) -> Step:
@@ -332,7 +331,7 @@ class ExpectAnswer:
         try:
             if exchange.responder_spi < LOWEST_SPI:
                 raise PeerMisbehaved(Code.POORLY_FORMED, "the responder's SPI is reserved")
-            agreement = accept(choice, self.offer, terms.policy)
+            agreement = bounded(accept(choice, self.offer, terms.policy), terms.not_after, now)
         except PeerFault as fault:
             return self._breach(fault.code, fault.why)
         association = Association(

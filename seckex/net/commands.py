@@ -72,7 +72,6 @@ class ControlCommands:
     def _explain(self, request: Request) -> Answer:
         peer = self._peer(request)
         held = self._operator.associations(peer)
-        counters = self._report.answer({})["counters"]
         return {
             "schema": "seckex.explain-peer/1",
             "local": self._operator.local,
@@ -81,15 +80,14 @@ class ControlCommands:
             "association": self._told(held[-1]) if held else None,
             "failures": self._history.failures(peer),
             "clock": self._history.clock(peer),
-            "dropped": {name: count for name, count in counters.items() if name.startswith("dropped.")},
+            "dropped": {name: count for name, count in self._report.counted().items() if name.startswith("dropped.")},
         }
 
     def _events(self, _request: Request) -> Answer:
         return {"schema": "seckex.events/1", "events": [event_record(at, event) for at, event in self._log.recent]}
 
     def _monitor(self, _request: Request, watcher: Watcher) -> Callable[[], None]:
-        daemon = self._report.answer({})["daemon"]
-        watcher.tell({"schema": "seckex.monitor/1", "daemon": daemon})
+        watcher.tell({"schema": "seckex.monitor/1", "daemon": self._report.daemon()})
         return self._log.subscribe(lambda at, event: watcher.tell(event_record(at, event)))
 
     # -- acting
@@ -199,10 +197,11 @@ class ControlCommands:
         return self._report.association(association, self._report.clock.wall())
 
     def _peer(self, request: Request) -> str:
-        peer, known = request.get("peer"), sorted(self._operator.known())
+        peer = request.get("peer")
         if not isinstance(peer, str):
             raise Declined("the request needs a peer", "unfit")
-        if peer not in known:
+        if not self._operator.knows(peer):
+            known = sorted(self._operator.known())
             named = ", ".join(known[:8]) + (f" and {len(known) - 8} more" if len(known) > 8 else "")
             raise Declined(f"{peer!r} is no peer of {self._operator.local}, which knows {named}", "unknown-peer")
         return peer

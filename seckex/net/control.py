@@ -21,7 +21,6 @@ import fcntl
 import json
 import os
 import socket
-import stat
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -38,6 +37,7 @@ from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 
 from seckex.errors import SeckexError
+from seckex.net.stale import SocketTaken, remove_stale
 from seckex.net.watching import Watcher
 
 MAX_REQUEST: Final = 64 * 1024
@@ -333,7 +333,10 @@ def listen_control(reactor: Any, path: Path, commands: Commands, streams: Stream
     daemon that was killed is told from a live one, and replaced. Raises `ControlUnavailable`.
     """
     with _locked(path) as lock:
-        _remove_stale(path)
+        try:
+            remove_stale(path)
+        except SocketTaken as error:
+            raise ControlUnavailable(f"another daemon is live on {path}" if error.live else str(error)) from error
         factory = ControlFactory(commands, reactor, streams)
         factory.hold(lock)
         try:
@@ -361,21 +364,3 @@ def _locked(path: Path) -> Iterator[int]:
     except BaseException:
         os.close(lock)
         raise
-
-
-def _remove_stale(path: Path) -> None:
-    try:
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise ControlUnavailable(f"{path} is there already and is no socket")
-    except FileNotFoundError:
-        return
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.setblocking(False)
-        try:
-            probe.connect(os.fspath(path))
-        except ConnectionRefusedError:
-            path.unlink()
-            return
-        except OSError as error:
-            raise ControlUnavailable(f"cannot tell who is on {path}: {error.strerror}") from error
-    raise ControlUnavailable(f"another daemon is live on {path}")

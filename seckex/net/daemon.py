@@ -26,14 +26,18 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.python.failure import Failure
 
 from seckex.config.common import Settings
+from seckex.config.credentials import Credentials
+from seckex.config.initiator import InitiatorPeer
 from seckex.config.load import Loaded, give, load, prepare_state
 from seckex.config.problems import ConfigInvalid, Problem, key_path
+from seckex.config.responder import ResponderPeer
 from seckex.crypto.atrest import MasterKey
-from seckex.crypto.authority import Key0
+from seckex.crypto.authority import Authority, Key0
+from seckex.crypto.certified import Certificates
 from seckex.dialog.faces import DeadPeer, LinkAssociation
 from seckex.dialog.link import Link
 from seckex.dialog.table import DialogTables
-from seckex.errors import SeckexError
+from seckex.errors import ApiMisuse, SeckexError
 from seckex.events import ConfigurationKept, ConfigurationReloaded
 from seckex.exchange.terms import Terms
 from seckex.net.commands import ControlCommands
@@ -300,6 +304,7 @@ class Daemon(MultiService, Generic[S]):
             end_observing()
         roots = {nai: peer.terms.authority.root for nai, peer in self.principal.node.peers.items()}
         settings = prepared.settings
+        held = _contents(self.loaded.credentials)
         self.loaded, self.settings = evolve(loaded, settings=settings), settings
         self.log.set_level(settings.log.level)
         self.principal.reconfigure(self.peers(), self.limits())
@@ -313,7 +318,10 @@ class Daemon(MultiService, Generic[S]):
             for nai, peer in self.principal.node.peers.items()
             if roots.get(nai, peer.terms.authority.root) != peer.terms.authority.root
         )
-        return Outcome((*differences(before, settings), *rekeyed), (*restart, *prepared.restart))
+        new = _contents(loaded.credentials)
+        named = set(differences(before, settings))
+        recertified = (path for path in new if new[path] != held.get(path) and path not in named)
+        return Outcome((*differences(before, settings), *rekeyed, *recertified), (*restart, *prepared.restart))
 
     def stopService(self) -> Deferred[None]:
         """Stop everything that was started; fire when all is written and closed."""
@@ -348,12 +356,19 @@ class Daemon(MultiService, Generic[S]):
 
     # -- what both roles use
 
-    def terms(self, nai: str, clock_window: int = 300) -> Terms:
-        """Return the terms of exchanges with the peer ``nai``."""
-        settings, key = self.settings, self.loaded.keys[nai]
-        key0 = Key0(key.key, key.spi, key.kvno, (key.initiator, key.responder))
+    def terms(self, peer: InitiatorPeer | ResponderPeer, clock_window: int = 300) -> Terms:
+        """Return the terms of exchanges with ``peer``."""
+        settings, credentials, nai = self.settings, self.loaded.credentials, peer.nai
+        authority: Authority
+        if peer.key0 is not None:
+            key = self.loaded.keys[nai]
+            authority = Key0(key.key, key.spi, key.kvno, (key.initiator, key.responder))
+        elif credentials is not None:
+            authority = Certificates(credentials.identity, credentials.trust, nai)
+        else:
+            raise ApiMisuse(f"nothing is configured that would authenticate {nai}")
         policy, worker = settings.policy.as_policy(), settings.state.worker
-        return Terms(settings.identity.nai, nai, key0, policy, os.urandom, worker, clock_window)
+        return Terms(settings.identity.nai, nai, authority, policy, os.urandom, worker, clock_window)
 
     def link_terms(self, credit: int, most_dialogs: int) -> LinkTerms:
         """Return what all links of this daemon have in common."""
@@ -376,11 +391,10 @@ class Daemon(MultiService, Generic[S]):
         """Forget the associations with a link's peer that have no link, once a newer one has."""
         if link.association is None:
             return
-        peer = link.association.peer
-        held = [each for each in self.principal.node.associations if each.peer == peer]
-        linked = [each.created for each in held if self.traffic.links(each)]
-        for association in held:
-            newer = any(created > association.created for created in linked)
+        held = self.principal.node.associations.held(link.association.peer)
+        linked = [at for at, each in enumerate(held) if self.traffic.links(each)]
+        for at, association in enumerate(held):
+            newer = bool(linked) and linked[-1] > at
             if newer and association.confirmed and not self.traffic.links(association):
                 self.principal.retire(association)
 
@@ -388,6 +402,10 @@ class Daemon(MultiService, Generic[S]):
         """Return the association that a HELLO names, if it lives and may carry more."""
         association = self.principal.node.usable(spi, self.clock.now())
         return None if association is None else self.traffic.link_association(association, opens=False)
+
+
+def _contents(credentials: Credentials | None) -> dict[str, bytes]:
+    return {} if credentials is None else credentials.contents()
 
 
 def now_or_never(done: Deferred[Any]) -> None:

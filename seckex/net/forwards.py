@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from attrs import define, field, frozen
@@ -24,7 +25,8 @@ from twisted.internet.interfaces import IAddress, IListeningPort
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
-from seckex.config.endpoints import ENDPOINT
+from seckex.config.common import pattern_of
+from seckex.config.endpoints import ENDPOINT, unix_path
 from seckex.dialog.faces import End, Ending
 from seckex.dialog.link import Link
 from seckex.dialog.stream import Dialog
@@ -33,6 +35,7 @@ from seckex.events import DialogClosed, DialogOpened, DialogRefused
 from seckex.net.log import EventLog
 from seckex.net.peer import PeerLinks
 from seckex.net.pipe import Pipe
+from seckex.net.stale import remove_stale
 from seckex.wire.numbers import Code
 
 LINK_WITHIN: Final = 20.0
@@ -103,13 +106,22 @@ class Forwards:
     def _listen(self, forward: Forward) -> Deferred[None]:
         factory = _ForwardFactory(self, forward)
         self._fresh.append(factory)
-        listening = maybeDeferred(lambda: serverFromString(self.reactor, forward.listen).listen(factory))
+        listening = maybeDeferred(self._begin, forward, factory)
 
         def failed(failure: Failure) -> None:
             why = " ".join(failure.getErrorMessage().split())
             raise ForwardFailed(f"the forward {forward.listen} cannot listen: {why}")
 
         return listening.addCallbacks(factory.listens, failed)
+
+    def _begin(self, forward: Forward, factory: Factory) -> Deferred[IListeningPort]:
+        path = unix_path(forward.listen)
+        if path is not None:
+            remove_stale(Path(path))
+            # The lock names a process by its number, which may be another's by now; nobody listens, so nobody holds it.
+            Path(f"{path}.lock").unlink(missing_ok=True)
+        listening: Deferred[IListeningPort] = serverFromString(self.reactor, forward.listen).listen(factory)
+        return listening
 
     # -- other forwards
 
@@ -284,7 +296,7 @@ class Services:
         service = dialog.service
         if service not in self.connect:
             self._reject(peer, dialog, Code.UNKNOWN_SERVICE, "no such service here")
-        elif service not in self.allowed.get(peer, ()):
+        elif service not in self.allowed.get(peer, self.allowed.get(pattern_of(peer), ())):
             self._reject(peer, dialog, Code.PROHIBITED, "this peer may not use this service")
         elif self.counts[service] >= self.most:
             self._reject(peer, dialog, Code.TOO_MANY_DIALOGS, f"{self.most} dialogs with this service already")

@@ -50,7 +50,7 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
 
     def peers(self) -> list[Peer]:
         """See `Daemon.peers`."""
-        return [Peer(self.terms(peer.nai), Path(peer.address, peer.port)) for peer in self.settings.peers]
+        return [Peer(self.terms(peer), Path(peer.address, peer.port)) for peer in self.settings.peers]
 
     def limits(self) -> Limits:
         """See `Daemon.limits`."""

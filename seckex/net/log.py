@@ -27,7 +27,8 @@ from twisted.logger import (
 )
 from twisted.python.failure import Failure
 
-from seckex.config.load import Owner, give
+from seckex.config.files import Owner
+from seckex.config.load import give
 from seckex.events import Event, NegotiationFailed, NegotiationRefused, StoreTrouble
 
 MAX_TROUBLES: Final = 64

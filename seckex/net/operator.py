@@ -19,7 +19,7 @@ LONGEST_CONTEXT: Final = 1024
 
 
 class Operator(Protocol):
-    """See the module. ``peer`` is a NAI that `known` has; what cannot be done raises `seckex.errors.Unfeasible`."""
+    """See the module. ``peer`` is a NAI that it `knows`; what cannot be done raises `seckex.errors.Unfeasible`."""
 
     @property
     def local(self) -> str:
@@ -27,7 +27,11 @@ class Operator(Protocol):
         ...
 
     def known(self) -> Iterable[str]:
-        """Return the NAIs of all peers."""
+        """Return the names of all peers as they were configured."""
+        ...
+
+    def knows(self, peer: str) -> bool:
+        """Tell whether ``peer`` is one of them, or meant by one of them."""
         ...
 
     def has_address(self, peer: str) -> bool:
@@ -70,6 +74,10 @@ class PrincipalOperator:
         """See `Operator.known`."""
         return self._principal.node.peers
 
+    def knows(self, peer: str) -> bool:
+        """See `Operator.knows`."""
+        return peer in self._principal.node.peers
+
     def has_address(self, peer: str) -> bool:
         """See `Operator.has_address`."""
         return self._principal.node.peers[peer].path is not None
@@ -77,8 +85,7 @@ class PrincipalOperator:
     def associations(self, peer: str) -> list[Association]:
         """See `Operator.associations`."""
         wall = self._principal.clock.wall()
-        held = [one for one in self._principal.node.associations if one.peer == peer and wall < one.expires]
-        return sorted(held, key=lambda association: association.created)
+        return [one for one in self._principal.node.associations.held(peer) if wall < one.expires]
 
     def up(self, peer: str) -> None:
         """See `Operator.up`."""

@@ -52,7 +52,7 @@ class ResponderDaemon(Daemon[ResponderSettings]):
     def peers(self) -> list[Peer]:
         """See `Daemon.peers`."""
         window = self.settings.limits.clock_window
-        return [Peer(self.terms(peer.nai, window)) for peer in self.settings.peers]
+        return [Peer(self.terms(peer, window)) for peer in self.settings.peers]
 
     def limits(self) -> Limits:
         """See `Daemon.limits`."""

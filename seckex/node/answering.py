@@ -15,6 +15,7 @@ from typing import Final
 
 from attrs import evolve
 
+from seckex.errors import AuthenticationFailed, BadCertificate
 from seckex.events import label_of
 from seckex.exchange import responder, upkeep
 from seckex.exchange.answer import reply
@@ -28,7 +29,7 @@ from seckex.node.associations import AssociationTable
 from seckex.node.conversation import Conversation, Driver
 from seckex.node.drops import Drops
 from seckex.node.endings import Endings
-from seckex.node.limits import Limits
+from seckex.node.limits import Limits, Peer
 from seckex.node.reconfiguration import PeerChanges
 from seckex.node.seeking import Seeking
 from seckex.node.tables import ExpiringTable
@@ -48,6 +49,7 @@ class Answering:
     def __init__(
         self,
         terms: Mapping[int, Terms],
+        peers: Mapping[str, Peer],
         driver: Driver,
         associations: AssociationTable,
         seeking: Seeking,
@@ -57,7 +59,7 @@ class Answering:
         limits: Limits,
     ) -> None:
         self._terms = terms
-        self._by_peer = {each.peer: each for each in terms.values()}
+        self._peers = peers
         self._beginnings = _beginnings(terms)
         self._driver = driver
         self._associations = associations
@@ -143,10 +145,15 @@ class Answering:
         association = self._associations.get(spi)
         if association is None or now.wall >= association.expires:
             return None
-        terms = self._by_peer.get(association.peer)
-        if terms is None:
+        peer = self._peers.get(association.peer)
+        if peer is None:
             return None
-        return evolve(terms, authority=association.authority(responding=True), replaces=spi)
+        try:
+            ends = peer.terms.authority.not_after(association.root, association.peer, now.wall)
+        except (BadCertificate, AuthenticationFailed):
+            return None
+        authority = association.authority(responding=True)
+        return evolve(peer.terms, authority=authority, replaces=spi, not_after=ends)
 
     def _beginning(self, terms: Terms) -> Transcript:
         known = self._beginnings.get(terms.authority.spi) if not terms.replaces else None
@@ -278,15 +285,20 @@ class Answering:
         Exchanges between a counter-offer and the next offer are forgotten where their terms have changed, as by a
         restart: their initiators begin anew.
         """
-        self._by_peer = {each.peer: each for each in self._terms.values()}
         self._beginnings = _beginnings(self._terms)
         self.clock.widen(_window(self._terms), now)
         for key, state in self.half_open.items():
             if state.terms.peer in changes.ended | changes.altered:
                 self.half_open.pop(key)
+        # What is worked out aside for a peer that is gone has no outcome.
+        self._under_way = {name: each for name, each in self._under_way.items() if self._lives(name[0], changes)}
         self.replays.limit = limits.replay_records
         self.half_open.limit = limits.half_open
         self.unconfirmed.limit = limits.unconfirmed
+
+    def _lives(self, spi: int, changes: PeerChanges) -> bool:
+        terms, association = self._terms.get(spi), self._associations.get(spi)
+        return association is not None or (terms is not None and terms.peer not in changes.ended)
 
     def deadlines(self) -> list[float | None]:
         """Return when `tick` has something to do (monotonic)."""

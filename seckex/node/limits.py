@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from seckex.crypto.certified import Certificates
 from seckex.exchange.terms import Terms
 from seckex.machine import Path
 
@@ -43,3 +44,8 @@ class Peer:
 
     terms: Terms
     path: Path | None = None
+
+    @property
+    def certified(self) -> bool:
+        """Whether it proves its name by a certificate."""
+        return isinstance(self.terms.authority, Certificates)

@@ -17,8 +17,9 @@ from attrs import evolve
 
 from seckex.crypto.groups.verdicts import Verdicts
 from seckex.crypto.secrets import Secret
-from seckex.errors import AuthenticationFailed, Malformed, PeerFault, Unfeasible, UnsupportedVersion
-from seckex.events import AssociationEnded, VersionUnsupported
+from seckex.errors import AuthenticationFailed, BadCertificate, Malformed, PeerFault, Unfeasible, UnsupportedVersion
+from seckex.events import AssociationEnded, StoreUnwritable, VersionUnsupported
+from seckex.exchange.aside import Aside
 from seckex.exchange.attempt import OtherVersions, Unknown
 from seckex.exchange.messages import Received
 from seckex.exchange.terms import Entropy, Terms
@@ -27,11 +28,13 @@ from seckex.node.actions import Gone, NodeAction
 from seckex.node.answering import Answering
 from seckex.node.asking import Asking
 from seckex.node.associations import AssociationTable
+from seckex.node.certified import CertifiedAnswering
 from seckex.node.conversation import Driver
 from seckex.node.drops import Drops
 from seckex.node.endings import Endings
 from seckex.node.gate import Gate
 from seckex.node.limits import Limits, Peer
+from seckex.node.peers import Peers
 from seckex.node.reconfiguration import REKEYED, REMOVED, UNKEPT, compare
 from seckex.node.seeking import Seeking
 from seckex.sa.association import Association
@@ -48,8 +51,8 @@ class Node:
     def __init__(self, local: str, peers: Iterable[Peer], entropy: Entropy, limits: Limits) -> None:
         self.local = local
         self.associations = AssociationTable(limits.associations)
-        self._verdicts = Verdicts()
-        self.peers = self._by_name(peers)
+        self._verdicts, self._aside = Verdicts(), Aside()
+        self.peers = Peers(local, self._taken(peers))
         self._drops = Drops()
         self._driver = Driver()
         self._terms = self._by_spi()
@@ -60,21 +63,33 @@ class Node:
             self.peers, self._driver, self.associations, self._asking, self._endings, self._paths, entropy
         )
         self._answering = Answering(
-            self._terms, self._driver, self.associations, self._seeking, self._endings, self._paths, self._drops, limits
+            self._terms,
+            self.peers,
+            self._driver,
+            self.associations,
+            self._seeking,
+            self._endings,
+            self._paths,
+            self._drops,
+            limits,
+        )
+        self._certified = CertifiedAnswering(
+            self.peers, self._driver, self.associations, self._seeking, self._drops, limits
         )
         self._gate = Gate(limits.flood, entropy, self._answering.crowded, self._drops)
         self._purge_at: float | None = None
         self._told_expiry = math.inf
 
-    def _by_name(self, peers: Iterable[Peer]) -> dict[str, Peer]:
-        taken, verdicts = self._spi_taken, self._verdicts
-        return {p.terms.peer: evolve(p, terms=evolve(p.terms, taken=taken, verdicts=verdicts)) for p in peers}
+    def _taken(self, peers: Iterable[Peer]) -> list[Peer]:
+        taken, verdicts, aside = self._spi_taken, self._verdicts, self._aside
+        return [evolve(p, terms=evolve(p.terms, taken=taken, verdicts=verdicts, aside=aside)) for p in peers]
 
     def _by_spi(self) -> dict[int, Terms]:
-        return {peer.terms.authority.spi: peer.terms for peer in self.peers.values()}
+        shared = (peer.terms for peer in self.peers.values() if not peer.certified)
+        return {terms.authority.spi: terms for terms in shared}
 
     def _spi_taken(self, spi: int) -> bool:
-        return spi in self._terms or self.associations.get(spi) is not None
+        return spi in self._terms or self.associations.get(spi) is not None or self._certified.knows(spi)
 
     @property
     def counters(self) -> dict[str, int]:
@@ -86,6 +101,7 @@ class Node:
                 "associations": len(self.associations),
                 "commits-waiting": self._driver.waiting,
                 "asking": len(self._asking),
+                "certified-half-open": len(self._certified.half_open),
                 "half-open": len(self._answering.half_open),
                 "replay-records": len(self._answering.replays),
                 "unconfirmed": len(self._answering.unconfirmed),
@@ -101,8 +117,8 @@ class Node:
         """
         actions: list[NodeAction] = []
         self._answering.start(snapshot, now)
-        for association in sorted(snapshot.associations, key=lambda association: association.created):
-            why = self._unfit(association)
+        for association in snapshot.associations:
+            why = self._unvouched(association, self.peers, now) or (UNKEPT if association.octet_bound else "")
             if why:
                 self._driver.commit(None, (DeleteAssociation(association.spi_in),), actions)
                 actions.append(Report(AssociationEnded(association.peer, association.spi_in, why)))
@@ -113,14 +129,26 @@ class Node:
         self._purge_at = now.monotonic + PURGE_EVERY
         return actions
 
-    def _unfit(self, association: Association) -> str:
-        """Return why an association of the store is not taken up, if so."""
-        peer = self.peers.get(association.peer)
+    def _unvouched(self, association: Association, peers: Peers, now: Now) -> str:
+        """Return why nothing vouches for an association where ``peers`` are those that are known, if so."""
+        peer = peers.get(association.peer)
         if peer is None or association.local != self.local:
             return REMOVED
-        if peer.terms.authority.root != association.root:
+        try:
+            ends = peer.terms.authority.not_after(association.root, association.peer, now.wall)
+        except BadCertificate as error:
+            return f"{REKEYED}: {error.why}"
+        except AuthenticationFailed:
             return REKEYED
-        return UNKEPT if association.octet_bound else ""
+        return "" if now.wall < ends else REKEYED
+
+    def unvouched(self, now: Now) -> dict[int, str]:
+        """Return which associations, by their SPIs here, nothing that is configured vouches for at ``now``, and why.
+
+        Dates and revocation lists are looked at anew.
+        """
+        found = {each.spi_in: self._unvouched(each, self.peers, now) for each in self.associations}
+        return {spi: why for spi, why in found.items() if why}
 
     def reconfigure(self, peers: Iterable[Peer], limits: Limits, now: Now) -> list[NodeAction]:
         """Go on with other ``peers`` and ``limits``; see `seckex.node.reconfiguration`.
@@ -128,25 +156,30 @@ class Node:
         What is over a lowered limit stays until it ends by itself. Peers that were added are not wanted yet.
         """
         actions: list[NodeAction] = []
-        before, after = dict(self.peers), self._by_name(peers)
+        before, after = Peers(self.local, self.peers.values()), Peers(self.local, self._taken(peers))
         changes = compare(before, after)
         self._driver.let_go(lambda conversation: conversation.peer in changes.ended)
         self._asking.let_go(lambda conversation: conversation.peer in changes.ended)
+        gone: list[Association] = []
         for association in tuple(self.associations):
-            if association.peer in changes.ended:
+            why = self._unvouched(association, after, now)
+            if why:
+                gone.append(association)
                 self._answering.ended(association)
-                self._endings.end(association, Code.DELETED, changes.why_ended(association.peer), now, actions)
+                self._endings.end(association, Code.DELETED, why, now, actions)
         same = before.keys() & after.keys() - changes.ended - changes.altered
-        self.peers.clear()
-        self.peers.update(after | {nai: before[nai] for nai in same})
+        self.peers.replace({**after, **{nai: before[nai] for nai in same}}.values())
         self._terms.clear()
         self._terms.update(self._by_spi())
         for nai in changes.ended:
             self._paths.pop(nai, None)
         self.associations.limit = limits.associations
         self._answering.reconfigure(limits, changes, now)
+        self._certified.reconfigure(limits)
         self._gate.reconfigure(limits.flood)
         self._seeking.reconfigure(before, changes, now)
+        for association in gone:
+            self._seeking.ended(association, now, actions)
         return actions
 
     def want(self, nai: str, now: Now) -> list[NodeAction]:
@@ -258,7 +291,12 @@ class Node:
             if kind is Kind.OFFER:
                 if path.tcp and not self._gate.admits(path.host, path.port, now):
                     return [*actions, *self.news()]
-                self._answering.offered(received, path, now, actions)
+                if received.header.spi:
+                    self._answering.offered(received, path, now, actions)
+                else:
+                    self._certified.offered(received, path, now, actions)
+            elif kind is Kind.CONFIRM and self._certified.knows(received.header.spi):
+                self._certified.confirmed(received, path, now, actions)
             elif kind is Kind.CONFIRM:
                 self._answering.confirmed(received, path, now, actions)
             elif kind is Kind.ABANDON:
@@ -310,7 +348,9 @@ class Node:
     def committed(self, token: int, outcome: Outcome | str, now: Now) -> list[NodeAction]:
         """Take what became of a `Commit`: an outcome, or why nothing was stored."""
         actions: list[NodeAction] = []
-        _, unit = self._driver.committed(token, outcome, now, actions)
+        conversation, unit = self._driver.committed(token, outcome, now, actions)
+        if conversation is None and isinstance(outcome, str):
+            actions.append(Report(StoreUnwritable(outcome)))
         self._answering.stored(unit, durable=outcome is Outcome.STORED)
         return actions
 
@@ -326,17 +366,24 @@ class Node:
         self._asking.tick(now, actions)
         self._seeking.tick(now, actions)
         self._answering.tick(now, actions)
+        self._certified.tick(now, actions)
         self._gate.tick(now)
         actions += self.news()
-        for association in self.associations.expired(now.wall):
+        self._expire(self.associations.expired(now.wall), now, actions)
+        if self._purge_at is not None and now.monotonic >= self._purge_at:
+            self._purge_at = now.monotonic + PURGE_EVERY
+            outlived = list(self.associations.outlived(now.monotonic))
+            self._expire(outlived, now, actions)
+            deletions = (DeleteAssociation(association.spi_in) for association in outlived)
+            self._driver.commit(None, (*deletions, self._answering.purge(now)), actions)
+        return actions
+
+    def _expire(self, associations: Iterable[Association], now: Now, actions: list[NodeAction]) -> None:
+        for association in associations:
             self._seeking.ended(association, now, actions)
             self._answering.ended(association)
             ended = AssociationEnded(association.peer, association.spi_in, "its lifetime is over")
             actions += [Report(ended), Gone(association, "its lifetime is over")]
-        if self._purge_at is not None and now.monotonic >= self._purge_at:
-            self._purge_at = now.monotonic + PURGE_EVERY
-            self._driver.commit(None, (self._answering.purge(now),), actions)
-        return actions
 
     def take_sooner(self) -> bool:
         """Return whether something may have become due sooner since this was last asked.
@@ -350,7 +397,12 @@ class Node:
 
     def next_deadline(self, now: Now) -> float | None:
         """Return when `tick` has something to do (monotonic)."""
-        deadlines = [self._asking.deadline(), *self._seeking.deadlines(), *self._answering.deadlines()]
+        deadlines = [
+            self._asking.deadline(),
+            *self._seeking.deadlines(),
+            *self._answering.deadlines(),
+            *self._certified.deadlines(),
+        ]
         deadlines += [self._gate.deadline, self._purge_at]
         expiry = self.associations.next_expiry()
         self._told_expiry = math.inf if expiry is None else expiry

@@ -58,4 +58,5 @@ def new_policy(before: Peer, after: Peer) -> bool:
 
 def _altered(before: Peer, after: Peer) -> bool:
     same_window = before.terms.clock_window == after.terms.clock_window
-    return new_policy(before, after) or not same_window or before.path != after.path
+    # Certificates and trust are read anew each time, and not compared.
+    return new_policy(before, after) or not same_window or before.path != after.path or after.certified

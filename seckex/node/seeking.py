@@ -19,8 +19,9 @@ from typing import Final
 
 from attrs import define, evolve
 
-from seckex.errors import Unfeasible
-from seckex.exchange import initiator, upkeep
+from seckex.crypto.certified import Certificates
+from seckex.errors import AuthenticationFailed, BadCertificate, Unfeasible
+from seckex.exchange import certified_initiator, initiator, upkeep
 from seckex.exchange.attempt import Outcome
 from seckex.exchange.terms import Entropy, Terms
 from seckex.machine import Now, Path
@@ -39,6 +40,15 @@ LONGEST_PAUSE: Final = 60.0
 RENEW_FROM, RENEW_TO = 0.8, 0.9
 # How often an association that has no links, for want of encryption, is asked after.
 PROBE_EVERY: Final = 20.0
+
+
+# What may be agreed to by terms of before when terms change.
+_OFFERING: Final = (
+    initiator.ExpectAnswer,
+    certified_initiator.ExpectAnswer,
+    certified_initiator.ExpectConfirmed,
+    certified_initiator.ExpectStored,
+)
 
 
 @define(eq=False)
@@ -170,7 +180,7 @@ class Seeking:
             wanted.path = peer.path or wanted.path
             if nai in changes.rekeyed:
                 wanted.conversation = wanted.association = wanted.probe_at = None
-            elif wanted.conversation is not None and isinstance(wanted.conversation.state, initiator.ExpectAnswer):
+            elif wanted.conversation is not None and isinstance(wanted.conversation.state, _OFFERING):
                 # An offer by old terms may be agreed to; what has been agreed to goes on.
                 self._let_go(wanted.conversation)
                 wanted.conversation = None
@@ -185,8 +195,14 @@ class Seeking:
 
     def _begin(self, wanted: Wanted, now: Now, actions: list[NodeAction]) -> None:
         wanted.begin_at = None
-        step = initiator.begin(self._terms(wanted, now), wanted.path, now, wanted.shift)
-        conversation = Conversation(step.state, initiator.TRANSITIONS, self, wanted.peer.terms.peer)
+        terms = self._terms(wanted, now)
+        if isinstance(terms.authority, Certificates):
+            step = certified_initiator.begin(terms, wanted.path._replace(via=None, tcp=True), now)
+            table = certified_initiator.TRANSITIONS
+        else:
+            step = initiator.begin(terms, wanted.path, now, wanted.shift)
+            table = initiator.TRANSITIONS
+        conversation = Conversation(step.state, table, self, terms.peer)
         wanted.conversation = conversation
         self._driver.take(conversation, step.state, step.actions, now, actions)
 
@@ -194,7 +210,11 @@ class Seeking:
         terms, old = wanted.peer.terms, wanted.association
         if old is None or wanted.anew or not old.confirmed or now.wall >= old.expires:
             return terms
-        return evolve(terms, authority=old.authority(responding=False), replaces=old.spi_in)
+        try:
+            ends = terms.authority.not_after(old.root, old.peer, now.wall)
+        except (BadCertificate, AuthenticationFailed):
+            return terms
+        return evolve(terms, authority=old.authority(responding=False), replaces=old.spi_in, not_after=ends)
 
     def _use(self, wanted: Wanted, association: Association, now: Now, actions: list[NodeAction]) -> None:
         drawn = int.from_bytes(self._entropy(2), "big") / 0xFFFF

@@ -51,6 +51,10 @@ class ExpiringTable(Generic[K, V]):
         """Return all entries, oldest first."""
         return tuple((key, value) for key, (_, value) in self._entries.items())
 
+    def clear(self) -> None:
+        """Take all entries out."""
+        self._entries.clear()
+
     def pop(self, key: K) -> V | None:
         """Take the entry of ``key`` out."""
         entry = self._entries.pop(key, None)

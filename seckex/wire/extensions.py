@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from attrs import field, frozen
@@ -24,6 +25,7 @@ from attrs import field, frozen
 from seckex.errors import ApiMisuse, PeerIncompatible
 from seckex.wire.buffer import Reader, Writer
 from seckex.wire.info import (
+    SEAL_TAG_SIZE,
     ClearExtension,
     IpExtension,
     Layer2Extension,
@@ -64,11 +66,13 @@ __all__ = [
     "SaExtension",
     "SaPayloadExtension",
     "SealedExtension",
+    "SealedIdentity",
     "clipped",
     "decode_extension",
     "decode_info",
     "encode_authenticator_start",
     "encode_extension",
+    "encode_identity_start",
     "encode_info",
     "encode_sealed_start",
     "is_nai",
@@ -81,6 +85,8 @@ REQUEST_DIGEST_SIZE: Final = 32
 SHORTEST_MAC: Final = 32
 LONGEST_MAC: Final = 48
 
+# Messages are made of a few extensions of a few sizes.
+_REMEMBERED: Final = 256
 _EXTENSION: Final = struct.Struct(">BBH")
 _EXCHANGE: Final = struct.Struct(">III")
 _DETAIL: Final = struct.Struct(">HBB")
@@ -166,6 +172,17 @@ class Authenticator:
     mac: bytes
 
 
+@frozen
+class SealedIdentity:
+    """A principal's certificates and signature, sealed; `seckex.wire.identity` reads what is inside.
+
+    ``offset`` is where the seal begins in the message, so that ``message[:offset]`` is the associated data.
+    """
+
+    sealed: bytes
+    offset: int = field(default=0, eq=False)
+
+
 Extension: TypeAlias = (
     ClearExtension
     | SealedExtension
@@ -178,6 +195,7 @@ Extension: TypeAlias = (
     | Cookie
     | RequestDigest
     | Authenticator
+    | SealedIdentity
 )
 
 
@@ -218,6 +236,8 @@ def encode_extension(extension: Extension) -> bytes:
             return _extension(ExtensionSub.PADDING, _padding_data(extension))
         case Detail():
             return _extension(ExtensionSub.DETAIL, _detail_data(extension))
+        case SealedIdentity():
+            return encode_identity_start(len(extension.sealed)) + extension.sealed
         case Clock():
             return _extension(ExtensionSub.CLOCK, Writer().u64(extension.seconds).octets())
         case Cookie():
@@ -244,6 +264,14 @@ def encode_authenticator_start(spi: int, size: int) -> bytes:
     return _start(ExtensionSub.AUTHENTICATOR, SPI_SIZE + size) + Writer().u32(spi).octets()
 
 
+def encode_identity_start(size: int) -> bytes:
+    """Return what stands before a sealed identity of ``size`` octets, tag included."""
+    if not SEAL_TAG_SIZE < size <= MAX_MESSAGE:
+        raise ApiMisuse(f"a sealed identity of {size} octets")
+    return _start(ExtensionSub.SEALED_IDENTITY, size)
+
+
+@lru_cache(maxsize=_REMEMBERED)
 def _start(sub: ExtensionSub, size: int) -> bytes:
     return Writer().pack(_EXTENSION, EXTENSION_TYPE, sub, size).octets()
 
@@ -338,6 +366,13 @@ def _request_digest_data(digest: RequestDigest) -> bytes:
     return digest.digest
 
 
+def _read_sealed_identity(data: Reader) -> SealedIdentity:
+    offset = data.base + data.offset
+    if data.remaining <= SEAL_TAG_SIZE:
+        raise data.fail("identity", "not longer than the tag of a seal")
+    return SealedIdentity(data.rest(), offset)
+
+
 def _read_authenticator(data: Reader) -> Authenticator:
     spi = data.u32("SPI")
     if not SHORTEST_MAC <= data.remaining <= LONGEST_MAC:
@@ -359,4 +394,5 @@ _READ: Final[Mapping[int, Callable[[Reader], Extension]]] = {
     ExtensionSub.COOKIE: _read_cookie,
     ExtensionSub.REQUEST_DIGEST: _read_request_digest,
     ExtensionSub.AUTHENTICATOR: _read_authenticator,
+    ExtensionSub.SEALED_IDENTITY: _read_sealed_identity,
 }

@@ -31,6 +31,8 @@ MAX_GROUP_NUMBER: Final = 1024  # octets of P, G or a value of a user-defined gr
 MAX_NAI: Final = 253
 MAX_DETAIL: Final = 512
 MAX_SERVICE: Final = 255
+MAX_CERTIFICATES: Final = 4
+MAX_CHAIN: Final = 6144
 MAX_ROUNDS: Final = 3
 REQUEST_SIZE: Final = 768
 NONCE_SIZE: Final = 32
@@ -82,6 +84,7 @@ class ExtensionSub(IntEnum):
     AUTHENTICATOR = 22
     COOKIE = 23
     REQUEST_DIGEST = 24
+    SEALED_IDENTITY = 25
 
 
 E_FLAG: Final = 0x80
@@ -203,6 +206,7 @@ class Code(IntEnum):
     UNKNOWN_PAYLOAD = 261
     UNKNOWN_EXCHANGE = 262
     COUNTER_OFFER = 263
+    BAD_CERTIFICATE = 264
     UNKNOWN_GROUP_PARAMETERS = 265
     REPLACED = 266
     DELETED = 267

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from seckex.config.files import create_private, read_private
 from seckex.config.key0 import Key0, parse_key0, render_key0
-from seckex.config.load import create_private, read_key0, read_private
+from seckex.config.load import read_key0
 from seckex.config.problems import ConfigInvalid
 from seckex.crypto.secrets import Secret
 from tests.config.written import KEY, key0_text, write_private

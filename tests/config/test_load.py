@@ -7,8 +7,9 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from seckex.config.files import Owner
 from seckex.config.initiator import Forward, InitiatorLimits, InitiatorSettings
-from seckex.config.load import MAX_SETTINGS_FILE, Owner, load, load_any, prepare_state, read_settings
+from seckex.config.load import MAX_SETTINGS_FILE, load, load_any, prepare_state, read_settings
 from seckex.config.policy import PolicySettings
 from seckex.config.problems import ConfigInvalid
 from seckex.config.responder import Listen, ResponderLimits, ResponderSettings, Service
@@ -374,7 +375,7 @@ class PartTests(LoadCase):
         more = '[[peers]]\nnai = "node@example.net"\nservices = "web"\n'
         problems = self.problems(RESPONDER + more)
         self.assertEqual(
-            [problem.split(": ")[0] for problem in problems], ["peers[1].key0", "peers[1].services", "peers[1].nai"]
+            [problem.split(": ")[0] for problem in problems], ["peers[1].services", "peers[1].nai", "peers[1].key0"]
         )
 
     def test_services_that_cannot_be_read_are_known(self) -> None:

@@ -287,9 +287,9 @@ class StrongSwanTests(SynchronousTestCase):
         for _ in self.node.charon().terminate({"ike": mode.name, "timeout": "5000", "loglevel": "-1"}):
             pass
 
-    def rekey(self) -> None:
-        """Replace the association."""
-        command = [sys.executable, "-c", "from seckex.cli.main import main; main()", "rekey", HOME]
+    def seckex(self, *words: str) -> None:
+        """Have the initiator's daemon do something."""
+        command = [sys.executable, "-c", "from seckex.cli.main import main; main()", *words]
         done = subprocess.run(
             [*command, "--socket", str(self.node.control)], capture_output=True, text=True, timeout=60, check=False
         )
@@ -298,7 +298,7 @@ class StrongSwanTests(SynchronousTestCase):
     def test_a_ping_through_a_tunnel_of_each_mode_before_and_after_a_renewal(self) -> None:
         for mode in MODES:
             self.check_tunnel(mode)
-        self.rekey()
+        self.seckex("rekey", HOME)
         self.until_loaded(2)
         for side in (self.node, self.home):
             self.assertEqual(len(set(side.loaded())), 2)
@@ -307,7 +307,7 @@ class StrongSwanTests(SynchronousTestCase):
 
     def test_a_key_that_was_not_renewed_is_refused(self) -> None:
         self.home.exporter.stop()
-        self.rekey()
+        self.seckex("rekey", HOME)
         self.until("a second key", lambda: len(self.node.loaded()) == 2)
         for mode in MODES[:2]:
             self.assertTrue(self.connect(mode), mode.name)
@@ -321,3 +321,8 @@ class StrongSwanTests(SynchronousTestCase):
         self.assertEqual(charon.get_shared().get("keys", []), [])
         self.until("the key", lambda: bool(charon.get_shared().get("keys")))
         self.check_tunnel(MODES[0])
+
+    def test_the_key_goes_with_the_association(self) -> None:
+        self.seckex("down", HOME)
+        for side in (self.node, self.home):
+            self.until("no key", lambda: not side.charon().get_shared().get("keys"))  # noqa: B023  # called at once

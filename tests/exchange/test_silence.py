@@ -148,7 +148,7 @@ class UnknownKey0Tests(ConversationCase):
 
     def test_drops_are_told_of_sparingly_and_counted_exactly(self) -> None:
         node, home = self.pair()
-        for number in range(100):
+        for number in range(1, 101):
             home.receive(bytes((255, 0x10, 0, 1, *bytes(8), *number.to_bytes(4, "big"))), node.path)
         self.assertEqual(home.counters["dropped.unknown-key0"], 100)
         self.assertEqual(len(home.told(MessageDropped)), 10)

@@ -38,6 +38,9 @@ class OverHost:
     def known(self) -> Iterable[str]:
         return self._host.peers
 
+    def knows(self, peer: str) -> bool:
+        return peer in self._host.peers
+
     def has_address(self, _peer: str) -> bool:
         return self._addressed
 

@@ -98,8 +98,7 @@ class RekeyTests(RekeyCase):
     def test_a_renewal_may_bring_other_transforms(self) -> None:
         node, home, first = self.begun(AES, BOTH)
         peer = node.node.peers[HOME]
-        node.node.peers[HOME] = evolve(peer, terms=evolve(peer.terms, policy=CHACHA))
-        node.node._seeking._wanted[HOME].peer = node.node.peers[HOME]
+        node.node._seeking._wanted[HOME].peer = evolve(peer, terms=evolve(peer.terms, policy=CHACHA))
         node.rekey(home)
         self.network.run()
         second = self.assertConversation(node, home)
@@ -111,8 +110,7 @@ class RekeyTests(RekeyCase):
     def test_a_counter_offer_within_a_renewal(self) -> None:
         node, home, _ = self.begun(BOTH, BOTH)
         peer = home.node.peers[NODE]
-        terms = evolve(peer.terms, policy=CHACHA)
-        home.node._answering._by_peer[NODE] = terms
+        home.node.peers._peers[NODE] = evolve(peer, terms=evolve(peer.terms, policy=CHACHA))
         ours = node.node.peers[HOME]
         node.node._seeking._wanted[HOME].peer = evolve(ours, terms=evolve(ours.terms, policy=evolve(BOTH, open_with=1)))
         node.rekey(home)

@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Final
 
-NAMES: Final = ("flood",)
+NAMES: Final = ("flood", "clocks")
 
 
 def main(arguments: list[str]) -> int:

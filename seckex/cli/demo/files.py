@@ -10,8 +10,8 @@ from typing import Final
 
 from attrs import frozen
 
+from seckex.config.files import create_private
 from seckex.config.key0 import Key0, render_key0
-from seckex.config.load import create_private
 from seckex.crypto.secrets import KEY0_SIZE, Secret
 from seckex.wire.numbers import LOWEST_SPI
 

@@ -1,0 +1,46 @@
+"""Whom a node knows: by name, or, where certificates prove names, by realm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from attrs import evolve
+
+from seckex.crypto.certified import Certificates
+from seckex.node.limits import Peer
+
+EVERYBODY: Final = "*@"
+
+
+class Peers(Mapping[str, Peer]):
+    """By NAI; a peer named ``*@realm`` is everybody of that realm who has no entry of its own, but for ourselves.
+
+    Iteration yields the names as they were configured.
+    """
+
+    def __init__(self, local: str, peers: Iterable[Peer]) -> None:
+        self._local = local
+        self._peers: dict[str, Peer] = {}
+        self.replace(peers)
+
+    def replace(self, peers: Iterable[Peer]) -> None:
+        """Know these and no others."""
+        self._peers = {peer.terms.peer: peer for peer in peers}
+
+    def __getitem__(self, nai: str) -> Peer:
+        peer = self._peers.get(nai)
+        if peer is not None:
+            return peer
+        peer = self._peers[EVERYBODY + nai.partition("@")[2]]
+        authority = peer.terms.authority
+        if nai == self._local or not isinstance(authority, Certificates):
+            raise KeyError(nai)
+        named = Certificates(authority.identity, authority.trust, nai)
+        return evolve(peer, terms=evolve(peer.terms, peer=nai, authority=named))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._peers)
+
+    def __len__(self) -> int:
+        return len(self._peers)
