@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find seckex twisted_plugins -name '*.py' -o -name '*.toml' -path 'seckex/*')
 
-.PHONY: demo test lint types coverage bench clean
+.PHONY: demo test lint types coverage bench soak clean
 
 demo: $(VENV)/installed
 	$(BIN)/seckex demo $(DEMO)
@@ -23,8 +23,11 @@ types: $(VENV)/linted-with
 coverage: $(VENV)/linted-with
 	$(BIN)/python -m tests --coverage
 
-bench: $(VENV)/tested-with
+bench: $(VENV)/benched-with
 	$(BIN)/python -m benchmarks $(BENCH)
+
+soak: $(VENV)/tested-with
+	$(BIN)/python -m tests.soak $(SOAK)
 
 clean:
 	rm -rf $(VENV) build *.egg-info _trial_temp* .coverage*
@@ -37,9 +40,13 @@ $(VENV)/installed: $(BIN)/python setup.cfg pyproject.toml $(SOURCES)
 	@touch $@
 
 $(VENV)/tested-with: $(VENV)/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check '.[test]'
+	$(BIN)/pip install --quiet --disable-pip-version-check '.[test,strongswan]'
+	@touch $@
+
+$(VENV)/benched-with: $(VENV)/tested-with
+	$(BIN)/pip install --quiet --disable-pip-version-check '.[test,bench]'
 	@touch $@
 
 $(VENV)/linted-with: $(VENV)/tested-with
-	$(BIN)/pip install --quiet --disable-pip-version-check '.[test,lint]'
+	$(BIN)/pip install --quiet --disable-pip-version-check '.[test,strongswan,lint]'
 	@touch $@

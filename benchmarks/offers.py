@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from seckex.config.key0 import Key0 as FileKey0
 from seckex.config.load import read_key0
 from seckex.config.policy import PolicySettings
 from seckex.crypto.authority import Key0
@@ -31,18 +32,23 @@ WINDOW: Final = 256
 _LOST: Final = 1.0
 
 
+def terms_of(key: FileKey0, *, responder: bool = False) -> Terms:
+    """Return the terms of the initiator that a key file names, or those of the responder."""
+    key0 = Key0(key.key, key.spi, key.kvno, (key.initiator, key.responder))
+    local, peer = (key.responder, key.initiator) if responder else (key.initiator, key.responder)
+    return Terms(local, peer, key0, PolicySettings().as_policy(), os.urandom)
+
+
+def offer_at(terms: Terms, wall: float) -> tuple[bytes, State]:
+    """Return an offer made at that time, and the state that awaits its answer."""
+    step = initiator.begin(terms, Address("127.0.0.1", 1), Now(time.monotonic(), wall))
+    return next(action.octets for action in step.actions if isinstance(action, Send)), step.state
+
+
 def make(file: Path, count: int) -> list[tuple[bytes, State]]:
     """Return ``count`` offers and the states that await their answers."""
-    key = read_key0(file)
-    key0 = Key0(key.key, key.spi, key.kvno, (key.initiator, key.responder))
-    policy = PolicySettings().as_policy()
-    terms = Terms(key.initiator, key.responder, key0, policy, os.urandom)
-    offers = []
-    for _ in range(count):
-        step = initiator.begin(terms, Address("127.0.0.1", 1), Now(time.monotonic(), time.time()))
-        octets = next(action.octets for action in step.actions if isinstance(action, Send))
-        offers.append((octets, step.state))
-    return offers
+    terms = terms_of(read_key0(file))
+    return [offer_at(terms, time.time()) for _ in range(count)]
 
 
 def main() -> None:
@@ -89,4 +95,5 @@ def main() -> None:
     print(count / took, flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -281,6 +281,17 @@ class StoreTrouble(Event):
 
 
 @frozen
+class StoreUnwritable(Event):
+    """What is no longer needed could not be removed from the store; the next try comes by itself."""
+
+    level: ClassVar[str] = "error"
+    why: str
+
+    def __str__(self) -> str:
+        return f"the store cannot be written, and nothing can be agreed meanwhile: {self.why}"
+
+
+@frozen
 class DialogOpened(Event):
     """A dialog carries data from now on."""
 
@@ -335,7 +346,7 @@ class DialogRefused(Event):
 
 @frozen
 class LinkClosed(Event):
-    """A link has ended; its dialogs, if it had any, have broken off."""
+    """A link has ended; its dialogs, if it had any, wait for another one."""
 
     peer: str
     how: str

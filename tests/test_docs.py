@@ -390,6 +390,10 @@ class DependencyTests(SynchronousTestCase):
             ("To run", parser["options"]["install_requires"]),
             ("To test", parser["options.extras_require"]["test"]),
             ("To fuzz", parser["options.extras_require"]["fuzz"]),
+            (
+                "For what stands beside",
+                "\n".join(parser["options.extras_require"][name] for name in ("bench", "strongswan")),
+            ),
             ("To check", parser["options.extras_require"]["lint"]),
         ):
             wanted = {re.split(r"[\[>=<]", line)[0] for line in option.split()}

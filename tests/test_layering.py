@@ -12,6 +12,7 @@ import inspect
 import itertools
 import typing
 from collections.abc import Iterable, Iterator, Mapping
+from configparser import ConfigParser
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, NoReturn
@@ -210,10 +211,16 @@ class HouseTests(SynchronousTestCase):
     def test_every_room_has_modules(self) -> None:
         self.assertEqual({room_of(name) for name, _ in modules()}, set(FLOOR_OF))
 
-    def test_plugins_know_the_taps_by_name_only(self) -> None:
+    def test_plugins_know_the_package_by_name_only(self) -> None:
         for path in sorted(PLUGINS.glob("*.py")):
             names = [name for node in ast.walk(ast.parse(path.read_text())) for name in imported(node)]
             self.assertLessEqual({name.split(".")[0] for name in names}, {"twisted", "zope"}, path.name)
+
+    def test_every_plugin_is_installed(self) -> None:
+        settings = ConfigParser()
+        settings.read(PLUGINS.parent / "setup.cfg")
+        installed = set(settings["options"]["py_modules"].split())
+        self.assertEqual(installed, {f"twisted.plugins.{path.stem}" for path in PLUGINS.glob("*.py")})
 
 
 class RuleTests(SynchronousTestCase):

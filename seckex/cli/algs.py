@@ -22,8 +22,8 @@ _HEADS: Final = ("for", "name", "number", "key bits", "by default")
 def algs(as_json: bool) -> None:
     """List the algorithms and groups that are known.
 
-    Numbers are IANA's for IKEv2 transforms of that kind. Those that are there by default are in the policy of a
-    configuration that has none; the others are for policies that name them.
+    Numbers are IANA's for IKEv2 transforms of that kind, from 1024 on of its range for private use. Those that are
+    there by default are in the policy of a configuration that has none; the others are for policies that name them.
     """
     known = _known()
     if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pwd
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -10,7 +11,7 @@ import click
 
 from seckex.cli.output import ExitCode, json_option, leave, life, plain, print_json
 from seckex.config.initiator import InitiatorSettings
-from seckex.config.load import AnySettings, Loaded, load_any
+from seckex.config.load import AnySettings, Loaded, Owner, load_any
 from seckex.config.policy import ProposalSettings
 from seckex.config.problems import ConfigInvalid
 from seckex.config.values import duration, size
@@ -20,22 +21,32 @@ SCHEMA: Final = "seckex.check-config/1"
 
 @click.command("check-config")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.option("--user", metavar="NAME", help="The user that the daemon is to run as; yourself unless given.")
 @json_option
-def check_config(files: tuple[Path, ...], as_json: bool) -> None:
+def check_config(files: tuple[Path, ...], user: str | None, as_json: bool) -> None:
     """Check configurations together with the files of keys and certificates that they name.
 
-    Run it as the user that the daemon runs as: who owns the files is checked too.
+    Who owns the files is checked too: run it as the user that the daemon runs as, or as root with --user.
     """
     right = True
+    owner = None if user is None else _owner(user)
     for file in files:
         try:
-            loaded = load_any(file)
+            loaded = load_any(file, owner)
         except ConfigInvalid as error:
             right = False
             _print_problems(error, as_json)
         else:
             _print_summary(loaded, as_json)
     leave(ExitCode.FINE if right else ExitCode.NO)
+
+
+def _owner(user: str) -> Owner:
+    try:
+        found = pwd.getpwnam(user)
+    except KeyError:
+        raise click.BadParameter(f"there is no user {user} on this machine", param_hint="--user") from None
+    return Owner(found.pw_uid, found.pw_gid)
 
 
 def _print_problems(error: ConfigInvalid, as_json: bool) -> None:
@@ -86,6 +97,7 @@ def _meaning(loaded: Loaded[Any]) -> dict[str, list[str]]:
 
 
 def _proposal(proposal: ProposalSettings) -> str:
-    chosen = (" or ".join(map(str, names)) for names in proposal.algorithms().values() if names)
+    listed = (" or ".join(map(str, names)) for names in proposal.algorithms().values() if names)
+    chosen = f"bundle {proposal.bundle}" if proposal.bundle else "; ".join(listed)
     bound = f" and {size(proposal.octets)}" if proposal.octets else ""
-    return f"{'; '.join(chosen)}; for {duration(proposal.lifetime)}{bound}"
+    return f"{chosen}; for {duration(proposal.lifetime)}{bound}"

@@ -62,8 +62,11 @@ MEANINGS: Final[Mapping[str, str]] = {
     "links.closed": "closed in order by this side",
     "links.worn-out": "the association has carried what it may",
     "links.lost": "the TCP connection was lost",
+    "links.dead": "nothing came from the peer for too long",
     "links.refused": "connections over limits.links",
     "links.dropped": "connections without proof that gave way to younger ones",
+    "dialogs.detached": "dialogs that wait for a link now",
+    "dialogs.not-resumed": "dialogs that waited for a link in vain",
     "forwards.refused": "local connections over limits.forward-connections",
 }
 

@@ -18,7 +18,6 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from seckex.cli.dry_run import explain_files
 from seckex.cli.finding import ask_about_peer, daemon_options, sockets_of
 from seckex.cli.output import ExitCode, json_option, leave, plain, print_answer, print_tables
 from seckex.cli.status_view import amount, span
@@ -61,6 +60,9 @@ def explain(subjects: tuple[str, ...], socket_path: Path | None, config_path: Pa
 
 
 def _files(first: Path, second: Path, as_json: bool) -> None:
+    # Brings in the machines of both roles, which no other command needs.
+    from seckex.cli.dry_run import explain_files
+
     told = explain_files(first, second)
     if as_json:
         print_answer(told)

@@ -10,11 +10,11 @@ import click
 
 from seckex.cli.control_client import TIMEOUT, Refused, Unreachable, ask
 from seckex.cli.output import Fault, NoDaemon
+from seckex.config.common import control_name
 from seckex.config.load import ROLES, default_state, read_settings
 
 _PATH: Final = click.Path(path_type=Path)
-_CONTROL: Final = "control.sock"
-
+_OTHERS: Final = "control-*.sock"
 C = TypeVar("C", bound=Callable[..., Any])
 
 
@@ -38,8 +38,8 @@ def sockets_of(socket_path: Path | None, config_path: Path | None) -> list[Path]
         states = [default_state(role) for role in ROLES]
     except RuntimeError as error:
         raise Fault("there is no home directory to look in: give --socket or --config") from error
-    # Workers other than the first have a number in the name.
-    return [path for state in states for path in (state / _CONTROL, *sorted(state.glob("control-*.sock")))]
+    # Those of workers other than the first have a number in their names.
+    return [path for state in states for path in (state / control_name(0), *sorted(state.glob(_OTHERS)))]
 
 
 def live(sockets: list[Path]) -> Path:

@@ -1,7 +1,7 @@
 """``seckex up``, ``rekey`` and ``down``: associations begun, replaced and ended by hand.
 
-Each waits until the daemon knows what came of it, and prints what was agreed,
-or why nothing was. The daemon goes on by itself when the wait is over.
+The first two wait until the daemon knows what came of it, and print what was
+agreed, or why nothing was. The daemon goes on by itself when the wait is over.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ def rekey(answer: dict[str, Any]) -> None:
 
 @_command(
     "down",
-    "End the association with PEER, and have none until `seckex up`.\n\nPEER is told. Dialogs under it break off.",
+    "End every association with PEER, and begin none until `seckex up`.\n\nPEER is told, where it can be reached. "
+    "Dialogs under it break off. A PEER that begins by itself may begin anew.",
 )
 def down(answer: dict[str, Any]) -> None:
     """Print it."""

@@ -9,10 +9,12 @@ import click
 
 from seckex import __version__
 from seckex.cli.algs import algs
+from seckex.cli.bugreport import bugreport
 from seckex.cli.cert import cert
 from seckex.cli.check_config import check_config
 from seckex.cli.completion import completion
 from seckex.cli.counters import counters
+from seckex.cli.doctor import doctor
 from seckex.cli.explain import explain
 from seckex.cli.export import export
 from seckex.cli.key import key
@@ -62,6 +64,8 @@ for _command in (
     explain,
     monitor,
     counters,
+    doctor,
+    bugreport,
     export,
     reload,
     algs,

@@ -23,7 +23,8 @@ _PATIENCE: Final = 60.0
 def reload(socket_path: Path | None, config_path: Path | None, as_json: bool) -> None:
     """Have a daemon read its configuration, keys and certificates again, as SIGHUP does.
 
-    What is new and right holds from then on; where something is wrong the old goes on, and it is said which.
+    Where anything in them is wrong all stays as it was, and it is said what is; what cannot change while the daemon
+    runs is named.
     """
     try:
         answer = ask(live(sockets_of(socket_path, config_path)), {"command": "reload"}, SCHEMA, _PATIENCE)
@@ -40,11 +41,15 @@ def reload(socket_path: Path | None, config_path: Path | None, as_json: bool) ->
 
 
 def _print(answer: dict[str, Any]) -> None:
-    for line in texts(answer.get("changed")):
-        click.echo(f"changed: {line}")
-    for line in texts(answer.get("kept")):
-        click.echo(f"kept as it was: {line}")
+    changed, kept = texts(answer.get("changed")), texts(answer.get("kept"))
     for line in texts(answer.get("problems")):
         click.echo(line, err=True)
-    if answer.get("done") and not answer.get("changed"):
+    if not answer.get("done"):
+        click.echo("nothing was changed: the configuration of before stays, whole", err=True)
+        return
+    for line in changed:
+        click.echo(f"changed: {line}")
+    for line in kept:
+        click.echo(f"kept as it was: {line}")
+    if not changed and not kept:
         click.echo("nothing has changed")

@@ -15,7 +15,8 @@ from attrs import Factory, frozen
 
 from seckex.config.policy import PolicySettings
 from seckex.config.problems import Problem, repeated
-from seckex.config.values import Nai, Octets, OneOf, Several, Whole
+from seckex.config.structure import Unread
+from seckex.config.values import Nai, Octets, OneOf, Seconds, Several, Whole
 from seckex.sa.association import WORKER_BITS
 
 MAX_PEERS: Final = 4096
@@ -62,6 +63,11 @@ class Identity:
                 yield Problem(f"identity.{name}", f"is required: {why}")
 
 
+def control_name(worker: int) -> str:
+    """Return what the control socket of a worker is called unless the configuration says otherwise."""
+    return f"control-{worker}.sock" if worker else "control.sock"
+
+
 @frozen(kw_only=True)
 class State:
     """What outlives the process, and where."""
@@ -73,11 +79,11 @@ class State:
     master_key: Path = Factory(lambda self: self.directory / "master.key", takes_self=True)
     """The key that the store is sealed under; made with mode 0600 at the first start."""
 
-    control: Path = Factory(lambda self: self.directory / "control.sock", takes_self=True)
-    """The unix socket on which the ``seckex`` command finds the daemon."""
-
     worker: Annotated[int, Whole(0, 2**WORKER_BITS - 1)] = 0
     """This process among those that serve one identity from one store; in the low bits of the SPIs it hands out."""
+
+    control: Path = Factory(lambda self: self.directory / control_name(self.worker), takes_self=True)
+    """The unix socket on which the ``seckex`` command finds the daemon."""
 
 
 @frozen(kw_only=True)
@@ -101,11 +107,29 @@ class Limits:
     associations: Annotated[int, Whole(1, 1_000_000)] = 4096
     """Associations alive at once; a further one is refused (code 130)."""
 
-    dialogs_per_link: Annotated[int, Whole(1, 65536)] = 256
-    """Dialogs on one link at once, announced in HELLO; a further one is rejected (code 303)."""
+    dialogs_per_peer: Annotated[int, Whole(1, 65536)] = 1024
+    """Dialogs that a peer may have opened at once, announced in HELLO; a further one is rejected (code 303)."""
 
     dialog_credit: Annotated[int, Octets(65536, 2**30)] = 2**18
     """Octets a peer may send on a dialog before they are consumed, announced in HELLO: what one dialog may hold."""
+
+    detached_dialogs: Annotated[int, Whole(0, 1_000_000)] = 4096
+    """Dialogs, over all peers, that wait for a link to carry them on; of more the one that has waited longest is lost.
+    With 0 a dialog ends with its link."""
+
+    resume_within: Annotated[int, Seconds(1, 86400)] = 600
+    """How long a dialog waits for a link to carry it on before it is lost."""
+
+
+@frozen(kw_only=True)
+class DeadPeer:
+    """When the peer of a link counts as dead; the link is closed then, and its dialogs wait for another one."""
+
+    idle: Annotated[int, Seconds(1, 3600)] = 20
+    """After so much silence the peer is asked."""
+
+    timeout: Annotated[int, Seconds(1, 600)] = 10
+    """After so much more it is dead."""
 
 
 @frozen(kw_only=True)
@@ -118,6 +142,8 @@ class Settings:
     state: State
     policy: PolicySettings = Factory(PolicySettings)
     log: Log = Factory(Log)
+    dead_peer: DeadPeer = Factory(DeadPeer)
+    limits: Limits = Factory(Limits)
 
     @classmethod
     def contradictions(cls, sections: Mapping[str, Any]) -> Iterator[Problem]:
@@ -140,13 +166,20 @@ class Settings:
                 yield Problem(f"peers[{index}].nai", "must be somebody else: this is identity.nai")
             yield from _authentication(peer, f"peers[{index}]")
         if identity is not None:
-            wanted = next((peer.nai for peer in peers if peer.authentication == "certificate"), None)
+            wanted = next((peer.nai for peer in peers if _by_certificate(peer)), None)
             yield from identity.contradictions(wanted)
 
 
+def _by_certificate(peer: Any) -> bool:
+    return not isinstance(peer, Unread) and peer.authentication == "certificate"
+
+
 def _authentication(peer: Any, path: str) -> Iterator[Problem]:
-    if peer.authentication == "key0" and peer.key0 is None:
+    unread = isinstance(peer, Unread)
+    if peer.authentication != "certificate" and (peer.lacks("key0") if unread else peer.key0 is None):
         yield Problem(f"{path}.key0", 'is required: the path of a file, or authentication = "certificate"')
+    if unread:
+        return
     if peer.authentication == "certificate" and peer.key0 is not None:
         yield Problem(f"{path}.key0", 'must go: authentication is "certificate"')
     if peer.authentication == "key0" and peer.nai.startswith(EVERYBODY):

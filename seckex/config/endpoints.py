@@ -113,6 +113,25 @@ class EndpointString:
         return ""
 
 
+def unix_path(text: str) -> str | None:
+    """Return the path that a right endpoint string of a server names, None where it names none."""
+    parts = _split(text)
+    if parts is None or parts[0][0] != "unix":
+        return None
+    positional, named = parts
+    return named["address"] if "address" in named else positional[1]
+
+
+def tcp_listener(text: str) -> tuple[str, int] | None:
+    """Return the address and the port (0: any free one) that a server endpoint listens on, None for a unix socket."""
+    parts = _split(text)
+    if parts is None or parts[0][0] == "unix":
+        return None
+    (_, *positional), named = parts
+    port = named.get("port") or (positional[0] if positional else "")
+    return (named.get("interface", ""), int(port)) if _is_number(port) else None
+
+
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 6
 

@@ -83,8 +83,9 @@ class InitiatorSettings(Settings):
         yield from repeated(named, "forwards[{}].listen".format)
         if "peers" in sections:
             known = [peer.nai for peer in sections["peers"]]
-            for index, forward in enumerate(forwards):
-                if forward.peer not in known:
+            # A peer whose name cannot be read may be the one that is meant.
+            for index, forward in enumerate(forwards if "" not in known else ()):
+                if forward.peer and forward.peer not in known:
                     advice = nearest(forward.peer, known) or "add it to peers"
                     yield Problem(
                         f"forwards[{index}].peer", f"must be one of peers, not {shown(forward.peer)}; {advice}"

@@ -28,7 +28,7 @@ from seckex.config.initiator import InitiatorSettings
 from seckex.config.key0 import MAX_FILE, Key0, parse_key0
 from seckex.config.problems import ConfigInvalid, Problem, Unfit, nearest, shown
 from seckex.config.responder import ResponderSettings
-from seckex.config.structure import Reading, read_sections, settings_converter
+from seckex.config.structure import Reading, Unread, read_sections, settings_converter
 
 MAX_SETTINGS_FILE: Final = 2**20
 _HEX_KEY: Final = re.compile(r"[0-9a-fA-F]{64}")
@@ -57,10 +57,10 @@ def load(file: Path, cls: type[S], owner: Owner | None = None) -> Loaded[S]:
     return _load(file, _parse(file), cls, owner or Owner())
 
 
-def load_any(file: Path) -> Loaded[AnySettings]:
+def load_any(file: Path, owner: Owner | None = None) -> Loaded[AnySettings]:
     """Read a file for whichever role it names, as `load` does."""
     raw = _parse(file)
-    return _load(file, raw, _class_of(file, raw), Owner())
+    return _load(file, raw, _class_of(file, raw), owner or Owner())
 
 
 def _load(file: Path, raw: dict[str, Any], cls: type[S], owner: Owner) -> Loaded[S]:
@@ -199,7 +199,7 @@ def _read_keys(sections: Mapping[str, Any], keys: dict[str, Key0], owner: Owner)
     first: dict[int, int] = {}
     for index, peer in enumerate(sections.get("peers", ())):
         path = f"peers[{index}].key0"
-        if peer.key0 is None:
+        if isinstance(peer, Unread) or peer.key0 is None:
             continue
         if _HEX_KEY.fullmatch(peer.key0.name):
             yield Problem(path, "must be the path of a key file, not a key")

@@ -85,9 +85,14 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def repeated(values: Iterable[str], place: Callable[[int], str]) -> Iterator[Problem]:
-    """Yield a problem for each value that has come before; ``place`` is the path of the value at an index."""
+    """Yield a problem for each value that has come before; ``place`` is the path of the value at an index.
+
+    What is empty could not be read, and is told of elsewhere.
+    """
     first: dict[str, int] = {}
     for index, value in enumerate(values):
+        if not value:
+            continue
         earlier = first.setdefault(value, index)
         if earlier != index:
             yield Problem(place(index), f"must differ from {place(earlier)}: both are {shown(value)}")

@@ -11,6 +11,7 @@ from attrs import Factory, frozen
 from seckex.config.common import AUTHENTICATIONS, MAX_PEERS, Limits, Settings
 from seckex.config.endpoints import ClientEndpoint
 from seckex.config.problems import Problem, nearest, repeated, shown
+from seckex.config.structure import Unread
 from seckex.config.values import SERVICE, Address, Nai, Named, OneOf, Port, Seconds, ServiceName, Several, Whole
 
 MAX_SERVICES: Final = 1024
@@ -121,7 +122,7 @@ class ResponderSettings(Settings):
             return
         known = list(sections["services"])
         for index, peer in enumerate(sections.get("peers", ())):
-            for place, name in enumerate(peer.services):
+            for place, name in enumerate(() if isinstance(peer, Unread) else peer.services):
                 if name not in known:
                     advice = nearest(name, known) or "add it as a table of services"
                     path = f"peers[{index}].services[{place}]"

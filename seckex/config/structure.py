@@ -3,7 +3,8 @@
 The classes of settings say by their types how each value is read; cattrs walks
 them and gathers the errors of a section in one exception group, which is
 flattened here into problems with paths. The sections of a file are read one by
-one, so that a mistake in one does not hide the contradictions between others.
+one, and the tables of a list too, so that a mistake in one does not hide the
+contradictions between others.
 """
 
 from __future__ import annotations
@@ -26,9 +27,30 @@ Resolve = Callable[[str], Path]
 _PATH: Final = "the path of a file"
 
 
+class Unread:
+    """Stands for a table that could not be read, where others are compared with it.
+
+    Every attribute is the text that the file has for it, or empty where there is none.
+    """
+
+    def __init__(self, raw: object) -> None:
+        self._raw = raw if isinstance(raw, dict) else {}
+
+    def lacks(self, attribute: str) -> bool:
+        """Tell whether the file has nothing for an attribute."""
+        return file_key(attribute) not in self._raw
+
+    def __getattr__(self, name: str) -> str:
+        text = self._raw.get(file_key(name))
+        return text if isinstance(text, str) else ""
+
+
 @frozen
 class Reading:
-    """What came of a file: the sections that could be read, and what is wrong with the others."""
+    """What came of a file: the sections that could be read, and what is wrong with the others.
+
+    Of a list of tables that could be read in part there are all, with an `Unread` for each of the others.
+    """
 
     sections: Mapping[str, Any]
     problems: tuple[Problem, ...]
@@ -97,6 +119,9 @@ def read_sections(raw: Mapping[str, Any], cls: type[Any], converter: Converter) 
                 sections[field.name] = converter.structure(raw[key], field.type)
             except (BaseValidationError, Unfit) as error:
                 problems += problems_in(error, key)
+                salvaged = _salvaged(raw[key], field.type, converter)
+                if salvaged is not None:
+                    sections[field.name] = salvaged
         elif field.default is NOTHING:
             problems.append(Problem(key, _missing(field.type)))
         else:
@@ -104,6 +129,25 @@ def read_sections(raw: Mapping[str, Any], cls: type[Any], converter: Converter) 
             sections[field.name] = make() if make else field.default
     problems += _unknown(set(raw) - {file_key(field.name) for field in attrs.fields(cls)}, cls, "")
     return Reading(sections, tuple(problems))
+
+
+def _salvaged(raw: object, kind: Any, converter: Converter) -> Any:
+    """Return the tables of a list, or those under chosen names, that can be read each by itself; None for others."""
+    inner = get_args(get_args(kind)[0]) if hasattr(kind, "__metadata__") else ()
+    table: Any = next((each for each in inner if isinstance(each, type) and attrs.has(each)), None)
+    if table is None:
+        return None
+
+    def read(value: object) -> Any:
+        try:
+            return converter.structure(value, table)
+        except (BaseValidationError, Unfit):
+            return Unread(value)
+
+    named = any(isinstance(note, Named) for note in kind.__metadata__)
+    if isinstance(raw, dict) and named:
+        return {name: read(value) for name, value in raw.items()}
+    return tuple(map(read, raw)) if isinstance(raw, list) and not named else None
 
 
 def problems_in(error: BaseException, path: str, reveal: bool = True) -> Iterator[Problem]:

@@ -1,30 +1,41 @@
 """What an open link does: records in, records out, dialogs in turn.
 
-A `Carriage` has the keys of both directions and the table of dialogs. It is the
-`seckex.dialog.stream.Carrier` of its dialogs, and as such part of the hot path:
-DATA goes from the inbox to its dialog, and from a dialog to the outbox, with as
-little between as can be.
+A `Carriage` has the keys of both directions and routes records to the dialogs
+that this link carries; which dialogs there are is known above it, in a
+`seckex.dialog.table.DialogTable`. DATA goes from the inbox to its dialog with
+as little between as can be; what leaves is the business of `Outlet`.
 
-When the outbox could not be emptied the carriage is blocked: DATA stays with
-its dialogs until `Carriage.drained`, and is then taken from them in turn, one
-record each. Other records are few and small and join the outbox all the same.
+A dialog comes here by OPEN, or from another link by RESUME and RESUMED, which
+say where each side is. Whoever asks parks the dialog until the answer is there:
+nothing is sent or taken for it meanwhile. Asks may cross; ``attempt`` orders
+them (docs/protocol.md, section 10).
 
 What breaks a rule raises; its link then closes. Records for a dialog that is
-over are ignored, since they may have crossed its end. Numbers of dialogs rise
-by two and are used once.
+over or that another link carries are ignored, since they may have crossed its
+end. Numbers of dialogs rise by two and are used once.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from seckex.dialog.faces import MOST_RECORDS, Cause, Closure, Ears, Sink
+from seckex.dialog.carrier import Nowhere
+from seckex.dialog.faces import Cause, Closure, Ears, Sink
 from seckex.dialog.handshake import Established
-from seckex.dialog.record import DATA_WORD, LARGEST_INBOX, Inbox, Octets, Opener, Outbox, Sealer
+from seckex.dialog.outbound import violation
+from seckex.dialog.outlet import Outlet
+from seckex.dialog.record import Inbox, Opener, Outbox, Sealer
 from seckex.dialog.stream import Dialog
-from seckex.errors import AuthenticationFailed, Malformed, PeerIncompatible, PeerMisbehaved, UnsupportedVersion
+from seckex.dialog.table import DialogTable, DialogTables, is_finished
+from seckex.errors import (
+    ApiMisuse,
+    AuthenticationFailed,
+    Malformed,
+    PeerIncompatible,
+    PeerMisbehaved,
+    UnsupportedVersion,
+)
 from seckex.wire.dialog import (
     LINK_TYPES,
     MAX_PING,
@@ -39,23 +50,28 @@ from seckex.wire.dialog import (
     encode_opening,
 )
 from seckex.wire.numbers import MAX_DETAIL, Code, RecordType, Role
-
-# What waits in the outbox before sending it is worth a system call in the middle of something.
-WORTH_SENDING: Final = 4 * 65536
-
-# A context ends this much before it must: it is looked at when the outbox is sent or the inbox used up, not before.
-SPARE_RECORDS: Final = 8192
-SPARE_OCTETS: Final = LARGEST_INBOX + WORTH_SENDING
+from seckex.wire.resumption import Standing, decode_resume, decode_resumed, encode_resume, encode_resumed
 
 # What in a peer's octets ends a link.
 FAULTS: Final = (Malformed, UnsupportedVersion, AuthenticationFailed, PeerMisbehaved)
 
 _LARGEST_NUMBER: Final = 0xFFFFFFFF
-_UNBOUNDED: Final = 1 << 64
 _LARGEST_CONTROL: Final = 2 + MAX_DETAIL
 
 
-class Carriage:
+class _Parked(Nowhere):
+    """The carrier of a dialog that waits for RESUMED: nothing is sent, but the link knows of it."""
+
+    def __init__(self, carriage: Carriage) -> None:
+        self._carriage = carriage
+
+    def retire(self, dialog: Dialog) -> None:
+        self._carriage.retire(dialog)
+        if dialog.is_over:
+            self._carriage.abandoned[dialog.number] = dialog.dialog_id
+
+
+class Carriage(Outlet):
     """The open part of a link of ``role``; ``limits`` is what this side allows the peer, ``ears`` is its link."""
 
     def __init__(
@@ -66,64 +82,60 @@ class Carriage:
         inbox: Inbox,
         outbox: Outbox,
         clock: Callable[[], int],
+        tables: DialogTables,
         ears: Ears,
     ) -> None:
         keys, association = established.keys, established.association
         responds = role is Role.RESPONDER
         ours, theirs = (keys.responder, keys.initiator) if responds else (keys.initiator, keys.responder)
-        self._sealer = Sealer(ours, keys.context, responds, clock, outbox)
-        self._opener = Opener(theirs, keys.context, not responds, inbox, _LARGEST_CONTROL)
+        sealer = Sealer(ours, keys.context, responds, clock, outbox)
+        opener = Opener(theirs, keys.context, not responds, inbox, _LARGEST_CONTROL)
+        super().__init__(association, sealer, opener, outbox, established.peer.largest_body, ears)
         self._inbox = inbox
-        self._outbox = outbox
         self._limits = limits
         self._peer = established.peer
-        self._ears = ears
-
-        self._seal = self._sealer.seal
-        self.free = True
-        self.largest_body = self._peer.largest_body
-        self.proved = False
-        self._corks = 0
-        self._turn_asked = False
-        self._ended = False
-        self._ready: deque[Dialog] = deque()
+        self._tables = tables
+        self._table: DialogTable
+        self._peer_name = association.peer
+        self.leads = not responds
+        self._begun = False
 
         self._dialogs: dict[int, Dialog] = {}
         self._takers: dict[int, Callable[[int, bytes], None]] = {}
+        self._bases: dict[int, tuple[int, int]] = {}
+        self._parked = _Parked(self)
+        self.abandoned: dict[int, bytes] = {}
         self._past_in = 0
         self._past_out = 0
         self._next_number = 2 if responds else 1
         self._last_of_peer = -1 if responds else 0
-        self._routed_for_us = 0
-        self._routed_for_peer = 0
-        self._kept_for_peer = 0
         self._pings = 0
 
-        self._last_record = min(association.records, MOST_RECORDS) - SPARE_RECORDS
-        self._last_octet = (_UNBOUNDED if association.octets is None else association.octets) - SPARE_OCTETS
-        self._record_alarm = self._last_record - self._last_record // 8
-        self._octet_alarm = self._last_octet - self._last_octet // 8
-        self._worn = False
-
     @property
-    def carried(self) -> int:
-        """Octets of bodies so far, both ways together."""
-        return self._sealer.octets + self._opener.octets
+    def heard(self) -> tuple[int, int]:
+        """What changes when something has come: records so far, and octets of the next one."""
+        return self._opener.counter, self._inbox.end - self._inbox.start
 
     @property
     def octets_in(self) -> int:
-        """Octets that dialogs have received so far."""
-        return self._past_in + sum(dialog.received for dialog in self._dialogs.values())
+        """Octets that dialogs have received over this link so far."""
+        return self._past_in + sum(each.received - self._bases[number][0] for number, each in self._dialogs.items())
 
     @property
     def octets_out(self) -> int:
-        """Octets that dialogs have sent so far."""
-        return self._past_out + sum(dialog.sent for dialog in self._dialogs.values())
+        """Octets that dialogs have sent over this link so far, those sent again too."""
+        return self._past_out + sum(each.sent - self._bases[number][1] for number, each in self._dialogs.items())
 
     @property
     def dialogs(self) -> tuple[Dialog, ...]:
-        """The dialogs whose records are still routed."""
+        """The dialogs whose records are routed."""
         return tuple(self._dialogs.values())
+
+    def begin(self) -> None:
+        """Take dialogs over: the link is open."""
+        self._begun = True
+        self._table = self._tables.of(self._peer_name)
+        self._table.opened(self)
 
     # Inbound.
 
@@ -151,28 +163,35 @@ class Carriage:
         if kind in LINK_TYPES:
             self._take_link_record(kind, body)
         elif kind is RecordType.OPEN:
-            self._take_open(number, decode_opening(body))
+            self._take_open(number, sequence, decode_opening(body))
+        elif kind is RecordType.RESUME:
+            self._take_resume(number, sequence, *decode_resume(body))
         else:
             dialog = self._dialogs.get(number)
             if dialog is not None:
                 self._take_dialog_record(dialog, kind, sequence, body)
+            elif number in self.abandoned:
+                self._take_answer_too_late(number, kind)
             elif not self._was_used(number):
-                raise _violation(f"{kind.name} for dialog {number}, which was never opened")
+                raise violation(f"{kind.name} for dialog {number}, which was never opened")
 
     def _take_link_record(self, kind: RecordType, body: bytes) -> None:
         if kind is RecordType.PING:
             self.send(RecordType.PONG, 0, 0, body)
         elif kind is RecordType.PONG:
             if not self._pings:
-                raise _violation("PONG without PING")
+                raise violation("PONG without PING")
             self._pings -= 1
         elif kind is RecordType.CLOSE:
             notice = decode_notice(body)
             self._ears.closing(Closure(Cause.CLOSED_BY_PEER, notice.code, notice.text))
         else:
-            raise _violation("a second HELLO")
+            raise violation("a second HELLO")
 
     def _take_dialog_record(self, dialog: Dialog, kind: RecordType, sequence: int, body: bytes) -> None:
+        if dialog.carrier is self._parked:
+            self._take_answer(dialog, kind, sequence, body)
+            return
         match kind:
             case RecordType.ACCEPT:
                 dialog.take_accept()
@@ -180,52 +199,204 @@ class Carriage:
                 dialog.take_reject(decode_notice(body))
             case RecordType.END:
                 dialog.take_end(sequence)
+            case RecordType.DONE:
+                dialog.take_done(sequence)
             case RecordType.RESET:
                 dialog.take_reset(decode_notice(body))
             case RecordType.CREDIT:
                 dialog.take_credit(sequence, decode_credit(body))
+            case RecordType.RESUMED:
+                self._take_resumed(dialog, sequence, decode_resumed(body))
             case _:
-                raise _violation(f"{kind.name} for a dialog")
+                raise violation(f"{kind.name} for a dialog")
 
-    def _take_open(self, number: int, opening: Opening) -> None:
+    def _take_answer(self, dialog: Dialog, kind: RecordType, sequence: int, body: bytes) -> None:
+        number = dialog.number
+        match kind:
+            case RecordType.RESUMED:
+                self._take_resumed(dialog, sequence, decode_resumed(body))
+            case RecordType.REJECT:
+                notice = decode_notice(body)
+                dialog.lose(notice.text, notice.code)
+            case RecordType.RESET:
+                dialog.take_reset(decode_notice(body))
+            case RecordType.DONE:
+                dialog.take_done(sequence)
+            case _:
+                raise violation(f"{kind.name} in answer to RESUME")
+        # It is answered; whether its program has gone away meanwhile is of no interest any more.
+        self.abandoned.pop(number, None)
+
+    def _take_number(self, kind: RecordType, number: int) -> None:
         if number <= self._last_of_peer or (number - self._last_of_peer) % 2:
-            raise _violation(f"OPEN of dialog {number} after dialog {self._last_of_peer}")
+            raise violation(f"{kind.name} of dialog {number} after dialog {self._last_of_peer}")
         self._last_of_peer = number
-        if self._routed_for_peer >= self._limits.most_dialogs:
-            raise _violation(f"more than {self._limits.most_dialogs} dialogs")
-        if self._kept_for_peer >= self._limits.most_dialogs:
-            text = "the programs behind earlier dialogs have not read them yet"
-            self.send(RecordType.REJECT, number, 0, encode_notice(Notice(Code.TOO_MANY_DIALOGS, text)))
-            return
-        dialog = self._new_dialog(number, opening, ours=False)
-        self._routed_for_peer += 1
-        self._kept_for_peer += 1
-        self._ears.offered(dialog)
 
-    def _new_dialog(self, number: int, opening: Opening, ours: bool) -> Dialog:
-        dialog = Dialog(self, number, opening.dialog_id, opening.service, ours, self._limits.credit, self._peer.credit)
+    def _take_open(self, number: int, attempt: int, opening: Opening) -> None:
+        self._take_number(RecordType.OPEN, number)
+        most = self._limits.most_dialogs
+        known = self._table.get(opening.dialog_id)
+        gone = self._table.tombstone(opening.dialog_id)
+        if known is not None:
+            self._take_open_again(known, number, attempt)
+        elif gone is not None:
+            self._reject(number, gone.ending.code or Code.UNKNOWN_DIALOG, gone.ending.text)
+        elif self._table.theirs >= most:
+            self._reject(number, Code.TOO_MANY_DIALOGS, f"{most} dialogs that this peer opened are not over yet")
+        else:
+            self._ears.offered(self._new_dialog(number, opening, False, attempt))
+
+    def _take_open_again(self, dialog: Dialog, number: int, attempt: int) -> None:
+        if dialog.ours:
+            raise violation("OPEN of a dialog that the other side has opened")
+        if attempt <= dialog.attempt:
+            return
+        nothing = Standing(0, dialog.peer_limit)
+        if dialog.is_carrying and not dialog.can_take_up(nothing):
+            self._break_off(dialog, number, "OPEN came again for a dialog that was answered")
+            return
+        self._board(dialog, number, attempt)
+        if dialog.is_carrying:
+            self._go_on(dialog, nothing)
+        else:
+            dialog.offer_again()
+
+    def _take_resume(self, number: int, attempt: int, dialog_id: bytes, standing: Standing) -> None:
+        self._take_number(RecordType.RESUME, number)
+        dialog = self._table.get(dialog_id)
+        if dialog is None:
+            self._answer_for_gone(number, dialog_id)
+        elif not self._is_stale(dialog, attempt):
+            if not (dialog.is_carrying or dialog.is_asked):
+                raise violation("RESUME of a dialog that was not accepted")
+            if not dialog.can_take_up(standing):
+                self._break_off(dialog, number, f"RESUME at {standing.received} up to {standing.limit} cannot be")
+            else:
+                self._board(dialog, number, attempt)
+                self._go_on(dialog, standing)
+
+    def _is_stale(self, dialog: Dialog, attempt: int) -> bool:
+        """Tell whether the peer's ask is older than what holds, or gives way to our own."""
+        if attempt != dialog.attempt:
+            return attempt < dialog.attempt
+        awaits = dialog.is_asked or not dialog.carrier.carries
+        return dialog.ours and not self._tables.is_detached(dialog) if awaits else True
+
+    def _take_resumed(self, dialog: Dialog, attempt: int, standing: Standing) -> None:
+        if not attempt or attempt != dialog.attempt or not (dialog.carrier is self._parked or dialog.is_asked):
+            raise violation("RESUMED where none can be")
+        if not dialog.can_take_up(standing):
+            self._break_off(dialog, dialog.number, f"RESUMED at {standing.received} up to {standing.limit} cannot be")
+            return
+        self._route(dialog, dialog.number)
+        self._bases[dialog.number] = (dialog.received, standing.received)
+        dialog.take_up(standing)
+
+    def _take_answer_too_late(self, number: int, kind: RecordType) -> None:
+        """Answer RESUMED of a dialog whose program has gone away meanwhile; other answers end it too."""
+        gone = self._table.tombstone(self.abandoned.pop(number))
+        if kind is RecordType.RESUMED and gone is not None:
+            self.send(RecordType.RESET, number, 0, encode_notice(Notice(gone.ending.code, gone.ending.text)))
+
+    def _answer_for_gone(self, number: int, dialog_id: bytes) -> None:
+        gone = self._table.tombstone(dialog_id)
+        if gone is None:
+            self._reject(number, Code.UNKNOWN_DIALOG, "")
+        elif is_finished(gone):
+            self.send(RecordType.DONE, number, gone.received, b"")
+        else:
+            notice = Notice(gone.ending.code or Code.UNKNOWN_DIALOG, gone.ending.text)
+            self.send(RecordType.RESET, number, 0, encode_notice(notice))
+
+    def _go_on(self, dialog: Dialog, standing: Standing) -> None:
+        self._bases[dialog.number] = (dialog.received, standing.received)
+        told = encode_resumed(dialog.standing())
+        self.send(RecordType.RESUMED, dialog.number, dialog.attempt, told)
+        dialog.take_up(standing)
+
+    def _break_off(self, dialog: Dialog, number: int, text: str) -> None:
+        self.send(RecordType.RESET, number, 0, encode_notice(Notice(Code.PROTOCOL_ERROR, text)))
+        dialog.lose(text, Code.PROTOCOL_ERROR)
+
+    def _reject(self, number: int, code: int, text: str) -> None:
+        self.send(RecordType.REJECT, number, 0, encode_notice(Notice(code, text)))
+
+    # Dialogs.
+
+    def open(self, opening: Opening, sink: Sink) -> Dialog:
+        """Ask the peer for a dialog; raises `PeerIncompatible` at the peer's limit."""
+        number = self._next_number
+        if self._table.ours >= self._peer.most_dialogs or number > _LARGEST_NUMBER:
+            raise PeerIncompatible(Code.TOO_MANY_DIALOGS, f"the peer allows {self._peer.most_dialogs} dialogs")
+        body = encode_opening(opening)
+        if self._table.get(opening.dialog_id) is not None:
+            raise ApiMisuse("the id of a dialog is drawn anew for each")
+        self._next_number += 2
+        dialog = self._new_dialog(number, opening, True, 0)
+        dialog.attach(sink)
+        self.send(RecordType.OPEN, number, 0, body)
+        return dialog
+
+    def _new_dialog(self, number: int, opening: Opening, ours: bool, attempt: int) -> Dialog:
+        windows = (self._limits.credit, self._peer.credit)
+        dialog = Dialog(self._table, opening.dialog_id, opening.service, ours, *windows, attempt)
+        self._table.add(dialog)
+        self._bases[number] = (0, 0)
+        self._route(dialog, number)
+        return dialog
+
+    def take_over(self, dialog: Dialog) -> None:
+        """Ask the peer to have ``dialog`` on this link, from where each side is."""
+        number = self._next_number
+        if max(number, dialog.attempt) >= _LARGEST_NUMBER:
+            dialog.lose("the link has no more numbers for dialogs")
+            return
+        self._next_number += 2
+        self._table.boarded(dialog)
+        dialog.leave()
+        dialog.attempt += 1
+        if dialog.is_asked:
+            dialog.ask_again(self._limits.credit)
+            self._bases[number] = (0, 0)
+            self._route(dialog, number)
+            body = encode_opening(Opening(dialog.dialog_id, dialog.service))
+            self.send(RecordType.OPEN, number, dialog.attempt, body)
+        else:
+            self._bases[number] = (dialog.received, dialog.sent)
+            self._dialogs[number] = dialog
+            dialog.board(self._parked, number)
+            body = encode_resume(dialog.dialog_id, dialog.standing())
+            self.send(RecordType.RESUME, number, dialog.attempt, body)
+
+    def _board(self, dialog: Dialog, number: int, attempt: int) -> None:
+        self._table.boarded(dialog)
+        dialog.leave()
+        dialog.attempt = attempt
+        self._bases[number] = (0, 0)
+        self._route(dialog, number)
+
+    def _route(self, dialog: Dialog, number: int) -> None:
         self._dialogs[number] = dialog
         self._takers[number] = dialog.take_data
-        return dialog
+        dialog.board(self, number)
 
     def _was_used(self, number: int) -> bool:
         ours = number % 2 == self._next_number % 2
         return number < self._next_number if ours else number <= self._last_of_peer
 
-    # Outbound.
+    def retire(self, dialog: Dialog) -> None:
+        """Route no more records to ``dialog``."""
+        number = dialog.number
+        if self._dialogs.pop(number, None) is not None:
+            self._takers.pop(number, None)
+            self._unschedule(dialog)
+            received, sent = self._bases.pop(number)
+            self._past_in += dialog.received - received
+            self._past_out += dialog.sent - sent
+            if not self._dialogs and not self._ended:
+                self._ears.idle()
 
-    def open(self, opening: Opening, sink: Sink) -> Dialog:
-        """Ask the peer for a dialog; raises `PeerIncompatible` at the peer's limit."""
-        number = self._next_number
-        if self._routed_for_us >= self._peer.most_dialogs or number > _LARGEST_NUMBER:
-            raise PeerIncompatible(Code.TOO_MANY_DIALOGS, f"the peer allows {self._peer.most_dialogs} dialogs")
-        body = encode_opening(opening)
-        self._next_number += 2
-        self._routed_for_us += 1
-        dialog = self._new_dialog(number, opening, ours=True)
-        dialog.attach(sink)
-        self.send(RecordType.OPEN, number, 0, body)
-        return dialog
+    # The link.
 
     def ping(self, octets: bytes = b"") -> None:
         """Ask for a PONG; of ``octets`` the first 64 are used."""
@@ -236,124 +407,19 @@ class Carriage:
         """Send CLOSE."""
         self.send(RecordType.CLOSE, 0, 0, encode_notice(Notice(code, text)))
 
-    def send(self, kind: RecordType, dialog: int, sequence: int, body: bytes) -> None:
-        """Send a record that is not DATA, blocked or not."""
-        if self._ended:
-            return
-        self._seal(dialog, kind << 24, sequence, body)
-        if not self._corks or len(self._outbox) >= WORTH_SENDING:
-            self._push()
-
-    def send_data(self, dialog: int, sequence: int, body: Octets) -> None:
-        """Send DATA; only while `free`, or from `Dialog.send_next`."""
-        self._seal(dialog, DATA_WORD, sequence, body)
-        outbox = self._outbox
-        if not self._corks or outbox.end - outbox.start >= WORTH_SENDING:
-            self._push()
-
-    def schedule(self, dialog: Dialog) -> None:
-        """Call `Dialog.send_next` at the end of the turn or when there is room, in turn with others."""
-        dialog.scheduled = True
-        self._ready.append(dialog)
-        if self.free and not self._corks and not self._turn_asked:
-            self._turn_asked = True
-            self._ears.soon(self.turn)
-
-    def hurry(self) -> None:
-        """Send what fills records now."""
-        if self.free and not self._corks:
-            self._pump(whole=True)
-            if self._ready and self.free and not self._turn_asked:
-                self._turn_asked = True
-                self._ears.soon(self.turn)
-
-    def turn(self) -> None:
-        """Send what has gathered in the turn that ends now."""
-        self._turn_asked = False
-        if self.free and self._ready:
-            self._pump()
-
-    def drained(self) -> None:
-        """Go on: the outbox has been emptied after all."""
-        if not self._ended:
-            self._pump()
-
-    def _pump(self, whole: bool = False) -> None:
-        """Take what waits from the dialogs in turn, one record each; of ``whole`` records only, if so."""
-        ready = self._ready
-        self._blocked = False
-        self._corks += 1
-        idle = 0
-        while idle < len(ready) and not self._blocked:
-            dialog = ready.popleft()
-            # With no other waiting, what the dialog's program writes meanwhile may go straight on.
-            self.free = not ready
-            if dialog.send_next(whole):
-                idle = 0
-                ready.append(dialog)
-            elif whole and dialog.queued:
-                idle += 1
-                ready.append(dialog)
-            else:
-                dialog.scheduled = False
-        self.free = not self._blocked and not self._ended
-        self._corks -= 1
-        if not self._corks:
-            self._push()
-
-    def _push(self) -> None:
-        outbox = self._outbox
-        if outbox.end != outbox.start:
-            self._ears.flush()
-            if outbox.end != outbox.start:
-                self.free = False
-                self._blocked = True
-        sealer = self._sealer
-        if sealer.counter >= self._record_alarm or sealer.octets + self._opener.octets >= self._octet_alarm:
-            self._wear()
-
-    def _wear(self) -> None:
-        if self._ended or not self.proved:
-            return
-        spent = self._sealer.counter >= self._last_record or self.carried >= self._last_octet
-        self._record_alarm, self._octet_alarm = (
-            (_UNBOUNDED, _UNBOUNDED) if spent else (self._last_record, self._last_octet)
-        )
-        if not self._worn:
-            self._worn = True
-            self._ears.worn()
-        if spent:
-            self._ears.closing(Closure(Cause.WORN_OUT, Code.UNKNOWN_ASSOCIATION, "the association has carried its due"))
-
-    # Ends.
-
-    def retire(self, dialog: Dialog) -> None:
-        """Route no more records to ``dialog``."""
-        if self._dialogs.pop(dialog.number, None) is not None:
-            del self._takers[dialog.number]
-            self._past_in += dialog.received
-            self._past_out += dialog.sent
-            if dialog.ours:
-                self._routed_for_us -= 1
-            else:
-                self._routed_for_peer -= 1
-            if not self._dialogs and not self._ended:
-                self._ears.idle()
-
-    def release(self, dialog: Dialog) -> None:
-        """Forget ``dialog``."""
-        if not dialog.ours:
-            self._kept_for_peer -= 1
-
-    def end(self, text: str) -> None:
-        """Send and take nothing more; every dialog is lost."""
+    def end(self, text: str, *, lost: bool, peer_ends: bool) -> None:
+        """Send and take nothing more; dialogs are detached, or ``lost``, and if the ``peer_ends`` all that wait too."""
         self._ended = True
         self._opener.stop()
         self.free = False
         self._ready.clear()
+        if not self._begun:
+            return
+        self._table.closed(self)
         for dialog in self.dialogs:
-            dialog.lose(text)
-
-
-def _violation(text: str) -> PeerMisbehaved:
-    return PeerMisbehaved(Code.PROTOCOL_ERROR, text)
+            if lost:
+                dialog.lose(text)
+            else:
+                self._table.detach(dialog, text)
+        if peer_ends:
+            self._table.lose_all(text)

@@ -27,7 +27,8 @@ MOST_RECORDS: Final = 1 << 32
 class LinkAssociation:
     """What a link needs of an association.
 
-    ``spi`` is that at the responder, ``peer`` the other principal's NAI.
+    ``spi`` is that at the acceptor of the link, ``here`` that at this end,
+    whichever of the two it is; ``peer`` is the other principal's NAI.
     ``octets`` is how many octets of bodies, both ways together, the association
     may still carry, None where it has no bound; ``records`` how many records
     each direction may have.
@@ -38,6 +39,15 @@ class LinkAssociation:
     schedule: LinkSchedule
     octets: int | None = None
     records: int = MOST_RECORDS
+    here: int = 0
+
+
+@frozen
+class DeadPeer:
+    """When a peer counts as dead: it is asked after ``idle`` seconds of silence, and given ``timeout`` more."""
+
+    idle: int = 20
+    timeout: int = 10
 
 
 class Cause(Enum):
@@ -63,6 +73,8 @@ class Cause(Enum):
     """The association has carried what it may."""
     LOST = auto()
     """The connection below was lost."""
+    DEAD = auto()
+    """Nothing came from the peer for too long, though it was asked."""
 
 
 @frozen
@@ -89,7 +101,7 @@ class End(Enum):
     RESET = auto()
     """This side said RESET, or refused it."""
     LOST = auto()
-    """The link broke off or was closed: what was on its way may be lost."""
+    """No link will carry it on: what was on its way may be lost."""
 
 
 @frozen
@@ -200,5 +212,5 @@ class LinkOwner(Protocol):
         ...
 
     def link_closed(self, link: Link, closure: Closure) -> None:
-        """Send what the outbox still holds, and disconnect: the link is closed, its dialogs are over."""
+        """Send what the outbox still holds, and disconnect: the link is closed, its dialogs are detached or over."""
         ...

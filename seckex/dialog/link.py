@@ -8,7 +8,11 @@ does the work (docs/protocol.md, section 10).
 Nothing that comes makes `Link.received` raise. Before the peer has proved its
 keys, what cannot be read closes the link in silence. Afterwards a record that
 cannot be read, does not verify or breaks a rule is answered with CLOSE, code
-305, and the reason, and all dialogs are lost.
+305, and the reason.
+
+The dialogs of a link that has ended wait in the `DialogTables` for another one.
+They are lost with it where one of the daemons ends (code 306), and where the
+peer itself has broken a rule.
 
 Bounds: 2 KiB are buffered for a peer that has proved nothing; a peer that makes
 records necessary and does not read them is `Link.congested` and should not be
@@ -20,8 +24,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from seckex.dialog.carriage import FAULTS, WORTH_SENDING, Carriage
-from seckex.dialog.faces import Cause, Closure, LinkAssociation, LinkOwner, Sink
+from seckex.dialog.carriage import FAULTS, Carriage
+from seckex.dialog.faces import Cause, Closure, DeadPeer, LinkAssociation, LinkOwner, Sink
 from seckex.dialog.handshake import (
     TRANSITIONS,
     Arrived,
@@ -34,9 +38,11 @@ from seckex.dialog.handshake import (
     Stopped,
     begin,
 )
+from seckex.dialog.outlet import WORTH_SENDING
 from seckex.dialog.record import Inbox, Octets, Outbox
 from seckex.dialog.stream import Dialog
-from seckex.errors import ApiMisuse, AuthenticationFailed, Malformed
+from seckex.dialog.table import DialogTables
+from seckex.errors import ApiMisuse, AuthenticationFailed, Malformed, PeerMisbehaved
 from seckex.machine import Deliver, Now, State, Step, advance
 from seckex.wire.dialog import MAX_SMALL_RECORD, Hello, Opening, decode_record, record_size
 from seckex.wire.numbers import MAGIC, Code, Role
@@ -62,7 +68,8 @@ class Link:
     the event loop is over, so that records can be filled; without it, at once.
     An initiator is given its ``association``, a responder a way to ``find`` one
     by the SPI in a HELLO; `association` is the link's as soon as it is known,
-    also when the link is closed. An initiator's outbox holds its HELLO from the
+    also when the link is closed. ``dialogs`` has those that outlive their links;
+    without it they end with this one. An initiator's outbox holds its HELLO from the
     beginning, without a call of ``flush``.
     """
 
@@ -77,6 +84,7 @@ class Link:
         soon: Callable[[Callable[[], None]], object] | None = None,
         association: LinkAssociation | None = None,
         find: Callable[[int], LinkAssociation | None] | None = None,
+        dialogs: DialogTables | None = None,
     ) -> None:
         if limits.credit < 1:
             raise ApiMisuse("without credit no dialog could carry anything")
@@ -87,7 +95,10 @@ class Link:
         self._clock = clock
         self.inbox = Inbox()
         self._soon = _at_once if soon is None else soon
+        self._tables = DialogTables(0, 0) if dialogs is None else dialogs
         self._carriage: Carriage | None = None
+        self._heard = (0, 0)
+        self._silent = 0
         self.use_inbox: Callable[[], None] = self._shake_hands
         self.association: LinkAssociation | None = None
         self._state: State
@@ -171,6 +182,19 @@ class Link:
         if not self.is_open:
             self._stop(Closure(Cause.TIMED_OUT))
 
+    def tick(self, dead_peer: DeadPeer) -> None:
+        """Let a second pass: a peer from which nothing comes is asked, and after a while dead."""
+        carriage = self._carriage
+        if carriage is None or not self.is_open:
+            return
+        heard = carriage.heard
+        self._silent = self._silent + 1 if heard == self._heard else 0
+        self._heard = heard
+        if self._silent == dead_peer.idle:
+            self.ping()
+        elif self._silent >= dead_peer.idle + dead_peer.timeout:
+            self._stop(Closure(Cause.DEAD, text=f"nothing has come for {self._silent} s"))
+
     def disconnected(self, text: str) -> None:
         """Note that the connection is gone; nothing happens if the link is closed already."""
         self._stop(Closure(Cause.LOST, text=text))
@@ -202,7 +226,7 @@ class Link:
         """Open the link of a responder: a first record has verified."""
         if isinstance(self._state, ExpectProof):
             self._advance(Proved())
-            self._owner.link_opened(self)
+            self._begin()
 
     def offered(self, dialog: Dialog) -> None:
         """Pass on a dialog that the peer asks for."""
@@ -231,7 +255,7 @@ class Link:
             cause = Cause.VIOLATED if proved else Cause.FORGED
         else:
             cause = Cause.VIOLATED if proved else Cause.MALFORMED
-        self._stop(Closure(cause, Code.PROTOCOL_ERROR, str(error)), say=proved)
+        self._stop(Closure(cause, Code.PROTOCOL_ERROR, str(error)), say=proved, lost=isinstance(error, PeerMisbehaved))
 
     # The rest.
 
@@ -278,19 +302,32 @@ class Link:
             self._owner.link_closed(self, state.closure)
         elif isinstance(state, ExpectProof | Open):
             self._carriage = carriage = Carriage(
-                state.established, self.role, self._limits, self.inbox, self.outbox, self._clock, self
+                state.established,
+                self.role,
+                self._limits,
+                self.inbox,
+                self.outbox,
+                self._clock,
+                self._tables,
+                self,
             )
             self.use_inbox = carriage.receive
             if isinstance(state, Open):
-                self._owner.link_opened(self)
                 self.ping()
+                self._begin()
             # More may have come with the HELLO; a program may have closed the link by now.
             self.use_inbox()
+
+    def _begin(self) -> None:
+        carriage = self._carriage
+        if carriage is not None:
+            carriage.begin()
+            self._owner.link_opened(self)
 
     def _ignore(self) -> None:
         self.inbox.start = self.inbox.end
 
-    def _stop(self, closure: Closure, say: bool = False) -> None:
+    def _stop(self, closure: Closure, say: bool = False, lost: bool = False) -> None:
         if self.closure is not None:
             return
         carriage = self._carriage
@@ -301,5 +338,6 @@ class Link:
         self._advance(Stopped(closure))
         self.use_inbox = self._ignore
         if carriage is not None:
-            carriage.end(str(closure))
+            ends = closure.code == Code.SHUTTING_DOWN and closure.cause in (Cause.CLOSED, Cause.CLOSED_BY_PEER)
+            carriage.end(str(closure), lost=lost or ends, peer_ends=ends)
         self._owner.link_closed(self, closure)

@@ -37,6 +37,11 @@ def reply(answer: bytes, request: bytes, path: Path) -> tuple[Send, ...]:
     """
     if path.tcp or len(answer) <= min(len(request), MAX_DATAGRAM):
         return (Send(answer, path),)
+    return ask_for_tcp(request, path)
+
+
+def ask_for_tcp(request: bytes, path: Path) -> tuple[Send, ...]:
+    """Return the sending of USE_TCP, which a request over UDP gets that is only answered over TCP."""
     hint = encode_use_tcp(request, request_digest(request))
     return () if hint is None else (Send(hint, path),)
 

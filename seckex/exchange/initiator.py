@@ -137,10 +137,9 @@ def begin(terms: Terms, path: Path, now: Now, shift: int = 0) -> Step:
 
 
 def _begin(attempt: Attempt, now: Now) -> Step:
-    policy = attempt.terms.policy
-    opened = policy.open_with or len(policy.proposals)
-    transcript = Transcript.between(attempt.terms.local, attempt.terms.peer, attempt.terms.authority.binding)
-    return _offer(attempt, own_offer(policy, 0, opened), opened, 1, transcript, now)
+    terms = attempt.terms
+    transcript = Transcript.between(terms.local, terms.peer, terms.authority.binding)
+    return _offer(attempt, terms.opening, terms.opened, 1, transcript, now)
 
 
 def _offer(attempt: Attempt, offer: Offer, opened: int, number: int, before: Transcript, now: Now) -> Step:
@@ -276,7 +275,7 @@ class ExpectAnswer:
         terms, path = self.attempt.terms, self.attempt.path
         causes = (
             *self.attempt.hints,
-            f"no seckex responder runs at UDP {path}, or a firewall is between",
+            f"no seckex responder runs at {path if path.tcp else f'UDP {path}'}, or a firewall is between",
             f"it does not know {terms.authority}, or holds another key under that SPI (its log tells)",
         )
         why = f"no answer from {path} to {self.retry.sent} requests"

@@ -187,6 +187,7 @@ class ExpectOffer:
     def worked(self, event: Offered, heard: Transcript, pending: Pending, result: object, now: Now) -> Said:
         """Return what to say now that the work which an answer waited for is done."""
         received, verdicts = event.received, self.terms.verdicts
+        self.terms.aside.give_back()
         responded = result if isinstance(result, Responded) else Responded(fault=_own_fault(result))
         brought = pending.call.brought
         if brought is not None and responded.verdict is not None:
@@ -249,16 +250,26 @@ class ExpectOffer:
     ) -> Said | Pending:
         spi = self.terms.new_spi()
         call = responding(selected, self.terms)
-        if call is not None and call.brought is not None and not self.terms.verdicts.may_begin(now.monotonic):
-            why = f"{call.brought.name} is yet to be verified, and another group was just now; try later"
-            return self._refuse(received, heard, Refusal(Code.INSUFFICIENT_RESOURCES, why), (), now)
         if call is not None and call.heavy:
-            return Pending(selected, chosen, call)
+            why = self._no_time(call, now)
+            if not why:
+                return Pending(selected, chosen, call)
+            return self._refuse(received, heard, Refusal(Code.INSUFFICIENT_RESOURCES, why), (), now)
         responded = Responded() if call is None else call()
         if responded.fault is not None:
             raise responded.fault
         answer, association = choose(self.terms, received, heard, selected, chosen, responded, spi, now)
         return self._chosen(answer, chosen, association)
+
+    def _no_time(self, call: Respond, now: Now) -> str:
+        """Return why work cannot be done aside now; nothing if it can, and is counted."""
+        terms = self.terms
+        if not terms.aside.take():
+            return "too many key agreements are under way; try later"
+        if call.brought is not None and not terms.verdicts.may_begin(now.monotonic):
+            terms.aside.give_back()
+            return f"{call.brought.name} is yet to be verified, and another group was just now; try later"
+        return ""
 
     def _refuse(
         self, received: Received, heard: Transcript, refusal: Refusal, reasons: tuple[str, ...], now: Now

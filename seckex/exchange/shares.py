@@ -19,7 +19,7 @@ from seckex.crypto.secrets import Secret
 from seckex.errors import PeerFault, PeerIncompatible
 from seckex.exchange.terms import Terms
 from seckex.sa.algorithms import Algorithm, GroupKey
-from seckex.sa.offer import Offer
+from seckex.sa.offer import Alternative, Offer
 from seckex.sa.policy import Policy
 from seckex.sa.proposal import guessed
 from seckex.sa.selector import Selected
@@ -66,19 +66,17 @@ class Begin:
         values: dict[int, dict[GroupKey, bytes]] = {}
         for (number, key, _, _), share in zip(self.plan, shares, strict=True):
             values.setdefault(number, {})[key] = share.value
-        return evolve(
-            offer,
-            alternatives=tuple(
-                evolve(
-                    alternative,
-                    shares=values.get(alternative.number, {}),
-                    parameters={
-                        key: policy.groups[key] for key in values.get(alternative.number, {}) if isinstance(key, bytes)
-                    },
-                )
-                for alternative in offer.alternatives
-            ),
+        return Offer(
+            tuple(_with(each, values.get(each.number, {}), policy) for each in offer.alternatives), offer.sub_type
         )
+
+
+def _with(alternative: Alternative, shares: Mapping[GroupKey, bytes], policy: Policy) -> Alternative:
+    """Return ``alternative`` with these shares in place of its own."""
+    if not shares and not alternative.shares and not alternative.parameters:
+        return alternative
+    parameters = {key: policy.groups[key] for key in shares if isinstance(key, bytes)}
+    return evolve(alternative, shares=shares, parameters=parameters)
 
 
 def beginning(offer: Offer, terms: Terms) -> Begin:

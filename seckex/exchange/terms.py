@@ -12,10 +12,13 @@ from seckex.crypto.authority import Authority
 from seckex.crypto.groups.verdicts import Verdicts
 from seckex.errors import PeerIncompatible
 from seckex.events import AssociationEstablished
+from seckex.exchange.aside import Aside
 from seckex.machine import Now
 from seckex.sa.algorithms import PROTOCOL_NAMES
 from seckex.sa.association import WORKER_BITS, Agreement, Association
+from seckex.sa.offer import Offer
 from seckex.sa.policy import Policy
+from seckex.sa.proposal import own_offer
 from seckex.sa.selector import Selector
 from seckex.wire.numbers import LOWEST_SPI, Code
 
@@ -35,7 +38,9 @@ class Terms:
     ``clock_window`` in seconds: how far a request's Identification may be from the responder's clock.
     ``replaces`` is the SPI here of the association that is renewed, 0 for none; ``taken`` tells which SPIs name
     something here already. ``not_after`` is the end of what vouches for both, in wall-clock seconds.
-    ``verdicts`` is the memory of user-defined groups, one for all peers.
+    ``verdicts`` is the memory of user-defined groups, and ``aside`` counts the
+    work in heavy groups, one of each for all peers. ``opening`` is what every exchange
+    begins by offering, the first ``opened`` proposals of the policy.
     """
 
     local: str
@@ -49,11 +54,22 @@ class Terms:
     taken: Callable[[int], bool] = field(default=_none_taken, repr=False, eq=False)
     not_after: float = math.inf
     verdicts: Verdicts = field(factory=Verdicts, repr=False, eq=False)
+    aside: Aside = field(factory=Aside, repr=False, eq=False)
     selector: Selector = field(init=False, repr=False, eq=False)
+    opened: int = field(init=False, repr=False, eq=False)
+    opening: Offer = field(init=False, repr=False, eq=False)
 
     @selector.default
     def _selector_of_policy(self) -> Selector:
         return Selector(self.policy)
+
+    @opened.default
+    def _as_the_policy_says(self) -> int:
+        return self.policy.open_with or len(self.policy.proposals)
+
+    @opening.default
+    def _opening_of_policy(self) -> Offer:
+        return own_offer(self.policy, 0, self.opened)
 
     def new_spi(self) -> int:
         """Return a random SPI of this worker, above those of bundles, that names nothing here yet."""

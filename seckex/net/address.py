@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
 from zope.interface import implementer
+
+# An attempt that was begun at an address which this machine does not have any more must not take long.
+CONNECT_WITHIN: Final = 5.0
 
 
 @implementer(IStreamClientEndpoint)
@@ -21,5 +24,6 @@ class PeerAddress:
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         """Connect; fails as `HostnameEndpoint` does."""
-        connecting: Deferred[IProtocol] = HostnameEndpoint(self._reactor, self.host, self.port).connect(protocolFactory)
+        endpoint = HostnameEndpoint(self._reactor, self.host, self.port, CONNECT_WITHIN)
+        connecting: Deferred[IProtocol] = endpoint.connect(protocolFactory)
         return connecting

@@ -1,9 +1,9 @@
 """What is answered on the control socket: requests in, objects out; see `seckex.net.control` for the socket itself.
 
-`up`, `rekey` and `down` begin something and answer when it has come to an end:
-the events that follow tell what became of it. Whoever asks says how long it will wait; when
-that is over it is told so, and what was begun goes on by itself. Everything
-that a request holds is checked here.
+`up` and `rekey` begin something and answer when it has come to an end: the
+events that follow tell what became of it. Whoever asks says how long it will
+wait; when that is over it is told so, and what was begun goes on by itself.
+Everything that a request holds is checked here.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ class ControlCommands:
             "events": self._events,
             "up": self._up,
             "rekey": self._rekey,
+            "down": self._down,
             "export": self._export,
         }
 
@@ -71,7 +72,6 @@ class ControlCommands:
     def _explain(self, request: Request) -> Answer:
         peer = self._peer(request)
         held = self._operator.associations(peer)
-        counters = self._report.answer({})["counters"]
         return {
             "schema": "seckex.explain-peer/1",
             "local": self._operator.local,
@@ -80,15 +80,14 @@ class ControlCommands:
             "association": self._told(held[-1]) if held else None,
             "failures": self._history.failures(peer),
             "clock": self._history.clock(peer),
-            "dropped": {name: count for name, count in counters.items() if name.startswith("dropped.")},
+            "dropped": {name: count for name, count in self._report.counted().items() if name.startswith("dropped.")},
         }
 
     def _events(self, _request: Request) -> Answer:
         return {"schema": "seckex.events/1", "events": [event_record(at, event) for at, event in self._log.recent]}
 
     def _monitor(self, _request: Request, watcher: Watcher) -> Callable[[], None]:
-        daemon = self._report.answer({})["daemon"]
-        watcher.tell({"schema": "seckex.monitor/1", "daemon": daemon})
+        watcher.tell({"schema": "seckex.monitor/1", "daemon": self._report.daemon()})
         return self._log.subscribe(lambda at, event: watcher.tell(event_record(at, event)))
 
     # -- acting
@@ -104,7 +103,8 @@ class ControlCommands:
             raise Declined(why, "no-address")
         self._log.report(OperatorAsked("up", peer))
         if held:
-            self._operator.up(peer)
+            if self._operator.has_address(peer):
+                self._operator.up(peer)
             return self._done("up", peer, held[-1], already=True)
         return self._begin("up", peer, seconds, lambda: self._operator.up(peer), self._negotiated("up", peer))
 
@@ -114,6 +114,13 @@ class ControlCommands:
             raise Declined(f"there is no association with {peer} to replace; `seckex up {peer}` makes one", "none")
         self._log.report(OperatorAsked("rekey", peer))
         return self._begin("rekey", peer, seconds, lambda: self._operator.rekey(peer), self._negotiated("rekey", peer))
+
+    def _down(self, request: Request) -> Answer:
+        peer = self._peer(request)
+        held = self._operator.associations(peer)
+        self._log.report(OperatorAsked("down", peer))
+        self._operator.down(peer)
+        return self._done("down", peer, None, already=not held) | {"ended": [one.spi_in for one in held]}
 
     def _negotiated(self, command: str, peer: str) -> Reading:
         def read(event: Event) -> Answer | None:
@@ -190,10 +197,11 @@ class ControlCommands:
         return self._report.association(association, self._report.clock.wall())
 
     def _peer(self, request: Request) -> str:
-        peer, known = request.get("peer"), sorted(self._operator.known())
+        peer = request.get("peer")
         if not isinstance(peer, str):
             raise Declined("the request needs a peer", "unfit")
-        if peer not in known:
+        if not self._operator.knows(peer):
+            known = sorted(self._operator.known())
             named = ", ".join(known[:8]) + (f" and {len(known) - 8} more" if len(known) > 8 else "")
             raise Declined(f"{peer!r} is no peer of {self._operator.local}, which knows {named}", "unknown-peer")
         return peer

@@ -21,7 +21,6 @@ import fcntl
 import json
 import os
 import socket
-import stat
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -38,6 +37,7 @@ from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 
 from seckex.errors import SeckexError
+from seckex.net.stale import SocketTaken, remove_stale
 from seckex.net.watching import Watcher
 
 MAX_REQUEST: Final = 64 * 1024
@@ -87,6 +87,7 @@ class ControlProtocol(LineReceiver):
         self._control = control
         self._idle: IDelayedCall | None = None
         self._pending: Deferred[bytes] | None = None
+        self._early = b""
         self._blocked = False
         self._watcher: Watcher | None = None
         self._end_stream: Callable[[], None] | None = None
@@ -127,7 +128,16 @@ class ControlProtocol(LineReceiver):
         answer.addCallback(self._answered)
         if self._pending is not None:
             self._stop_idle()
-            super().pauseProducing()  # type: ignore[no-untyped-call]  # Twisted's
+            self.paused = True
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take octets; while an answer is awaited they wait, and are read so that a going away is noticed."""
+        if self._pending is None:
+            super().dataReceived(data)  # type: ignore[no-untyped-call]  # Twisted's
+            return
+        self._early += data
+        if len(self._early) > MAX_REQUEST:
+            self.abort()
 
     def _answered(self, octets: bytes) -> None:
         self._pending = None
@@ -167,7 +177,9 @@ class ControlProtocol(LineReceiver):
 
     def _go_on(self) -> None:
         if not self._blocked and self._pending is None and self.paused:
+            early, self._early = self._early, b""
             super().resumeProducing()  # type: ignore[no-untyped-call]  # Twisted's
+            self.dataReceived(early)
 
     def abort(self) -> None:
         """Close without waiting for a peer that may not be reading."""
@@ -321,7 +333,10 @@ def listen_control(reactor: Any, path: Path, commands: Commands, streams: Stream
     daemon that was killed is told from a live one, and replaced. Raises `ControlUnavailable`.
     """
     with _locked(path) as lock:
-        _remove_stale(path)
+        try:
+            remove_stale(path)
+        except SocketTaken as error:
+            raise ControlUnavailable(f"another daemon is live on {path}" if error.live else str(error)) from error
         factory = ControlFactory(commands, reactor, streams)
         factory.hold(lock)
         try:
@@ -349,21 +364,3 @@ def _locked(path: Path) -> Iterator[int]:
     except BaseException:
         os.close(lock)
         raise
-
-
-def _remove_stale(path: Path) -> None:
-    try:
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise ControlUnavailable(f"{path} is there already and is no socket")
-    except FileNotFoundError:
-        return
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.setblocking(False)
-        try:
-            probe.connect(os.fspath(path))
-        except ConnectionRefusedError:
-            path.unlink()
-            return
-        except OSError as error:
-            raise ControlUnavailable(f"cannot tell who is on {path}: {error.strerror}") from error
-    raise ControlUnavailable(f"another daemon is live on {path}")

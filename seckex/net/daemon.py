@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from attrs import evolve
+from twisted.application.internet import TimerService
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.error import CannotListenError
@@ -33,8 +34,9 @@ from seckex.config.responder import ResponderPeer
 from seckex.crypto.atrest import MasterKey
 from seckex.crypto.authority import Authority, Key0
 from seckex.crypto.certified import Certificates
-from seckex.dialog.faces import LinkAssociation
+from seckex.dialog.faces import DeadPeer, LinkAssociation
 from seckex.dialog.link import Link
+from seckex.dialog.table import DialogTables
 from seckex.errors import ApiMisuse, SeckexError
 from seckex.events import ConfigurationKept, ConfigurationReloaded
 from seckex.exchange.terms import Terms
@@ -83,6 +85,11 @@ class Daemon(MultiService, Generic[S]):
         self.settings = loaded.settings
         self.clock = Clock(monotonic=reactor.seconds)
         self.log = EventLog(self.settings.log.level, self.clock.wall)
+        limits = self.settings.limits
+        self.dialogs = DialogTables(limits.detached_dialogs, limits.resume_within)
+        passing = TimerService(1.0, self.dialogs.tick)
+        passing.clock = reactor
+        passing.setServiceParent(self)
         self.principal: Principal
         self.traffic: Traffic
         self._end_observing: Callable[[], None] | None = None
@@ -227,7 +234,8 @@ class Daemon(MultiService, Generic[S]):
             clock=self.clock,
             listening=self.listening,
             extras=self.status_extras,
-            counters=lambda: dict(self.counters()),
+            counters=lambda: {**self.dialog_counters(), **self.counters()},
+            configuration=os.path.abspath(self.loaded.file),
         )
         desk = ControlCommands(PrincipalOperator(self.principal), report, self.log, self.reactor)
         commands = {**desk.commands(), "reload": self._asked_to_reload}
@@ -302,6 +310,9 @@ class Daemon(MultiService, Generic[S]):
         self.principal.reconfigure(self.peers(), self.limits())
         self._forget_keys()
         self.settle()
+        self.dialogs.reconfigure(settings.limits.detached_dialogs, settings.limits.resume_within)
+        for nai in self.dialogs.peers - self.principal.node.peers.keys():
+            self.dialogs.lose_of(nai, "the configuration has this peer no more")
         rekeyed = (
             key_path(key_path("peers", nai), "key0")
             for nai, peer in self.principal.node.peers.items()
@@ -321,6 +332,7 @@ class Daemon(MultiService, Generic[S]):
         if self._control is not None:
             stopping.append(maybeDeferred(self._control.stopListening))
         stopping += self.close()
+        self.dialogs.lose_all("this daemon is shutting down")
         closed: Deferred[Any] = DeferredList(stopping, consumeErrors=True)
         closed.addTimeout(STOP_WITHIN, self.reactor).addErrback(self._stopped_badly)
         closed.addCallback(lambda _: DeferredList([maybeDeferred(stop) for stop in (self._stop_principal,)]))
@@ -361,24 +373,35 @@ class Daemon(MultiService, Generic[S]):
     def link_terms(self, credit: int, most_dialogs: int) -> LinkTerms:
         """Return what all links of this daemon have in common."""
         limits = Hello(credit, most_dialogs, MAX_BODY)
-        return LinkTerms(self.reactor, limits, lambda: int(self.clock.wall() * 1e9), os.urandom)
+        clock, dead_peer = self.clock, self.settings.dead_peer
+        return LinkTerms(
+            self.reactor,
+            limits,
+            lambda: int(clock.wall() * 1e9),
+            os.urandom,
+            self.dialogs,
+            DeadPeer(dead_peer.idle, dead_peer.timeout),
+        )
+
+    def dialog_counters(self) -> dict[str, int]:
+        """Return the counters of dialogs that no link carries."""
+        return {"dialogs.detached": self.dialogs.detached, "dialogs.not-resumed": self.dialogs.lost}
 
     def retire_idle(self, link: Link) -> None:
         """Forget the associations with a link's peer that have no link, once a newer one has."""
         if link.association is None:
             return
-        peer = link.association.peer
-        held = [each for each in self.principal.node.associations if each.peer == peer]
-        linked = [each.created for each in held if self.traffic.links(each)]
-        for association in held:
-            newer = any(created > association.created for created in linked)
+        held = self.principal.node.associations.held(link.association.peer)
+        linked = [at for at, each in enumerate(held) if self.traffic.links(each)]
+        for at, association in enumerate(held):
+            newer = bool(linked) and linked[-1] > at
             if newer and association.confirmed and not self.traffic.links(association):
                 self.principal.retire(association)
 
     def find(self, spi: int) -> LinkAssociation | None:
         """Return the association that a HELLO names, if it lives and may carry more."""
         association = self.principal.node.usable(spi, self.clock.now())
-        return None if association is None else self.traffic.link_association(association)
+        return None if association is None else self.traffic.link_association(association, opens=False)
 
 
 def _contents(credentials: Credentials | None) -> dict[str, bytes]:

@@ -110,12 +110,17 @@ class _Dial:
     def no_link(self, trouble: NegotiationRefused) -> None:
         """Fail while waiting for a link: the negotiation was refused."""
         if self._transport is None:
-            self._fail(DialogRefused(*self._words, trouble.by, trouble.code, trouble.reason))
+            self._fail(self._told_by(trouble))
             self._linking.cancel()
 
     @property
     def _words(self) -> tuple[str, str]:
         return self._address.principal, self._address.service
+
+    def _told_by(self, trouble: NegotiationRefused) -> DialogRefused:
+        would = (f"acceptable would be {trouble.acceptable}",) if trouble.acceptable else ()
+        reason = "; ".join(("no association", trouble.reason, *trouble.detail, *would))
+        return DialogRefused(*self._words, trouble.by, trouble.code, reason)
 
     def _linked(self, link: Link) -> None:
         dials = self._dials
@@ -133,7 +138,7 @@ class _Dial:
             return
         trouble = self._dials.trouble(self._address.principal)
         if isinstance(trouble, NegotiationRefused):
-            refusal = DialogRefused(*self._words, trouble.by, trouble.code, trouble.reason)
+            refusal = self._told_by(trouble)
         elif failure.check(CancelledError):
             refusal = DialogRefused(*self._words, local, Code.SHUTTING_DOWN, "this principal is stopping")
         else:
@@ -145,23 +150,23 @@ class _Dial:
         if ending.end is End.REJECTED:
             self._fail(DialogRefused(*self._words, self._address.principal, ending.code, ending.text))
         else:
-            why = f"the link was lost: {ending}"
+            why = f"it was never opened: {ending}"
             self._fail(DialogRefused(*self._words, self._dials.local, Code.UNKNOWN_ASSOCIATION, why))
 
     def _fail(self, refusal: DialogRefused) -> None:
         if not self.done.called:
             self._dials.log.report(refusal)
-            self.done.errback(Failure(DialogFailed(refusal)))
             self._gone()
+            self.done.errback(Failure(DialogFailed(refusal)))
 
     def _cancel(self, done: Deferred[IProtocol]) -> None:
         address: Any = self._address
+        self._gone()
         done.errback(ConnectingCancelledError(address))
         if self._transport is None:
             self._linking.cancel()
         else:
             self._transport.abortConnection()
-        self._gone()
 
     def _connected(self, result: IProtocol | Failure) -> None:
         if isinstance(result, Failure):

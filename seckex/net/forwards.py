@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from attrs import define, field, frozen
@@ -25,7 +26,7 @@ from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
 from seckex.config.common import pattern_of
-from seckex.config.endpoints import ENDPOINT
+from seckex.config.endpoints import ENDPOINT, unix_path
 from seckex.dialog.faces import End, Ending
 from seckex.dialog.link import Link
 from seckex.dialog.stream import Dialog
@@ -34,6 +35,7 @@ from seckex.events import DialogClosed, DialogOpened, DialogRefused
 from seckex.net.log import EventLog
 from seckex.net.peer import PeerLinks
 from seckex.net.pipe import Pipe
+from seckex.net.stale import remove_stale
 from seckex.wire.numbers import Code
 
 LINK_WITHIN: Final = 20.0
@@ -104,13 +106,22 @@ class Forwards:
     def _listen(self, forward: Forward) -> Deferred[None]:
         factory = _ForwardFactory(self, forward)
         self._fresh.append(factory)
-        listening = maybeDeferred(lambda: serverFromString(self.reactor, forward.listen).listen(factory))
+        listening = maybeDeferred(self._begin, forward, factory)
 
         def failed(failure: Failure) -> None:
             why = " ".join(failure.getErrorMessage().split())
             raise ForwardFailed(f"the forward {forward.listen} cannot listen: {why}")
 
         return listening.addCallbacks(factory.listens, failed)
+
+    def _begin(self, forward: Forward, factory: Factory) -> Deferred[IListeningPort]:
+        path = unix_path(forward.listen)
+        if path is not None:
+            remove_stale(Path(path))
+            # The lock names a process by its number, which may be another's by now; nobody listens, so nobody holds it.
+            Path(f"{path}.lock").unlink(missing_ok=True)
+        listening: Deferred[IListeningPort] = serverFromString(self.reactor, forward.listen).listen(factory)
+        return listening
 
     # -- other forwards
 
@@ -210,7 +221,7 @@ class Forwards:
         elif ending is not None and ending.end is End.REJECTED:
             self._refuse(forward, forward.peer, ending.code, ending.text)
         elif ending is not None:
-            self._refuse(forward, self.local, Code.UNKNOWN_ASSOCIATION, f"the link was lost: {ending}")
+            self._refuse(forward, self.local, Code.UNKNOWN_ASSOCIATION, f"it was never opened: {ending}")
 
 
 class _ForwardFactory(Factory):

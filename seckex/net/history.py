@@ -20,6 +20,7 @@ from seckex.events import (
     NegotiationFailed,
     NegotiationRefused,
     OfferSent,
+    PeerUnreachable,
     StoreTrouble,
     VersionsHeard,
 )
@@ -27,6 +28,7 @@ from seckex.wire.numbers import Code
 
 MOST_PER_PEER: Final = 16
 MOST_PEERS: Final = 256
+MOST_HINTS: Final = 8
 
 
 @define
@@ -60,9 +62,10 @@ class History:
                 self._talk(event.peer).offered[self._local] = event.counter
             case CounterReceived():
                 self._talk(event.peer).offered[event.peer] = event.counter
-            case VersionsHeard():
-                # The initiator tells a few of these in one exchange, and no more.
-                self._talk(event.peer).hints.append(str(event))
+            case VersionsHeard() | PeerUnreachable():
+                hints = self._talk(event.peer).hints
+                if str(event) not in hints and len(hints) < MOST_HINTS:
+                    hints.append(str(event))
             case ClocksApart():
                 self._talk(event.peer).clock = {"at": at, "seconds": event.seconds}
             case AssociationEstablished():

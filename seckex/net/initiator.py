@@ -78,7 +78,7 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
     def _meet(self) -> None:
         """Have links with the peers that there are, and with no others."""
         limits = self.settings.limits
-        terms = self.link_terms(limits.dialog_credit, limits.dialogs_per_link)
+        terms = self.link_terms(limits.dialog_credit, limits.dialogs_per_peer)
         for nai in self._links.keys() - {peer.nai for peer in self.settings.peers}:
             del self._addresses[nai]
             self._links.pop(nai).disownServiceParent()
@@ -134,7 +134,7 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
 
     def ready(self, association: Association) -> None:
         """Build new links under it."""
-        prepared = self.traffic.link_association(association)
+        prepared = self.traffic.link_association(association, opens=True)
         if prepared is not None:
             self._links[association.peer].use(prepared)
 
@@ -144,7 +144,7 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
 
     def gone(self, association: Association, _why: str) -> None:
         """Close the links under it."""
-        self._links[association.peer].withdraw(association.responder_spi)
+        self._links[association.peer].withdraw(association.spi_in)
 
     # -- links
 
@@ -166,12 +166,15 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
 
     def link_closed(self, link: Link, closure: Closure) -> None:
         """Keep what it has carried; negotiate anew where the responder says that it does not know the association."""
-        self.traffic.closed(link, self._association(link))
+        association = self._association(link)
+        self.traffic.closed(link, association)
         self.log.report(LinkClosed("" if link.association is None else link.association.peer, str(closure)))
+        # With a bound on octets an association has one link in all, and dialogs wait for the next.
+        spent = association is not None and association.octet_bound and closure.cause in (Cause.LOST, Cause.DEAD)
         refused = closure.cause is Cause.CLOSED_BY_PEER and closure.code == Code.UNKNOWN_ASSOCIATION
         if closure.cause is Cause.UNKNOWN_ASSOCIATION:
             self._renew(link, hinted=True)
-        elif closure.cause is Cause.WORN_OUT or refused:
+        elif closure.cause is Cause.WORN_OUT or refused or spent:
             self._renew(link, hinted=False)
         else:
             self.retire_idle(link)
@@ -182,12 +185,7 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
             self.principal.renew(association, hinted=hinted)
 
     def _association(self, link: Link) -> Association | None:
-        if link.association is None:
-            return None
-        for association in self.principal.node.associations:
-            if association.responder_spi == link.association.spi:
-                return association
-        return None
+        return None if link.association is None else self.principal.node.associations.get(link.association.here)
 
 
 def _forwards(settings: InitiatorSettings) -> tuple[Forward, ...]:

@@ -10,7 +10,9 @@ Bounds: ``most`` accepted connections. For one more, the one is dropped that has
 been silent longest of those from the part of the net that has most of them. A
 connection whose first message is not there whole `FIRST_WITHIN` seconds after it
 was made, or whose next is not `IDLE_FOR` seconds after the last, is closed. A
-peer that does not read its answers is not read from.
+peer that does not read its answers is not read from. The side that asks drops a
+connection over which nothing has come for `ANSWER_WITHIN` seconds after a
+request: a path may have gone dead without a word, and the request is repeated over a new one.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ FIRST_WITHIN: Final = 10.0
 IDLE_FOR: Final = 60.0
 # The side that has asked closes first, so that an answer never meets a closed connection.
 ASKING_IDLE_FOR: Final = 30.0
+ANSWER_WITHIN: Final = 7.0
 CONNECT_WITHIN: Final = 10
 _MOST_WAITING: Final = 8
 
@@ -57,14 +60,15 @@ class MessageConnection(Protocol):
         reactor: Any,
         got: Callable[[bytes, MessageConnection], None],
         gone: Callable[[MessageConnection], None],
-        first_within: float,
-        idle_for: float,
+        *,
+        asking: bool,
     ) -> None:
         self._reactor = reactor
         self._got = got
         self._gone = gone
-        self._first_within = first_within
-        self._idle_for = idle_for
+        self._asking = asking
+        self._unanswered = False
+        self._paused = False
         self._buffer = bytearray()
         self._timer: IDelayedCall | None = None
         self.number = 0
@@ -75,7 +79,7 @@ class MessageConnection(Protocol):
         """Start the clock."""
         self.transport.setTcpNoDelay(True)
         self.transport.registerProducer(self, True)
-        self._timer = self._reactor.callLater(self._first_within, self.close)
+        self._timer = self._reactor.callLater(FIRST_WITHIN, self._expired)
 
     def dataReceived(self, data: bytes) -> None:
         """Hand on every message that is whole."""
@@ -92,7 +96,8 @@ class MessageConnection(Protocol):
                 return
             message = bytes(buffer[_LENGTH.size : end])
             del buffer[:end]
-            self._used()
+            self._unanswered = False
+            self._used(ASKING_IDLE_FOR if self._asking else IDLE_FOR)
             self._got(message, self)
             if self._timer is None:
                 return
@@ -100,15 +105,21 @@ class MessageConnection(Protocol):
     def send(self, octets: bytes) -> None:
         """Send a message, unless the connection is over."""
         if self._timer is not None:
-            self._used()
+            if not self._asking:
+                self._used(IDLE_FOR)
+            elif not self._unanswered:
+                self._unanswered = True
+                self._used(ANSWER_WITHIN)
             self.transport.write(_LENGTH.pack(len(octets)) + octets)
 
-    def _used(self) -> None:
+    def _used(self, expires: float) -> None:
         if self._timer is not None:
-            self._timer.reset(self._idle_for)
+            self._timer.reset(expires)
 
-    def close(self) -> None:
-        """Disconnect when all is sent."""
+    def _expired(self) -> None:
+        if self._unanswered or self._paused:
+            self.abort()
+            return
         self._stop()
         self.transport.unregisterProducer()
         self.transport.loseConnection()
@@ -132,10 +143,12 @@ class MessageConnection(Protocol):
 
     def pauseProducing(self) -> None:
         """Read no requests while answers are not taken."""
+        self._paused = True
         self.transport.pauseProducing()
 
     def resumeProducing(self) -> None:
         """Read again."""
+        self._paused = False
         self.transport.resumeProducing()
 
     def stopProducing(self) -> None:
@@ -187,7 +200,7 @@ class Messages:
         if len(self._accepted) >= self.most:
             self.counts["dropped"] += 1
             self._one_too_many().abort()
-        connection = MessageConnection(self._reactor, self._got, self._ended, FIRST_WITHIN, IDLE_FOR)
+        connection = MessageConnection(self._reactor, self._got, self._ended, asking=False)
         connection.source = self._source(host)
         self._enter(connection, self._accepted)
         return connection
@@ -258,7 +271,7 @@ class Messages:
             if not self._stopped:
                 self._trouble(path, f"connecting over TCP: {failure.getErrorMessage()}")
 
-        protocol = MessageConnection(self._reactor, self._got, self._ended, ASKING_IDLE_FOR, ASKING_IDLE_FOR)
+        protocol = MessageConnection(self._reactor, self._got, self._ended, asking=True)
         endpoint = HostnameEndpoint(self._reactor, path.host, path.port, timeout=CONNECT_WITHIN)
         connecting: Deferred[Any] = connectProtocol(endpoint, protocol)
         connecting.addCallback(connected).addErrback(failed)

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from typing import Final, Protocol
 
 from seckex.crypto.secrets import Secret
-from seckex.errors import ApiMisuse
 from seckex.net.principal import Principal
 from seckex.sa.association import Association
 
@@ -20,7 +19,7 @@ LONGEST_CONTEXT: Final = 1024
 
 
 class Operator(Protocol):
-    """See the module. ``peer`` is a NAI that `known` has."""
+    """See the module. ``peer`` is a NAI that it `knows`; what cannot be done raises `seckex.errors.Unfeasible`."""
 
     @property
     def local(self) -> str:
@@ -28,7 +27,11 @@ class Operator(Protocol):
         ...
 
     def known(self) -> Iterable[str]:
-        """Return the NAIs of all peers."""
+        """Return the names of all peers as they were configured."""
+        ...
+
+    def knows(self, peer: str) -> bool:
+        """Tell whether ``peer`` is one of them, or meant by one of them."""
         ...
 
     def has_address(self, peer: str) -> bool:
@@ -44,7 +47,11 @@ class Operator(Protocol):
         ...
 
     def rekey(self, peer: str) -> None:
-        """Have another association in place of the one with ``peer``."""
+        """Have another association in place of the one with ``peer``, from whichever end."""
+        ...
+
+    def down(self, peer: str) -> None:
+        """End every association with ``peer``, tell it, and begin none until `up`."""
         ...
 
     def export(self, peer: str, label: bytes, context: bytes, length: int) -> tuple[Association, Secret]:
@@ -67,6 +74,10 @@ class PrincipalOperator:
         """See `Operator.known`."""
         return self._principal.node.peers
 
+    def knows(self, peer: str) -> bool:
+        """See `Operator.knows`."""
+        return peer in self._principal.node.peers
+
     def has_address(self, peer: str) -> bool:
         """See `Operator.has_address`."""
         return self._principal.node.peers[peer].path is not None
@@ -74,8 +85,7 @@ class PrincipalOperator:
     def associations(self, peer: str) -> list[Association]:
         """See `Operator.associations`."""
         wall = self._principal.clock.wall()
-        held = [one for one in self._principal.node.associations if one.peer == peer and wall < one.expires]
-        return sorted(held, key=lambda association: association.created)
+        return [one for one in self._principal.node.associations.held(peer) if wall < one.expires]
 
     def up(self, peer: str) -> None:
         """See `Operator.up`."""
@@ -83,11 +93,13 @@ class PrincipalOperator:
 
     def rekey(self, peer: str) -> None:
         """See `Operator.rekey`."""
-        self._principal.renew(self.associations(peer)[-1], hinted=False)
+        self._principal.rekey(peer)
+
+    def down(self, peer: str) -> None:
+        """See `Operator.down`."""
+        self._principal.down(peer)
 
     def export(self, peer: str, label: bytes, context: bytes, length: int) -> tuple[Association, Secret]:
         """See `Operator.export`."""
-        confirmed = [association for association in self.associations(peer) if association.confirmed]
-        if not confirmed:
-            raise ApiMisuse(f"there is no confirmed association with {peer}")
-        return confirmed[-1], confirmed[-1].keys.export(label, context, length)
+        key = self._principal.node.export(peer, label, context, length)
+        return self.associations(peer)[-1], key

@@ -36,7 +36,7 @@ class ResponderDaemon(Daemon[ResponderSettings]):
     def __init__(self, reactor: Any, loaded: Loaded[ResponderSettings]) -> None:
         super().__init__(reactor, loaded)
         limits = self.settings.limits
-        terms = self.link_terms(limits.dialog_credit, limits.dialogs_per_link)
+        terms = self.link_terms(limits.dialog_credit, limits.dialogs_per_peer)
         self._port = LinkPort(terms, self, self.find, limits.links)
         self._bound: dict[Name, socket.socket] = {}
         self._listening: dict[Name, IListeningPort] = {}
@@ -119,7 +119,7 @@ class ResponderDaemon(Daemon[ResponderSettings]):
                 port.stopListening()
         self.open()
         limits = self.settings.limits
-        self._port.reconfigure(self.link_terms(limits.dialog_credit, limits.dialogs_per_link), limits.links)
+        self._port.reconfigure(self.link_terms(limits.dialog_credit, limits.dialogs_per_peer), limits.links)
         self.served.reconfigure(*self._offered(), limits.dialogs_per_service)
 
     def unprepare(self) -> None:
@@ -191,7 +191,7 @@ class ResponderDaemon(Daemon[ResponderSettings]):
         """Take the association as confirmed: the first record proves its keys."""
         self.traffic.opened(link)
         if link.association is not None:
-            self.principal.proved(link.association.spi)
+            self.principal.proved(link.association.here)
             self.retire_idle(link)
 
     def dialog_offered(self, link: Link, dialog: Dialog) -> None:
@@ -209,7 +209,7 @@ class ResponderDaemon(Daemon[ResponderSettings]):
         carried = link.association
         if carried is not None:
             self.log.report(LinkClosed(carried.peer, str(closure)))
-            self.traffic.closed(link, self.principal.node.associations.get(carried.spi))
+            self.traffic.closed(link, self.principal.node.associations.get(carried.here))
             self.retire_idle(link)
         elif self.principal.may_report("link"):
             self.log.report(LinkClosed("", str(closure)))

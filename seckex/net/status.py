@@ -38,6 +38,7 @@ class StatusReport:
     listening: Callable[[], list[str]]
     extras: Callable[[], dict[str, Any]]
     counters: Callable[[], dict[str, int]]
+    configuration: str = ""
     _started: Now = field(init=False)
     _opened: dict[str, float] = field(factory=dict, init=False)
 
@@ -59,21 +60,30 @@ class StatusReport:
         wall = self.clock.wall()
         return {
             "schema": SCHEMA,
-            "daemon": {
-                "role": self.role,
-                "nai": self.node.local,
-                "version": __version__,
-                "pid": os.getpid(),
-                "worker": self.worker,
-                "started": self._started.wall,
-                "uptime": self.clock.monotonic() - self._started.monotonic,
-                "listening": self.listening(),
-            },
+            "daemon": self.daemon(),
             "associations": [self.association(association, wall) for association in self.node.associations],
             **self.extras(),
             "refusals": [_trouble(at, event) for at, event in reversed(self.log.troubles)],
-            "counters": self.node.counters | self.counters(),
+            "counters": self.counted(),
         }
+
+    def daemon(self) -> dict[str, Any]:
+        """Return who this is."""
+        return {
+            "role": self.role,
+            "nai": self.node.local,
+            "version": __version__,
+            "pid": os.getpid(),
+            "worker": self.worker,
+            "configuration": self.configuration,
+            "started": self._started.wall,
+            "uptime": self.clock.monotonic() - self._started.monotonic,
+            "listening": self.listening(),
+        }
+
+    def counted(self) -> dict[str, int]:
+        """Return every counter by its name."""
+        return self.node.counters | self.counters()
 
     def association(self, association: Association, wall: float) -> dict[str, Any]:
         """Return what is told of one association at ``wall``."""

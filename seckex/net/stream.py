@@ -8,7 +8,8 @@ the node finds associations and takes dialogs.
 Bounds: a connection that has not proved its keys `HELLO_TIMEOUT` seconds after
 it was made is closed. Of those a port keeps ``most_unproved``; when one more
 comes, the oldest of them is dropped, since an honest peer needs one round trip
-only. Of all connections it keeps ``most_connections``; for one more the oldest
+only. A peer that is silent for too long is asked, and then counts as dead
+(`seckex.dialog.faces.DeadPeer`). Of all connections it keeps ``most_connections``; for one more the oldest
 unproved one is dropped, and where all are proved it is closed at once. What
 does not begin with a record is closed and counted.
 """
@@ -20,18 +21,18 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from attrs import frozen
+from attrs import Factory, frozen
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IAddress, IDelayedCall
 from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.internet.tcp import Connection
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from seckex.dialog.faces import Cause, Closure, LinkAssociation, LinkOwner
+from seckex.dialog.faces import Cause, Closure, DeadPeer, LinkAssociation, LinkOwner
 from seckex.dialog.link import Link
 from seckex.dialog.stream import Dialog
+from seckex.dialog.table import DialogTables
 from seckex.net.descriptor import LinkDescriptor, StreamReactor
 from seckex.wire.dialog import SALT_SIZE, Hello
 from seckex.wire.numbers import Code
@@ -39,26 +40,21 @@ from seckex.wire.numbers import Code
 HELLO_TIMEOUT: Final = 10.0
 
 
-class LinkFailed(ConnectError):
-    """A link could not be had; ``closure`` tells why."""
-
-    def __init__(self, closure: Closure) -> None:
-        super().__init__(string=str(closure))  # type: ignore[no-untyped-call]  # Twisted's errors have no types
-        self.closure = closure
-
-
 @frozen
 class LinkTerms:
     """What all links of a daemon have in common.
 
     ``limits`` is what a peer may do, ``clock`` gives nanoseconds since 1970,
-    ``entropy`` that many random octets.
+    ``entropy`` that many random octets. ``dialogs`` has those that outlive
+    their links; without it they end with them.
     """
 
     reactor: StreamReactor
     limits: Hello
     clock: Callable[[], int]
     entropy: Callable[[int], bytes]
+    dialogs: DialogTables | None = None
+    dead_peer: DeadPeer = Factory(DeadPeer)
 
 
 def _not_yet() -> None:
@@ -93,8 +89,10 @@ class LinkConnection(Protocol):
             soon=partial(terms.reactor.callLater, 0),
             association=association,
             find=find,
+            dialogs=terms.dialogs,
         )
         self._reactor = terms.reactor
+        self._dead_peer = terms.dead_peer
         self._owner = owner
         self._gone = gone
         self._descriptor: LinkDescriptor | None = None
@@ -128,13 +126,22 @@ class LinkConnection(Protocol):
             self._timer.cancel()
         self._timer = None
 
+    def _watch(self) -> None:
+        if self.link.is_open:
+            self._timer = self._reactor.callLater(1.0, self._tick)
+
+    def _tick(self) -> None:
+        self.link.tick(self._dead_peer)
+        self._watch()
+
     # What the link reports.
 
     def link_opened(self, link: Link) -> None:
-        """Stop the clock."""
+        """Stop the clock, and watch for a dead peer from now on."""
         self._stop_timer()
         self._was_open = True
         self._owner.link_opened(link)
+        self._watch()
 
     def dialog_offered(self, link: Link, dialog: Dialog) -> None:
         """Pass it on."""

@@ -1,8 +1,8 @@
 """A dialog as a Twisted transport: any protocol runs over it unchanged.
 
 `DialogTransport` stands between a protocol and a `Dialog`: what Twisted calls a
-connection is a dialog, half-close is END, abort is RESET, and a lost link is a
-lost connection, never an end of file. Producers and consumers are honoured both
+connection is a dialog, half-close is END, abort is RESET, and a dialog that is
+lost, since no link carries it on, is a lost connection, never an end of file. Producers and consumers are honoured both
 ways: a protocol's producer is paused while the dialog has much queued, and
 pausing the transport stops delivery, and with it the peer's credit.
 

@@ -13,7 +13,7 @@ from seckex.sa.association import Association
 
 
 class Traffic:
-    """The open links of a daemon, by the SPI of their association at the responder."""
+    """The open links of a daemon, by the SPI that their association has here."""
 
     def __init__(self, associations: AssociationTable) -> None:
         self._associations = associations
@@ -22,7 +22,7 @@ class Traffic:
     def opened(self, link: Link) -> None:
         """Count a link from now on."""
         if link.association is not None:
-            self._links.setdefault(link.association.spi, []).append(link)
+            self._links.setdefault(link.association.here, []).append(link)
 
     def closed(self, link: Link, association: Association | None) -> None:
         """Add what a link has carried to its association's counts, if that still lives."""
@@ -38,7 +38,7 @@ class Traffic:
 
     def links(self, association: Association) -> tuple[Link, ...]:
         """Return the open links under ``association``."""
-        return tuple(self._links.get(association.responder_spi, ()))
+        return tuple(self._links.get(association.spi_in, ()))
 
     def carried(self, association: Association) -> tuple[int, int]:
         """Return octets in and out under ``association``."""
@@ -48,15 +48,18 @@ class Traffic:
             usage.octets_out + sum(link.octets_out for link in links),
         )
 
-    def link_association(self, association: Association) -> LinkAssociation | None:
-        """Return what a new link needs; None where the association may not have one.
+    def link_association(self, association: Association, *, opens: bool) -> LinkAssociation | None:
+        """Return what a new link needs, at the end that ``opens`` it or at the other; None where it may not have one.
 
         Without encryption there is nothing to seal with. Where it has a bound
         on octets it carries one link: a second one at a time could pass the bound, and one
-        after another could not tell what is left of it.
+        after another could not tell what is left of it. With one SPI at both
+        ends what one of them says to open a link could be sent back to it.
         """
         schedule = association.link_schedule()
         bound = association.octet_bound or None
-        if schedule is None or (bound and (self.links(association) or any(self.carried(association)))):
+        used = bound and (self.links(association) or any(self.carried(association)))
+        if schedule is None or used or association.spi_in == association.spi_out:
             return None
-        return LinkAssociation(association.responder_spi, association.peer, schedule, bound)
+        spi = association.spi_out if opens else association.spi_in
+        return LinkAssociation(spi, association.peer, schedule, bound, here=association.spi_in)

@@ -290,9 +290,15 @@ class Answering:
         for key, state in self.half_open.items():
             if state.terms.peer in changes.ended | changes.altered:
                 self.half_open.pop(key)
+        # What is worked out aside for a peer that is gone has no outcome.
+        self._under_way = {name: each for name, each in self._under_way.items() if self._lives(name[0], changes)}
         self.replays.limit = limits.replay_records
         self.half_open.limit = limits.half_open
         self.unconfirmed.limit = limits.unconfirmed
+
+    def _lives(self, spi: int, changes: PeerChanges) -> bool:
+        terms, association = self._terms.get(spi), self._associations.get(spi)
+        return association is not None or (terms is not None and terms.peer not in changes.ended)
 
     def deadlines(self) -> list[float | None]:
         """Return when `tick` has something to do (monotonic)."""

@@ -35,6 +35,7 @@ class AssociationTable:
         self._by_spi: dict[int, Association] = {}
         self._by_peer: dict[str, dict[int, None]] = {}
         self._usage: dict[int, Usage] = {}
+        self._until: dict[int, float] = {}
         self._expiry: list[tuple[float, int]] = []
 
     def __len__(self) -> int:
@@ -59,6 +60,10 @@ class AssociationTable:
         """Return the counters of a live association; they are made when first asked for."""
         return self._usage.setdefault(spi_in, Usage())
 
+    def held(self, peer: str) -> tuple[Association, ...]:
+        """Return the associations with ``peer`` in the order in which they came, whatever the clock said then."""
+        return tuple(self._by_spi[spi] for spi in self._by_peer.get(peer, ()))
+
     def newest(self, peer: str) -> Association | None:
         """Return the youngest association with ``peer``."""
         spis = self._by_peer.get(peer)
@@ -69,6 +74,7 @@ class AssociationTable:
         association = self._by_spi.pop(spi_in, None)
         if association is not None:
             self._usage.pop(spi_in, None)
+            self._until.pop(spi_in, None)
             spis = self._by_peer[association.peer]
             del spis[spi_in]
             if not spis:
@@ -85,6 +91,16 @@ class AssociationTable:
             association = self._by_spi.get(spi)
             # The entry may be of another one that was removed and had the same SPI.
             if association is not None and association.expires <= now:
+                self.remove(spi)
+                yield association
+
+    def outlived(self, now: float) -> Iterator[Association]:
+        """Take out and yield what has been here for its lifetime at ``now`` (monotonic), as counted from the last look.
+
+        A wall clock that was set back after they were made would have them live on.
+        """
+        for spi, association in tuple(self._by_spi.items()):
+            if self._until.setdefault(spi, now + association.agreement.lifetime) <= now:
                 self.remove(spi)
                 yield association
 

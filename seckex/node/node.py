@@ -18,7 +18,8 @@ from attrs import evolve
 from seckex.crypto.groups.verdicts import Verdicts
 from seckex.crypto.secrets import Secret
 from seckex.errors import AuthenticationFailed, BadCertificate, Malformed, PeerFault, Unfeasible, UnsupportedVersion
-from seckex.events import AssociationEnded, VersionUnsupported
+from seckex.events import AssociationEnded, StoreUnwritable, VersionUnsupported
+from seckex.exchange.aside import Aside
 from seckex.exchange.attempt import OtherVersions, Unknown
 from seckex.exchange.messages import Received
 from seckex.exchange.terms import Entropy, Terms
@@ -50,7 +51,7 @@ class Node:
     def __init__(self, local: str, peers: Iterable[Peer], entropy: Entropy, limits: Limits) -> None:
         self.local = local
         self.associations = AssociationTable(limits.associations)
-        self._verdicts = Verdicts()
+        self._verdicts, self._aside = Verdicts(), Aside()
         self.peers = Peers(local, self._taken(peers))
         self._drops = Drops()
         self._driver = Driver()
@@ -80,8 +81,8 @@ class Node:
         self._told_expiry = math.inf
 
     def _taken(self, peers: Iterable[Peer]) -> list[Peer]:
-        taken, verdicts = self._spi_taken, self._verdicts
-        return [evolve(peer, terms=evolve(peer.terms, taken=taken, verdicts=verdicts)) for peer in peers]
+        taken, verdicts, aside = self._spi_taken, self._verdicts, self._aside
+        return [evolve(p, terms=evolve(p.terms, taken=taken, verdicts=verdicts, aside=aside)) for p in peers]
 
     def _by_spi(self) -> dict[int, Terms]:
         shared = (peer.terms for peer in self.peers.values() if not peer.certified)
@@ -116,7 +117,7 @@ class Node:
         """
         actions: list[NodeAction] = []
         self._answering.start(snapshot, now)
-        for association in sorted(snapshot.associations, key=lambda association: association.created):
+        for association in snapshot.associations:
             why = self._unvouched(association, self.peers, now) or (UNKEPT if association.octet_bound else "")
             if why:
                 self._driver.commit(None, (DeleteAssociation(association.spi_in),), actions)
@@ -347,7 +348,9 @@ class Node:
     def committed(self, token: int, outcome: Outcome | str, now: Now) -> list[NodeAction]:
         """Take what became of a `Commit`: an outcome, or why nothing was stored."""
         actions: list[NodeAction] = []
-        _, unit = self._driver.committed(token, outcome, now, actions)
+        conversation, unit = self._driver.committed(token, outcome, now, actions)
+        if conversation is None and isinstance(outcome, str):
+            actions.append(Report(StoreUnwritable(outcome)))
         self._answering.stored(unit, durable=outcome is Outcome.STORED)
         return actions
 
@@ -366,15 +369,21 @@ class Node:
         self._certified.tick(now, actions)
         self._gate.tick(now)
         actions += self.news()
-        for association in self.associations.expired(now.wall):
+        self._expire(self.associations.expired(now.wall), now, actions)
+        if self._purge_at is not None and now.monotonic >= self._purge_at:
+            self._purge_at = now.monotonic + PURGE_EVERY
+            outlived = list(self.associations.outlived(now.monotonic))
+            self._expire(outlived, now, actions)
+            deletions = (DeleteAssociation(association.spi_in) for association in outlived)
+            self._driver.commit(None, (*deletions, self._answering.purge(now)), actions)
+        return actions
+
+    def _expire(self, associations: Iterable[Association], now: Now, actions: list[NodeAction]) -> None:
+        for association in associations:
             self._seeking.ended(association, now, actions)
             self._answering.ended(association)
             ended = AssociationEnded(association.peer, association.spi_in, "its lifetime is over")
             actions += [Report(ended), Gone(association, "its lifetime is over")]
-        if self._purge_at is not None and now.monotonic >= self._purge_at:
-            self._purge_at = now.monotonic + PURGE_EVERY
-            self._driver.commit(None, (self._answering.purge(now),), actions)
-        return actions
 
     def take_sooner(self) -> bool:
         """Return whether something may have become due sooner since this was last asked.

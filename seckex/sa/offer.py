@@ -170,7 +170,12 @@ def _expand(
 
 def numbered(alternatives: Iterable[Alternative]) -> Offer:
     """Return the offer of ``alternatives`` in this order of preference."""
-    return Offer(tuple(evolve(alternative, number=number) for number, alternative in enumerate(alternatives, start=1)))
+    return Offer(
+        tuple(
+            alternative if alternative.number == number else evolve(alternative, number=number)
+            for number, alternative in enumerate(alternatives, start=1)
+        )
+    )
 
 
 def to_payload(offer: Offer) -> SaPayload:

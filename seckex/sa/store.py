@@ -110,7 +110,7 @@ class Outcome(Enum):
 
 @frozen
 class Snapshot:
-    """All that a store holds for one worker, in no particular order.
+    """All that a store holds for one worker, associations in the order in which they were stored.
 
     ``damaged`` has a sentence for each record that could not be read and is left out;
     ``forgotten`` is the highest of all `Purge.forgotten`.

@@ -30,6 +30,11 @@ _TEXTS: Final[Mapping[int, str]] = {
 }
 
 
+def damaged(path: Path) -> StoreFailed:
+    """Return what to raise for a database ``path`` that holds what nobody has written."""
+    return StoreFailed(_TEXTS[sqlite3.SQLITE_CORRUPT].format(path=path))
+
+
 def store_failed(path: Path, error: sqlite3.Error) -> StoreFailed:
     """Return what to raise for ``error`` from the database ``path``."""
     code = getattr(error, "sqlite_errorcode", None)

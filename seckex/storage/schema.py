@@ -18,6 +18,7 @@ from typing import Final
 
 from seckex.crypto.atrest import Wrapping
 from seckex.errors import AuthenticationFailed, StoreFailed
+from seckex.storage.failures import damaged
 from seckex.storage.lock import locked
 from seckex.storage.private import private_directory, private_file
 
@@ -130,6 +131,8 @@ def _migrate(connection: sqlite3.Connection, version: int, wrapping: Wrapping) -
 
 def _check_key(connection: sqlite3.Connection, path: Path, wrapping: Wrapping) -> None:
     row = connection.execute("SELECT value FROM meta WHERE name = 'check'").fetchone()
+    if row is None or not isinstance(row[0], bytes):
+        raise damaged(path)
     try:
         wrapping.unwrap(row[0], _CHECK)
     except AuthenticationFailed:

@@ -32,7 +32,7 @@ from seckex.errors import StoreFailed
 from seckex.sa.association import Association
 from seckex.sa.store import MOST_REPLAYS, WORKER_MASK, Outcome, Purge, ReplayRecord, Snapshot, Unit
 from seckex.storage.batch import Batch, named, settle
-from seckex.storage.failures import store_failed
+from seckex.storage.failures import damaged, store_failed
 from seckex.storage.rows import (
     ASSOCIATION_COLUMNS,
     REPLAY_COLUMNS,
@@ -75,7 +75,8 @@ _STORED_REPLAYS: Final = (
 )
 _STORED_ASSOCIATIONS: Final = "SELECT a.spi_in FROM json_each(?) AS k CROSS JOIN association AS a ON a.spi_in = k.value"
 _LOAD_ASSOCIATIONS: Final = (
-    f"SELECT {ASSOCIATION_COLUMNS} FROM association WHERE expires > ? AND spi_in & {WORKER_MASK} = ?"  # noqa: S608  # constants
+    f"SELECT {ASSOCIATION_COLUMNS} FROM association WHERE expires > ? AND spi_in & {WORKER_MASK} = ? "  # noqa: S608  # constants
+    "ORDER BY rowid"
 )
 _LOAD_REPLAYS: Final = f"SELECT {REPLAY_COLUMNS} FROM replay WHERE expires > ? ORDER BY expires DESC LIMIT ?"  # noqa: S608  # constants
 
@@ -100,6 +101,7 @@ class SqliteStore:
         self._factory = factory
         self._connection: sqlite3.Connection | None = None
         self._closed = False
+        self._file: tuple[int, int] | None = None
         self._unpurged: Purge | None = None
         with self._failures():
             self._open()
@@ -113,7 +115,7 @@ class SqliteStore:
         """See `Store.load`."""
         associations: list[Association] = []
         replays: list[ReplayRecord] = []
-        damaged: list[str] = []
+        complaints: list[str] = []
         with self._failures():
             connection = self._open()
             connection.execute("BEGIN")
@@ -121,19 +123,21 @@ class SqliteStore:
                 try:
                     associations.append(read_association(row, self._wrapping))
                 except Damaged as error:
-                    damaged.append(str(error))
+                    complaints.append(str(error))
             for row in connection.execute(_LOAD_REPLAYS, (now, most_replays)):
                 try:
                     replays.append(read_replay(row))
                 except Damaged as error:
-                    damaged.append(str(error))
+                    complaints.append(str(error))
             found = connection.execute(_FORGOTTEN).fetchone()
             connection.execute("COMMIT")
         forgotten = 0.0 if found is None else found[0]
         if not isinstance(forgotten, float) or not math.isfinite(forgotten):
-            damaged.append("the time up to which replay records were purged is damaged; the clock serves in its place")
+            complaints.append(
+                "the time up to which replay records were purged is damaged; the clock serves in its place"
+            )
             forgotten = 0.0
-        return Snapshot(tuple(associations), tuple(replays), tuple(damaged), forgotten)
+        return Snapshot(tuple(associations), tuple(replays), tuple(complaints), forgotten)
 
     # -- writing
 
@@ -214,8 +218,15 @@ class SqliteStore:
     def _open(self) -> sqlite3.Connection:
         if self._closed:
             raise StoreFailed(f"{self.path} has been closed")
+        if self._file is not None and self._file != _identity(self.path):
+            # What is written there now would be lost with the last process that has it open.
+            raise StoreFailed(
+                f"{self.path} was removed or replaced while it was in use: put it back with its directory, or restart "
+                "the daemon to begin anew"
+            )
         if self._connection is None:
             self._connection = open_database(self.path, self._wrapping, self._factory)
+            self._file = _identity(self.path)
         return self._connection
 
     @contextmanager
@@ -227,6 +238,9 @@ class SqliteStore:
             self._abandon()
             if isinstance(error, sqlite3.Error):
                 raise store_failed(self.path, error) from error
+            if isinstance(error, UnicodeDecodeError):
+                # SQLite's own words about damage may quote it.
+                raise damaged(self.path) from None
             if isinstance(error, OSError):
                 raise StoreFailed(f"{self.path} cannot be opened: {error.strerror}") from error
             raise
@@ -242,3 +256,12 @@ class SqliteStore:
             self._connection = None
             with suppress(sqlite3.Error):
                 connection.close()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return which file has the name ``path``, None where none has."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -27,6 +27,7 @@ from seckex.wire.numbers import (
     MAX_BODY,
     MAX_DETAIL,
     MAX_SERVICE,
+    MIN_LARGEST_BODY,
     VERSION,
     KekSource,
     RecordFlag,
@@ -81,13 +82,26 @@ BODY_SIZES: Final[Mapping[int, tuple[int, int]]] = {
     RecordType.PING: (0, MAX_PING),
     RecordType.PONG: (0, MAX_PING),
     RecordType.CLOSE: (2, 2 + MAX_DETAIL),
+    RecordType.RESUME: (DIALOG_ID_SIZE + 16, DIALOG_ID_SIZE + 16),
+    RecordType.RESUMED: (16, 16),
+    RecordType.DONE: (0, 0),
 }
 
 # The longest record that can come before keys exist, or after them without being DATA.
 MAX_SMALL_RECORD: Final = FULL_PREAMBLE_SIZE + KEK_HEADER_SIZE + DIALOG_HEADER_SIZE + 2 + MAX_DETAIL
 
 LINK_TYPES: Final = frozenset({RecordType.HELLO, RecordType.PING, RecordType.PONG, RecordType.CLOSE})
-SEQUENCED_TYPES: Final = frozenset({RecordType.DATA, RecordType.END, RecordType.CREDIT})
+SEQUENCED_TYPES: Final = frozenset(
+    {
+        RecordType.OPEN,
+        RecordType.DATA,
+        RecordType.END,
+        RecordType.CREDIT,
+        RecordType.RESUME,
+        RecordType.RESUMED,
+        RecordType.DONE,
+    }
+)
 
 
 @frozen
@@ -99,7 +113,7 @@ class Record:
     ``spi``, that of the association at the responder, in place of ``context``.
     ``sealed`` is False for the hint alone, whose context, counter and MIC are
     zero. ``dialog`` is the link's short number, ``sequence`` counts octets of a
-    stream.
+    stream, or attempts to have the dialog on a link.
     """
 
     suite: Suite
@@ -261,7 +275,7 @@ class Hello:
 
     ``credit`` is the window in octets that each dialog starts with towards the
     sender, ``most_dialogs`` how many dialogs the peer may have open that it
-    opened, ``largest_body`` the most octets in one DATA, 1 to 65,536.
+    opened, ``largest_body`` the most octets in one DATA, 1,024 to 65,536.
     """
 
     credit: int
@@ -271,8 +285,8 @@ class Hello:
 
 def encode_hello(hello: Hello) -> bytes:
     """Return the body of a HELLO."""
-    if not 1 <= hello.largest_body <= MAX_BODY:
-        raise ApiMisuse(f"the largest body is 1 to {MAX_BODY}")
+    if not MIN_LARGEST_BODY <= hello.largest_body <= MAX_BODY:
+        raise ApiMisuse(f"the largest body is {MIN_LARGEST_BODY} to {MAX_BODY}")
     return Writer().pack(_HELLO, hello.credit, hello.most_dialogs, hello.largest_body).octets()
 
 
@@ -281,8 +295,8 @@ def decode_hello(body: bytes) -> Hello:
     reader = Reader(body)
     credit, most_dialogs, largest_body = reader.unpack(_HELLO, "HELLO")
     reader.end("HELLO")
-    if not 1 <= largest_body <= MAX_BODY:
-        raise Malformed("Largest body", 8, f"{largest_body} is not between 1 and {MAX_BODY}")
+    if not MIN_LARGEST_BODY <= largest_body <= MAX_BODY:
+        raise Malformed("Largest body", 8, f"{largest_body} is not between {MIN_LARGEST_BODY} and {MAX_BODY}")
     return Hello(credit, most_dialogs, largest_body)
 
 

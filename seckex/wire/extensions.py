@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from attrs import field, frozen
@@ -84,6 +85,8 @@ REQUEST_DIGEST_SIZE: Final = 32
 SHORTEST_MAC: Final = 32
 LONGEST_MAC: Final = 48
 
+# Messages are made of a few extensions of a few sizes.
+_REMEMBERED: Final = 256
 _EXTENSION: Final = struct.Struct(">BBH")
 _EXCHANGE: Final = struct.Struct(">III")
 _DETAIL: Final = struct.Struct(">HBB")
@@ -268,6 +271,7 @@ def encode_identity_start(size: int) -> bytes:
     return _start(ExtensionSub.SEALED_IDENTITY, size)
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def _start(sub: ExtensionSub, size: int) -> bytes:
     return Writer().pack(_EXTENSION, EXTENSION_TYPE, sub, size).octets()
 

@@ -217,6 +217,7 @@ class Code(IntEnum):
     RESET_BY_PROGRAM = 304
     PROTOCOL_ERROR = 305
     SHUTTING_DOWN = 306
+    UNKNOWN_DIALOG = 307
 
     @property
     def label(self) -> str:
@@ -227,6 +228,7 @@ class Code(IntEnum):
 # Links: docs/protocol.md, section 10.
 MAGIC: Final = 0x534B
 MAX_BODY: Final = 65536
+MIN_LARGEST_BODY: Final = 1024
 
 
 class Suite(IntEnum):
@@ -271,3 +273,6 @@ class RecordType(IntEnum):
     PING = 8
     PONG = 9
     CLOSE = 10
+    RESUME = 11
+    RESUMED = 12
+    DONE = 13

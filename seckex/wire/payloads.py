@@ -23,6 +23,7 @@ where Length counts the whole payload.
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from attrs import frozen
@@ -33,20 +34,23 @@ from seckex.wire.numbers import (
     ATTRIBUTE_KEY_LENGTH,
     ATTRIBUTE_MEBIOCTETS,
     MAX_ATTRIBUTES,
-    MAX_GROUP_NUMBER,
     MAX_PAYLOADS,
     MAX_TRANSFORMS,
     Code,
     KeyExchangeSub,
     PayloadType,
 )
+from seckex.wire.user_group import UserKeyExchange as UserKeyExchange
+from seckex.wire.user_group import encode_user_key_exchange, read_user_key_exchange, value_of_user
 
 _PAYLOAD: Final = struct.Struct(">BBH")
 _PROPOSAL: Final = struct.Struct(">BBBBII")
 _TRANSFORM: Final = struct.Struct(">BBH")
 _ATTRIBUTE: Final = struct.Struct(">HH")
 _KEY_EXCHANGE: Final = struct.Struct(">HH")
-_LENGTH: Final = struct.Struct(">H")
+
+# The proposals that this principal writes again and again; a peer that makes it write others only empties this.
+_REMEMBERED: Final = 256
 
 _SHORT_FORM: Final = 0x8000
 # 2^60 octets: what can be counted and stored in 63 bits.
@@ -150,26 +154,6 @@ class KeyExchange:
 
 
 @frozen
-class UserKeyExchange:
-    """A public value in a group that its sender defines: Fig. 21 to 23.
-
-    ``prime`` and ``generator`` are written without zeros in front, ``value``
-    in as many octets as ``prime``; 1 to 1024 octets each.
-
-    |   Type = 4    |    Sub = 5    |            Length             |
-    |         Transform-ID          |           Reserved            |
-    |             Plen              |  P ...
-    |             Glen              |  G ...
-    |            CVlen              |  CV ...
-    """
-
-    transform_id: int
-    prime: bytes
-    generator: bytes
-    value: bytes
-
-
-@frozen
 class UnknownPayload:
     """A payload, or a kind of key exchange, that version 1 does not have.
 
@@ -215,7 +199,7 @@ def decode_sa(octets: bytes, base: int = 0) -> SaPayload:
         if kind == _PROPOSAL_TYPE:
             payloads.append(_read_proposal(sub, body))
         elif kind == _KEY_EXCHANGE_TYPE and sub == _USER_GROUP_SUB:
-            payloads.append(_read_user_key_exchange(body))
+            payloads.append(read_user_key_exchange(body))
         elif kind == _KEY_EXCHANGE_TYPE and sub in _KEY_EXCHANGE_SUBS:
             payloads.append(_read_key_exchange(sub, body))
         elif kind in _NOT_IN_SA:
@@ -248,19 +232,10 @@ def share_spans(octets: bytes) -> tuple[tuple[int, int], ...]:
         if kind == _KEY_EXCHANGE_TYPE:
             value = at + _PAYLOAD.size + _KEY_EXCHANGE.size
             if sub == _USER_GROUP_SUB:
-                value = _value_of_user(octets, value, at + length)
+                value = value_of_user(octets, value, at + length)
             spans.append((value, max(at + length, value)))
         at += length
     return tuple(spans)
-
-
-def _value_of_user(octets: bytes, at: int, end: int) -> int:
-    """Return where the value of a user-defined group stands, P beginning ``at``: behind two numbers and a length."""
-    for _ in range(2):
-        if at + _LENGTH.size > min(end, len(octets)):
-            return end
-        at += _LENGTH.size + int.from_bytes(octets[at : at + _LENGTH.size], "big")
-    return min(at + _LENGTH.size, end)
 
 
 def decode_proposal(octets: bytes, base: int = 0) -> Proposal:
@@ -269,6 +244,7 @@ def decode_proposal(octets: bytes, base: int = 0) -> Proposal:
     return _read_proposal(sub, body)
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def encode_proposal(proposal: Proposal) -> bytes:
     """Return the octets of a proposal payload; raises `ApiMisuse`."""
     if len(proposal.transforms) > MAX_TRANSFORMS:
@@ -404,44 +380,11 @@ def _read_key_exchange(sub: int, body: Reader) -> KeyExchange:
     return KeyExchange(sub, transform_id, body.rest())
 
 
-def _read_user_key_exchange(body: Reader) -> UserKeyExchange:
-    start = body.offset
-    transform_id, reserved = body.unpack(_KEY_EXCHANGE, "key exchange")
-    if reserved:
-        raise body.fail("Reserved", "reserved octets are not zero", start + 2)
-    numbers = []
-    for name in ("P", "G", "CV"):
-        at = body.offset
-        length = body.u16(f"{name}len")
-        if not 1 <= length <= MAX_GROUP_NUMBER:
-            raise body.fail(f"{name}len", f"{length} where 1 to {MAX_GROUP_NUMBER} are allowed", at)
-        numbers.append(body.take(length, name))
-    body.end("Length")
-    prime, generator, value = numbers
-    for name, number in (("P", prime), ("G", generator)):
-        if not number[0]:
-            raise body.fail(name, "zeros in front of a number", start)
-    if len(value) != len(prime):
-        raise body.fail("CVlen", f"{len(value)} where Plen is {len(prime)}", start)
-    return UserKeyExchange(transform_id, prime, generator, value)
-
-
-def _encode_user(payload: UserKeyExchange) -> bytes:
-    writer = Writer().pack(_KEY_EXCHANGE, payload.transform_id, 0)
-    for number in (payload.prime, payload.generator, payload.value):
-        if not 1 <= len(number) <= MAX_GROUP_NUMBER:
-            raise ApiMisuse(f"{len(number)} octets of a number, 1 to {MAX_GROUP_NUMBER} are allowed")
-        writer.pack(_LENGTH, len(number)).raw(number)
-    if len(payload.value) != len(payload.prime) or not payload.prime[0] or not payload.generator[0]:
-        raise ApiMisuse("P and G have no zeros in front, and the value is as long as P")
-    return _payload(_KEY_EXCHANGE_TYPE, _USER_GROUP_SUB, writer.octets())
-
-
 def _encode_in_sa(payload: Part) -> bytes:
     if isinstance(payload, Proposal):
         return encode_proposal(payload)
     if isinstance(payload, UserKeyExchange):
-        return _encode_user(payload)
+        return _payload(_KEY_EXCHANGE_TYPE, _USER_GROUP_SUB, encode_user_key_exchange(payload))
     if isinstance(payload, KeyExchange):
         if payload.sub not in _KEY_EXCHANGE_SUBS or payload.sub == _USER_GROUP_SUB:
             raise ApiMisuse(f"{payload.sub} is not a sub-type of the key exchange payload with a value alone")

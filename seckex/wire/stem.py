@@ -28,11 +28,12 @@ from seckex.wire.numbers import ExtensionSub as Sub
 
 _EXTENSION: Final = struct.Struct(">BBH")
 _START: Final = struct.Struct(">BBH")
-_STARTS: Final = {
-    kind: _START.pack(MESSAGE_TYPE, VERSION << 4 | ANSWER_FLAG, kind) for kind in (Kind.COOKIE, Kind.USE_TCP)
-}
-_FIRST_THAT_MAY_CHANGE: Final = frozenset(map(int, (Sub.PADDING, Sub.AUTHENTICATOR, Sub.COOKIE)))
+# Plain numbers: those of enumerations take longer to pack than all the rest here.
 _COOKIE: Final = int(Sub.COOKIE)
+_REQUEST_DIGEST: Final = int(Sub.REQUEST_DIGEST)
+_ASKS_FOR_COOKIE: Final = _START.pack(MESSAGE_TYPE, VERSION << 4 | ANSWER_FLAG, Kind.COOKIE)
+_ASKS_FOR_TCP: Final = _START.pack(MESSAGE_TYPE, VERSION << 4 | ANSWER_FLAG, Kind.USE_TCP)
+_FIRST_THAT_MAY_CHANGE: Final = frozenset(map(int, (Sub.PADDING, Sub.AUTHENTICATOR, Sub.COOKIE)))
 
 
 def stem_of(request: bytes) -> tuple[int, bytes]:
@@ -60,15 +61,15 @@ def stem_of(request: bytes) -> tuple[int, bytes]:
 
 def encode_cookie(request: bytes, cookie: bytes) -> bytes | None:
     """Return COOKIE, the answer to ``request`` that asks for it again with ``cookie``; None if that would be longer."""
-    return _hint(Kind.COOKIE, request, Sub.COOKIE, cookie)
+    return _hint(_ASKS_FOR_COOKIE, request, _COOKIE, cookie)
 
 
 def encode_use_tcp(request: bytes, digest: bytes) -> bytes | None:
     """Return USE_TCP, the answer to a request whose stem has ``digest``; None if it would be longer than that."""
-    return _hint(Kind.USE_TCP, request, Sub.REQUEST_DIGEST, digest)
+    return _hint(_ASKS_FOR_TCP, request, _REQUEST_DIGEST, digest)
 
 
-def _hint(kind: Kind, request: bytes, sub: Sub, data: bytes) -> bytes | None:
+def _hint(start: bytes, request: bytes, sub: int, data: bytes) -> bytes | None:
     # The Identification and the SPI are the request's.
-    answer = _STARTS[kind] + request[4:HEADER_SIZE] + _EXTENSION.pack(EXTENSION_TYPE, sub, len(data)) + data
+    answer = start + request[4:HEADER_SIZE] + _EXTENSION.pack(EXTENSION_TYPE, sub, len(data)) + data
     return answer if len(answer) <= len(request) else None

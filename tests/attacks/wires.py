@@ -18,9 +18,9 @@ from seckex.dialog.faces import LinkAssociation
 from seckex.dialog.stream import Dialog
 from seckex.wire.dialog import Hello, decode_record, record_size
 from seckex.wire.numbers import Code, RecordType, Role
-from tests.dialog.parts import DIALOG_ID, SALT_I, SALT_R, Pair, Program, Side, association
+from tests.dialog.parts import SALT_I, SALT_R, Pair, Program, Side, association
 
-LIMITS: Final = Hello(credit=100, most_dialogs=4, largest_body=60)
+LIMITS: Final = Hello(credit=100, most_dialogs=4, largest_body=1024)
 DOWN, UP = b"down" * 20, b"up" * 15
 
 
@@ -72,9 +72,13 @@ class Wire:
     def open(self, service: str) -> Dialog:
         """Open a dialog from the initiator."""
         program = Program()
-        self.dialogs.append(self.pair.i.link.open(service, DIALOG_ID, program))
+        self.dialogs.append(self.pair.i.link.open(service, self.new_id(), program))
         self.programs.append(program)
         return self.dialogs[-1]
+
+    def new_id(self) -> bytes:
+        """Return the id of the next dialog: the same on every wire."""
+        return bytes((len(self.dialogs) + 1,)) * 16
 
     def next(self) -> Passing | None:
         """Take the next record off the wire; None when the script is over."""
@@ -158,13 +162,13 @@ def _pinged(wire: Wire) -> None:
 def _from_the_other_side(wire: Wire) -> None:
     wire.pair.i.answer = Dialog.accept
     wire.programs.append(Program())
-    wire.dialogs.append(wire.pair.r.link.open("back", DIALOG_ID, wire.programs[-1]))
+    wire.dialogs.append(wire.pair.r.link.open("back", wire.new_id(), wire.programs[-1]))
 
 
 def _rejected_by_initiator(wire: Wire) -> None:
     wire.pair.i.answer = lambda dialog: dialog.reject(Code.UNKNOWN_SERVICE, "no such service")
     wire.programs.append(Program())
-    wire.dialogs.append(wire.pair.r.link.open("nothing", DIALOG_ID, wire.programs[-1]))
+    wire.dialogs.append(wire.pair.r.link.open("nothing", wire.new_id(), wire.programs[-1]))
 
 
 def _closed(wire: Wire) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 from pathlib import Path
 
 from click.testing import CliRunner, Result
@@ -36,6 +38,14 @@ class CheckTests(SynchronousTestCase):
             f"  state       {self.directory}/state\n",
         )
 
+    def test_a_bundle_is_told_by_its_name(self) -> None:
+        bundle = (
+            '[policy.bundles.strong]\nspi = 7\nencryption = ["aes-256-gcm"]\nprf = ["prf-hmac-sha-384"]\n'
+            'key-agreement = ["p-256"]\n[[policy.proposals]]\nbundle = "strong"\n'
+        )
+        result = self.check(str(write_all(self.directory, RESPONDER + bundle)))
+        self.assertIn("  policy      1: bundle strong; for 8h\n", result.stdout)
+
     def test_an_initiator_that_is_right(self) -> None:
         result = self.check(str(write_all(self.directory, INITIATOR)))
         self.assertEqual(result.exit_code, 0)
@@ -44,6 +54,20 @@ class CheckTests(SynchronousTestCase):
         )
         self.assertIn("  forwards    tcp:8080:interface=127.0.0.1 -> web of home@example.org\n", result.stdout)
         self.assertNotIn(KEY[:8], result.output)
+
+    def test_who_owns_the_files_is_judged_for_the_user_that_is_named(self) -> None:
+        file = write_all(self.directory, RESPONDER)
+        (self.directory / "state").mkdir(mode=0o700)
+        ours = pwd.getpwuid(os.geteuid()).pw_name
+        self.assertEqual(self.check(str(file), "--user", ours).exit_code, 0)
+        other = next((each for each in pwd.getpwall() if each.pw_uid not in (0, os.geteuid())), None)
+        if other is not None:
+            result = self.check(str(file), "--user", other.pw_name)
+            self.assertEqual(result.exit_code, 1)
+            self.assertIn(f"not to user {other.pw_uid} who runs this", result.stderr)
+        result = self.check(str(file), "--user", "no-such-user-here")
+        self.assertEqual(result.exit_code, 2)
+        self.assertIn("there is no user no-such-user-here", result.stderr)
 
     def test_every_problem_is_a_line(self) -> None:
         file = write_all(self.directory, RESPONDER.replace('nai = "home', 'nia = "home') + "[limits]\nlinks = 0")

@@ -40,7 +40,7 @@ class CountersTests(StatusCase):
         )
         text = self.run_command("counters").stdout
         self.assertIn("responder home@example.org", text)
-        self.assertIn(f"2      {MEANINGS['dropped.replay']}", text)
+        self.assertIn(f"dropped.replay               2      {MEANINGS['dropped.replay']}\n", text)
 
     def test_nobody_there(self) -> None:
         self.assertEqual(self.run_command("counters").exit_code, 3)
@@ -62,16 +62,17 @@ class ReloadTests(StatusCase):
         self.patch(sys.modules["seckex.cli.reload"], "live", lambda sockets: sockets[0])
 
     def test_what_was_changed_and_what_was_kept(self) -> None:
-        said = self.reloaded(done=True, changed=["peers"], kept=["listen.port: needs a restart"], problems=[])
-        self.assertEqual(said, (0, "changed: peers\nkept as it was: listen.port: needs a restart\n", ""))
+        kept = "state.worker: only a restart changes it"
+        said = self.reloaded(done=True, changed=["peers"], kept=[kept], problems=[])
+        self.assertEqual(said, (0, f"changed: peers\nkept as it was: {kept}\n", ""))
 
     def test_nothing_new(self) -> None:
-        self.assertEqual(self.reloaded(done=True, changed=[]), (0, "nothing has changed\n", ""))
+        self.assertEqual(self.reloaded(done=True, changed=[], kept=[]), (0, "nothing has changed\n", ""))
 
     def test_a_configuration_that_is_wrong(self) -> None:
-        self.assertEqual(
-            self.reloaded(done=False, problems=["lok: is not a setting"]), (1, "", "lok: is not a setting\n")
-        )
+        said = self.reloaded(done=False, problems=["lok: is not a setting"])
+        kept = "nothing was changed: the configuration of before stays, whole\n"
+        self.assertEqual(said, (1, "", f"lok: is not a setting\n{kept}"))
 
     def test_a_daemon_that_cannot(self) -> None:
         code, _, said = self.reloaded(schema="seckex.error/1", error="the command is one of", word="unknown-command")

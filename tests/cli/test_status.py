@@ -108,6 +108,12 @@ class FindingTests(StatusCase):
         self.assertEqual((result.exit_code, result.stderr), (0, ""))
         self.assertTrue(result.stdout.startswith("responder home@example.org"))
 
+    def test_every_worker_of_the_default_place_is_asked(self) -> None:
+        first = self.daemon()
+        answer = json.dumps(STATUS | {"daemon": {"role": "responder", "nai": "home@example.org", "worker": 1}})
+        ScriptedDaemon(self, first.with_name("control-1.sock"), answer.encode() + b"\n")
+        self.assertEqual(self.run_command("status").stdout.count("responder home@example.org"), 2)
+
     def test_no_daemon(self) -> None:
         for arguments in ((), ("status",), ("--json",), ("status", "--socket", str(self.home / "x"))):
             result = self.run_command(*arguments)

@@ -41,6 +41,15 @@ class AcceptedTests(SynchronousTestCase):
             serverFromString(MemoryReactorClock(), text)
 
 
+class InProcessTests(SynchronousTestCase):
+    def test_a_service_of_the_daemons_own_process(self) -> None:
+        self.assertEqual(CLIENT.read("endpoint"), "endpoint")
+
+    def test_nothing_else_is(self) -> None:
+        for reader, text in ((SERVER, "endpoint"), (CLIENT, "endpoint:"), (CLIENT, "endpoint:x"), (CLIENT, "Endpoint")):
+            self.assertRaises(Unfit, reader.read, text)
+
+
 class RefusedTests(SynchronousTestCase):
     def check(self, reader: EndpointString, cases: dict[str, str]) -> None:
         for text, why in cases.items():

@@ -348,3 +348,54 @@ class StateTests(LoadCase):
         text = RESPONDER.replace("/run/seckex.sock", f"/{'x' * 107}")
         [problem] = self.problems(text)
         self.assertIn("state.control: must be a path of at most 107 octets", problem)
+
+
+class PartTests(LoadCase):
+    """What can be read of a list is judged, whatever else is wrong with it."""
+
+    SECOND = '[[peers]]\nnai = "second@example.org"\nkey0 = "none.toml"\n'
+
+    def test_the_other_peers_keys_are_read_all_the_same(self) -> None:
+        first, second = self.problems(RESPONDER + '[[peers]]\nnai = 5\nkey0 = "key0.toml"\n' + self.SECOND)
+        self.assertTrue(first.startswith("peers[1].nai: must be "), first)
+        self.assertTrue(second.startswith("peers[2].key0: "), second)
+
+    def test_names_of_tables_that_cannot_be_read_are_known(self) -> None:
+        text = INITIATOR.replace('address = "192.0.2.1"', "address = 5")
+        (problem,) = self.problems(text)
+        self.assertTrue(problem.startswith("peers[0].address: "), problem)
+        _, problem = self.problems(text.replace('peer = "home', 'peer = "hme'))
+        self.assertTrue(problem.startswith("forwards[0].peer: must be one of peers"), problem)
+
+    def test_a_name_that_cannot_be_read_may_be_the_one_that_is_meant(self) -> None:
+        (problem,) = self.problems(INITIATOR.replace('nai = "home@example.org"', "nai = 5"))
+        self.assertTrue(problem.startswith("peers[0].nai: "), problem)
+
+    def test_names_are_compared_with_those_of_tables_that_cannot_be_read(self) -> None:
+        more = '[[peers]]\nnai = "node@example.net"\nservices = "web"\n'
+        problems = self.problems(RESPONDER + more)
+        self.assertEqual(
+            [problem.split(": ")[0] for problem in problems], ["peers[1].services", "peers[1].nai", "peers[1].key0"]
+        )
+
+    def test_services_that_cannot_be_read_are_known(self) -> None:
+        text = RESPONDER.replace('services = ["web"]', 'services = ["web", "wbe"]').replace('"tcp:127.0.0.1:8000"', "5")
+        problems = self.problems(text)
+        self.assertEqual(
+            [problem.split(": ")[0] for problem in problems], ["services.web.connect", "peers[0].services[1]"]
+        )
+
+    def test_what_is_no_table_at_all(self) -> None:
+        for text in ('peers = [5, "x"]', "peers = 5", "peers = {}"):
+            start, _, rest = RESPONDER.partition("[[peers]]")
+            _, _, end = rest.partition("[services.web]")
+            problems = self.problems(text + "\n" + start + "[services.web]" + end)
+            self.assertTrue(all(problem.startswith("peers") for problem in problems), problems)
+
+
+class WorkerTests(LoadCase):
+    def test_each_worker_has_a_control_socket_of_its_own(self) -> None:
+        for worker, name in ((0, "control.sock"), (1, "control-1.sock"), (63, "control-63.sock")):
+            text = RESPONDER.replace('control = "/run/seckex.sock"', f"worker = {worker}")
+            text = text.replace('directory = "state"', 'directory = "/s"')
+            self.assertEqual(read_settings(self.write(text)).state.control, Path("/s") / name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -30,6 +31,22 @@ class LifeTests(StageTestCase):
         self.assertEqual((ours["peer"], theirs["peer"]), (HOME, NODE))
         self.assertEqual((ours["spi_in"], ours["spi_out"]), (theirs["spi_out"], theirs["spi_in"]))
         self.assertEqual(ours["transforms"], theirs["transforms"])
+
+    def test_under_load_and_with_an_offer_that_is_too_long_for_a_datagram(self) -> None:
+        self.write_responder(more='[limits]\ncookies = "always"\n')
+        self.both()
+        counted = self.status("responder")["counters"]
+        self.assertEqual((counted["gate.cookies-asked"], counted["gate.cookies-right"]), (1, 1))
+        self.stop(self.running[1])
+        shutil.rmtree(self.folder / "initiator")
+        configuration = self.folder / "initiator.toml"
+        more = "".join(f'[[policy.proposals]]\nlifetime = "{8 - number}h"\noctets = "1 TiB"\n' for number in range(7))
+        configuration.write_text(configuration.read_text() + more)
+        self.daemon("initiator")
+        self.until("an association", lambda: bool(self.asked("initiator") and self.confirmed("initiator")))
+        counted = self.status("responder")["counters"]
+        # Over TCP nobody is asked for a cookie.
+        self.assertEqual((counted["gate.cookies-asked"], counted["tcp.messages"]), (1, 1))
 
     def test_a_clean_stop(self) -> None:
         responder, initiator = self.both()

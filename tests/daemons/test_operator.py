@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from typing import Any
 
+from seckex.config.load import read_key0
 from tests.daemons.stage import HOME, NODE, PATIENCE, StageTestCase
 
 COMMAND = (sys.executable, "-c", "from seckex.cli.main import main; main(prog_name='seckex')")
@@ -41,6 +44,23 @@ class LifecycleTests(OperatorCase):
         self.assertNotIn(told["association"]["spi_in"], before)
         self.until("the responder's new one", lambda: told["association"]["spi_out"] in self.spis("responder"))
 
+    def test_rekey_from_the_responder(self) -> None:
+        self.both()
+        (before,) = self.spis("responder")
+        told = self.told("rekey", NODE, role="responder")
+        self.assertEqual((told["done"], told["association"]["replaces"]), (True, before))
+        self.until("the initiator's new one", lambda: told["association"]["spi_out"] in self.spis("initiator"))
+
+    def test_down_ends_it_at_both_ends_until_up(self) -> None:
+        self.both()
+        before = self.spis("initiator")
+        self.assertEqual(set(self.told("down", HOME)["ended"]), before)
+        self.assertEqual(self.spis("initiator"), set())
+        self.until("the end at the responder", lambda: not self.spis("responder"))
+        self.assertTrue(self.told("down", HOME)["already"])
+        told = self.told("up", HOME)
+        self.assertNotIn(told["association"]["spi_in"], before)
+
     def test_up_at_both_ends_of_an_association(self) -> None:
         self.both()
         for role, peer in (("initiator", HOME), ("responder", NODE)):
@@ -62,6 +82,30 @@ class LifecycleTests(OperatorCase):
         result = self.run_command("up", NODE, role="responder")
         self.assertEqual(result.returncode, 1)
         self.assertIn("has no address in this configuration", result.stderr)
+
+
+class StatusTests(OperatorCase):
+    def test_the_real_port_of_a_forward_and_the_age_of_a_dialog(self) -> None:
+        self.write_initiator(
+            self.forward("tcp:0:interface=127.0.0.1", "web"), self.forward("tcp:0:interface=127.0.0.1", "web")
+        )
+        with socket.create_server(("127.0.0.1", self.web_port)) as server:
+            self.both()
+            first, second = (forward["port"] for forward in self.status("initiator")["forwards"])
+            self.assertNotIn(0, (first, second))
+            self.assertNotEqual(first, second)
+            with socket.create_connection(("127.0.0.1", second), timeout=PATIENCE):
+                connection, _ = server.accept()
+                with connection:
+                    for role in ("initiator", "responder"):
+                        self.until("the dialog", lambda role=role: bool(self.dialogs(role)))  # type: ignore[misc]  # a default
+                        (dialog,) = self.dialogs(role)
+                        self.assertGreaterEqual(dialog["age"], 0)
+
+    def dialogs(self, role: str) -> list[dict[str, Any]]:
+        associations = self.status(role)["associations"]
+        dialogs = [dialog for association in associations for dialog in association["dialogs"]]
+        return [dialog for dialog in dialogs if dialog["age"] is not None]
 
 
 class ExportTests(OperatorCase):
@@ -110,6 +154,40 @@ class ExplainTests(OperatorCase):
         )
         self.assertEqual((result.returncode, result.stderr), (1, ""))
         self.assertIn("KEY 0: each side's own", result.stdout)
+
+
+class DoctorTests(OperatorCase):
+    def findings(self, role: str) -> tuple[bool, dict[str, set[str]]]:
+        result = self.run_command("doctor", "--json", role=role)
+        told = json.loads(result.stdout)
+        found: dict[str, set[str]] = {}
+        for one in told["findings"]:
+            found.setdefault(one["check"], set()).add(one["health"])
+        self.assertEqual(result.returncode, 0 if told["good"] else 1)
+        return told["good"], found
+
+    def test_two_daemons_that_are_well(self) -> None:
+        self.both()
+        for role in ("responder", "initiator"):
+            healthy, found = self.findings(role)
+            self.assertTrue(healthy, found)
+            self.assertEqual({check: health for check, health in found.items() if health != {"good"}}, {})
+        self.assertEqual(found["peers"], {"good"})
+
+    def test_an_initiator_without_its_responder(self) -> None:
+        healthy, found = self.findings("initiator")
+        self.assertEqual((healthy, found["peers"], found["daemon"]), (False, {"bad"}, {"doubtful"}))
+
+    def test_a_report_of_daemons_that_run_has_no_key_in_it(self) -> None:
+        self.both()
+        key = read_key0(self.folder / "node.key0").key.octets
+        exported = self.told("export", HOME, "label", "--print")["key"]
+        for role in ("responder", "initiator"):
+            result = self.run_command("bugreport", role=role)
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+            self.assertIn("AssociationEstablished", result.stdout)
+            for secret in (key.hex(), base64.b64encode(key).decode(), repr(key)[2:-1], exported, "node.key0"):
+                self.assertNotIn(secret, result.stdout)
 
 
 class MonitorTests(OperatorCase):

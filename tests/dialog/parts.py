@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Any, Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -12,6 +13,7 @@ from seckex.crypto.secrets import Secret
 from seckex.dialog.faces import Closure, Ending, LinkAssociation
 from seckex.dialog.link import Link
 from seckex.dialog.stream import Dialog
+from seckex.dialog.table import DialogTables
 from seckex.wire.dialog import Hello, Record, decode_record, record_size
 from seckex.wire.numbers import PRF_HMAC_SHA2_256, RecordType, Role, Suite
 
@@ -19,7 +21,13 @@ SPI: Final = 0x1234
 SALT_I, SALT_R = b"I" * 16, b"R" * 16
 CREATED: Final = 1_700_000_000_000_000_000
 DIALOG_ID: Final = b"D" * 16
+_IDS: Final = itertools.count(1)
 LIMITS: Final = Hello(credit=65536, most_dialogs=4, largest_body=65536)
+
+
+def new_id() -> bytes:
+    """Return an id that no dialog has."""
+    return next(_IDS).to_bytes(16, "big")
 
 
 def clock() -> int:
@@ -149,12 +157,21 @@ class Pair:
         salt_i: bytes = SALT_I,
         salt_r: bytes = SALT_R,
         soon: Callable[[Callable[[], None]], object] | None = None,
+        dialogs_i: DialogTables | None = None,
+        dialogs_r: DialogTables | None = None,
     ) -> None:
         ours = ours or association()
         theirs = theirs or ours
         self.i, self.r = Side(Role.INITIATOR), Side(Role.RESPONDER)
         self.i.link = Link(
-            owner=self.i, limits=limits_i, salt=salt_i, clock=clock, flush=self.i.flush, soon=soon, association=ours
+            owner=self.i,
+            limits=limits_i,
+            salt=salt_i,
+            clock=clock,
+            flush=self.i.flush,
+            soon=soon,
+            association=ours,
+            dialogs=dialogs_i,
         )
         self.r.link = Link(
             owner=self.r,
@@ -163,6 +180,7 @@ class Pair:
             clock=clock,
             flush=self.r.flush,
             find=lambda spi: theirs if known and spi == theirs.spi else None,
+            dialogs=dialogs_r,
         )
         self.i.flush()
 
@@ -186,12 +204,59 @@ class Pair:
         self.settle()
         return self
 
+    def cut(self) -> None:
+        """Lose the connection, and what is on its way."""
+        for side in (self.i, self.r):
+            side.sent.clear()
+            side.link.disconnected("Connection lost.")
+
     def dialog(self, service: str = "echo") -> tuple[Dialog, Program, Dialog, Program]:
         """Open a dialog from the initiator: its end and program there, its end and program at the responder."""
         program = Program()
-        dialog = self.i.link.open(service, DIALOG_ID, program)
+        dialog = self.i.link.open(service, new_id(), program)
         self.settle()
         return dialog, program, *self.r.offers[-1]
+
+
+class Peers:
+    """Two principals whose dialogs outlive their links: each `Pair` of them is a link, the newest the last."""
+
+    def __init__(self, limits: Hello = LIMITS, most_detached: int = 64, within: int = 600) -> None:
+        self.limits = limits
+        self.dialogs_i = DialogTables(most_detached, within)
+        self.dialogs_r = DialogTables(most_detached, within)
+        self.offers: list[tuple[Dialog, Program]] = []
+        self.pairs: list[Pair] = []
+
+    def link(self, settle: bool = True, **more: Any) -> Pair:
+        """Connect: another link, open if ``settle``."""
+        number = len(self.pairs).to_bytes(2, "big")
+        pair = Pair(
+            limits_i=self.limits,
+            limits_r=self.limits,
+            salt_i=SALT_I[2:] + number,
+            salt_r=SALT_R[2:] + number,
+            dialogs_i=self.dialogs_i,
+            dialogs_r=self.dialogs_r,
+            **more,
+        )
+        pair.i.offers = pair.r.offers = self.offers
+        self.pairs.append(pair)
+        return pair.opened() if settle else pair
+
+    def tick(self, seconds: int = 1) -> None:
+        """Let time pass at both ends."""
+        for _ in range(seconds):
+            self.dialogs_i.tick()
+            self.dialogs_r.tick()
+
+    def settle(self) -> None:
+        """Move what is on its way over links that are not cut."""
+        moved = True
+        while moved:
+            moved = False
+            for pair in self.pairs:
+                moved |= bool(pair.move(pair.i) + pair.move(pair.r))
 
 
 def split(octets: bytes) -> Iterator[bytes]:

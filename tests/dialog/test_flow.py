@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seckex.dialog.link import MOST_WAITING
-from seckex.dialog.stream import MOST_QUEUED, SMALL, Dialog
+from seckex.dialog.outbound import MOST_QUEUED, SMALL
+from seckex.dialog.stream import Dialog
 from seckex.wire.dialog import Hello
-from tests.dialog.parts import DIALOG_ID, LinkCase, Pair, Program, kinds
+from tests.dialog.parts import LinkCase, Pair, Program, kinds, new_id
 
 WINDOW = 65536
 RECORD = 65536 + 64
@@ -53,7 +54,7 @@ class CreditTests(LinkCase):
     def test_a_peer_that_gives_no_credit_at_first(self) -> None:
         pair = Pair().opened()
         dialog, *_ = pair.dialog()
-        dialog._limit_out = 0
+        dialog._limit_out = dialog._limit_peer = 0
         dialog.write(b"wait")
         self.assertEqual(dialog.queued, 4)
         dialog.take_credit(0, 2)
@@ -70,7 +71,7 @@ class CreditTests(LinkCase):
         dialog.end()
         pair.settle()
         far.resume()
-        self.assertEqual((len(far_program.got), kinds(bytes(pair.r.sent))), (WINDOW, []))
+        self.assertEqual((len(far_program.got), kinds(bytes(pair.r.sent))), (WINDOW, ["DONE"]))
 
     def test_a_slow_reader_does_not_stall_others(self) -> None:
         pair = Pair().opened()
@@ -248,7 +249,7 @@ class BlockedTests(LinkCase):
         pair.i.takes = 10
         dialog.write(b"x" * 1000)
         waiting = len(pair.i.link.outbox)
-        pair.i.link.open("more", DIALOG_ID, Program())
+        pair.i.link.open("more", new_id(), Program())
         dialog.write(b"queued")
         self.assertGreater(len(pair.i.link.outbox), waiting)
         self.assertEqual(dialog.queued, 6)
@@ -305,7 +306,7 @@ class AnyScheduleTests(LinkCase):
     @settings(max_examples=60, deadline=None)
     @given(
         st.integers(1, 3000),
-        st.integers(1, 2000),
+        st.integers(1024, 2000),
         st.lists(
             st.tuples(
                 st.sampled_from(["write", "back", "all", "pause", "resume", "i", "r", "block", "unblock"]),

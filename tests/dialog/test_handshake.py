@@ -103,7 +103,7 @@ class OpeningTests(LinkCase):
 
     def test_the_first_record_may_be_more_than_a_ping(self) -> None:
         """Its body is small, whatever this side allows later."""
-        pair = Pair(limits_r=Hello(65536, 4, 1))
+        pair = Pair(limits_r=Hello(65536, 4, 1024))
         pair.move(pair.i)
         pair.move(pair.r)
         program = Program()
@@ -354,7 +354,7 @@ class StateTests(LinkCase):
         with self.assertRaises(ApiMisuse):
             Link(
                 owner=pair.i,
-                limits=Hello(0, 1, 1),
+                limits=Hello(0, 1, 1024),
                 salt=SALT_I,
                 clock=clock,
                 flush=pair.i.flush,

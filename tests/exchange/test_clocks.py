@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from seckex.events import AssociationEstablished, ClocksApart, NegotiationRefused
+from seckex.node.node import PURGE_EVERY
 from seckex.wire.numbers import Code
 from tests.conversation import AES, ConversationCase, policy, sealing
 from tests.exchange.test_faults import TWO_ROUNDS
@@ -168,6 +169,22 @@ class SteppedTests(ConversationCase):
             self.assertEqual(home.counters["unconfirmed"], 1)
             self.network.run(2)
             self.assertEqual((home.counters["unconfirmed"], home.counters["associations"]), (0, 0))
+
+    def test_no_association_outlives_its_lifetime_however_the_clock_was_set_back(self) -> None:
+        hour = policy(sealing("aes-256-gcm", lifetime=3600))
+        for seconds in (HOURS, YEARS):
+            node, home = self.pair(hour, hour)
+            home.skew = node.skew = seconds
+            first = self.established(node, home)
+            home.skew = node.skew = 0
+            for host, spi in ((node, first.spi_in), (home, first.spi_out)):
+                self.assertIsNotNone(host.node.usable(spi, host.now()))
+            self.network.run(3600 + 2 * PURGE_EVERY)
+            for host, spi in ((node, first.spi_in), (home, first.spi_out)):
+                self.assertIsNone(host.node.usable(spi, host.now()))
+                self.assertNotIn(spi, host.store.associations)
+            self.assertConversation(node, home)
+            self.anew()
 
     def test_a_visit_to_the_future_does_not_fill_the_replay_records_for_good(self) -> None:
         node, home = self.pair()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from seckex.events import AssociationEnded, AssociationEstablished, NegotiationRefused, StoreTrouble
+from seckex.events import AssociationEnded, AssociationEstablished, NegotiationRefused, StoreTrouble, StoreUnwritable
+from seckex.node.node import PURGE_EVERY
 from seckex.sa.store import ConfirmAssociation, DeleteAssociation, Outcome, PutAssociation, PutReplay
 from seckex.wire.numbers import Code
 from tests.conversation import AES, ConversationCase
@@ -70,6 +71,15 @@ class FailureTests(ConversationCase):
             self.network.run(5)
             self.assertConversation(node, home)
             self.assertEqual(len(home.node.associations), 1)
+
+    def test_a_store_that_cannot_be_tidied_is_told_of(self) -> None:
+        node, home = self.pair()
+        self.established(node, home)
+        home.commit_faults[len(home.units) + 1] = "gone"
+        self.network.run(PURGE_EVERY)
+        self.assertTold(home, StoreUnwritable, why="gone")
+        self.network.run(PURGE_EVERY)
+        self.assertTold(home, StoreUnwritable)
 
     def test_an_initiator_that_cannot_store_uses_nothing(self) -> None:
         node, home = self.pair()

@@ -11,6 +11,7 @@ from seckex.crypto.groups.modp import MODP_1024, Modp
 from seckex.crypto.groups.table import GROUPS
 from seckex.crypto.groups.user import Parameters
 from seckex.events import CounterSent, MessageDropped, NegotiationRefused
+from seckex.exchange.aside import MOST_AT_ONCE
 from seckex.sa.algorithms import ALL, BY_NAME, user_group
 from seckex.sa.policy import Policy
 from seckex.wire.numbers import Code, ProtocolId
@@ -221,6 +222,28 @@ class BroughtTests(Talking):
         self.assertEqual(set(codes), {Code.INSUFFICIENT_RESOURCES, Code.UNKNOWN_GROUP_PARAMETERS})
         self.network.run(60.0)
         self.assertEqual(len(self.verified), 2)
+
+
+class AsideTests(Talking):
+    def test_so_many_key_agreements_are_done_aside_at_once_and_others_go_on(self) -> None:
+        home = self.network.host("home@example.org")
+        peers = [self.network.host(f"node{number}@example.net") for number in range(MOST_AT_ONCE + 2)]
+        light = self.network.host("node@example.net")
+        for number, (peer, ours) in enumerate([*((peer, naming(HEAVY)) for peer in peers), (light, AES)]):
+            peer.knows(home, ours, spi=0x2000 + number)
+            home.knows(peer, ours, spi=0x2000 + number)
+        for host in (home, *peers, light):
+            host.start()
+        home.work_delay = 0.3
+        for peer in (*peers, light):
+            peer.want(home)
+        self.network.run(0.2)
+        self.assertEqual(len(light.ready), 1)
+        refused = [event for peer in peers for event in peer.told(NegotiationRefused)]
+        self.assertEqual([event.code for event in refused], [Code.INSUFFICIENT_RESOURCES] * 2)
+        self.assertIn("too many key agreements are under way", refused[0].reason)
+        self.network.run(5.0)
+        self.assertEqual([len(peer.ready) for peer in peers], [1] * len(peers))
 
 
 class ForgedTests(Talking):

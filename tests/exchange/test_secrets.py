@@ -6,14 +6,19 @@ from collections.abc import Callable
 from typing import Any
 
 from seckex.crypto.authority import Key0
-from seckex.crypto.groups.curves import X25519Share
+from seckex.crypto.groups.curves import P256Share, X25519Share
+from seckex.crypto.groups.hybrid import HybridShare
+from seckex.crypto.groups.modp import ModpShare
 from seckex.crypto.schedule import AgreedKeys
 from seckex.crypto.secrets import Secret
 from seckex.crypto.suites import Hash
 from seckex.node import conversation
 from seckex.node.node import Node
-from tests.conversation import ConversationCase
+from seckex.sa.algorithms import ALL
+from seckex.wire.numbers import ProtocolId
+from tests.conversation import ConversationCase, policy, proposal
 from tests.exchange.test_faults import AGREEING, MESSAGES
+from tests.groups import HEAVY, ROOT, anyone, naming
 from tests.link import lose, on
 from tests.pump import KEY
 
@@ -32,22 +37,28 @@ class SecretTests(ConversationCase):
 
     def _remember_secrets(self) -> None:
         """Take note of each secret as it comes into being."""
-        make, share = X25519Share.__init__, X25519Share.finish
-
-        def made(agreement: X25519Share, randomness: bytes) -> None:
-            self.secrets.add(randomness)
-            make(agreement, randomness)
-
-        def agreed(agreement: X25519Share, value: bytes) -> Secret:
-            secret = share(agreement, value)
-            self.secrets.add(secret.octets)
-            return secret
-
-        self.patch(X25519Share, "__init__", made)
-        self.patch(X25519Share, "finish", agreed)
+        for kind in (X25519Share, P256Share, HybridShare, ModpShare):
+            self.patch(kind, "__init__", self._making(kind.__init__))
+            self.patch(kind, "finish", self._finishing(kind.finish))
         # Whatever comes out of HKDF is a key of some kind.
         self.patch(Hash, "expand", self._noting(Hash.expand))
         self.patch(Hash, "extract", self._noting(Hash.extract))
+
+    def _making(self, make: Callable[..., None]) -> Callable[..., None]:
+        def made(share: Any, *arguments: Any) -> None:
+            drawn = arguments[-1]
+            self.secrets.add(drawn.to_bytes(32, "big") if isinstance(drawn, int) else drawn)
+            make(share, *arguments)
+
+        return made
+
+    def _finishing(self, finish: Callable[..., Secret]) -> Callable[..., Secret]:
+        def finished(share: Any, value: bytes) -> Secret:
+            secret = finish(share, value)
+            self.secrets.add(secret.octets)
+            return secret
+
+        return finished
 
     def _noting(self, derive: Callable[..., bytes]) -> Callable[..., bytes]:
         def derived(*arguments: Any) -> bytes:
@@ -101,6 +112,19 @@ class SecretTests(ConversationCase):
 
     def test_of_conversations_that_come_to_an_association(self) -> None:
         for ours, theirs, _ in AGREEING:
+            self.anew()
+            node, home = self.pair(ours, theirs)
+            self.established(node, home)
+            self.check()
+
+    def test_of_conversations_in_every_group(self) -> None:
+        names = (one.name for one in ALL if one.protocol is ProtocolId.KEY_AGREEMENT)
+        numbered = (policy(proposal(f"aes-256-gcm prf-hmac-sha-256 {name}")) for name in names)
+        for ours, theirs in (
+            *((one, one) for one in numbered),
+            (naming(HEAVY), naming(HEAVY)),
+            (naming(ROOT), anyone()),
+        ):
             self.anew()
             node, home = self.pair(ours, theirs)
             self.established(node, home)

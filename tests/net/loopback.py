@@ -20,7 +20,7 @@ from seckex.dialog.stream import Dialog
 from seckex.net.peer import PeerLinks
 from seckex.net.stream import LinkPort, LinkTerms
 from seckex.wire.dialog import Hello
-from tests.dialog.parts import DIALOG_ID, SPI, Program, association
+from tests.dialog.parts import SPI, Program, association, new_id
 
 reactor: Any = installed
 
@@ -124,7 +124,7 @@ class LoopbackCase(TestCase):
         """Open a dialog: both ends and their programs."""
         before = len(self.responder.offers)
         program = Program()
-        dialog = link.open("echo", DIALOG_ID, program)
+        dialog = link.open("echo", new_id(), program)
         await self.until(lambda: len(self.responder.offers) > before and "opened" in program.said)
         return dialog, program, *self.responder.offers[-1]
 

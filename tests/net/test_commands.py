@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock as Reactor
 
 from seckex.crypto.secrets import Secret
-from seckex.errors import ApiMisuse
+from seckex.errors import Unfeasible
 from seckex.events import Event, KeysExported, LinkClosed, NegotiationRefused, OperatorAsked
 from seckex.net.commands import ControlCommands
 from seckex.net.control import Declined
@@ -38,6 +38,9 @@ class OverHost:
     def known(self) -> Iterable[str]:
         return self._host.peers
 
+    def knows(self, peer: str) -> bool:
+        return peer in self._host.peers
+
     def has_address(self, _peer: str) -> bool:
         return self._addressed
 
@@ -48,13 +51,14 @@ class OverHost:
         self._host._run(self._host.node.want(peer, self._host.now()))
 
     def rekey(self, peer: str) -> None:
-        self._host.node.renew(self.associations(peer)[-1], self._host.now(), hinted=False)
+        self._host._run(self._host.node.rekey(peer, self._host.now()))
+
+    def down(self, peer: str) -> None:
+        self._host._run(self._host.node.down(peer, self._host.now()))
 
     def export(self, peer: str, label: bytes, context: bytes, length: int) -> tuple[Association, Secret]:
-        held = self.associations(peer)
-        if not held:
-            raise ApiMisuse("there is none")
-        return held[-1], held[-1].keys.export(label, context, length)
+        key = self._host.node.export(peer, label, context, length)
+        return self.associations(peer)[-1], key
 
 
 class CommandCase(ConversationCase):
@@ -188,6 +192,45 @@ class RekeyTests(CommandCase):
         node, _ = self.pair()
         self.assertEqual(self.declined(self.desk(node), "rekey", peer=HOME)[0], "none")
 
+    def test_from_the_responders_end_as_well(self) -> None:
+        node, home = self.pair()
+        before = self.established(node, home)
+        self.ask(self.desk(home, addressed=False), "rekey", peer=NODE)
+        self.network.run_until(lambda: self.fired)
+        (answer,) = self.fired
+        self.assertEqual((answer["done"], answer["association"]["replaces"]), (True, before.spi_out))
+
+    def test_what_cannot_be_done_now(self) -> None:
+        node, home = self.pair()
+        self.established(node, home)
+        desk = self.desk(node)
+        self.ask(desk, "rekey", peer=HOME)
+        with self.assertRaises(Unfeasible) as caught:
+            self.ask(desk, "rekey", peer=HOME)
+        self.assertIn("under way already", str(caught.exception))
+        self.assertEqual(len(self.reactor.getDelayedCalls()), 1)
+
+
+class DownTests(CommandCase):
+    def test_both_ends_have_none_and_up_makes_another(self) -> None:
+        node, home = self.pair()
+        ours = self.established(node, home)
+        desk = self.desk(node)
+        answer = self.ask(desk, "down", peer=HOME)
+        self.assertEqual((answer["schema"], answer["done"], answer["already"]), ("seckex.down/1", True, False))
+        self.assertEqual(answer["ended"], [ours.spi_in])
+        self.network.run(5)
+        self.assertEqual((len(node.node.associations), len(home.node.associations)), (0, 0))
+        self.assertTrue(self.ask(desk, "down", peer=HOME)["already"])
+        self.ask(desk, "up", peer=HOME)
+        self.network.run_until(lambda: self.fired)
+        self.assertTrue(self.fired[0]["done"])
+
+    def test_up_where_there_is_one_at_a_responder(self) -> None:
+        node, home = self.pair()
+        self.established(node, home)
+        self.assertTrue(self.ask(self.desk(home, addressed=False), "up", peer=NODE)["already"])
+
 
 class ExportTests(CommandCase):
     def test_both_ends_export_the_same_and_the_log_has_no_key(self) -> None:
@@ -238,7 +281,7 @@ class LookingTests(CommandCase):
     def test_strangers(self) -> None:
         node, _ = self.pair()
         desk = self.desk(node)
-        for command in ("explain", "up", "rekey", "export"):
+        for command in ("explain", "up", "rekey", "down", "export"):
             word, why = self.declined(desk, command, peer="stranger@example.net")
             self.assertEqual((word, HOME in why), ("unknown-peer", True))
             self.assertEqual(self.declined(desk, command)[0], "unfit")

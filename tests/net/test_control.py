@@ -197,11 +197,23 @@ class WaitingTests(ConversationCase):
 
     def test_what_is_asked_meanwhile_waits_for_its_turn(self) -> None:
         self.protocol.dataReceived(b'{"command": "later"}\n{"command": "status", "n": 1}\n')
-        self.assertEqual((self.wire.answers(), self.wire.producerState), ([], "paused"))
-        self.answers[0].callback({"late": True})
+        self.protocol.dataReceived(b'{"command": "status", "n": 2}\n{"command": "la')
+        self.protocol.dataReceived(b'ter"}\n{"command": "status", "n": 3}\n')
+        # It is read from, or nobody would notice that whoever asked has gone.
+        self.assertEqual((self.wire.answers(), self.wire.producerState), ([], "producing"))
+        self.answers[0].callback({"late": 1})
+        first, *others = self.wire.answers()
+        self.assertEqual((first, [other["asked"]["n"] for other in others]), ({"late": 1}, [1, 2]))
+        self.answers[1].callback({"late": 2})
         first, second = self.wire.answers()
-        self.assertEqual((first, second["asked"]["n"]), ({"late": True}, 1))
-        self.assertEqual(self.wire.producerState, "producing")
+        self.assertEqual((first, second["asked"]["n"]), ({"late": 2}, 3))
+
+    def test_who_asks_on_and_on_meanwhile_is_cut_off(self) -> None:
+        self.protocol.dataReceived(b'{"command": "later"}\n')
+        self.protocol.dataReceived(b" " * 65536)
+        self.assertFalse(self.wire.aborted)
+        self.protocol.dataReceived(b" ")
+        self.assertTrue(self.wire.aborted)
 
     def test_who_does_not_read_is_not_read_from_when_the_answer_is_there(self) -> None:
         self.protocol.dataReceived(b'{"command": "later"}\n{"command": "status"}\n')

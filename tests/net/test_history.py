@@ -12,6 +12,7 @@ from seckex.events import (
     NegotiationFailed,
     NegotiationRefused,
     OfferSent,
+    PeerUnreachable,
     StoreTrouble,
     VersionsHeard,
 )
@@ -50,10 +51,14 @@ class HistoryTests(SynchronousTestCase):
     def test_silence_has_likely_causes_and_hints(self) -> None:
         self.history.heard(1.0, OfferSent(HOME, "192.0.2.1:4434", 1, 0x1000, "#1: x"))
         self.history.heard(2.0, VersionsHeard(HOME, "192.0.2.1:4434", (2,), (1,)))
+        for _ in range(3):
+            self.history.heard(2.5, PeerUnreachable(HOME, "192.0.2.1:4434", "Network is unreachable"))
         self.history.heard(3.0, NegotiationFailed(HOME, "no answer", ("a firewall",)))
         (failure,) = self.history.failures(HOME)
         self.assertEqual((failure["how"], failure["causes"]), ("no-answer", ["a firewall"]))
-        self.assertIn("speaks version 2", failure["hints"][0])
+        versions, unreachable = failure["hints"]
+        self.assertIn("speaks version 2", versions)
+        self.assertIn("Network is unreachable", unreachable)
 
     def test_what_one_negotiation_left_is_not_laid_at_the_next_ones_door(self) -> None:
         self.history.heard(1.0, CounterReceived(HOME, 1, "#1: x", ""))

@@ -16,7 +16,8 @@ from zope.interface.verify import verifyObject
 
 from seckex.dialog.faces import Ending
 from seckex.dialog.link import Link
-from seckex.dialog.stream import MOST_QUEUED, Dialog
+from seckex.dialog.outbound import MOST_QUEUED
+from seckex.dialog.stream import Dialog
 from seckex.net.transport import ORPHANED, DialogAddress, accept, connect
 from seckex.wire.dialog import Hello
 from seckex.wire.numbers import Code

@@ -12,7 +12,8 @@ from seckex.events import AssociationEstablished, CounterSent, MessageDropped, N
 from seckex.exchange.terms import Terms
 from seckex.node.rehearsal import Rehearsal, rehearse
 from seckex.sa.policy import Policy
-from tests.conversation import AES, CHACHA, HOME, NODE, policy, sealing
+from tests.conversation import AES, CHACHA, HOME, NODE, policy, proposal, sealing
+from tests.groups import HEAVY, naming
 from tests.pump import KEY, WALL
 
 
@@ -36,6 +37,15 @@ class RehearsalTests(SynchronousTestCase):
         self.assertEqual(result.ours.keys.octets(), result.theirs.keys.octets())
         self.assertTrue(result.ours.confirmed and result.theirs.confirmed)
         self.assertEqual({one.at for one in result.happened}, {0.0})
+
+    def test_agreement_in_groups_that_take_long_messages_or_long_work(self) -> None:
+        hybrid = policy(proposal("aes-256-gcm prf-hmac-sha-256 x25519-ml-kem-768"))
+        for both in (hybrid, naming(HEAVY)):
+            result = self.rehearse(both, both)
+            if result.ours is None or result.theirs is None:
+                self.fail("nothing was agreed")
+            self.assertEqual(result.ours.keys.octets(), result.theirs.keys.octets())
+            self.assertTrue(result.ours.confirmed and result.theirs.confirmed)
 
     def test_a_counter_offer_that_is_taken_up(self) -> None:
         result = self.rehearse(policy(sealing("chacha20-poly1305"), sealing("aes-256-gcm"), open_with=1), AES)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+from collections import Counter
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -14,8 +17,9 @@ from seckex.sa.association import Association
 from seckex.sa.store import Purge, PutAssociation, PutReplay
 from seckex.storage import sqlite
 from seckex.storage.rows import Row, association_row
+from seckex.storage.sqlite import SqliteStore
 from tests.storage.case import SqliteCase
-from tests.storage.samples import NOW, accepted, association
+from tests.storage.samples import NOW, accepted, association, entropy, master
 
 
 class DamageTests(SqliteCase):
@@ -124,6 +128,56 @@ class DamageTests(SqliteCase):
             snapshot = self.open().load(0, NOW)
             self.assertEqual(snapshot.forgotten, 0.0)
             self.assertIn("up to which replay records were purged is damaged", snapshot.damaged[0])
+
+
+class FlippedTests(SqliteCase):
+    """Whatever octet of the file is another: the store says that it is damaged, or returns what was stored."""
+
+    def test_no_octet_of_the_file_brings_other_keys(self) -> None:
+        store = self.open()
+        store.commit([accepted(n) for n in range(20)])
+        stored = {each.spi_in: each for each in store.load(0, NOW).associations}
+        store.close()
+        whole = self.path.read_bytes()
+        outcomes = Counter[str]()
+        for at in range(0, len(whole), 61):
+            self.path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xA5]) + whole[at + 1 :])
+            for beside in ("-wal", "-shm"):
+                self.path.with_name(self.path.name + beside).unlink(missing_ok=True)
+            try:
+                found = SqliteStore(self.path, master, entropy)
+            except StoreFailed:
+                outcomes["refused"] += 1
+                continue
+            try:
+                for each in found.load(0, NOW).associations:
+                    # The mark of confirmation is not under the seal.
+                    self.assertEqual(evolve(each, confirmed=False), evolve(stored[each.spi_in], confirmed=False), at)
+                    self.assertEqual(each.keys.octets(), stored[each.spi_in].keys.octets(), at)
+                outcomes["read"] += 1
+            except StoreFailed:
+                outcomes["refused"] += 1
+            finally:
+                with contextlib.suppress(StoreFailed):
+                    found.close()
+        self.assertGreater(outcomes["read"], 10)
+        self.assertGreater(outcomes["refused"], 3)
+
+    def test_a_file_that_goes_away_or_is_replaced_is_noticed(self) -> None:
+        store = self.open()
+        store.commit([accepted(1)])
+        aside = self.path.with_name("aside")
+        self.path.rename(aside)
+        error = self.assertRaises(StoreFailed, store.commit, [accepted(2)])
+        self.assertIn("was removed or replaced while it was in use", str(error))
+        self.path.touch(0o600)
+        self.assertRaises(StoreFailed, store.commit, [accepted(2)])
+        self.assertEqual(self.path.read_bytes(), b"")
+        aside.replace(self.path)
+        self.assertEqual(len(store.commit([accepted(3)])), 1)
+        shutil.rmtree(self.path.parent)
+        self.assertRaises(StoreFailed, store.load, 0, NOW)
+        self.assertFalse(self.path.parent.exists())
 
 
 def with_unknown_algorithm(association_: Association, wrapping: Wrapping) -> Row:

@@ -26,6 +26,7 @@ from seckex.wire.extensions import (
     SaExtension,
     SaPayloadExtension,
     SealedExtension,
+    SealedIdentity,
 )
 from seckex.wire.general import Header
 from seckex.wire.numbers import ExtensionSub, Kind, Layer2Content
@@ -105,6 +106,7 @@ plain = st.one_of(
     st.builds(Clock, u64),
     st.builds(Cookie, st.binary(min_size=1, max_size=64)),
     st.builds(RequestDigest, st.binary(min_size=32, max_size=32)),
+    st.builds(SealedIdentity, st.binary(min_size=17, max_size=60)),
 )
 
 

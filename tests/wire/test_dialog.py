@@ -10,6 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from seckex.errors import ApiMisuse, Malformed, UnsupportedVersion
 from seckex.wire.dialog import (
     BODY_SIZES,
+    LINK_TYPES,
+    SEQUENCED_TYPES,
     Hello,
     Notice,
     Opening,
@@ -28,6 +30,7 @@ from seckex.wire.dialog import (
     record_size,
 )
 from seckex.wire.numbers import MAX_BODY, MAX_DETAIL, Code, RecordType, Suite
+from seckex.wire.resumption import Standing, decode_resume, decode_resumed, encode_resume, encode_resumed
 from tests.wire.samples import FEW, faults_of, mutated
 
 MIC = bytes(range(0xA0, 0xB0))
@@ -74,7 +77,7 @@ def records(draw: st.DrawFn) -> Record:
     least, most = BODY_SIZES[kind]
     hello = kind is RecordType.HELLO
     of_link = kind in (RecordType.HELLO, RecordType.PING, RecordType.PONG, RecordType.CLOSE)
-    sequenced = kind in (RecordType.DATA, RecordType.END, RecordType.CREDIT)
+    sequenced = kind in SEQUENCED_TYPES
     return Record(
         suite=draw(st.sampled_from(Suite)),
         from_responder=draw(st.booleans()),
@@ -103,10 +106,12 @@ class KnownOctetsTests(SynchronousTestCase):
         self.assertEqual(associated_data(HELLO) + HELLO.body, HELLO_OCTETS.replace(MIC, b""))
 
     def test_bodies_have_the_octets_of_the_document(self) -> None:
-        self.assertEqual(encode_hello(Hello(1, 2, 3)), bytes.fromhex("00000001 00000002 00000003"))
+        self.assertEqual(encode_hello(Hello(1, 2, 1027)), bytes.fromhex("00000001 00000002 00000403"))
         self.assertEqual(encode_opening(Opening(b"I" * 16, "däta")), b"I" * 16 + "däta".encode())
         self.assertEqual(encode_notice(Notice(301, "no")), bytes.fromhex("012d") + b"no")
         self.assertEqual(encode_credit(1 << 40), bytes.fromhex("0000010000000000"))
+        self.assertEqual(encode_resume(b"I" * 16, Standing(1, 2)), b"I" * 16 + bytes(7) + b"\1" + bytes(7) + b"\2")
+        self.assertEqual(encode_resumed(Standing(1, 2)), bytes(7) + b"\1" + bytes(7) + b"\2")
 
 
 class RoundTripTests(SynchronousTestCase):
@@ -116,7 +121,7 @@ class RoundTripTests(SynchronousTestCase):
         self.assertEqual(decode_record(encode_record(record)), record)
 
     @FEW
-    @given(u32, u32, st.integers(1, MAX_BODY))
+    @given(u32, u32, st.integers(1024, MAX_BODY))
     def test_hello(self, credit: int, most: int, largest: int) -> None:
         self.assertEqual(decode_hello(encode_hello(Hello(credit, most, largest))), Hello(credit, most, largest))
 
@@ -134,6 +139,13 @@ class RoundTripTests(SynchronousTestCase):
     @given(u64)
     def test_credit(self, limit: int) -> None:
         self.assertEqual(decode_credit(encode_credit(limit)), limit)
+
+    @FEW
+    @given(st.binary(min_size=16, max_size=16), u64, u64)
+    def test_resume(self, dialog_id: bytes, received: int, limit: int) -> None:
+        standing = Standing(received, limit)
+        self.assertEqual(decode_resume(encode_resume(dialog_id, standing)), (dialog_id, standing))
+        self.assertEqual(decode_resumed(encode_resumed(standing)), standing)
 
 
 class WholeCutTrailingTests(SynchronousTestCase):
@@ -153,9 +165,13 @@ class WholeCutTrailingTests(SynchronousTestCase):
 
     def test_bodies_cut_or_with_something_behind_them(self) -> None:
         for size in (*range(12), 13):
-            self.assertRaises(Malformed, decode_hello, encode_hello(Hello(1, 2, 3)).ljust(13)[:size])
+            self.assertRaises(Malformed, decode_hello, encode_hello(Hello(1, 2, 1024)).ljust(13)[:size])
         for size in (*range(8), 9):
             self.assertRaises(Malformed, decode_credit, encode_credit(1).ljust(9)[:size])
+        for size in (*range(16), 17):
+            self.assertRaises(Malformed, decode_resumed, bytes(17)[:size])
+        for size in (*range(32), 33):
+            self.assertRaises(Malformed, decode_resume, bytes(33)[:size])
         for size in range(17):
             self.assertRaises(Malformed, decode_opening, (b"I" * 16 + b"s")[:size])
         for size in range(2):
@@ -213,7 +229,7 @@ class RefusalTests(SynchronousTestCase):
             self.assertMalformed(self.altered(DATA_OCTETS, at, "01"), "Reserved")
 
     def test_an_unknown_type(self) -> None:
-        self.assertMalformed(self.altered(DATA_OCTETS, 52, "0b"), "Type")
+        self.assertMalformed(self.altered(DATA_OCTETS, 52, "0e"), "Type")
 
     def test_a_hello_only_with_a_salt(self) -> None:
         self.assertMalformed(self.altered(HELLO_OCTETS, 72, "0a"), "Flags")
@@ -233,7 +249,7 @@ class RefusalTests(SynchronousTestCase):
                 octets = (
                     bytes.fromhex(f"534b0101 0080 0010 {size:08x}")
                     + bytes(36)
-                    + bytes.fromhex(f"{int(kind in range(1, 8)):08x} {kind:02x} 000000 0000000000000000")
+                    + bytes.fromhex(f"{int(kind not in LINK_TYPES):08x} {kind:02x} 000000 0000000000000000")
                     + bytes(size)
                 )
                 self.assertMalformed(octets, "Body length")
@@ -246,7 +262,7 @@ class RefusalTests(SynchronousTestCase):
         self.assertMalformed(self.altered(DATA_OCTETS[:32] + bytes(16) + DATA_OCTETS[48:], 4, "0190"), "Flags")
 
     def test_a_largest_body_that_cannot_be(self) -> None:
-        for largest in (0, MAX_BODY + 1):
+        for largest in (0, 1, 1023, MAX_BODY + 1):
             self.assertRaises(Malformed, decode_hello, bytes(8) + largest.to_bytes(4, "big"))
 
     def test_text_that_is_not_utf_8(self) -> None:
@@ -283,8 +299,9 @@ class MisuseTests(SynchronousTestCase):
             self.assertRaises(ApiMisuse, encode_record, record)
 
     def test_bodies(self) -> None:
-        self.assertRaises(ApiMisuse, encode_hello, Hello(1, 1, 0))
-        self.assertRaises(ApiMisuse, encode_hello, Hello(1 << 32, 1, 1))
+        self.assertRaises(ApiMisuse, encode_hello, Hello(1, 1, 1023))
+        self.assertRaises(ApiMisuse, encode_hello, Hello(1 << 32, 1, 1024))
+        self.assertRaises(ApiMisuse, encode_resume, b"I" * 15, Standing(0, 0))
         self.assertRaises(ApiMisuse, encode_opening, Opening(b"I" * 15, "s"))
         self.assertRaises(ApiMisuse, encode_opening, Opening(b"I" * 16, ""))
         self.assertRaises(ApiMisuse, encode_opening, Opening(b"I" * 16, "ä" * 128))

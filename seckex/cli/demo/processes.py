@@ -116,14 +116,14 @@ class Process:
                 self._read += len(line)
                 yield json.loads(line)
 
-    def stop(self) -> bool:
-        """End it; return whether it ended by being asked."""
+    def stop(self, grace: float = _GRACE) -> bool:
+        """End it; return whether it ended by being asked, within ``grace`` seconds."""
         if self._child is None:
             return True
         if self._child.poll() is None:
             os.kill(self._child.pid, signal.SIGTERM)
         try:
-            self._child.wait(_GRACE)
+            self._child.wait(grace)
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()

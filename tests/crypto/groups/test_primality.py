@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from gmpy2 import mpz
+from gmpy2 import gcd, mpz, next_prime, primorial
+from gmpy2 import is_prime as gmpy2_is_prime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -53,6 +54,18 @@ class LargeTests(SynchronousTestCase):
         for exponent in (521, 607):
             self.assertTrue(is_prime(2**exponent - 1))
             self.assertFalse(is_safe_prime(2**exponent - 1))
+
+    def test_a_composite_p_over_a_prime_q_is_found_out(self) -> None:
+        # P = 3 mod 4 without a small factor, q prime: only the power tells.
+        found = 0
+        half = mpz(2**160 + 1)
+        while found < 3:
+            half = next_prime(half)
+            prime = 2 * half + 1
+            if gcd(prime, primorial(2000)) == 1 and not gmpy2_is_prime(prime):
+                found += 1
+                self.assertTrue(is_prime(int(half)))
+                self.assertFalse(is_safe_prime(int(prime)))
 
     def test_neighbours_and_products_are_not_primes(self) -> None:
         one, other = int(MODP_768.prime), int(MODP_1024.prime)

@@ -1,0 +1,45 @@
+"""Looking at a database without touching it, for `seckex doctor`.
+
+The file is opened for reading only, and where no process has it open as a file
+that does not change, so that not even its side files are made.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from seckex.storage.failures import store_failed
+from seckex.storage.schema import APPLICATION_ID, MIGRATIONS
+
+LIBRARY: Final = sqlite3.sqlite_version
+MOST_FAULTS: Final = 8
+_BUSY_SECONDS: Final = 2.0
+
+
+def inspect_database(path: Path) -> list[str]:
+    """Return what is wrong with the database ``path``, nothing for one that is sound; raises `FileNotFoundError`."""
+    path.stat()
+    log = path.with_name(path.name + "-wal")
+    frozen = "" if log.exists() and log.stat().st_size else "&immutable=1"
+    try:
+        uri = f"{path.absolute().as_uri()}?mode=ro{frozen}"
+        with closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS)) as connection:
+            return _inspect(path, connection)
+    except sqlite3.Error as error:
+        return [str(store_failed(path, error))]
+
+
+def _inspect(path: Path, connection: sqlite3.Connection) -> list[str]:
+    def number(query: str) -> int:
+        return int(connection.execute(query).fetchone()[0])
+
+    if number("PRAGMA application_id") != APPLICATION_ID:
+        return [f"{path} is the database of another program"]
+    version = number("PRAGMA user_version")
+    if version > len(MIGRATIONS):
+        return [f"{path} was written by a newer version of seckex (schema {version}, this one knows {len(MIGRATIONS)})"]
+    rows = connection.execute(f"PRAGMA quick_check({MOST_FAULTS})").fetchall()
+    return [f"{path}: {row[0]}" for row in rows if row[0] != "ok"]

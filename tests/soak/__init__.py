@@ -1,0 +1,1 @@
+"""Slow tests with real processes and figures: ``python -m tests.soak [NAME ...]``."""
