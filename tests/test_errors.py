@@ -9,6 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from seckex.errors import (
     ApiMisuse,
     AuthenticationFailed,
+    BadCertificate,
+    Flaw,
     Malformed,
     PeerFault,
     PeerIncompatible,
@@ -40,6 +42,7 @@ class ReplyTests(SynchronousTestCase):
             PeerFault: (PeerFault(Code.PROHIBITED, "not you"), Code.PROHIBITED),
             PeerMisbehaved: (PeerMisbehaved(Code.BAD_KEY_SHARE, "zero"), Code.BAD_KEY_SHARE),
             PeerIncompatible: (PeerIncompatible(Code.UNKNOWN_PAYLOAD, "type 9"), Code.UNKNOWN_PAYLOAD),
+            BadCertificate: (BadCertificate(Flaw.EXPIRED, "expired"), Code.BAD_CERTIFICATE),
             StoreFailed: (StoreFailed("the disk is full"), Code.INSUFFICIENT_RESOURCES),
             # What an operator asks for has nothing to do with a peer.
             Unfeasible: (Unfeasible("there is none"), Code.UNSPECIFIED),

@@ -10,8 +10,9 @@ from typing import Any, Final
 import click
 
 from seckex.cli.output import ExitCode, json_option, leave, life, plain, print_json
+from seckex.config.files import Owner
 from seckex.config.initiator import InitiatorSettings
-from seckex.config.load import AnySettings, Loaded, Owner, load_any
+from seckex.config.load import AnySettings, Loaded, load_any
 from seckex.config.policy import ProposalSettings
 from seckex.config.problems import ConfigInvalid
 from seckex.config.values import duration, size
