@@ -1,9 +1,8 @@
 """What an open link does: records in, records out, dialogs in turn.
 
-A `Carriage` has the keys of both directions and routes records to the dialogs
-that this link carries; which dialogs there are is known above it, in a
-`seckex.dialog.table.DialogTable`. DATA goes from the inbox to its dialog with
-as little between as can be; what leaves is the business of `Outlet`.
+A `Carriage` has the keys of both directions and takes what comes; DATA goes
+from the inbox to its dialog with as little between as can be. Which dialogs
+this link carries is the business of `Routes`, and what leaves that of `Outlet`.
 
 A dialog comes here by OPEN, or from another link by RESUME and RESUMED, which
 say where each side is. Whoever asks parks the dialog until the answer is there:
@@ -12,7 +11,7 @@ them (docs/protocol.md, section 10).
 
 What breaks a rule raises; its link then closes. Records for a dialog that is
 over or that another link carries are ignored, since they may have crossed its
-end. Numbers of dialogs rise by two and are used once.
+end.
 """
 
 from __future__ import annotations
@@ -20,14 +19,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from seckex.dialog.carrier import Nowhere
 from seckex.dialog.faces import Cause, Closure, Ears, Sink
 from seckex.dialog.handshake import Established
 from seckex.dialog.outbound import violation
-from seckex.dialog.outlet import Outlet
 from seckex.dialog.record import Inbox, Opener, Outbox, Sealer
+from seckex.dialog.routes import LARGEST_NUMBER, Routes
 from seckex.dialog.stream import Dialog
-from seckex.dialog.table import DialogTable, DialogTables, is_finished
+from seckex.dialog.table import DialogTables, is_finished
 from seckex.errors import (
     ApiMisuse,
     AuthenticationFailed,
@@ -50,28 +48,15 @@ from seckex.wire.dialog import (
     encode_opening,
 )
 from seckex.wire.numbers import MAX_DETAIL, Code, RecordType, Role
-from seckex.wire.resumption import Standing, decode_resume, decode_resumed, encode_resume, encode_resumed
+from seckex.wire.resumption import Standing, decode_resume, decode_resumed, encode_resumed
 
 # What in a peer's octets ends a link.
 FAULTS: Final = (Malformed, UnsupportedVersion, AuthenticationFailed, PeerMisbehaved)
 
-_LARGEST_NUMBER: Final = 0xFFFFFFFF
 _LARGEST_CONTROL: Final = 2 + MAX_DETAIL
 
 
-class _Parked(Nowhere):
-    """The carrier of a dialog that waits for RESUMED: nothing is sent, but the link knows of it."""
-
-    def __init__(self, carriage: Carriage) -> None:
-        self._carriage = carriage
-
-    def retire(self, dialog: Dialog) -> None:
-        self._carriage.retire(dialog)
-        if dialog.is_over:
-            self._carriage.abandoned[dialog.number] = dialog.dialog_id
-
-
-class Carriage(Outlet):
+class Carriage(Routes):
     """The open part of a link of ``role``; ``limits`` is what this side allows the peer, ``ears`` is its link."""
 
     def __init__(
@@ -90,25 +75,13 @@ class Carriage(Outlet):
         ours, theirs = (keys.responder, keys.initiator) if responds else (keys.initiator, keys.responder)
         sealer = Sealer(ours, keys.context, responds, clock, outbox)
         opener = Opener(theirs, keys.context, not responds, inbox, _LARGEST_CONTROL)
-        super().__init__(association, sealer, opener, outbox, established.peer.largest_body, ears)
+        super().__init__(association, sealer, opener, outbox, established.peer.largest_body, ears, limits, not responds)
         self._inbox = inbox
-        self._limits = limits
         self._peer = established.peer
         self._tables = tables
-        self._table: DialogTable
         self._peer_name = association.peer
-        self.leads = not responds
         self._begun = False
 
-        self._dialogs: dict[int, Dialog] = {}
-        self._takers: dict[int, Callable[[int, bytes], None]] = {}
-        self._bases: dict[int, tuple[int, int]] = {}
-        self._parked = _Parked(self)
-        self.abandoned: dict[int, bytes] = {}
-        self._past_in = 0
-        self._past_out = 0
-        self._next_number = 2 if responds else 1
-        self._last_of_peer = -1 if responds else 0
         self._pings = 0
 
     @property
@@ -116,26 +89,17 @@ class Carriage(Outlet):
         """What changes when something has come: records so far, and octets of the next one."""
         return self._opener.counter, self._inbox.end - self._inbox.start
 
-    @property
-    def octets_in(self) -> int:
-        """Octets that dialogs have received over this link so far."""
-        return self._past_in + sum(each.received - self._bases[number][0] for number, each in self._dialogs.items())
-
-    @property
-    def octets_out(self) -> int:
-        """Octets that dialogs have sent over this link so far, those sent again too."""
-        return self._past_out + sum(each.sent - self._bases[number][1] for number, each in self._dialogs.items())
-
-    @property
-    def dialogs(self) -> tuple[Dialog, ...]:
-        """The dialogs whose records are routed."""
-        return tuple(self._dialogs.values())
-
     def begin(self) -> None:
         """Take dialogs over: the link is open."""
         self._begun = True
         self._table = self._tables.of(self._peer_name)
-        self._table.opened(self)
+        self._corks += 1
+        try:
+            self._table.opened(self)
+        finally:
+            self._corks -= 1
+        if not self._corks:
+            self._push()
 
     # Inbound.
 
@@ -227,13 +191,8 @@ class Carriage(Outlet):
         # It is answered; whether its program has gone away meanwhile is of no interest any more.
         self.abandoned.pop(number, None)
 
-    def _take_number(self, kind: RecordType, number: int) -> None:
-        if number <= self._last_of_peer or (number - self._last_of_peer) % 2:
-            raise violation(f"{kind.name} of dialog {number} after dialog {self._last_of_peer}")
-        self._last_of_peer = number
-
     def _take_open(self, number: int, attempt: int, opening: Opening) -> None:
-        self._take_number(RecordType.OPEN, number)
+        self._take_number(RecordType.OPEN, number, attempt)
         most = self._limits.most_dialogs
         known = self._table.get(opening.dialog_id)
         gone = self._table.tombstone(opening.dialog_id)
@@ -262,7 +221,7 @@ class Carriage(Outlet):
             dialog.offer_again()
 
     def _take_resume(self, number: int, attempt: int, dialog_id: bytes, standing: Standing) -> None:
-        self._take_number(RecordType.RESUME, number)
+        self._take_number(RecordType.RESUME, number, attempt)
         dialog = self._table.get(dialog_id)
         if dialog is None:
             self._answer_for_gone(number, dialog_id)
@@ -326,7 +285,7 @@ class Carriage(Outlet):
     def open(self, opening: Opening, sink: Sink) -> Dialog:
         """Ask the peer for a dialog; raises `PeerIncompatible` at the peer's limit."""
         number = self._next_number
-        if self._table.ours >= self._peer.most_dialogs or number > _LARGEST_NUMBER:
+        if self._table.ours >= self._peer.most_dialogs or number > LARGEST_NUMBER:
             raise PeerIncompatible(Code.TOO_MANY_DIALOGS, f"the peer allows {self._peer.most_dialogs} dialogs")
         body = encode_opening(opening)
         if self._table.get(opening.dialog_id) is not None:
@@ -344,57 +303,6 @@ class Carriage(Outlet):
         self._bases[number] = (0, 0)
         self._route(dialog, number)
         return dialog
-
-    def take_over(self, dialog: Dialog) -> None:
-        """Ask the peer to have ``dialog`` on this link, from where each side is."""
-        number = self._next_number
-        if max(number, dialog.attempt) >= _LARGEST_NUMBER:
-            dialog.lose("the link has no more numbers for dialogs")
-            return
-        self._next_number += 2
-        self._table.boarded(dialog)
-        dialog.leave()
-        dialog.attempt += 1
-        if dialog.is_asked:
-            dialog.ask_again(self._limits.credit)
-            self._bases[number] = (0, 0)
-            self._route(dialog, number)
-            body = encode_opening(Opening(dialog.dialog_id, dialog.service))
-            self.send(RecordType.OPEN, number, dialog.attempt, body)
-        else:
-            self._bases[number] = (dialog.received, dialog.sent)
-            self._dialogs[number] = dialog
-            dialog.board(self._parked, number)
-            body = encode_resume(dialog.dialog_id, dialog.standing())
-            self.send(RecordType.RESUME, number, dialog.attempt, body)
-
-    def _board(self, dialog: Dialog, number: int, attempt: int) -> None:
-        self._table.boarded(dialog)
-        dialog.leave()
-        dialog.attempt = attempt
-        self._bases[number] = (0, 0)
-        self._route(dialog, number)
-
-    def _route(self, dialog: Dialog, number: int) -> None:
-        self._dialogs[number] = dialog
-        self._takers[number] = dialog.take_data
-        dialog.board(self, number)
-
-    def _was_used(self, number: int) -> bool:
-        ours = number % 2 == self._next_number % 2
-        return number < self._next_number if ours else number <= self._last_of_peer
-
-    def retire(self, dialog: Dialog) -> None:
-        """Route no more records to ``dialog``."""
-        number = dialog.number
-        if self._dialogs.pop(number, None) is not None:
-            self._takers.pop(number, None)
-            self._unschedule(dialog)
-            received, sent = self._bases.pop(number)
-            self._past_in += dialog.received - received
-            self._past_out += dialog.sent - sent
-            if not self._dialogs and not self._ended:
-                self._ears.idle()
 
     # The link.
 

@@ -27,7 +27,7 @@ from seckex.dialog.faces import End, Ending
 from seckex.wire.numbers import Code
 
 if TYPE_CHECKING:
-    from seckex.dialog.carriage import Carriage
+    from seckex.dialog.routes import Routes
     from seckex.dialog.stream import Dialog
 
 MOST_TOMBSTONES: Final = 1024
@@ -50,7 +50,7 @@ class DialogTable:
         self._tables = tables
         self._dialogs: dict[bytes, Dialog] = {}
         self._tombstones: dict[bytes, Tombstone] = {}
-        self._open: list[Carriage] = []
+        self._open: list[Routes] = []
         self.ours = 0
         self.theirs = 0
 
@@ -95,14 +95,14 @@ class DialogTable:
 
     # Links.
 
-    def opened(self, carriage: Carriage) -> None:
+    def opened(self, carriage: Routes) -> None:
         """Let an open link take over: the dialogs that this side may ask it to carry now."""
         self._open.append(carriage)
         for dialog in self.dialogs:
             if dialog.is_asked or (carriage.leads and dialog.is_carrying):
                 carriage.take_over(dialog)
 
-    def closed(self, carriage: Carriage) -> None:
+    def closed(self, carriage: Routes) -> None:
         """Expect no more of a link."""
         if carriage in self._open:
             self._open.remove(carriage)

@@ -56,11 +56,7 @@ def mixtures(one: bytes, other: bytes) -> Iterator[bytes]:
 
 def programs(wire: Wire, side: Side) -> list[Program]:
     """Return the programs behind the dialogs of a side, those that it opened first."""
-    ours = [
-        program
-        for dialog, program in zip(wire.dialogs, wire.programs, strict=True)
-        if dialog._carrier is side.link._carriage
-    ]
+    ours = [program for opener, program in zip(wire.openers, wire.programs, strict=True) if opener is side]
     return [*ours, *(program for _, program in side.offers)]
 
 
@@ -342,6 +338,10 @@ MATRIX: Final[Mapping[str, tuple[str, ...]]] = {
     "PONG r": ALL,
     "CLOSE i": ALL,
     "CLOSE r": ALL,
+    "RESUME i": ALL,
+    "RESUMED r": ALL,
+    "DONE i": ALL,
+    "DONE r": ALL,
 }
 
 

@@ -16,6 +16,7 @@ from attrs import frozen
 
 from seckex.dialog.faces import LinkAssociation
 from seckex.dialog.stream import Dialog
+from seckex.dialog.table import DialogTables
 from seckex.wire.dialog import Hello, decode_record, record_size
 from seckex.wire.numbers import Code, RecordType, Role
 from tests.dialog.parts import SALT_I, SALT_R, Pair, Program, Side, association
@@ -48,6 +49,13 @@ class Wire:
         closes: Role = Role.INITIATOR,
     ) -> None:
         self.closes = closes
+        dialogs_i, dialogs_r = DialogTables(8, 600), DialogTables(8, 600)
+        # A dialog of an earlier link goes on over this one.
+        earlier = Pair(salt_i=b"e" * 16, salt_r=b"E" * 16, dialogs_i=dialogs_i, dialogs_r=dialogs_r).opened()
+        program = Program()
+        dialog = earlier.i.link.open("earlier", bytes(16), program)
+        earlier.settle()
+        earlier.cut()
         self.pair = Pair(
             limits_i=LIMITS,
             limits_r=LIMITS,
@@ -55,10 +63,14 @@ class Wire:
             theirs=theirs,
             salt_i=salts[0],
             salt_r=salts[1],
+            dialogs_i=dialogs_i,
+            dialogs_r=dialogs_r,
         )
         self.passed: list[Passing] = []
-        self.dialogs: list[Dialog] = []
-        self.programs: list[Program] = []
+        self.pair.r.offers = earlier.r.offers
+        self.dialogs: list[Dialog] = [dialog]
+        self.programs: list[Program] = [program]
+        self.openers: list[Side] = [self.pair.i]
         self._steps = deque(SCRIPT)
 
     def side(self, role: Role) -> Side:
@@ -69,11 +81,12 @@ class Wire:
         """Return where a record goes."""
         return self.pair.opposite(self.side(passing.sender))
 
-    def open(self, service: str) -> Dialog:
-        """Open a dialog from the initiator."""
-        program = Program()
-        self.dialogs.append(self.pair.i.link.open(service, self.new_id(), program))
+    def open(self, service: str, side: Side | None = None) -> Dialog:
+        """Open a dialog, from the initiator unless another side is to."""
+        program, side = Program(), side or self.pair.i
+        self.dialogs.append(side.link.open(service, self.new_id(), program))
         self.programs.append(program)
+        self.openers.append(side)
         return self.dialogs[-1]
 
     def new_id(self) -> bytes:
@@ -127,14 +140,14 @@ def _answered(wire: Wire) -> None:
 
 
 def _said_much(wire: Wire) -> None:
-    far, _ = wire.pair.r.offers[0]
+    far, _ = wire.pair.r.offers[1]
     far.write(DOWN)
-    wire.dialogs[0].write(UP)
+    wire.dialogs[1].write(UP)
 
 
 def _ended(wire: Wire) -> None:
-    wire.dialogs[0].end()
-    wire.pair.r.offers[0][0].end()
+    wire.dialogs[1].end()
+    wire.pair.r.offers[1][0].end()
 
 
 def _rejected(wire: Wire) -> None:
@@ -161,14 +174,12 @@ def _pinged(wire: Wire) -> None:
 
 def _from_the_other_side(wire: Wire) -> None:
     wire.pair.i.answer = Dialog.accept
-    wire.programs.append(Program())
-    wire.dialogs.append(wire.pair.r.link.open("back", wire.new_id(), wire.programs[-1]))
+    wire.open("back", wire.pair.r)
 
 
 def _rejected_by_initiator(wire: Wire) -> None:
     wire.pair.i.answer = lambda dialog: dialog.reject(Code.UNKNOWN_SERVICE, "no such service")
-    wire.programs.append(Program())
-    wire.dialogs.append(wire.pair.r.link.open("nothing", wire.new_id(), wire.programs[-1]))
+    wire.open("nothing", wire.pair.r)
 
 
 def _closed(wire: Wire) -> None:

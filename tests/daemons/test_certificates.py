@@ -20,6 +20,8 @@ revocation = ["ca/ca.crl"]
 
 
 class CertificateTests(StageTestCase):
+    ENDS: Final = (("initiator", HOME), ("responder", NODE))
+
     def setUp(self) -> None:
         super().setUp()
         self.ca = str(self.folder / "ca")
@@ -74,6 +76,32 @@ class CertificateTests(StageTestCase):
         self.until("the complaint", lambda: self.logged("responder", "ConfigurationKept"))
         self.assertIn("holds no certificates in PEM form", (self.folder / "responder.log").read_text())
         self.assertEqual(len(self.confirmed("responder")), 1)
+
+    def test_the_operators_commands_with_a_peer_that_is_known_by_its_realm(self) -> None:
+        file = self.folder / "responder.toml"
+        file.write_text(file.read_text().replace(f'nai = "{NODE}"', 'nai = "*@example.net"'))
+        explained = self.command("explain", str(self.folder / "initiator.toml"), str(file))
+        self.assertIn("who they are is proved by certificates", explained)
+        self.both()
+        exported = [self.command("export", peer, "label", "--print", role=role) for role, peer in self.ENDS]
+        self.assertEqual(exported[0], exported[1])
+        self.command("rekey", HOME, role="initiator")
+        for role, peer in self.ENDS:
+            self.assertIn("an association with", self.command("explain", peer, role=role))
+            self.assertIn("ok  certificates", self.command("doctor", role=role))
+            report = self.command("bugreport", role=role)
+            for path in (*self.folder.glob("*.key"), self.folder / "ca" / "ca.key"):
+                self.assertNotIn(path.name if path.parent == self.folder else "PRIVATE KEY", report)
+                self.assertFalse(any(line in report for line in path.read_text().splitlines()[1:-1]))
+        self.command("down", HOME, role="initiator")
+        self.until("the end of it at the responder", lambda: not self.status("responder")["associations"])
+
+    def command(self, *arguments: str, role: str = "") -> str:
+        """Run a command, against the daemon of ``role`` where it needs one, and return what it prints."""
+        more = ["--config", str(self.folder / f"{role}.toml")] if role else []
+        result = CliRunner().invoke(main, [*arguments, *more])
+        self.assertEqual((result.exit_code, result.stderr), (0, ""), result.output)
+        return result.stdout
 
     def test_a_private_key_that_others_can_read(self) -> None:
         (self.folder / "home.key").chmod(0o644)

@@ -509,6 +509,10 @@ class AttackTests(LinkCase):
         self.peers.settle()
         self.assertEqual(self.far_program.got, b"untouched")
 
+    def test_an_attempt_that_no_side_can_follow(self) -> None:
+        self.ask(self.first, Standing(1000, WINDOW), attempt=1 << 32)
+        self.assertViolated(self.first.r, "attempt 4294967296")
+
     def test_replayed_octets_of_an_old_link(self) -> None:
         self.first.cut()
         second = self.peers.link(settle=False)

@@ -90,8 +90,8 @@ def targets() -> dict[str, Target]:
     # Not before the engine has instrumented what these import.
     from tests.fuzz import decoders, gate, identities, links, machines, requests
 
-    modules = (decoders, gate, identities, machines, links, requests)
-    found = [target for module in modules for target in module.targets()]
+    rooms = (decoders, identities, gate, machines, links, requests)
+    found = [target for room in rooms for target in room.targets()]
     return {target.name: target for target in found}
 
 

@@ -10,8 +10,10 @@ import socket
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any, Final
 
 import click
@@ -40,6 +42,8 @@ _READ: Final = 1 << 18
 _ACTORS: Final = {"initiator": "node", "responder": "home", "guest": "guest"}
 _CONTROL: Final = "control.sock"
 _STATUS: Final = "seckex.status/1"
+_REKEY: Final = "seckex.rekey/1"
+_RENEWED_WITHIN: Final = 20
 
 
 def _size(_ctx: click.Context, _param: click.Parameter, value: str) -> int:
@@ -124,6 +128,7 @@ class Play:
         digest = self._prepare()
         self._negotiate()
         self._fetch(digest)
+        self._renew(digest)
         self._refuse()
 
     # -- chapters
@@ -203,7 +208,34 @@ class Play:
         if carried < self.size:
             raise DemoFailed(f"only {carried} octets went through the dialog")
 
-    def _download(self, digest: str) -> str:
+    def _renew(self, digest: str) -> None:
+        self.story.chapter(
+            "New keys in the middle of it",
+            "The client fetches the file once more. Meanwhile `seckex rekey` at home puts another association, with "
+            "keys of its own, in the place of the first, which vouches for it.",
+        )
+        before = self._association("responder", NODE)["spi_in"]
+        answers: list[dict[str, Any] | Exception] = []
+        renewing = Thread(target=self._rekey, args=(answers,), daemon=True)
+        fetched = self._download(digest, halfway=renewing.start)
+        renewing.join(_RENEWED_WITHIN)
+        self.cast.tell()
+        answer = answers[0] if answers else None
+        if not isinstance(answer, dict) or not answer["done"]:
+            raise DemoFailed(f"there are no new keys: {answer or 'no answer'}")
+        after = self._association("responder", NODE)["spi_in"]
+        if after == before:
+            raise DemoFailed("the old association is still in use")
+        self.story.good(f"SPI {before:#010x} has given way to {after:#010x}, and nobody noticed: SHA-256 is {fetched}")
+
+    def _rekey(self, answers: list[dict[str, Any] | Exception]) -> None:
+        request = {"command": "rekey", "peer": NODE, "seconds": _RENEWED_WITHIN}
+        try:
+            answers.append(ask(self.directory / "responder" / _CONTROL, request, _REKEY, _RENEWED_WITHIN + 5))
+        except (Unreachable, Refused) as error:
+            answers.append(error)
+
+    def _download(self, digest: str, halfway: Callable[[], object] | None = None) -> str:
         connection = http.client.HTTPConnection("127.0.0.1", self.ports.forward, timeout=30)
         hashed = hashlib.sha256()
         done = 0
@@ -217,6 +249,9 @@ class Play:
                     hashed.update(octets)
                     done += len(octets)
                     progress(done)
+                    if halfway is not None and 2 * done >= self.size:
+                        halfway()
+                        halfway = None
         except (OSError, http.client.HTTPException) as error:
             raise DemoFailed(f"the download broke off after {done} octets: {error}") from error
         finally:

@@ -1,4 +1,4 @@
-"""How long what certificates prove lasts: ours, those of whom we trust, and revocation lists."""
+"""How long certificates and revocation lists are good for: that they fit together is seen with the configuration."""
 
 from __future__ import annotations
 
@@ -18,34 +18,38 @@ from seckex.errors import BadCertificate
 
 _MOST: Final = 2**20
 
+_ADVICE: Final = {
+    "list": "fetch a current one from its issuer (of an authority of your own: seckex cert crl), then seckex reload",
+    "authority": "have the authority renewed at both ends, and what it has issued, then seckex reload",
+}
+_OWN: Final = "have it renewed (of an authority of your own: seckex cert new), then seckex reload"
+
 
 def certificates(identity: Identity) -> Iterator[Finding]:
-    """Look at the files of ``[identity]``; whether they fit each other is looked at with the configuration."""
-    ours = () if identity.certificate is None else (identity.certificate,)
-    for file in (*ours, *identity.trust, *identity.revocation):
-        for each in _shown(file):
-            yield _judged(file, each, time.time())
+    """Look at the life of our certificates, of those we trust, and of revocation lists."""
+    now = time.time()
+    files = (*((identity.certificate,) if identity.certificate else ()), *identity.trust, *identity.revocation)
+    for file in files:
+        yield from (_life(file, each, now) for each in _in(file))
 
 
-def _shown(file: Path) -> list[Shown]:
+def _in(file: Path) -> list[Shown]:
     try:
         return show(read_public(file, _MOST))
-    except (ConfigInvalid, BadCertificate):
-        return []
+    except (BadCertificate, ConfigInvalid):
+        return []  # told of with the configuration
 
 
-def _judged(file: Path, each: Shown, now: float) -> Finding:
-    kind = "revocation list" if each.kind == "list" else "certificate"
+def _life(file: Path, each: Shown, now: float) -> Finding:
+    # A list may be used before the moment that it names, a certificate may not.
     since = min(each.since, now) if each.kind == "list" else each.since
-    what = f"{file}: the {kind} of {each.name} is good {life(since, each.until, now)}"
-    if now >= each.until or now < since:
-        what = f"{file}: the {kind} of {each.name}: {life(since, each.until, now)}"
-        return bad("certificates", what, _advice(each, "nobody is believed by it"))
-    if each.until - now < EXPIRES_SOON * DAY and each.kind != "list":
-        return doubtful("certificates", what, _advice(each, "nobody will be believed by it then"))
+    kind = "revocation list" if each.kind == "list" else each.kind
+    what = f"{file}: {kind} of {each.name}, {life(since, each.until, now)}"
+    advice = _ADVICE.get(each.kind, _OWN)
+    if now >= each.until:
+        return bad("certificates", what, advice)
+    if now < since:
+        return bad("certificates", what, "see that this machine's clock is right, or wait")
+    if each.until - now < EXPIRES_SOON * DAY:
+        return doubtful("certificates", what, advice)
     return good("certificates", what)
-
-
-def _advice(each: Shown, why: str) -> str:
-    again = "have the list made anew" if each.kind == "list" else "have another one made"
-    return f"{again} and the daemon read it (seckex reload): {why}"

@@ -33,9 +33,9 @@ _MARKS: Final = {Health.GOOD: ("ok", "green"), Health.DOUBTFUL: ("??", "yellow")
 def doctor(socket_path: Path | None, config_path: Path | None, as_json: bool) -> None:
     """Look at everything around a daemon that can be wrong, and say what to do about each.
 
-    Configuration, keys, modes of files, clock, disk, database, ports, and of an initiator whether its peers can be
-    reached. With --config that configuration is looked at, whether its daemon runs or not; without, those of the
-    daemons that run. Run it as the user that the daemon runs as.
+    Configuration, keys, modes of files, life of certificates, clock, disk, database, ports, and of an initiator
+    whether its peers can be reached. With --config that configuration is looked at, whether its daemon runs or not;
+    without, those of the daemons that run. Run it as the user that the daemon runs as.
     """
     worst = Health.GOOD
     for file in configurations(socket_path, config_path):
