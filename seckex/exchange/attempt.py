@@ -119,6 +119,7 @@ def _over_tcp(path: Path) -> Path:
 class Retry:
     """One request on its way: octets, how often it went out, when it goes again.
 
+    It is ``due`` then (monotonic), and ``wait`` seconds after that once more.
     ``tcp`` tells that its last sending was repeated over TCP because the responder asked for that.
     """
 
@@ -126,12 +127,13 @@ class Retry:
     sent: int
     wait: float
     tcp: bool = False
+    due: float = 0.0
 
     def again(self, attempt: Attempt, now: Now) -> tuple[Retry, tuple[Action, ...]]:
         """Return the request after one more sending, and the actions that do it."""
         jitter = 1 + JITTER * int.from_bytes(attempt.terms.entropy(2), "big") / 0xFFFF
         deadline = min(now.monotonic + self.wait * jitter, attempt.give_up)
-        retry = Retry(self.request, self.sent + 1, min(self.wait * 2, LONGEST_WAIT))
+        retry = Retry(self.request, self.sent + 1, min(self.wait * 2, LONGEST_WAIT), due=deadline)
         return retry, (sending(self.request, attempt.path), Arm(deadline))
 
     def over_tcp(self, attempt: Attempt, asked: TcpAsked) -> tuple[Retry, tuple[Action, ...]]:

@@ -227,7 +227,7 @@ class ExpectAnswer:
                 return self._cookie_asked(cookie, now)
             case TcpAsked():
                 retry, actions = self.retry.over_tcp(self.attempt, event)
-                return Step(evolve(self, retry=retry), actions)
+                return Step(evolve(self, retry=retry), actions) if actions else Step(self)
             case Unreachable(why):
                 return self._hinted(why, PeerUnreachable(self.attempt.terms.peer, str(self.attempt.path), why))
             case Unknown(address):
@@ -468,7 +468,11 @@ class Reading:
 
 @frozen
 class ExpectSecret:
-    """Has a CHOICE that takes long to verify; awaits the secret. Nothing is repeated, other answers are let pass."""
+    """Has a CHOICE that takes long to verify; awaits the secret. Nothing is repeated, other answers are let pass.
+
+    If it was forged the offer is repeated when it would have been, at once where that is over: whoever forges one
+    after the other keeps no offer from being repeated, nor an exchange from its end.
+    """
 
     before: ExpectAnswer
     received: Received
@@ -482,9 +486,8 @@ class ExpectSecret:
                 raise AuthenticationFailed(f"CHOICE cannot be read: {event.result}")
             return self.before.agreed(self.received, self.exchange, self.reading, event.result, now)
         except AuthenticationFailed as error:
-            attempt, retry = self.before.attempt, self.before.retry
-            told = Deliver(Unverified(attempt.path, str(error)))
-            return Step(self.before, (told, Arm(min(now.monotonic + retry.wait, attempt.give_up))))
+            told = Deliver(Unverified(self.before.attempt.path, str(error)))
+            return Step(self.before, (told, Arm(self.before.retry.due)))
 
 
 @frozen
@@ -534,7 +537,7 @@ class ExpectConfirmed:
         association = self.association
         if isinstance(event, TcpAsked):
             retry, actions = self.retry.over_tcp(self.attempt, event)
-            return Step(evolve(self, retry=retry), actions)
+            return Step(evolve(self, retry=retry), actions) if actions else Step(self)
         if isinstance(event, Answer):
             verify_confirm(event.received, Kind.CONFIRMED, association.keys, association.transcript)
             done = Report(AssociationConfirmed(association.peer, association.spi_in))

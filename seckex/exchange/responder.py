@@ -195,7 +195,11 @@ class ExpectOffer:
         if responded.fault is not None:
             return self._refuse(received, heard, _refusal_of(responded.fault), (), now)
         selected, chosen, spi = pending.selected, pending.chosen, self.terms.new_spi()
-        answer, association = choose(self.terms, received, heard, selected, chosen, responded, spi, now)
+        try:
+            answer, association = choose(self.terms, received, heard, selected, chosen, responded, spi, now)
+        except PeerFault as fault:
+            # What vouches for both may have ended meanwhile.
+            return self._refuse(received, heard, _refusal_of(fault), (), now)
         return self._chosen(answer, chosen, association)
 
     def _chosen(self, answer: bytes, chosen: Chosen, association: Association) -> Said:

@@ -68,7 +68,7 @@ class Answering:
         self._paths = paths
         self._drops = drops
         self.replays = ReplayMemory(limits.replay_records)
-        self.clock = ReplayClock(0.0, _window(terms), Now(0.0, 0.0))
+        self.clock = ReplayClock(0.0, _window(peers), Now(0.0, 0.0))
         self.half_open: ExpiringTable[tuple[int, int], responder.ExpectOffer] = ExpiringTable(
             limits.half_open, HALF_OPEN_FOR, yielding=True
         )
@@ -77,7 +77,7 @@ class Answering:
 
     def start(self, snapshot: Snapshot, now: Now) -> None:
         """Remember what was answered before, and judge by a clock for which nothing that was forgotten is new."""
-        self.clock = ReplayClock(snapshot.forgotten, _window(self._terms), now)
+        self.clock = ReplayClock(snapshot.forgotten, _window(self._peers), now)
         for record in sorted(snapshot.replays, key=lambda record: record.expires):
             self.replays.remember(record)
 
@@ -286,7 +286,7 @@ class Answering:
         restart: their initiators begin anew.
         """
         self._beginnings = _beginnings(self._terms)
-        self.clock.widen(_window(self._terms), now)
+        self.clock.widen(_window(self._peers), now)
         for key, state in self.half_open.items():
             if state.terms.peer in changes.ended | changes.altered:
                 self.half_open.pop(key)
@@ -305,8 +305,9 @@ class Answering:
         return [self.half_open.deadline(), self.unconfirmed.deadline()]
 
 
-def _window(terms: Mapping[int, Terms]) -> int:
-    return max((each.clock_window for each in terms.values()), default=0)
+def _window(peers: Mapping[str, Peer]) -> int:
+    # Of all: associations that came of certificates are renewed within a window as well.
+    return max((peer.terms.clock_window for peer in peers.values()), default=0)
 
 
 def _beginnings(terms: Mapping[int, Terms]) -> dict[int, Transcript]:

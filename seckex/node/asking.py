@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 
-from seckex.exchange import initiator
+from seckex.exchange import certified_initiator, initiator
 from seckex.exchange.attempt import Answer, CookieAsked, OtherVersions, TcpAsked, Unknown, Unreachable
 from seckex.exchange.messages import Received
 from seckex.machine import Now, Path, Tick
@@ -83,7 +83,9 @@ class Asking:
         """Take note that nothing could be sent to where peers are asked."""
         for conversation in list(self._expecting.values()):
             state = conversation.state
-            if isinstance(state, initiator.ExpectAnswer) and state.attempt.path[:2] == (host, port):
+            if not isinstance(state, initiator.ExpectAnswer | certified_initiator.ExpectAnswer):
+                continue
+            if state.attempt.path[:2] == (host, port):
                 self._driver.drive(conversation, Unreachable(why), now, actions)
 
     def unverified(self, path: Path, why: str, now: Now, actions: list[NodeAction]) -> None:

@@ -120,6 +120,10 @@ class CertifiedAnswering:
 
     def confirmed(self, received: Received, path: Path, now: Now, actions: list[NodeAction]) -> None:
         """Take a CONFIRM; raises `AuthenticationFailed` and `Malformed`."""
+        if not path.tcp:
+            # Its answer may be longer, and would go to whoever has the address that it seems to come from.
+            self._drops.note("no-certificates", "a confirmation by certificates, over UDP", path, now, actions)
+            return
         conversation = self.half_open.get(received.header.spi)
         if conversation is None:
             raise AuthenticationFailed(f"no exchange by certificates has the SPI {received.header.spi:#010x}")

@@ -62,7 +62,7 @@ class Driver:
 
     def __init__(self) -> None:
         self._pending: dict[int, tuple[Conversation | None, Unit]] = {}
-        self._working: dict[int, Conversation | None] = {}
+        self._working: dict[int, Conversation] = {}
         self._unwanted: set[int] = set()
         self._last = 0
 
@@ -107,8 +107,12 @@ class Driver:
         if token not in self._working:
             raise ApiMisuse(f"no work has the token {token}")
         conversation = self._working.pop(token)
-        if conversation is not None:
+        if token not in self._unwanted:
             self.drive(conversation, Worked(result), now, actions)
+            return
+        self._unwanted.remove(token)
+        # It has to give back what it took for its work; what it would do next is not done.
+        advance(conversation.transitions, conversation.state, Worked(result), now)
 
     def let_go(self, unwanted: Callable[[Conversation], bool]) -> None:
         """Drive such conversations no more; what they are about to store is removed again."""
@@ -117,8 +121,8 @@ class Driver:
                 self._pending[token] = None, unit
                 self._unwanted.add(token)
         for token, worker in self._working.items():
-            if worker is not None and unwanted(worker):
-                self._working[token] = None
+            if unwanted(worker):
+                self._unwanted.add(token)
 
     def commit(self, conversation: Conversation | None, unit: Unit, actions: list[NodeAction]) -> None:
         """Ask for ``unit`` to be made durable, on behalf of a conversation or of nobody who waits."""

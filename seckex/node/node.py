@@ -35,10 +35,10 @@ from seckex.node.endings import Endings
 from seckex.node.gate import Gate
 from seckex.node.limits import Limits, Peer
 from seckex.node.peers import Peers
-from seckex.node.reconfiguration import REKEYED, REMOVED, UNKEPT, compare
+from seckex.node.reconfiguration import REKEYED, REMOVED, UNKEPT, compare, strangers
 from seckex.node.seeking import Seeking
 from seckex.sa.association import Association
-from seckex.sa.store import DeleteAssociation, Outcome, Snapshot
+from seckex.sa.store import DeleteAssociation, Outcome, PutAssociation, Snapshot, Unit
 from seckex.wire.general import decode_message, decode_versions, encode_versions
 from seckex.wire.numbers import HEADER_SIZE, MAX_DATAGRAM, VERSIONS_SPOKEN, Code, Kind, Role
 
@@ -158,8 +158,9 @@ class Node:
         actions: list[NodeAction] = []
         before, after = Peers(self.local, self.peers.values()), Peers(self.local, self._taken(peers))
         changes = compare(before, after)
-        self._driver.let_go(lambda conversation: conversation.peer in changes.ended)
-        self._asking.let_go(lambda conversation: conversation.peer in changes.ended)
+        lost = strangers(before, after, changes)
+        self._driver.let_go(lambda conversation: lost(conversation.peer))
+        self._asking.let_go(lambda conversation: lost(conversation.peer))
         gone: list[Association] = []
         for association in tuple(self.associations):
             why = self._unvouched(association, after, now)
@@ -171,8 +172,8 @@ class Node:
         self.peers.replace({**after, **{nai: before[nai] for nai in same}}.values())
         self._terms.clear()
         self._terms.update(self._by_spi())
-        for nai in changes.ended:
-            self._paths.pop(nai, None)
+        for nai in [nai for nai in self._paths if lost(nai)]:
+            del self._paths[nai]
         self.associations.limit = limits.associations
         self._answering.reconfigure(limits, changes, now)
         self._certified.reconfigure(limits)
@@ -352,7 +353,19 @@ class Node:
         if conversation is None and isinstance(outcome, str):
             actions.append(Report(StoreUnwritable(outcome)))
         self._answering.stored(unit, durable=outcome is Outcome.STORED)
+        if conversation is not None and outcome is Outcome.STORED:
+            self._still_vouched(unit, now, actions)
         return actions
+
+    def _still_vouched(self, unit: Unit, now: Now, actions: list[NodeAction]) -> None:
+        """End at once what is no longer vouched for by the time that it is durable."""
+        stored = (each.association.spi_in for each in unit if isinstance(each, PutAssociation))
+        for held in filter(None, map(self.associations.get, stored)):
+            why = self._unvouched(held, self.peers, now)
+            if why:
+                self._answering.ended(held)
+                self._endings.end(held, Code.DELETED, why, now, actions)
+                self._seeking.ended(held, now, actions)
 
     def worked(self, token: int, result: object, now: Now) -> list[NodeAction]:
         """Take what became of a `Work`: what its call returned, or the `SeckexError` that it raised."""
@@ -372,11 +385,18 @@ class Node:
         self._expire(self.associations.expired(now.wall), now, actions)
         if self._purge_at is not None and now.monotonic >= self._purge_at:
             self._purge_at = now.monotonic + PURGE_EVERY
+            self._forget_paths()
             outlived = list(self.associations.outlived(now.monotonic))
             self._expire(outlived, now, actions)
             deletions = (DeleteAssociation(association.spi_in) for association in outlived)
             self._driver.commit(None, (*deletions, self._answering.purge(now)), actions)
         return actions
+
+    def _forget_paths(self) -> None:
+        # Whoever is known by its realm only is one of as many as have certificates.
+        idle = [nai for nai in self._paths if not self.peers.named(nai) and self.associations.newest(nai) is None]
+        for nai in idle:
+            del self._paths[nai]
 
     def _expire(self, associations: Iterable[Association], now: Now, actions: list[NodeAction]) -> None:
         for association in associations:

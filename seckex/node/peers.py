@@ -39,6 +39,10 @@ class Peers(Mapping[str, Peer]):
         named = Certificates(authority.identity, authority.trust, nai)
         return evolve(peer, terms=evolve(peer.terms, peer=nai, authority=named))
 
+    def named(self, nai: str) -> bool:
+        """Tell whether the peer is configured by its name, and not by its realm only."""
+        return nai in self._peers
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._peers)
 

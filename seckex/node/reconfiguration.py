@@ -8,7 +8,7 @@ by the new terms. All others notice nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from attrs import frozen
@@ -49,6 +49,18 @@ def compare(before: Mapping[str, Peer], after: Mapping[str, Peer]) -> PeerChange
         rekeyed=frozenset(rekeyed),
         altered=frozenset(nai for nai in both - rekeyed if _altered(before[nai], after[nai])),
     )
+
+
+def strangers(before: Mapping[str, Peer], after: Mapping[str, Peer], changes: PeerChanges) -> Callable[[str], bool]:
+    """Return what tells whether the peer with a NAI keeps nothing, also one that was known by its realm only."""
+
+    def lost(nai: str) -> bool:
+        was, is_now = before.get(nai), after.get(nai)
+        if nai in changes.ended or was is None:
+            return nai in changes.ended
+        return is_now is None or is_now.terms.authority.root != was.terms.authority.root
+
+    return lost
 
 
 def new_policy(before: Peer, after: Peer) -> bool:

@@ -31,7 +31,7 @@ from seckex.node.associations import AssociationTable
 from seckex.node.conversation import Conversation, Driver
 from seckex.node.endings import Endings
 from seckex.node.limits import Peer
-from seckex.node.reconfiguration import PeerChanges, new_policy
+from seckex.node.reconfiguration import PeerChanges, new_policy, strangers
 from seckex.sa.association import Association
 from seckex.wire.numbers import Code, Role
 
@@ -168,6 +168,9 @@ class Seeking:
 
         Conversations with peers that keep nothing have been let go.
         """
+        lost = strangers(before, self._peers, changes)
+        for nai in [nai for nai in self._wanted if nai not in changes.ended and lost(nai)]:
+            self.unwant(nai)
         for nai in changes.ended | changes.altered:
             wanted = self._wanted.get(nai)
             if wanted is None:

@@ -8,6 +8,7 @@ from attrs import evolve
 
 from seckex.crypto.certified import Certificates, chain_of
 from seckex.crypto.groups.user import Parameters
+from seckex.errors import Unfeasible
 from seckex.events import (
     AssociationConfirmed,
     AssociationEnded,
@@ -17,6 +18,7 @@ from seckex.events import (
     CounterSent,
     NegotiationFailed,
     NegotiationRefused,
+    PeerUnreachable,
     StoreTrouble,
 )
 from seckex.machine import Path
@@ -28,7 +30,7 @@ from seckex.wire.numbers import Code, ProtocolId
 from tests.conversation import AES, CHACHA, HOME, NODE, policy, proposal, sealing
 from tests.crypto.certified import DAY, NOW, Maker, trust
 from tests.exchange.certified import SMOOTH, CertifiedCase
-from tests.groups import PRIME_8192
+from tests.groups import HEAVY, PRIME_8192, naming, using
 from tests.link import Datagram, duplicate, late, lose, on
 from tests.pump import CALM, WALL, Host
 
@@ -261,6 +263,103 @@ class LifeTests(CertifiedCase):
         self.network.run(60)
         self.assertConversation(node, home)
 
+    def test_who_is_revoked_while_the_store_is_written_is_out(self) -> None:
+        certificate = self.root.certify(NODE)
+        node, home = self.certified(node=self.identity_of(NODE, certificate))
+        self.agreed(node, home)
+        home.hold_commits()
+        node.rekey(home)
+        self.network.run(0.1)
+        trusted = trust(self.root, lists=[self.root.revoked(certificate)])
+        home.certifies(node, AES, self.root.identity(HOME), trusted)
+        self.reload(home)
+        home.release_commits()
+        self.network.run(1)
+        self.assertNothing(home)
+        self.assertEqual(home.counters["unconfirmed"], 0)
+
+    def test_a_pattern_that_goes_while_the_store_is_written(self) -> None:
+        node, home = self.certified(nai="*@example.net")
+        self.agreed(node, home)
+        home.hold_commits()
+        node.rekey(home)
+        self.network.run(0.1)
+        self.assertEqual(home.counters["commits-waiting"], 1)
+        home.peers.clear()
+        self.reload(home)
+        home.release_commits()
+        self.network.run()
+        self.assertNothing(home)
+        self.assertNotIn("<-- CHOICE 1", self.network.arrows()[4:])
+
+    def test_a_pattern_that_goes_while_somebody_of_it_is_asked(self) -> None:
+        node, home = self.certified(nai="*@example.net")
+        self.agreed(node, home)
+        self.network.faults.append(lose)
+        home.rekey(node)
+        home.peers.clear()
+        self.reload(home)
+        before = len(self.network.sent)
+        self.network.run(60)
+        self.assertNotIn("<-- OFFER 1", self.network.arrows()[before:])
+        self.assertEqual(home.counters["asking"], 0)
+        self.assertRaises(Unfeasible, home.rekey, node)
+
+    def test_of_whom_a_pattern_fits_no_address_is_kept_without_an_association(self) -> None:
+        node, home = self.certified(nai="*@example.net")
+        self.agreed(node, home)
+        node.rekey(home)
+        self.network.run(61)
+        self.assertEqual(list(home.node._paths), [NODE])
+        node.down(home)
+        self.network.run(61)
+        self.assertNothing(home)
+        self.assertEqual(home.node._paths, {})
+
+    def test_a_certificate_that_ends_while_a_renewal_is_worked_out(self) -> None:
+        both = evolve(naming(HEAVY), proposals=(proposal(f"{using(HEAVY)} x25519"),))
+        node, home = self.certified(both, both, node=self.root.identity(NODE, until=NOW + 100))
+        self.agreed(node, home)
+        self.network.run(70)
+        home.work_delay = 40
+        node.rekey(home)
+        self.network.run(75)
+        refused = home.told(NegotiationRefused)[0]
+        self.assertEqual((refused.code, refused.by), (Code.BAD_CERTIFICATE, HOME))
+        self.assertEqual(home.node._answering._under_way, {})
+
+    def test_who_had_key_0_and_is_left_with_a_pattern_keeps_nothing(self) -> None:
+        home, node = self.network.host(HOME), self.network.host(NODE)
+        home.certifies(node, AES, self.root.identity(HOME), trust(self.root), nai="*@example.net")
+        home.knows(node, AES)
+        node.knows(home, AES)
+        home.start()
+        node.start()
+        self.network.faults.append(lose)
+        home.want(node)
+        del home.peers[NODE]
+        self.reload(home)
+        before = len(self.network.sent)
+        self.network.run(60)
+        self.assertEqual((home.counters["asking"], self.network.sent[before:]), (0, []))
+
+    def test_a_wider_clock_window_brings_no_renewal_back(self) -> None:
+        node, home = self.certified()
+        for side, other in ((node, home), (home, node)):
+            side.certifies(other, AES, self.root.identity(side.nai), trust(self.root), clock_window=20)
+            side.restart()
+        self.agreed(node, home)
+        node.rekey(home)
+        self.network.run(120)
+        offer = next(each for each in self.network.sent if each.called("OFFER") and not each.source.tcp)
+        self.assertEqual(home.counters["replay-records"], 0)
+        home.certifies(node, AES, self.root.identity(HOME), trust(self.root), clock_window=300)
+        self.reload(home)
+        before = len(home.node.associations)
+        home.receive(offer.octets, offer.source)
+        self.network.run()
+        self.assertEqual(len(home.node.associations), before)
+
     def test_a_pattern_that_goes(self) -> None:
         node, home = self.certified(nai="*@example.net")
         self.agreed(node, home)
@@ -373,10 +472,33 @@ class RefusedTests(CertifiedCase):
         self.network.deliver(Datagram(where, home.path, offer.octets))
         self.network.run()
         self.assertEqual(len(self.network.sent), before)
-        self.assertDropped(home, "no-certificates", "over UDP")
+        self.assertDropped(home, "no-certificates", "an offer by certificates, over UDP")
+
+    def test_nor_is_there_one_to_a_confirmation(self) -> None:
+        for mine, answer in ((None, "CONFIRMED"), (Maker.root("strangers").identity(NODE), "REFUSAL")):
+            self.anew()
+            node, home = self.certified(node=mine)
+            self.network.faults.append(on("CONFIRM", lose))
+            self.wanted(node, home, 0.1)
+            confirm, before = self.network.last("CONFIRM"), len(self.network.sent)
+            self.network.deliver(evolve(confirm, source=Path("192.0.2.9", 9)))
+            self.network.run(0.1)
+            self.assertEqual(len(self.network.sent), before)
+            self.assertDropped(home, "no-certificates", "a confirmation by certificates, over UDP")
+            self.network.run(1)
+            self.assertTrue(self.network.sent[-1].called(answer))
 
 
 class LossTests(CertifiedCase):
+    def test_why_no_connection_can_be_made_is_told(self) -> None:
+        node, home = self.certified()
+        home.stop()
+        node.want(home)
+        node._run(node.node.unreachable(*home.path[:2], "connection refused", node.now()))
+        self.assertTold(node, PeerUnreachable, peer=HOME, why="connection refused")
+        self.network.run(31)
+        self.assertIn("connection refused", self.assertTold(node, NegotiationFailed).causes)
+
     def test_a_copy_of_an_offer_gets_the_same_counter_offer(self) -> None:
         ours = policy(sealing("aes-256-gcm"), sealing("chacha20-poly1305"), open_with=1)
         node, home = self.certified(ours, CHACHA)

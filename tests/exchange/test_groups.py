@@ -10,7 +10,7 @@ from attrs import evolve
 from seckex.crypto.groups.modp import MODP_1024, Modp
 from seckex.crypto.groups.table import GROUPS
 from seckex.crypto.groups.user import Parameters
-from seckex.events import CounterSent, MessageDropped, NegotiationRefused
+from seckex.events import CounterSent, MessageDropped, NegotiationFailed, NegotiationRefused
 from seckex.exchange.aside import MOST_AT_ONCE
 from seckex.sa.algorithms import ALL, BY_NAME, user_group
 from seckex.sa.policy import Policy
@@ -245,8 +245,49 @@ class AsideTests(Talking):
         self.network.run(5.0)
         self.assertEqual([len(peer.ready) for peer in peers], [1] * len(peers))
 
+    def test_a_peer_that_goes_takes_no_place_with_it(self) -> None:
+        home = self.network.host("home@example.org")
+        *gone, stays = [self.network.host(f"node{number}@example.net") for number in range(MOST_AT_ONCE + 1)]
+        for number, peer in enumerate((*gone, stays)):
+            peer.knows(home, naming(HEAVY), spi=0x2000 + number)
+            home.knows(peer, naming(HEAVY), spi=0x2000 + number)
+        for host in (home, *gone, stays):
+            host.start()
+        home.work_delay = 1.0
+        for peer in gone:
+            peer.want(home)
+        self.network.run(0.5)
+        home.peers = {stays.nai: home.peers[stays.nai]}
+        home.reconfigure()
+        self.network.run(1.0)
+        stays.want(home)
+        self.network.run(5.0)
+        self.assertConversation(stays, home)
+        self.assertEqual([len(peer.ready) for peer in gone], [0] * len(gone))
+        self.assertEqual(len(home.store.replays), 1)
+
 
 class ForgedTests(Talking):
+    def test_forged_choices_in_a_heavy_group_keep_no_offer_from_being_repeated(self) -> None:
+        node, home = self.pair(naming(HEAVY), naming(HEAVY))
+        forged: list[Any] = []
+
+        def kept(datagram: Any) -> Iterator[Any]:
+            forged.append(evolve(datagram, octets=flipped(datagram.octets, 8 * len(datagram.octets) - 1)))
+            yield from ()
+
+        def again() -> None:
+            self.network.deliver(forged[0])
+            self.network.at(0.4, again)
+
+        self.network.faults.append(on("CHOICE", kept, times=100))
+        node.work_delay = 0.1
+        node.want(home)
+        self.network.run(0.3)
+        again()
+        self.network.run_until(lambda: node.told(NegotiationFailed), 32.0)
+        self.assertEqual(len([each for each in self.network.sent if each.called("OFFER")]), 7)
+
     def test_a_forged_choice_in_a_heavy_group_is_found_out_and_the_exchange_goes_on(self) -> None:
         node, home = self.pair(naming(HEAVY), naming(HEAVY))
 

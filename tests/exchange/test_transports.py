@@ -140,6 +140,16 @@ class UseTcpTests(ConversationCase):
                 node.receive(flipped(hint, bit), home.path)
         self.assertEqual(len(self.network.sent), 1)
 
+    def test_many_forged_ones_leave_nothing(self) -> None:
+        node, home = self.pair()
+        home.stop()
+        node.want(home)
+        timers = len(node.node._asking._timers)
+        for number in range(100):
+            node.receive(use_tcp(self.network.sent[0].octets, number.to_bytes(32, "big")), home.path)
+        self.assertEqual(len(node.node._asking._timers), timers)
+        self.assertEqual(len(self.network.sent), 1)
+
     def test_it_is_for_whoever_asked_and_awaits_an_answer(self) -> None:
         node, home = self.pair()
         self.established(node, home)
