@@ -21,7 +21,7 @@ from seckex.exchange.attempt import Outcome
 from seckex.exchange.certified_shares import light
 from seckex.exchange.messages import Received
 from seckex.exchange.terms import Terms
-from seckex.machine import Now, Path, Send, Tick
+from seckex.machine import Now, Path, Report, Send, Tick
 from seckex.node.actions import NodeAction
 from seckex.node.associations import AssociationTable
 from seckex.node.conversation import Conversation, Driver
@@ -101,7 +101,7 @@ class CertifiedAnswering:
         conversation = Conversation(state or first, certified_responder.TRANSITIONS, self, str(path))
         asked: list[NodeAction] = []
         self._driver.drive(conversation, event, now, asked)
-        actions += asked
+        actions += self._rationed(asked, now)
         after = conversation.state
         if state is not None:
             self._rounds.pop(place)
@@ -127,7 +127,19 @@ class CertifiedAnswering:
         conversation = self.half_open.get(received.header.spi)
         if conversation is None:
             raise AuthenticationFailed(f"no exchange by certificates has the SPI {received.header.spi:#010x}")
-        self._driver.drive(conversation, certified_responder.Confirmed(received, path, self._full()), now, actions)
+        asked: list[NodeAction] = []
+        self._driver.drive(conversation, certified_responder.Confirmed(received, path, self._full()), now, asked)
+        actions += self._rationed(asked, now)
+
+    def _rationed(self, asked: list[NodeAction], now: Now) -> list[NodeAction]:
+        """Return what is ``asked`` without more reports than anybody may cause who has proved nothing but an address.
+
+        Whoever has proved a name is told of once that is durable, which is not asked here.
+        """
+        told = any(isinstance(action, Report) for action in asked)
+        if not told or self._drops.ration("unproved", now):
+            return asked
+        return [action for action in asked if not isinstance(action, Report)]
 
     def _admits(self, nai: str) -> bool:
         peer = self._peers.get(nai)

@@ -425,6 +425,26 @@ class ProbingTests(AttackCase):
         self.assertEqual(home.counters["certified-half-open"], 50)
         self.assertEqual(dict(home.store.associations), {})
 
+    def test_many_offers_and_confirmations_that_come_to_nothing_make_few_reports(self) -> None:
+        _, home, offer = self.upto("OFFER")
+        changed = offer.octets[:16] + offer.octets[16:].replace(b"\x01\0\0\0", b"\x02\0\0\0", 1)
+        for number in range(50):
+            octets = changed[:4] + number.to_bytes(8, "big") + changed[12:]
+            [answer] = self.deliver(offer, octets)
+            self.assertTrue(answer.called("REFUSAL"))
+        self.assertEqual(len(home.reports), 10)
+        self.assertEqual(home.counters["dropped.unproved"], 50)
+
+    def test_nor_do_strangers_with_certificates_make_many(self) -> None:
+        mine = Maker.root("strangers").identity(EVIL)
+        node, home, _ = self.upto("OFFER", mine=mine)
+        self.network.faults.clear()
+        for _ in range(20):
+            node.restart()
+            self.network.run(0.1)
+        self.assertEqual(len([each for each in self.network.sent if each.called("CONFIRM")]), 20)
+        self.assertLessEqual(len(home.told(CertificateRefused)), 10)
+
 
 class SecretTests(AttackCase):
     def test_nothing_secret_is_shown(self) -> None:
