@@ -237,7 +237,7 @@ class ExpectAnswer:
         transcript = messages.verify_choice(received, self.round, handshake, voucher.nai, self.transcript)
         # From here on the responder has spoken: a fault is its own and ends the exchange.
         try:
-            if exchange.responder_spi < LOWEST_SPI:
+            if exchange.responder_spi < LOWEST_SPI or exchange.responder_spi == self.attempt.spi:
                 raise PeerMisbehaved(Code.POORLY_FORMED, "the responder's SPI is reserved")
             agreement = bounded(
                 accept(choice, self.offer, terms.policy), min(voucher.not_after, certificates.identity.not_after), now

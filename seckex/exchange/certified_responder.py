@@ -130,7 +130,7 @@ class ExpectOffer:
         agrees = isinstance(verdict, Chosen) and verdict.agreement.algorithm(ProtocolId.KEY_AGREEMENT) is not None
         if isinstance(verdict, Chosen) and agrees:
             value, shared = respond(selected, terms)
-            spi = terms.new_spi()
+            spi = terms.new_spi(exchange.initiator_spi)
             said = Exchange(exchange.round, exchange.initiator_spi, spi, terms.entropy(NONCE_SIZE))
             choice = messages.build_choice(
                 certificates_of(terms).identity,

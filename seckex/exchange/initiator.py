@@ -329,7 +329,7 @@ class ExpectAnswer:
         choice, terms = reading.choice, self.attempt.terms
         # From here on the responder has spoken: a fault is its own and ends the exchange.
         try:
-            if exchange.responder_spi < LOWEST_SPI:
+            if exchange.responder_spi < LOWEST_SPI or exchange.responder_spi == self.attempt.spi:
                 raise PeerMisbehaved(Code.POORLY_FORMED, "the responder's SPI is reserved")
             agreement = bounded(accept(choice, self.offer, terms.policy), terms.not_after, now)
         except PeerFault as fault:

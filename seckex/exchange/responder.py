@@ -194,7 +194,7 @@ class ExpectOffer:
             verdicts.found(brought, responded.verdict, now.monotonic)
         if responded.fault is not None:
             return self._refuse(received, heard, _refusal_of(responded.fault), (), now)
-        selected, chosen, spi = pending.selected, pending.chosen, self.terms.new_spi()
+        selected, chosen, spi = pending.selected, pending.chosen, self.terms.new_spi(received.need(Exchange).initiator_spi)
         answer, association = choose(self.terms, received, heard, selected, chosen, responded, spi, now)
         return self._chosen(answer, chosen, association)
 
@@ -248,7 +248,7 @@ class ExpectOffer:
     def _agree(
         self, received: Received, heard: Transcript, selected: Selected, chosen: Chosen, now: Now
     ) -> Said | Pending:
-        spi = self.terms.new_spi()
+        spi = self.terms.new_spi(received.need(Exchange).initiator_spi)
         call = responding(selected, self.terms)
         if call is not None and call.heavy:
             why = self._no_time(call, now)
