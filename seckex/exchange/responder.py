@@ -194,7 +194,11 @@ class ExpectOffer:
             verdicts.found(brought, responded.verdict, now.monotonic)
         if responded.fault is not None:
             return self._refuse(received, heard, _refusal_of(responded.fault), (), now)
-        selected, chosen, spi = pending.selected, pending.chosen, self.terms.new_spi(received.need(Exchange).initiator_spi)
+        selected, chosen, spi = (
+            pending.selected,
+            pending.chosen,
+            self.terms.new_spi(received.need(Exchange).initiator_spi),
+        )
         answer, association = choose(self.terms, received, heard, selected, chosen, responded, spi, now)
         return self._chosen(answer, chosen, association)
 

@@ -72,7 +72,7 @@ class Terms:
         return own_offer(self.policy, 0, self.opened)
 
     def new_spi(self, theirs: int = 0) -> int:
-        """Return a random SPI of this worker, above those of bundles, that names nothing here yet and is not ``theirs``."""
+        """Return a random SPI of this worker, above those of bundles, that names nothing here and is not ``theirs``."""
         while True:
             drawn = int.from_bytes(self.entropy(4), "big")
             spi = drawn >> WORKER_BITS << WORKER_BITS | self.worker
