@@ -66,7 +66,7 @@ from seckex.machine import (
 )
 from seckex.sa.association import Association
 from seckex.sa.offer import Offer, from_payload, numbered, to_payload
-from seckex.sa.proposal import Chosen, accept, own_offer, select
+from seckex.sa.proposal import Chosen, accept, own_offer, select, told
 from seckex.sa.store import PutAssociation
 from seckex.wire.extensions import Detail, Exchange, SaPayloadExtension
 from seckex.wire.numbers import LOWEST_SPI, MAX_ROUNDS, NONCE_SIZE, VERSIONS_SPOKEN, Code, Kind, Role
@@ -283,7 +283,7 @@ class ExpectAnswer:
             code = Code.TOO_MANY_ROUNDS if self.round == MAX_ROUNDS else Code.NOTHING_ACCEPTABLE
             last = f"{MAX_ROUNDS} rounds without agreement"
             why = last if self.round == MAX_ROUNDS else "the counter-offer is not within our own policy"
-            reasons, own = tuple(map(str, verdict.reasons)), str(own_offer(terms.policy))
+            reasons, own = told(verdict.reasons), str(own_offer(terms.policy))
             event = NegotiationRefused(terms.peer, terms.local, code, why, reasons, own)
             step = _end(self.attempt, code, why, event)
         return Step(step.state, (heard, *step.actions))
