@@ -44,7 +44,9 @@ PROBE_EVERY: Final = 20.0
 
 # What may be agreed to by terms of before when terms change.
 _OFFERING: Final = (
+    initiator.ExpectShares,
     initiator.ExpectAnswer,
+    initiator.ExpectSecret,
     certified_initiator.ExpectAnswer,
     certified_initiator.ExpectConfirmed,
     certified_initiator.ExpectStored,
@@ -122,7 +124,13 @@ class Seeking:
     def unwant(self, nai: str) -> None:
         """Negotiate no more with ``nai``; what is under way is let go."""
         wanted = self._wanted.pop(nai, None)
-        if wanted is not None and wanted.conversation is not None:
+        if wanted is None or wanted.conversation is None:
+            return
+        state = wanted.conversation.state
+        if isinstance(state, _OFFERING) and not isinstance(state, certified_initiator.ExpectStored):
+            self._let_go(wanted.conversation)
+        else:
+            # What the peer holds already ends once it is had here, so that the peer is told.
             self._asking.forget(wanted.conversation)
 
     def rekey(self, nai: str, now: Now, actions: list[NodeAction]) -> None:

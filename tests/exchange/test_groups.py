@@ -267,6 +267,25 @@ class AsideTests(Talking):
         self.assertEqual(len(home.store.replays), 1)
 
 
+class UnwantedTests(Talking):
+    def test_who_is_not_wanted_any_more_is_not_asked_once_a_value_is_ready(self) -> None:
+        node, home = self.pair(naming(HEAVY), naming(HEAVY))
+        node.work_delay = 0.5
+        node.want(home)
+        node.down(home)
+        self.network.run(40)
+        self.assertArrows()
+
+    def test_a_value_by_a_policy_of_before_is_not_offered(self) -> None:
+        node, home = self.pair(naming(HEAVY), AES)
+        node.work_delay = 0.5
+        node.want(home)
+        node.knows(home, AES)
+        node.reconfigure()
+        self.established(node, home)
+        self.assertArrows(*ONE_ROUND)
+
+
 class ForgedTests(Talking):
     def test_forged_choices_in_a_heavy_group_keep_no_offer_from_being_repeated(self) -> None:
         node, home = self.pair(naming(HEAVY), naming(HEAVY))
