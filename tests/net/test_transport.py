@@ -240,10 +240,26 @@ class EndTests(TransportCase):
         self.clock.advance(ORPHANED - 1)
         self.settle()
         self.assertEqual(far.said, ["made", "read lost"])
-        self.clock.advance(1)
-        self.settle()
+        for seconds in (1.0, ORPHANED):
+            self.clock.advance(seconds)
+            self.settle()
         self.assertEqual(far.said, ["made", "read lost", "lost: ConnectionLost"])
         self.assertEqual(near.said, ["made", "lost: ConnectionDone"])
+
+    def test_a_peer_that_takes_its_time_to_take_everything_is_not_reset(self) -> None:
+        """The time is for a peer that has taken everything: one that reads slowly, or has no link, gets all of it."""
+        self.join(near := Noting(), far := Noting())
+        far.transport.pauseProducing()
+        near.transport.write(b"x" * 1000)
+        near.transport.loseConnection()
+        self.settle()
+        for _ in range(5):
+            self.clock.advance(ORPHANED)
+            self.settle()
+        far.transport.resumeProducing()
+        self.settle()
+        self.assertEqual((far.got, far.said), (b"x" * 1000, ["made", "lost: ConnectionDone"]))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_lose_connection_while_paused(self) -> None:
         """A pause must not keep the peer's end from being seen."""
