@@ -349,7 +349,7 @@ class EndingTests(LinkCase):
         _, program, *_ = first.dialog()
         last, *_ = first.dialog()
         gone, _, *_ = first.dialog()
-        program.over = lambda _: gone.reset()  # type: ignore[method-assign]  # what a program may do
+        program.over = lambda ending: gone.reset()  # type: ignore[method-assign]  # noqa: ARG005  # what programs may do
         first.i.link.disconnected("Connection lost.")
         self.assertEqual((kept.is_over, last.is_over, gone.is_over), (True, False, True))
         self.assertEqual(peers.dialogs_i.detached, 1)
