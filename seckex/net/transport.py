@@ -79,6 +79,10 @@ def accept(reactor: IReactorTime, dialog: Dialog, protocol: IProtocol, host: str
     return transport
 
 
+def _nothing() -> None:
+    """Nobody waits for the end."""
+
+
 def _never_refused(ending: Ending) -> None:
     """Ignore how a dialog ended that was over before it could be accepted."""
 
@@ -120,6 +124,7 @@ class DialogTransport:
         self._resuming: IDelayedCall | None = None
         self._orphaned: IDelayedCall | None = None
         self._half_closing = False
+        self._when_over: Callable[[], None] = _nothing
 
     # The dialog's sink.
 
@@ -184,6 +189,15 @@ class DialogTransport:
             self._reactor.callLater(0, self._tell, ConnectionAborted(str(ending)))
         else:
             self._tell(ConnectionLost(str(ending)))
+        when_over, self._when_over = self._when_over, _nothing
+        when_over()
+
+    def when_over(self, call: Callable[[], None]) -> None:
+        """Make ``call`` once the dialog is over: it goes on after `loseConnection` until the peer has everything."""
+        if self._over:
+            call()
+        else:
+            self._when_over = call
 
     # ITransport and ITCPTransport.
 
