@@ -31,7 +31,8 @@ class LinkAssociation:
     whichever of the two it is; ``peer`` is the other principal's NAI.
     ``octets`` is how many octets of bodies, both ways together, the association
     may still carry, None where it has no bound; ``records`` how many records
-    each direction may have.
+    each direction may have. At ``worn_at`` of either it is time for another
+    association.
     """
 
     spi: int
@@ -40,6 +41,7 @@ class LinkAssociation:
     octets: int | None = None
     records: int = MOST_RECORDS
     here: int = 0
+    worn_at: float = 0.875
 
 
 @frozen
@@ -172,7 +174,7 @@ class Ears(Protocol):
         ...
 
     def worn(self) -> None:
-        """Note that seven eighths of what may be carried are used up."""
+        """Note that most of what may be carried is used up (`LinkAssociation.worn_at`)."""
         ...
 
     def closing(self, closure: Closure) -> None:
@@ -208,7 +210,7 @@ class LinkOwner(Protocol):
         ...
 
     def link_worn(self, link: Link) -> None:
-        """Agree a new association: seven eighths of what this one may carry are used up."""
+        """Agree a new association: most of what this one may carry is used up."""
         ...
 
     def link_closed(self, link: Link, closure: Closure) -> None:

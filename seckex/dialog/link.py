@@ -252,7 +252,7 @@ class Link:
         self._owner.link_idle(self)
 
     def worn(self) -> None:
-        """Pass on that seven eighths of what may be carried are used up."""
+        """Pass on that most of what may be carried is used up."""
         self._owner.link_worn(self)
 
     def closing(self, closure: Closure) -> None:

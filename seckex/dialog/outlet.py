@@ -61,8 +61,8 @@ class Outlet(ABC):
         self.proved = False
         self._last_record = min(association.records, MOST_RECORDS) - SPARE_RECORDS
         self._last_octet = (_UNBOUNDED if association.octets is None else association.octets) - SPARE_OCTETS
-        self._record_alarm = self._last_record - self._last_record // 8
-        self._octet_alarm = self._last_octet - self._last_octet // 8
+        self._record_alarm = int(self._last_record * association.worn_at)
+        self._octet_alarm = int(self._last_octet * association.worn_at)
         self._worn = False
 
     @property

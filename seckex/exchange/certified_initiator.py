@@ -66,7 +66,7 @@ from seckex.machine import (
 )
 from seckex.sa.association import Association
 from seckex.sa.offer import Offer, from_payload, numbered, to_payload
-from seckex.sa.proposal import Chosen, accept, own_offer, select
+from seckex.sa.proposal import Chosen, accept, own_offer, select, told
 from seckex.sa.store import PutAssociation
 from seckex.wire.extensions import Detail, Exchange, SaPayloadExtension
 from seckex.wire.numbers import LOWEST_SPI, MAX_ROUNDS, NONCE_SIZE, VERSIONS_SPOKEN, Code, Kind, Role
@@ -237,7 +237,7 @@ class ExpectAnswer:
         transcript = messages.verify_choice(received, self.round, handshake, voucher.nai, self.transcript)
         # From here on the responder has spoken: a fault is its own and ends the exchange.
         try:
-            if exchange.responder_spi < LOWEST_SPI:
+            if exchange.responder_spi < LOWEST_SPI or exchange.responder_spi == self.attempt.spi:
                 raise PeerMisbehaved(Code.POORLY_FORMED, "the responder's SPI is reserved")
             agreement = bounded(
                 accept(choice, self.offer, terms.policy), min(voucher.not_after, certificates.identity.not_after), now
@@ -283,7 +283,7 @@ class ExpectAnswer:
             code = Code.TOO_MANY_ROUNDS if self.round == MAX_ROUNDS else Code.NOTHING_ACCEPTABLE
             last = f"{MAX_ROUNDS} rounds without agreement"
             why = last if self.round == MAX_ROUNDS else "the counter-offer is not within our own policy"
-            reasons, own = tuple(map(str, verdict.reasons)), str(own_offer(terms.policy))
+            reasons, own = told(verdict.reasons), str(own_offer(terms.policy))
             event = NegotiationRefused(terms.peer, terms.local, code, why, reasons, own)
             step = _end(self.attempt, code, why, event)
         return Step(step.state, (heard, *step.actions))

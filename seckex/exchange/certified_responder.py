@@ -49,7 +49,7 @@ from seckex.machine import (
 )
 from seckex.sa.association import Agreement, Association
 from seckex.sa.offer import Offer, to_payload
-from seckex.sa.proposal import Chosen, Countered, own_offer
+from seckex.sa.proposal import Chosen, Countered, own_offer, told
 from seckex.sa.store import PutAssociation
 from seckex.wire.extensions import Detail, Exchange, Extension, SaPayloadExtension
 from seckex.wire.numbers import LOWEST_SPI, MAX_ROUNDS, NONCE_SIZE, Code, Kind, ProtocolId, Role
@@ -126,11 +126,11 @@ class ExpectOffer:
         terms, payload = self.terms, event.received.need(SaPayloadExtension)
         selected = terms.selector.select(payload.payload, payload.offset)
         verdict = selected.verdict
-        reasons = tuple(map(str, verdict.reasons))
+        reasons = told(verdict.reasons)
         agrees = isinstance(verdict, Chosen) and verdict.agreement.algorithm(ProtocolId.KEY_AGREEMENT) is not None
         if isinstance(verdict, Chosen) and agrees:
             value, shared = respond(selected, terms)
-            spi = terms.new_spi()
+            spi = terms.new_spi(exchange.initiator_spi)
             said = Exchange(exchange.round, exchange.initiator_spi, spi, terms.entropy(NONCE_SIZE))
             choice = messages.build_choice(
                 certificates_of(terms).identity,

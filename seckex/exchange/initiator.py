@@ -76,7 +76,7 @@ from seckex.machine import (
 )
 from seckex.sa.association import Association
 from seckex.sa.offer import Offer, from_payload, numbered, to_payload
-from seckex.sa.proposal import Chosen, accept, own_offer, select
+from seckex.sa.proposal import Chosen, accept, own_offer, select, told
 from seckex.sa.store import ConfirmAssociation, PutAssociation
 from seckex.wire.extensions import Clock, Detail, Exchange, SaPayloadExtension, clipped
 from seckex.wire.numbers import (
@@ -329,7 +329,7 @@ class ExpectAnswer:
         choice, terms = reading.choice, self.attempt.terms
         # From here on the responder has spoken: a fault is its own and ends the exchange.
         try:
-            if exchange.responder_spi < LOWEST_SPI:
+            if exchange.responder_spi < LOWEST_SPI or exchange.responder_spi == self.attempt.spi:
                 raise PeerMisbehaved(Code.POORLY_FORMED, "the responder's SPI is reserved")
             agreement = bounded(accept(choice, self.offer, terms.policy), terms.not_after, now)
         except PeerFault as fault:
@@ -417,7 +417,7 @@ class ExpectAnswer:
             return Step(step.state, (heard, *step.actions))
         else:
             why, code = "the counter-offer is not within our own policy", Code.NOTHING_ACCEPTABLE
-        reasons = tuple(map(str, verdict.reasons))
+        reasons = told(verdict.reasons)
         own = own_offer(terms.policy)
         step = self._end(code, why, NegotiationRefused(terms.peer, terms.local, code, why, reasons, str(own)))
         farewell = sending(self._abandon(transcript, code, "; ".join((why, *reasons)), own, now), self.attempt.path)

@@ -45,7 +45,7 @@ from seckex.machine import (
 )
 from seckex.sa.association import Association
 from seckex.sa.offer import Offer, from_payload
-from seckex.sa.proposal import Chosen, Countered, own_offer
+from seckex.sa.proposal import Chosen, Countered, own_offer, told
 from seckex.sa.selector import Selected
 from seckex.sa.store import ConfirmAssociation, DeleteAssociation, PutAssociation, PutReplay, ReplayRecord, Unit
 from seckex.wire.extensions import Detail, Exchange, SaPayloadExtension
@@ -194,12 +194,16 @@ class ExpectOffer:
             verdicts.found(brought, responded.verdict, now.monotonic)
         if responded.fault is not None:
             return self._refuse(received, heard, _refusal_of(responded.fault), (), now)
-        selected, chosen, spi = pending.selected, pending.chosen, self.terms.new_spi()
+        selected, chosen, spi = (
+            pending.selected,
+            pending.chosen,
+            self.terms.new_spi(received.need(Exchange).initiator_spi),
+        )
         answer, association = choose(self.terms, received, heard, selected, chosen, responded, spi, now)
         return self._chosen(answer, chosen, association)
 
     def _chosen(self, answer: bytes, chosen: Chosen, association: Association) -> Said:
-        return Said(answer, tuple(map(str, chosen.reasons)), self.round, association)
+        return Said(answer, told(chosen.reasons), self.round, association)
 
     def _admit(self, event: Offered, exchange: Exchange, now: Now) -> Refusal | None:
         """Return why the offer is not even looked at, if so."""
@@ -226,7 +230,7 @@ class ExpectOffer:
     ) -> Said | Pending:
         terms = self.terms
         verdict = selected.verdict
-        reasons = tuple(map(str, verdict.reasons))
+        reasons = told(verdict.reasons)
         if isinstance(verdict, Chosen):
             return self._agree(received, heard, selected, verdict, now)
         if isinstance(verdict, Countered) and self.round < MAX_ROUNDS:
@@ -248,7 +252,7 @@ class ExpectOffer:
     def _agree(
         self, received: Received, heard: Transcript, selected: Selected, chosen: Chosen, now: Now
     ) -> Said | Pending:
-        spi = self.terms.new_spi()
+        spi = self.terms.new_spi(received.need(Exchange).initiator_spi)
         call = responding(selected, self.terms)
         if call is not None and call.heavy:
             why = self._no_time(call, now)

@@ -71,12 +71,12 @@ class Terms:
     def _opening_of_policy(self) -> Offer:
         return own_offer(self.policy, 0, self.opened)
 
-    def new_spi(self) -> int:
-        """Return a random SPI of this worker, above those of bundles, that names nothing here yet."""
+    def new_spi(self, theirs: int = 0) -> int:
+        """Return a random SPI of this worker, above those of bundles, that names nothing here and is not ``theirs``."""
         while True:
             drawn = int.from_bytes(self.entropy(4), "big")
             spi = drawn >> WORKER_BITS << WORKER_BITS | self.worker
-            if spi >= LOWEST_SPI and not self.taken(spi):
+            if spi >= LOWEST_SPI and spi != theirs and not self.taken(spi):
                 return spi
 
 

@@ -20,7 +20,18 @@ from seckex.errors import AuthenticationFailed
 from seckex.exchange.attempt import Answer, Attempt, OtherVersions, Retry, Unknown
 from seckex.exchange.messages import Received
 from seckex.exchange.terms import Terms
-from seckex.machine import Deliver, Now, Path, Step, Tick, Transitions
+from seckex.machine import (
+    Deliver,
+    Now,
+    Path,
+    PersistConflict,
+    Persisted,
+    PersistFailed,
+    Send,
+    Step,
+    Tick,
+    Transitions,
+)
 from seckex.sa.association import Association
 from seckex.wire.extensions import Detail, Extension, clipped, encode_authenticator_start
 from seckex.wire.general import Header, encode_message
@@ -142,7 +153,18 @@ def _ask(
     return Step(ExpectAnswer(attempt, retry, identification, association, kind), actions)
 
 
-UpkeepState: TypeAlias = ExpectAnswer | Finished
+@frozen
+class ExpectForgotten:
+    """Was told of a deletion; awaits its being durable, so that DELETED means what it says."""
+
+    then: Send
+
+    def receive(self, event: Persisted | PersistConflict | PersistFailed, _now: Now) -> Step:
+        """See `TRANSITIONS`; where it could not be stored the peer asks again."""
+        return Step(Finished(), (self.then,) if isinstance(event, Persisted) else ())
+
+
+UpkeepState: TypeAlias = ExpectAnswer | ExpectForgotten | Finished
 
 TRANSITIONS: Final[Transitions] = {
     ExpectAnswer: {
@@ -150,6 +172,11 @@ TRANSITIONS: Final[Transitions] = {
         Unknown: frozenset({Finished}),
         OtherVersions: frozenset({ExpectAnswer}),
         Tick: frozenset({ExpectAnswer, Finished}),
+    },
+    ExpectForgotten: {
+        Persisted: frozenset({Finished}),
+        PersistConflict: frozenset({Finished}),
+        PersistFailed: frozenset({Finished}),
     },
     Finished: {
         Answer: frozenset({Finished}),

@@ -218,13 +218,15 @@ class Answering:
             return
         upkeep.verify(received, association)
         self.proved(association.spi_in, now, actions)
+        answer = Send(upkeep.answer(received, association), path)
         if received.header.kind is Kind.DELETE:
             detail = received.need(Detail)
             why = f"deleted by the peer: {detail.text or label_of(detail.code)}"
             self.ended(association)
-            self._endings.forget(association, why, actions)
+            self._endings.forget(association, why, actions, then=answer)
             self._seeking.ended(association, now, actions)
-        actions.append(Send(upkeep.answer(received, association), path))
+        else:
+            actions.append(answer)
 
     def _not_known(self, received: Received, path: Path, now: Now, actions: list[NodeAction]) -> None:
         why = f"no association has the SPI {received.header.spi:#010x}"

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from seckex.events import AssociationEnded
 from seckex.exchange import upkeep
-from seckex.machine import Now, Path, Report
+from seckex.machine import Now, Path, Report, Send
 from seckex.node.actions import Gone, NodeAction
 from seckex.node.asking import Asking
 from seckex.node.associations import AssociationTable
@@ -40,11 +40,14 @@ class Endings:
         self._paths = paths
         self.renewals = Renewals()
 
-    def forget(self, association: Association, why: str, actions: list[NodeAction]) -> None:
-        """Forget an association, durably, and have its links closed."""
+    def forget(self, association: Association, why: str, actions: list[NodeAction], then: Send | None = None) -> None:
+        """Forget an association, durably, and have its links closed; ``then`` leaves when that is durable."""
         if self._associations.remove(association.spi_in) is None:
             return
-        self._driver.commit(None, (DeleteAssociation(association.spi_in),), actions)
+        waits = None
+        if then is not None:
+            waits = Conversation(upkeep.ExpectForgotten(then), upkeep.TRANSITIONS, self, association.peer)
+        self._driver.commit(waits, (DeleteAssociation(association.spi_in),), actions)
         actions += [Report(AssociationEnded(association.peer, association.spi_in, why)), Gone(association, why)]
 
     def end(self, association: Association, code: int, why: str, now: Now, actions: list[NodeAction]) -> None:

@@ -13,8 +13,8 @@ initiator's order of transforms, protocol by protocol.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
 
 from attrs import evolve, frozen
 
@@ -39,6 +39,16 @@ class Reason:
             return self.text
         where = f"proposal {self.proposal}" + (f", transform {self.transform}" if self.transform else "")
         return f"{where}: {self.text}"
+
+
+# An offer may have sixty-four payloads with sixteen transforms each, and whoever made it reads no further than this.
+MOST_TOLD: Final = 24
+
+
+def told(reasons: Sequence[Reason]) -> tuple[str, ...]:
+    """Return reasons as texts: the first `MOST_TOLD`, and how many more there are."""
+    more = len(reasons) - MOST_TOLD
+    return (*map(str, reasons[:MOST_TOLD]), *((f"and {more} more",) if more > 0 else ()))
 
 
 @frozen

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from seckex.cli.demo.processes import free_port
-from seckex.cli.doctor import certificates, local, network
-from seckex.config.common import Identity, State
+from seckex.cli.doctor import local, network
+from seckex.config.common import State
 from seckex.config.initiator import InitiatorPeer
 from seckex.wire.general import encode_versions
 from tests.cli.test_status import STATUS, StatusCase
 from tests.config.written import INITIATOR, RESPONDER, key0_text, write_private
-from tests.crypto.certified import DAY, NOW, Maker, pem
 
 Told = list[tuple[str, str]]
 
@@ -56,36 +55,6 @@ class DoctorCase(StatusCase):
 
     def found(self, check: str, health: str) -> list[str]:
         return [one["what"] for one in self.told()[1] if (one["check"], one["health"]) == (check, health)]
-
-
-class CertificateTests(DoctorCase):
-    def setUp(self) -> None:
-        super().setUp()
-        self.root = Maker.root(until=NOW + 90 * DAY)
-        self.patch(time, "time", lambda: NOW)
-
-    def shown(self, until: float, of_list: float) -> list[tuple[str, str]]:
-        chain = write_private(self.home / "home.pem", pem(self.root.certify("home@example.org", until=until)).decode())
-        ca = write_private(self.home / "ca.pem", pem(self.root.certificate).decode())
-        revoked = write_private(self.home / "ca.crl", pem(self.root.revoked(until=of_list)).decode())
-        identity = Identity(
-            nai="home@example.org", certificate=chain, private_key=chain, trust=(ca,), revocation=(revoked,)
-        )
-        found = list(certificates.certificates(identity))
-        self.assertEqual({one.check for one in found}, {"certificates"})
-        return [(one.health.value, one.what.partition(": ")[2]) for one in found]
-
-    def test_how_long_certificates_live(self) -> None:
-        told = self.shown(NOW + 40 * DAY, NOW + 5 * DAY)
-        self.assertEqual([health for health, _ in told], ["good"] * 3)
-        self.assertIn("the certificate of home@example.org is good until 2026-10-31", told[0][1])
-        told = self.shown(NOW + 20 * DAY, NOW)
-        self.assertEqual([health for health, _ in told], ["doubtful", "good", "bad"])
-        self.assertIn("the revocation list of CN=root: EXPIRED", told[2][1])
-        self.assertEqual(self.shown(NOW - 1, NOW + DAY)[0][0], "bad")
-
-    def test_who_has_none(self) -> None:
-        self.assertEqual(self.found("certificates", "good"), [])
 
 
 class LocalTests(DoctorCase):

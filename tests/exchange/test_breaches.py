@@ -78,7 +78,11 @@ class OddAnswerTests(ConversationCase):
             self.ends("CHOICE", "more octets than offered", self.pair(bounded, bounded))
 
     def test_an_SPI_of_a_bundle_for_the_responder(self) -> None:
-        self.patch(Terms, "new_spi", lambda terms: 256 if terms.local == "node@example.net" else 255)
+        self.patch(Terms, "new_spi", lambda terms, _theirs=0: 256 if terms.local == "node@example.net" else 255)
+        self.ends("CHOICE", "the responder's SPI is reserved")
+
+    def test_an_SPI_that_is_the_same_at_both_ends(self) -> None:
+        self.patch(Terms, "new_spi", lambda _terms, _theirs=0: 256)
         self.ends("CHOICE", "the responder's SPI is reserved")
 
     def test_a_counter_offer_that_breaks_a_rule(self) -> None:

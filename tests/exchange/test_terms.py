@@ -22,6 +22,12 @@ class TermsTests(ConversationCase):
             self.assertEqual(self.drawing(low, 256), 256)
         self.assertEqual(self.drawing(0xFFFFFFFF), 0xFFFFFFC0)
 
+    def test_neither_what_is_taken_nor_what_the_other_end_has_is_drawn(self) -> None:
+        octets = iter([number.to_bytes(4, "big") for number in (0x1000, 0x2000, 0x3000)])
+        key0 = Key0(Secret(KEY), 0x1234, 1, (NODE, HOME))
+        terms = Terms(NODE, HOME, key0, AES, lambda _size: next(octets), taken=lambda spi: spi == 0x1000)
+        self.assertEqual(terms.new_spi(0x2000), 0x3000)
+
     def test_the_lowest_bits_are_the_workers(self) -> None:
         for worker in (0, 1, 63):
             self.assertEqual(self.drawing(0x12345678, worker=worker), 0x12345640 | worker)

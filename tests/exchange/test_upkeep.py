@@ -8,7 +8,7 @@ from seckex.errors import AuthenticationFailed
 from seckex.exchange import upkeep
 from seckex.exchange.attempt import Answer, OtherVersions, Unknown
 from seckex.exchange.messages import Received
-from seckex.machine import Arm, Deliver, Now, Path, Send, Step, Tick, advance
+from seckex.machine import Arm, Deliver, Now, Path, PersistConflict, Persisted, PersistFailed, Send, Step, Tick, advance
 from seckex.sa.association import Association
 from seckex.wire.general import decode_message
 from seckex.wire.numbers import Code, Kind
@@ -61,10 +61,17 @@ class UpkeepTests(ConversationCase):
             expected = {
                 (state, event, following)
                 for state, events in upkeep.TRANSITIONS.items()
+                if state is not upkeep.ExpectForgotten
                 for event, nexts in events.items()
                 for following in nexts
             }
             self.assertEqual(seen, expected)
+
+    def test_what_is_durable_is_said(self) -> None:
+        said = Send(b"DELETED", PATH)
+        for event, actions in ((Persisted(), (said,)), (PersistConflict(), ()), (PersistFailed("why"), ())):
+            after = advance(upkeep.TRANSITIONS, upkeep.ExpectForgotten(said), event, NOW)
+            self.assertEqual(after, Step(upkeep.Finished(), actions))
 
     def test_an_answer_answers_its_own_question_only(self) -> None:
         terms, ours, theirs = self.both()

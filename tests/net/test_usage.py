@@ -47,3 +47,10 @@ class LinkAssociationTests(SynchronousTestCase):
         self.assertEqual(made and made.octets, 3 << 20)
         self.table.usage(alice.spi_in).octets_in = 1
         self.assertIsNone(self.traffic.link_association(alice, opens=True))
+
+    def test_bounds_are_used_up_to_different_shares(self) -> None:
+        alice, _ = ends(EVERYTHING)
+        for first, share in ((0, 0.8), (255, 0.9)):
+            one = evolve(alice, transcript=bytes((first,)) + alice.transcript[1:])
+            made = self.traffic.link_association(self.known(one), opens=True)
+            self.assertAlmostEqual(made.worn_at if made else 0, share)

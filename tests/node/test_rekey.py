@@ -266,6 +266,24 @@ class DeletionTests(RekeyCase):
         self.assertEqual(self.since(), ["DELETE -->", "<-- DELETED", "DELETE -->", "<-- UNKNOWN"])
         self.assertEqual(node.counters["asking"], 0)
 
+    def test_DELETED_waits_until_the_deletion_is_durable(self) -> None:
+        node, home, _ = self.begun()
+        home.hold_commits()
+        node.down(home)
+        self.network.run(0.3)
+        self.assertEqual(self.since(), ["DELETE -->"])
+        home.release_commits()
+        self.network.run(0.1)
+        self.assertEqual(self.since(), ["DELETE -->", "<-- DELETED"])
+
+    def test_a_deletion_that_cannot_be_stored_is_not_said_to_be(self) -> None:
+        node, home, first = self.begun()
+        home.commit_faults = {len(home.units) + 1: "the disk is full"}
+        node.down(home)
+        self.network.run(5)
+        self.assertEqual(self.since(), ["DELETE -->", "DELETE -->", "<-- UNKNOWN"])
+        self.assertIsNone(home.node.associations.get(first.spi_out))
+
     def test_nobody_is_told_for_ever(self) -> None:
         node, home, _ = self.begun()
         home.stop()

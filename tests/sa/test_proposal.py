@@ -17,7 +17,18 @@ from seckex.sa.algorithms import Algorithm
 from seckex.sa.association import Agreement
 from seckex.sa.offer import Alternative, Offer, from_payload, numbered, to_payload
 from seckex.sa.policy import Policy, PolicyProposal
-from seckex.sa.proposal import Chosen, Countered, Reason, Refused, Verdict, accept, own_offer, select
+from seckex.sa.proposal import (
+    MOST_TOLD,
+    Chosen,
+    Countered,
+    Reason,
+    Refused,
+    Verdict,
+    accept,
+    own_offer,
+    select,
+    told,
+)
 from seckex.wire.numbers import Code
 from seckex.wire.payloads import Attribute, KeyExchange, Proposal, SaPayload, UnknownPayload, decode_sa, encode_sa
 from tests.sa.samples import (
@@ -631,3 +642,11 @@ class ExhaustiveTests(Selecting):
                 chosen = self.chosen(verdict)
                 self.assertEqual((chosen.alternative.number, chosen.agreement.algorithms), (best[0].number, best[1]))
         self.assertGreater(min(outcomes.values()), 500)
+
+
+class ToldTests(SynchronousTestCase):
+    def test_the_first_reasons_are_told_and_the_others_counted(self) -> None:
+        reasons = [Reason(1, number, "no") for number in range(1, MOST_TOLD + 4)]
+        self.assertEqual(told(reasons[:MOST_TOLD]), tuple(map(str, reasons[:MOST_TOLD])))
+        self.assertEqual(told(reasons)[MOST_TOLD - 1 :], (str(reasons[MOST_TOLD - 1]), "and 3 more"))
+        self.assertEqual(told([]), ())
