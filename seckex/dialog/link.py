@@ -133,6 +133,11 @@ class Link:
         return () if self._carriage is None else self._carriage.dialogs
 
     @property
+    def takes_over(self) -> bool:
+        """Whether the peer has not answered yet for a dialog that another link had."""
+        return any(not dialog.carrier.carries for dialog in self.dialogs)
+
+    @property
     def octets_in(self) -> int:
         """Octets that dialogs on this link have received so far."""
         return 0 if self._carriage is None else self._carriage.octets_in
