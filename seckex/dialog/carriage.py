@@ -25,7 +25,7 @@ from seckex.dialog.outbound import violation
 from seckex.dialog.record import Inbox, Opener, Outbox, Sealer
 from seckex.dialog.routes import LARGEST_NUMBER, Routes
 from seckex.dialog.stream import Dialog
-from seckex.dialog.table import DialogTables, is_finished
+from seckex.dialog.table import DialogTables, Tombstone, is_finished
 from seckex.errors import (
     ApiMisuse,
     AuthenticationFailed,
@@ -88,6 +88,16 @@ class Carriage(Routes):
     def heard(self) -> tuple[int, int]:
         """What changes when something has come: records so far, and octets of the next one."""
         return self._opener.counter, self._inbox.end - self._inbox.start
+
+    @property
+    def said(self) -> int:
+        """How many records this side has made."""
+        return self._sealer.counter
+
+    @property
+    def told(self) -> int:
+        """How many octets of bodies have come."""
+        return self._opener.octets
 
     def begin(self) -> None:
         """Take dialogs over: the link is open."""
@@ -208,7 +218,7 @@ class Carriage(Routes):
     def _take_open_again(self, dialog: Dialog, number: int, attempt: int) -> None:
         if dialog.ours:
             raise violation("OPEN of a dialog that the other side has opened")
-        if attempt <= dialog.attempt:
+        if self._is_stale(dialog, attempt):
             return
         nothing = Standing(0, dialog.peer_limit)
         if dialog.is_carrying and not dialog.can_take_up(nothing):
@@ -252,16 +262,20 @@ class Carriage(Routes):
         dialog.take_up(standing)
 
     def _take_answer_too_late(self, number: int, kind: RecordType) -> None:
-        """Answer RESUMED of a dialog whose program has gone away meanwhile; other answers end it too."""
+        """Answer RESUMED of a dialog that has ended meanwhile; other answers end it too."""
         gone = self._table.tombstone(self.abandoned.pop(number))
         if kind is RecordType.RESUMED and gone is not None:
-            self.send(RecordType.RESET, number, 0, encode_notice(Notice(gone.ending.code, gone.ending.text)))
+            self._say_how_it_ended(number, gone)
 
     def _answer_for_gone(self, number: int, dialog_id: bytes) -> None:
         gone = self._table.tombstone(dialog_id)
         if gone is None:
             self._reject(number, Code.UNKNOWN_DIALOG, "")
-        elif is_finished(gone):
+        else:
+            self._say_how_it_ended(number, gone)
+
+    def _say_how_it_ended(self, number: int, gone: Tombstone) -> None:
+        if is_finished(gone):
             self.send(RecordType.DONE, number, gone.received, b"")
         else:
             notice = Notice(gone.ending.code or Code.UNKNOWN_DIALOG, gone.ending.text)

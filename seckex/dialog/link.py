@@ -99,6 +99,7 @@ class Link:
         self._carriage: Carriage | None = None
         self._heard = (0, 0)
         self._silent = 0
+        self._said = self._told = self._mute = 0
         self.use_inbox: Callable[[], None] = self._shake_hands
         self.association: LinkAssociation | None = None
         self._state: State
@@ -130,6 +131,11 @@ class Link:
     def dialogs(self) -> tuple[Dialog, ...]:
         """The dialogs that are going on."""
         return () if self._carriage is None else self._carriage.dialogs
+
+    @property
+    def takes_over(self) -> bool:
+        """Whether the peer has not answered yet for a dialog that another link had."""
+        return any(not dialog.carrier.carries for dialog in self.dialogs)
 
     @property
     def octets_in(self) -> int:
@@ -183,7 +189,11 @@ class Link:
             self._stop(Closure(Cause.TIMED_OUT))
 
     def tick(self, dead_peer: DeadPeer) -> None:
-        """Let a second pass: a peer from which nothing comes is asked, and after a while dead."""
+        """Let a second pass: a peer from which nothing comes is asked, and after a while dead.
+
+        A peer that sends and hears nothing of it is asked too, four times as
+        soon: its own question may wait behind what it sends.
+        """
         carriage = self._carriage
         if carriage is None or not self.is_open:
             return
@@ -194,6 +204,12 @@ class Link:
             self.ping()
         elif self._silent >= dead_peer.idle + dead_peer.timeout:
             self._stop(Closure(Cause.DEAD, text=f"nothing has come for {self._silent} s"))
+        if carriage.said != self._said:
+            self._said, self._told, self._mute = carriage.said, carriage.told, 0
+        elif carriage.told != self._told:
+            self._mute += 1
+            if self._mute >= dead_peer.idle / 4:
+                self.ping()
 
     def disconnected(self, text: str) -> None:
         """Note that the connection is gone; nothing happens if the link is closed already."""

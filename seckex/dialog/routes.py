@@ -15,7 +15,7 @@ from seckex.dialog.outbound import violation
 from seckex.dialog.outlet import Outlet
 from seckex.dialog.record import Opener, Outbox, Sealer
 from seckex.dialog.stream import Dialog
-from seckex.dialog.table import DialogTable
+from seckex.dialog.table import MOST_TOMBSTONES, DialogTable
 from seckex.wire.dialog import Hello, Opening, encode_opening
 from seckex.wire.numbers import RecordType
 from seckex.wire.resumption import encode_resume
@@ -33,7 +33,10 @@ class _Parked(Nowhere):
     def retire(self, dialog: Dialog) -> None:
         self._routes.retire(dialog)
         if dialog.is_over:
-            self._routes.abandoned[dialog.number] = dialog.dialog_id
+            abandoned = self._routes.abandoned
+            abandoned[dialog.number] = dialog.dialog_id
+            if len(abandoned) > MOST_TOMBSTONES:
+                del abandoned[next(iter(abandoned))]
 
 
 class Routes(Outlet):
@@ -61,7 +64,7 @@ class Routes(Outlet):
         self._past_in = 0
         self._past_out = 0
         self._parked = _Parked(self)
-        # Dialogs that were over before their RESUME was answered, by their numbers.
+        # Dialogs that were over before their RESUME was answered, by their numbers; of more the oldest is forgotten.
         self.abandoned: dict[int, bytes] = {}
         self._next_number = 1 if leads else 2
         self._last_of_peer = 0 if leads else -1
@@ -108,6 +111,7 @@ class Routes(Outlet):
             self._bases[number] = (dialog.received, dialog.sent)
             self._dialogs[number] = dialog
             dialog.board(self._parked, number)
+            dialog.awaited = 0
             body = encode_resume(dialog.dialog_id, dialog.standing())
             self.send(RecordType.RESUME, number, dialog.attempt, body)
 

@@ -177,7 +177,12 @@ class DialogTables:
         return dialog in self._detached
 
     def detach(self, dialog: Dialog, why: str) -> None:
-        """Keep a dialog that no link carries, for some time; at the bound the one detached longest is lost."""
+        """Keep a dialog that no link carries, for some time; at the bound the one detached longest is lost.
+
+        One that is over by now, since its program ended it when it lost another one, is not kept.
+        """
+        if dialog.is_over:
+            return
         dialog.leave()
         self._detached[dialog] = (self.ticks, why)
         if len(self._detached) > self._most_detached:

@@ -22,7 +22,7 @@ class Carried(Protocol):
     """Passes everything on to the protocol that ``build`` returns once the transport is there.
 
     ``connected`` is called once with that protocol, or with the failure of
-    making it; ``gone``, with the reason, when the connection is over, if it ever was.
+    making it; ``gone``, with the reason, when the connection is over and the dialog too, if it ever was.
     """
 
     transport: DialogTransport
@@ -78,4 +78,4 @@ class Carried(Protocol):
             if self._protocol is not None:
                 self._protocol.connectionLost(reason)
         finally:
-            self._gone(reason)
+            self.transport.when_over(lambda: self._gone(reason))

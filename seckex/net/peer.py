@@ -20,7 +20,7 @@ from typing import Final
 from twisted.application.service import Service
 from twisted.internet import error
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.interfaces import IDelayedCall, IStreamClientEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -36,6 +36,9 @@ MOST_LINKS: Final = 4
 MOST_WAITERS: Final = 1024
 REFUSED_FOR: Final = 10.0
 
+# Seconds until it is asked again whether a newer link has taken all dialogs over.
+LOOK_AGAIN: Final = 0.25
+
 
 class PeerLinks(Service):
     """Keeps a link to one peer; ``owner`` hears what its links report."""
@@ -49,6 +52,7 @@ class PeerLinks(Service):
         self._upkeeps: list[Upkeep] = []
         self._waiters: list[Deferred[Link]] = []
         self._refused_since: float | None = None
+        self._looking: IDelayedCall | None = None
 
     @property
     def link(self) -> Link | None:
@@ -106,6 +110,9 @@ class PeerLinks(Service):
     def stopService(self) -> Deferred[None]:
         """Close all links; fire when nothing is attempted any more."""
         super().stopService()  # type: ignore[no-untyped-call]  # as above
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
         stopped = DeferredList([self._stop(upkeep, Code.SHUTTING_DOWN) for upkeep in tuple(self._upkeeps)])
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
@@ -164,9 +171,18 @@ class PeerLinks(Service):
         """Pass it on; it will be built again."""
         self._owner.link_closed(link, closure)
 
+    def _look_again(self) -> None:
+        self._looking = None
+        self._stop_superfluous()
+
     def _stop_superfluous(self) -> None:
         """Keep up no link that is older than the one in use and carries nothing."""
         newest = self.link
+        if newest is not None and newest.takes_over:
+            # CLOSE could overtake RESUME, and the peer would lose what it keeps no longer than a link.
+            if self._looking is None and self.running:
+                self._looking = self._terms.reactor.callLater(LOOK_AGAIN, self._look_again)
+            return
         for upkeep in tuple(self._upkeeps):
             if newest is None or upkeep.link is newest:
                 break

@@ -6,8 +6,10 @@ lost, since no link carries it on, is a lost connection, never an end of file. P
 ways: a protocol's producer is paused while the dialog has much queued, and
 pausing the transport stops delivery, and with it the peer's credit.
 
-After ``loseConnection`` what the peer still sends is thrown away; a peer that
-has not ended its direction `ORPHANED` seconds later is reset, as TCP does.
+After ``loseConnection`` what the peer still sends is thrown away. A peer that
+has taken everything and has not ended its direction is reset, as TCP does,
+after `ORPHANED` seconds at least and twice as many at most; one that has not
+taken everything, since it reads slowly or no link is there, has its time.
 """
 
 from __future__ import annotations
@@ -77,6 +79,10 @@ def accept(reactor: IReactorTime, dialog: Dialog, protocol: IProtocol, host: str
     return transport
 
 
+def _nothing() -> None:
+    """Nobody waits for the end."""
+
+
 def _never_refused(ending: Ending) -> None:
     """Ignore how a dialog ended that was over before it could be accepted."""
 
@@ -118,6 +124,7 @@ class DialogTransport:
         self._resuming: IDelayedCall | None = None
         self._orphaned: IDelayedCall | None = None
         self._half_closing = False
+        self._when_over: Callable[[], None] = _nothing
 
     # The dialog's sink.
 
@@ -182,6 +189,15 @@ class DialogTransport:
             self._reactor.callLater(0, self._tell, ConnectionAborted(str(ending)))
         else:
             self._tell(ConnectionLost(str(ending)))
+        when_over, self._when_over = self._when_over, _nothing
+        when_over()
+
+    def when_over(self, call: Callable[[], None]) -> None:
+        """Make ``call`` once the dialog is over: it goes on after `loseConnection` until the peer has everything."""
+        if self._over:
+            call()
+        else:
+            self._when_over = call
 
     # ITransport and ITCPTransport.
 
@@ -294,7 +310,7 @@ class DialogTransport:
     def _write_closed(self) -> None:
         if self.disconnecting:
             if not self._over and self._orphaned is None:
-                self._orphaned = self._reactor.callLater(ORPHANED, self.dialog.reset, Code.RESET_BY_PROGRAM)
+                self._await_end()
             self._tell(ConnectionDone())
             return
         if self._told or self._told_of_write:
@@ -303,6 +319,15 @@ class DialogTransport:
         half = IHalfCloseableProtocol(self._protocol, None)
         if half is not None:
             self._guarded(half.writeConnectionLost)
+
+    def _await_end(self) -> None:
+        self._orphaned = self._reactor.callLater(ORPHANED, self._not_ended, self.dialog.done_received)
+
+    def _not_ended(self, all_taken: bool) -> None:
+        if all_taken:
+            self.dialog.reset(Code.RESET_BY_PROGRAM)
+        else:
+            self._await_end()
 
     def _tell(self, reason: Exception) -> None:
         if self._told:

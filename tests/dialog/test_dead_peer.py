@@ -51,6 +51,32 @@ class DeadPeerTests(LinkCase):
             self.tick(self.pair.i)
         self.assertIsNone(self.pair.i.closure)
 
+    def test_one_that_takes_slowly_what_waits_for_it_is_alive(self) -> None:
+        """The question waits behind what was sent before, and so little has been taken that no credit is due."""
+        dialog, *_ = self.pair.dialog()
+        for _ in range(20):
+            dialog.write(b"x" * 1000)
+        for _ in range(20):
+            self.pair.move(self.pair.i, 500)
+            self.pair.move(self.pair.r)
+            self.tick(self.pair.i)
+            self.tick(self.pair.r)
+        self.assertIsNone(self.pair.i.closure)
+
+    def test_whoever_has_nothing_to_say_does_not_go_on_asking(self) -> None:
+        """What came is answered once; a link without traffic is not asked more often for it."""
+        quiet, used = Pair().opened(), self.pair
+        dialog, *_ = used.dialog()
+        dialog.write(b"x")
+        pings = {quiet: 0, used: 0}
+        for pair in 100 * [quiet, used]:
+            for side in (pair.i, pair.r):
+                pings[pair] += kinds(bytes(side.sent)).count("PING")
+            pair.settle()
+            self.tick(pair.i)
+            self.tick(pair.r)
+        self.assertLessEqual(pings[used], pings[quiet] + 1)
+
     def test_a_link_that_is_not_open_is_not_asked(self) -> None:
         pair = Pair()
         self.tick(pair.i, 20)

@@ -11,7 +11,7 @@ from seckex.dialog.table import ANSWER_WITHIN, MOST_TOMBSTONES
 from seckex.wire.dialog import Hello, Opening, encode_opening
 from seckex.wire.numbers import Code, RecordType
 from seckex.wire.resumption import Standing, encode_resume, encode_resumed
-from tests.dialog.parts import LinkCase, Pair, Peers, Program, association, kinds, new_id
+from tests.dialog.parts import LinkCase, Pair, Peers, Program, association, kinds, new_id, split
 from tests.dialog.test_violations import carriage
 
 T = RecordType
@@ -179,6 +179,34 @@ class GoingOnTests(LinkCase):
         for pair in (there, back):
             self.assertEqual((pair.i.closure, pair.r.closure), (None, None))
 
+    def test_whoever_opened_the_dialog_wins_with_an_open_too(self) -> None:
+        """The side that opened the link resumes what it has accepted while the other asks again, unanswered so far."""
+        program = Program()
+        dialog = self.first.r.link.open("back", new_id(), program)
+        self.first.move(self.first.r)
+        self.first.cut()
+        pair = self.peers.link()
+        self.assertEqual((program.said, self.peers.offers[-1][1].said), (["opened"], ["opened"]))
+        dialog.write(b"there")
+        self.peers.offers[-1][0].write(b"back")
+        self.peers.settle()
+        self.assertEqual((program.got, self.peers.offers[-1][1].got), (b"back", b"there"))
+        self.assertEqual((len(self.peers.offers), pair.i.closure, pair.r.closure), (1, None, None))
+
+    def test_a_resume_crosses_the_open_that_comes_again(self) -> None:
+        """A second passes at the side that has accepted after the link has opened and before OPEN is there."""
+        program = Program()
+        self.first.i.link.open("there", new_id(), program)
+        self.first.move(self.first.i)
+        self.first.cut()
+        pair = self.peers.link(settle=False)
+        pair.move(pair.i)
+        pair.move(pair.r)
+        pair.move(pair.i, len(next(split(bytes(pair.i.sent)))))
+        self.peers.dialogs_r.tick()
+        self.peers.settle()
+        self.assertEqual((program.said, len(self.peers.offers)), (["opened"], 1))
+
     def test_a_detached_dialog_boards_a_link_that_stands(self) -> None:
         """Its link is lost while another one is open: the next second takes it there."""
         dialog, program, far, _ = self.first.dialog()
@@ -296,6 +324,35 @@ class EndingTests(LinkCase):
         self.peers.link()
         self.assertEqual(self.far_program.said, ["opened", "ended"])
         self.assertEqual(self.program.said, ["opened", "sent end"])
+
+    def test_finished_before_resume_is_answered(self) -> None:
+        """The last of it is delivered while the peer is asked to go on: it hears of an end and not of an abort."""
+        self.near.pause()
+        self.far.write(b"held")
+        self.ended()
+        self.first.settle()
+        self.first.cut()
+        pair = self.peers.link(settle=False)
+        pair.move(pair.i)
+        pair.move(pair.r)
+        self.near.resume()
+        pair.settle()
+        self.assertEqual((self.program.got, self.program.said[-1]), (b"held", "over: finished"))
+        self.assertEqual(self.far_program.said[-1], "over: finished")
+        self.assertEqual((pair.i.closure, pair.r.closure, pair.r.link.dialogs), (None, None, ()))
+
+    def test_a_dialog_that_ends_with_another_is_not_kept(self) -> None:
+        """A program that loses one of its dialogs resets the other one, which had the same link."""
+        peers = Peers(most_detached=1)
+        first = peers.link()
+        kept, _, *_ = first.dialog()
+        _, program, *_ = first.dialog()
+        last, *_ = first.dialog()
+        gone, _, *_ = first.dialog()
+        program.over = lambda ending: gone.reset()  # type: ignore[method-assign]  # noqa: ARG005  # what programs may do
+        first.i.link.disconnected("Connection lost.")
+        self.assertEqual((kept.is_over, last.is_over, gone.is_over), (True, False, True))
+        self.assertEqual(peers.dialogs_i.detached, 1)
 
     def test_a_lost_acknowledgement_of_an_end(self) -> None:
         self.near.end()
@@ -442,6 +499,34 @@ class BoundTests(LinkCase):
         peers.link()
         self.assertEqual(far_program.got, got)
         self.assertEqual(dialog.kept, 0)
+
+    def test_each_ask_may_be_unanswered_for_so_long(self) -> None:
+        """One link after another opens and is dead: that costs as long as the dialog is kept, and not 60 s."""
+        peers = Peers()
+        first = peers.link()
+        dialog, *_ = first.dialog()
+        for _ in range(3):
+            peers.pairs[-1].cut()
+            pair = peers.link(settle=False)
+            pair.move(pair.i)
+            pair.move(pair.r)
+            for _ in range(ANSWER_WITHIN - 1):
+                peers.dialogs_i.tick()
+        self.assertFalse(dialog.is_over)
+        peers.tick(2)
+        self.assertTrue(dialog.is_over)
+
+    def test_asks_that_are_never_answered_are_bounded(self) -> None:
+        """A peer accepts dialogs on one link, and answers nothing on another."""
+        peers = Peers(Hello(WINDOW, MOST_TOMBSTONES + 3, 65536), most_detached=2 * MOST_TOMBSTONES)
+        first = peers.link()
+        dialogs = [first.dialog()[0] for _ in range(MOST_TOMBSTONES + 3)]
+        pair = peers.link(settle=False)
+        pair.move(pair.i)
+        pair.move(pair.r)
+        for dialog in dialogs:
+            dialog.reset()
+        self.assertEqual(len(carriage(pair.i).abandoned), MOST_TOMBSTONES)
 
     def test_tombstones_are_bounded_in_number_and_time(self) -> None:
         peers = Peers(within=5)

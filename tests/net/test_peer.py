@@ -15,7 +15,7 @@ from seckex.dialog.faces import Cause, Closure, LinkAssociation
 from seckex.dialog.link import Link
 from seckex.dialog.table import DialogTables
 from seckex.errors import PeerIncompatible
-from seckex.net.peer import MOST_LINKS, MOST_WAITERS, PeerLinks
+from seckex.net.peer import LOOK_AGAIN, MOST_LINKS, MOST_WAITERS, PeerLinks
 from seckex.net.stream import LinkPort, LinkTerms
 from seckex.wire.numbers import Code
 from tests.dialog.parts import SPI, association
@@ -148,11 +148,32 @@ class ReplacingTests(PeerCase):
         octets = os.urandom(3 << 20)
         far.write(octets)
         self.peer.use(self.another(2))
-        await self.until(lambda: any(closed is link for closed, _ in self.initiator.closed))
         await self.until(lambda: len(program.got) == len(octets))
+        await self.pass_time(LOOK_AGAIN)
+        await self.until(lambda: any(closed is link for closed, _ in self.initiator.closed))
         self.assertEqual((program.got, program.said), (octets, ["opened"]))
         self.assertEqual([each.association and each.association.here for each in self.peer.links], [2])
         self.assertIn("closed, unspecified (128): 'a newer link carries the dialogs'", self.initiator.closures)
+
+    async def test_the_old_one_stays_until_the_new_one_has_taken_over(self) -> None:
+        """CLOSE must not overtake RESUME on another connection: a responder may keep no dialog without a link."""
+        first = await self.open()
+        dialog, program, *_ = await self.dialog(first)
+        seen: list[tuple[bool, bool]] = []
+        opened = self.initiator.link_opened
+
+        def second_opened(link: Link) -> None:
+            opened(link)
+            # After all that the opening leads to, and before anything can come in answer.
+            reactor.callLater(0, lambda: seen.append((dialog.carrier.carries, first.closure is None)))
+
+        self.patch(self.initiator, "link_opened", second_opened)
+        self.peer.use(self.another(2))
+        await self.until(lambda: bool(seen) and dialog.carrier.carries)
+        self.assertEqual(seen, [(False, True)])
+        await self.pass_time(LOOK_AGAIN)
+        await self.until(lambda: first.closure is not None)
+        self.assertEqual(program.said, ["opened"])
 
     async def test_the_old_one_stays_while_the_new_one_cannot_be_built(self) -> None:
         link = await self.open()

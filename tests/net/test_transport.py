@@ -18,6 +18,7 @@ from seckex.dialog.faces import Ending
 from seckex.dialog.link import Link
 from seckex.dialog.outbound import MOST_QUEUED
 from seckex.dialog.stream import Dialog
+from seckex.net.carried import Carried
 from seckex.net.transport import ORPHANED, DialogAddress, accept, connect
 from seckex.wire.dialog import Hello
 from seckex.wire.numbers import Code
@@ -240,10 +241,40 @@ class EndTests(TransportCase):
         self.clock.advance(ORPHANED - 1)
         self.settle()
         self.assertEqual(far.said, ["made", "read lost"])
-        self.clock.advance(1)
-        self.settle()
+        for seconds in (1.0, ORPHANED):
+            self.clock.advance(seconds)
+            self.settle()
         self.assertEqual(far.said, ["made", "read lost", "lost: ConnectionLost"])
         self.assertEqual(near.said, ["made", "lost: ConnectionDone"])
+
+    def test_a_peer_that_takes_its_time_to_take_everything_is_not_reset(self) -> None:
+        """The time is for a peer that has taken everything: one that reads slowly, or has no link, gets all of it."""
+        self.join(near := Noting(), far := Noting())
+        far.transport.pauseProducing()
+        near.transport.write(b"x" * 1000)
+        near.transport.loseConnection()
+        self.settle()
+        for _ in range(5):
+            self.clock.advance(ORPHANED)
+            self.settle()
+        far.transport.resumeProducing()
+        self.settle()
+        self.assertEqual((far.got, far.said), (b"x" * 1000, ["made", "lost: ConnectionDone"]))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_connection_is_gone_when_the_peer_has_everything(self) -> None:
+        """Its program hears of the end at once, and whoever counts dialogs or stops links only then."""
+        gone: list[Failure] = []
+        program = Noting()
+        self.join(near := Carried(lambda: program, lambda _: None, gone.append), far := Noting())
+        far.transport.pauseProducing()
+        near.transport.write(b"x" * 1000)
+        near.transport.loseConnection()
+        self.settle()
+        self.assertEqual((program.said, gone), (["made", "lost: ConnectionDone"], []))
+        far.transport.resumeProducing()
+        self.settle()
+        self.assertEqual((far.got, len(gone)), (b"x" * 1000, 1))
 
     def test_lose_connection_while_paused(self) -> None:
         """A pause must not keep the peer's end from being seen."""
