@@ -15,12 +15,23 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from seckex.cli.output import EXPIRES_SOON, ExitCode, Fault, instant, json_option, leave, life, plain, print_json
+from seckex.cli.output import (
+    EXPIRES_SOON,
+    ExitCode,
+    Fault,
+    expires_soon,
+    instant,
+    json_option,
+    leave,
+    life,
+    plain,
+    print_json,
+)
 from seckex.config.files import create_private, read_private, read_public
 from seckex.config.problems import ConfigInvalid, Unfit
 from seckex.config.values import NAI
 from seckex.crypto.certificates import read_certificates
-from seckex.crypto.issuing import DAY, Authority
+from seckex.crypto.issuing import Authority
 from seckex.crypto.showing import Shown, show
 from seckex.errors import BadCertificate
 
@@ -127,12 +138,10 @@ def renew_list(directory: Path, days: int, as_json: bool) -> None:
 @click.option(
     "--soon",
     type=click.IntRange(0, 36500),
-    default=EXPIRES_SOON,
-    show_default=True,
-    help="Warn of what expires within so many days.",
+    help="Warn of what expires within so many days.  [default: 30, or the last third of a life of less than 90]",
 )
 @json_option
-def show_files(files: tuple[Path, ...], soon: int, as_json: bool) -> None:
+def show_files(files: tuple[Path, ...], soon: int | None, as_json: bool) -> None:
     """Show the certificates and revocation lists in FILEs, and warn of those that expire."""
     now = time.time()
     worst = ExitCode.FINE
@@ -157,19 +166,21 @@ def show_files(files: tuple[Path, ...], soon: int, as_json: bool) -> None:
                 if state == "expires-soon"
                 else worst
             )
-            _print(file, each, state, as_json, now)
+            _print(file, each, state, as_json, now, soon)
     leave(worst)
 
 
-def _state(each: Shown, now: float, soon: int) -> str:
+def _state(each: Shown, now: float, soon: int | None) -> str:
     if now >= each.until:
         return "expired"
     if now < each.since and each.kind != "list":
         return "not-yet-valid"
-    return "expires-soon" if each.until - now < soon * DAY else "good"
+    return "expires-soon" if expires_soon(each.since, each.until, now, soon) else "good"
 
 
-def _print(file: Path, each: Shown, state: str, as_json: bool, now: float, **more: str) -> None:
+def _print(
+    file: Path, each: Shown, state: str, as_json: bool, now: float, soon: int | None = None, **more: str
+) -> None:
     if as_json:
         about: dict[str, Any] = {
             "file": str(file),
@@ -187,7 +198,7 @@ def _print(file: Path, each: Shown, state: str, as_json: bool, now: float, **mor
         print_json(SCHEMA, about | more)
         return
     what = {"list": "revocation list of", "other": "certificate of"}.get(each.kind, f"{each.kind}")
-    when = life(min(each.since, now) if each.kind == "list" else each.since, each.until, now)
+    when = life(min(each.since, now) if each.kind == "list" else each.since, each.until, now, soon)
     click.echo(plain(f"{file}: {what} {each.name}, {when}"))
     if each.objection:
         click.echo(plain(f"  good for nothing here: {each.objection}"))
@@ -203,7 +214,7 @@ def _print(file: Path, each: Shown, state: str, as_json: bool, now: float, **mor
 
 def _tell(file: Path, as_json: bool, now: float, **more: str) -> None:
     for each in show(_read(file)):
-        _print(file, each, _state(each, now, 0), as_json, now, **more)
+        _print(file, each, _state(each, now, None), as_json, now, None, **more)
 
 
 def _authority(directory: Path) -> Authority:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from seckex.cli.control_client import Refused, Unreachable, ask
-from seckex.cli.finding import daemon_options, sockets_of
+from seckex.cli.finding import daemon_options, elsewhere, sockets_of
 from seckex.cli.output import Fault, NoDaemon, json_option, plain, print_json, print_tables
 
 SCHEMA: Final = "seckex.counters/1"
@@ -82,7 +82,8 @@ def counters(socket_path: Path | None, config_path: Path | None, as_json: bool) 
     """
     found = False
     silent = []
-    for path in sockets_of(socket_path, config_path):
+    sockets = sockets_of(socket_path, config_path)
+    for path in sockets:
         try:
             answer = ask(path, {"command": "status"}, _STATUS)
         except Unreachable as error:
@@ -93,7 +94,7 @@ def counters(socket_path: Path | None, config_path: Path | None, as_json: bool) 
         found = True
         _print(answer, as_json)
     if not found:
-        raise NoDaemon("; ".join(map(str, silent)))
+        raise NoDaemon("; ".join(map(str, silent)) + elsewhere(sockets))
 
 
 def _print(answer: Mapping[str, Any], as_json: bool) -> None:

@@ -55,6 +55,8 @@ def explain(subjects: tuple[str, ...], socket_path: Path | None, config_path: Pa
         if socket_path is not None or config_path is not None:
             raise click.UsageError("two files are explained without a daemon: leave --socket and --config out")
         _files(Path(subjects[0]), Path(subjects[1]), as_json)
+    elif Path(subjects[0]).is_file():
+        raise click.UsageError(f"{plain(subjects[0])} is a file: give the other side's as well, or a peer's name")
     else:
         _peer(subjects[0], sockets_of(socket_path, config_path), as_json)
 

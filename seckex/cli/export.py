@@ -13,13 +13,16 @@ from seckex.cli.wording import spi
 
 SCHEMA: Final = "seckex.export/1"
 _SHORTEST: Final = 32
+_LONGEST: Final = 8160
 
 
 @click.command()
 @click.argument("peer", metavar="PEER")
 @click.argument("label", metavar="LABEL")
 @click.option("--context", metavar="HEX", default="", help="What the material is bound to, besides the label.")
-@click.option("--length", type=click.IntRange(_SHORTEST), default=_SHORTEST, show_default=True, help="How many octets.")
+@click.option(
+    "--length", type=click.IntRange(_SHORTEST, _LONGEST), default=_SHORTEST, show_default=True, help="How many octets."
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The file to make, of the octets as they are.")
 @click.option("--print", "printed", is_flag=True, help="Print the octets in hexadecimal.")
 @daemon_options

@@ -52,7 +52,7 @@ def live(sockets: list[Path]) -> Path:
         except Unreachable as error:
             silent.append(error)
     if not answering:
-        raise NoDaemon("; ".join(map(str, silent)))
+        raise NoDaemon("; ".join(map(str, silent)) + elsewhere(sockets))
     if len(answering) > 1:
         named = " and ".join(map(str, answering))
         raise Fault(f"daemons answer on {named}: name one with --socket or --config")
@@ -64,7 +64,8 @@ def ask_about_peer(
 ) -> dict[str, Any]:
     """Return the answer of the first daemon that knows the peer which ``request`` names.
 
-    Raises `NoDaemon`, and `Fault` with what daemons say that do not know it, or will not.
+    Raises `NoDaemon`, `Fault` with what daemons say that do not know it, or will not, and
+    `click.UsageError` with what they say of words that will not do.
     """
     silent: list[Unreachable] = []
     strangers: list[Refused] = []
@@ -76,9 +77,16 @@ def ask_about_peer(
                 raise NoDaemon(str(error)) from error
             silent.append(error)
         except Refused as error:
+            if error.word == "unfit":
+                raise click.UsageError(error.why) from error
             if error.word != "unknown-peer":
                 raise Fault(error.why or str(error)) from error
             strangers.append(error)
     if strangers:
         raise Fault("; ".join(error.why for error in strangers))
-    raise NoDaemon("; ".join(map(str, silent)))
+    raise NoDaemon("; ".join(map(str, silent)) + elsewhere(sockets))
+
+
+def elsewhere(sockets: list[Path]) -> str:
+    """Return what to do where nothing answers in any of the places that are looked at without options."""
+    return ": start one, or say with --config or --socket where it is" if len(sockets) > 1 else ""

@@ -21,6 +21,7 @@ from rich.console import Console, RenderableType
 from seckex.config.files import create_private
 
 EXPIRES_SOON: Final = 30
+DAY: Final = 86400
 _UNFOLDED: Final = 10_000
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON objects, one a line.")
@@ -75,14 +76,22 @@ def instant(seconds: float) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def life(since: float, until: float, now: float) -> str:
-    """Say until when something is good, and that it will soon not be, or is not."""
-    days = int((until - now) // 86400)
+def expires_soon(since: float, until: float, now: float, within: int | None = None) -> bool:
+    """Tell whether less than ``within`` days are left; by default `EXPIRES_SOON`, or a third of a shorter life.
+
+    What lives for 30 days, as revocation lists do, would else expire soon on the day that it is made.
+    """
+    return until - now < (min(EXPIRES_SOON * DAY, (until - since) / 3) if within is None else within * DAY)
+
+
+def life(since: float, until: float, now: float, within: int | None = None) -> str:
+    """Say until when something is good, and that it will soon not be, or is not; ``within`` as of `expires_soon`."""
+    days = int((until - now) // DAY)
     if now >= until:
         return f"EXPIRED at {instant(until)}"
     if now < since:
         return f"NOT YET VALID, from {instant(since)} to {instant(until)}"
-    soon = ", EXPIRES SOON" if days < EXPIRES_SOON else ""
+    soon = ", EXPIRES SOON" if expires_soon(since, until, now, within) else ""
     return f"until {instant(until)}, {days} days from now{soon}"
 
 

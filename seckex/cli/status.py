@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from seckex.cli.control_client import Refused, Unreachable, ask
-from seckex.cli.finding import daemon_options, sockets_of
+from seckex.cli.finding import daemon_options, elsewhere, sockets_of
 from seckex.cli.output import Fault, NoDaemon, json_option, print_tables
 from seckex.cli.status_view import status_tables
 from seckex.config.problems import ConfigInvalid
@@ -51,5 +51,5 @@ def _ask_all(sockets: list[Path]) -> list[dict[str, Any]]:
         except Refused as error:
             raise Fault(str(error)) from error
     if not answers or not all(error.absent for error in silent):
-        raise NoDaemon("; ".join(map(str, silent)))
+        raise NoDaemon("; ".join(map(str, silent)) + elsewhere(sockets))
     return answers

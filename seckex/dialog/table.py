@@ -216,6 +216,12 @@ class DialogTables:
         if table is not None:
             table.lose_all(text)
 
+    def forbid(self, peer: str, text: str) -> None:
+        """End every dialog with ``peer``, and tell it of those that a link carries (code 129)."""
+        table = self._tables.get(peer)
+        for dialog in () if table is None else table.dialogs:
+            dialog.reset(Code.PROHIBITED, text)
+
     def waits_for(self, peer: str) -> bool:
         """Tell whether a dialog with ``peer`` waits for a link."""
         table = self._tables.get(peer)

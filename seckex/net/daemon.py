@@ -283,7 +283,8 @@ class Daemon(MultiService, Generic[S]):
         try:
             loaded = load(self.loaded.file, type(before), self.loaded.owner)
         except ConfigInvalid as error:
-            return Outcome(problems=error.problems)
+            # What has no path is the matter of the file as a whole: say which.
+            return Outcome(problems=tuple(evolve(one, path=one.path or error.file) for one in error.problems))
         if loaded.settings.identity.nai != before.identity.nai:
             return Outcome(problems=(Problem("identity.nai", "cannot change in a daemon that runs: restart it"),))
         settings, restart = possible(before, loaded.settings)

@@ -142,8 +142,10 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         """Tell the programs that wait for it; the event was logged, and the next try comes by itself."""
         self.dials.refused(peer)
 
-    def gone(self, association: Association, _why: str) -> None:
-        """Close the links under it."""
+    def gone(self, association: Association, why: str) -> None:
+        """Close the links under it; dialogs with a peer that was removed end, those with others wait for a link."""
+        if association.peer not in self.principal.node.peers:
+            self.dialogs.forbid(association.peer, why)
         self._links[association.peer].withdraw(association.spi_in)
 
     # -- links

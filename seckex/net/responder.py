@@ -181,7 +181,9 @@ class ResponderDaemon(Daemon[ResponderSettings]):
         """Nothing."""
 
     def gone(self, association: Association, why: str) -> None:
-        """Close the links under it."""
+        """Close the links under it; dialogs with a peer that was removed end, those with others wait for a link."""
+        if association.peer not in self.principal.node.peers:
+            self.dialogs.forbid(association.peer, why)
         for link in self.traffic.links(association):
             link.close(Code.UNKNOWN_ASSOCIATION, why)
 

@@ -158,6 +158,22 @@ class RevokingTests(CertCase):
         self.assertIn("the revocation list is not by", self.failed("crl", "-d", str(self.ca)))
 
 
+class FreshTests(CertCase):
+    def test_what_was_made_just_now_does_not_expire_soon_as_long_as_it_lives(self) -> None:
+        self.authority()
+        self.new()
+        for command in (["crl"], ["crl", "--days", "3"]):
+            self.assertNotIn("EXPIRES SOON", self.done(*command, "-d", str(self.ca)).stdout)
+            self.done("show", str(self.ca / "ca.crl"), str(self.directory / "node.pem"))
+
+    def test_the_last_third_of_a_short_life(self) -> None:
+        self.authority()
+        now = time.time()
+        for days, exit_code in ((19, 0), (21, 6), (31, 1)):
+            self.patch(time, "time", lambda days=days: now + days * DAY)
+            self.assertEqual(self.cert("show", str(self.ca / "ca.crl")).exit_code, exit_code, days)
+
+
 class ShowingTests(CertCase):
     def write(self, name: str, octets: bytes) -> str:
         return str(write_private(self.directory / name, octets.decode()))
@@ -171,10 +187,11 @@ class ShowingTests(CertCase):
         for until, options, exit_code, state, words in (
             (NOW + 31 * DAY, (), 0, "good", "31 days from now\n"),
             (NOW + 10 * DAY, (), 6, "expires-soon", "10 days from now, EXPIRES SOON\n"),
-            (NOW + 10 * DAY, ("--soon", "5"), 0, "good", "10 days from now, EXPIRES SOON\n"),
+            (NOW + 10 * DAY, ("--soon", "5"), 0, "good", "10 days from now\n"),
+            (NOW + 50 * DAY, ("--soon", "60"), 6, "expires-soon", "50 days from now, EXPIRES SOON\n"),
             (NOW, (), 1, "expired", "EXPIRED at 2026-09-21 14:13:20 UTC\n"),
         ):
-            file = self.write("node.pem", pem(self.root.certify(NODE, until=until)))
+            file = self.write("node.pem", pem(self.root.certify(NODE, since=NOW - 90 * DAY, until=until)))
             result = self.cert("show", file, *options)
             self.assertEqual((result.exit_code, result.stderr), (exit_code, ""))
             self.assertIn(words, result.stdout)

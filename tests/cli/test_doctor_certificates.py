@@ -49,7 +49,8 @@ class LifeTests(SynchronousTestCase):
     def test_as_time_goes_by(self) -> None:
         for days, healths in (
             (1, ["good", "good", "good"]),
-            (20, ["good", "good", "doubtful"]),
+            (20, ["good", "good", "good"]),
+            (30, ["good", "good", "doubtful"]),
             (50, ["good", "good", "bad"]),
             (80, ["doubtful", "good", "bad"]),
             (101, ["bad", "good", "bad"]),

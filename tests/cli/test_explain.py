@@ -48,6 +48,11 @@ class FileTests(StatusCase):
         self.assertEqual((result.exit_code, result.stderr), (0, ""))
         self.assertTrue(result.stdout.startswith(f"{NODE} begins, {HOME} answers\n"), result.stdout)
 
+    def test_one_file_is_no_peer(self) -> None:
+        result = self.run_command("explain", str(self.initiator))
+        self.assertEqual(result.exit_code, 2)
+        self.assertIn("is a file: give the other side's as well", result.stderr)
+
     def test_the_story_of_a_counter_offer(self) -> None:
         self.write("[policy]\nopen-with = 1\n" + CHACHA + AES, AES)
         result = self.explain()

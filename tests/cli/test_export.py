@@ -49,8 +49,20 @@ class ExportTests(StatusCase):
         self.assertEqual(self.file.read_text(), "precious")
 
     def test_usage(self) -> None:
-        for more in ((), ("--print", "--length", "31"), ("--print", "--length", "x")):
+        for more in ((), ("--print", "--length", "31"), ("--print", "--length", "x"), ("--print", "--length", "8161")):
             self.assertEqual(self.run_command("export", HOME, "psk", *more).exit_code, 2, more)
+
+    def test_words_that_the_daemon_has_no_use_for_are_wrong_usage(self) -> None:
+        why = "context must be hexadecimal digits of at most 1024 octets"
+        self.daemon("initiator", {"schema": "seckex.error/1", "error": why, "word": "unfit"})
+        result = self.run_command("export", HOME, "psk", "--print", "--context", "zz")
+        self.assertEqual((result.exit_code, result.stdout), (2, ""))
+        self.assertIn(why, result.stderr)
+
+    def test_without_a_daemon_it_says_what_to_do(self) -> None:
+        result = self.run_command("export", HOME, "psk", "--print")
+        self.assertEqual(result.exit_code, 3)
+        self.assertTrue(result.stderr.endswith(": start one, or say with --config or --socket where it is\n"))
 
     def test_answers_without_a_key(self) -> None:
         for key in (None, 7, "zz"):

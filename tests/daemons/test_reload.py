@@ -169,13 +169,29 @@ class ReloadTests(StageTestCase):
         second = self.daemon("initiator", config="second")
         self.wait_for_control("second")
         self.until("its association", lambda: bool(self.confirmed("second")))
-        self.connected(port).close()
+        cut = self.connected(port)
         file.write_text(text)
         self.reloaded("responder", 'peers."other@example.net"')
         self.until("the end", lambda: not self.status("second")["associations"] or self.logged("second", "LinkClosed"))
         self.assertEqual([each["peer"] for each in self.status("responder")["associations"]], [NODE])
+        with self.assertRaises(ConnectionResetError):
+            cut.recv(1)
+        [told] = self.events("second", "DialogClosed")
+        self.assertIn("prohibited (129)", told["how"])
         self.ask_again(talk)
         self.stop(second)
+
+    def test_a_file_that_is_not_there_or_cannot_be_read_is_named(self) -> None:
+        self.daemon("responder")
+        self.wait_for_control("responder")
+        file = self.folder / "responder.toml"
+        file.write_text("[")
+        [problem] = self.reload("responder")["problems"]
+        self.assertIn("responder.toml: is not TOML", problem)
+        file.unlink()
+        [problem] = self.reload("responder")["problems"]
+        self.assertIn("responder.toml: cannot be read", problem)
+        self.write_responder()
 
     def test_addresses_and_forwards_change(self) -> None:
         self.echo()

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from seckex.cli.doctor.finding import Finding, bad, doubtful, good
-from seckex.cli.output import EXPIRES_SOON, life
+from seckex.cli.output import expires_soon, life
 from seckex.config.common import Identity
 from seckex.config.files import read_public
 from seckex.config.problems import ConfigInvalid
-from seckex.crypto.issuing import DAY
 from seckex.crypto.showing import Shown, show
 from seckex.errors import BadCertificate
 
@@ -50,6 +49,6 @@ def _life(file: Path, each: Shown, now: float) -> Finding:
         return bad("certificates", what, advice)
     if now < since:
         return bad("certificates", what, "see that this machine's clock is right, or wait")
-    if each.until - now < EXPIRES_SOON * DAY:
+    if expires_soon(since, each.until, now):
         return doubtful("certificates", what, advice)
     return good("certificates", what)
