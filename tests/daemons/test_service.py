@@ -129,8 +129,14 @@ class SupervisedTests(StageTestCase):
     LAUNCHER = textwrap.dedent(
         """
         import os, sys
-        passed, command = sys.argv[1], sys.argv[2:]
-        os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=passed, LISTEN_FDNAMES=":".join(["x"] * int(passed)))
+        passed, command = [int(number) for number in sys.argv[1].split()], sys.argv[2:]
+        # Out of the way first: a descriptor may stand where another is to be.
+        spare = [os.dup2(number, 200 + place) for place, number in enumerate(passed)]
+        for place, number in enumerate(spare, start=3):
+            os.dup2(number, place)
+        count = len(passed)
+        os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(count), LISTEN_FDNAMES=":".join(["x"] * count))
+        os.closerange(3 + count, 256)
         os.execv(command[0], command)
         """
     )
@@ -146,7 +152,7 @@ class SupervisedTests(StageTestCase):
     def supervised(self, role: str, *passed: socket.socket) -> Process:
         """Start a daemon as a supervisor would."""
         command = [twistd(), "-n", "--pidfile=", f"seckex-{role}", "--config", f"{role}.toml"]
-        process = Process(role, [*self.shell(passed), *command], self.folder, self.folder / f"{role}.log")
+        process = Process(role, [*self.launcher(passed), *command], self.folder, self.folder / f"{role}.log")
         os.environ["NOTIFY_SOCKET"] = str(self.folder / "notify")
         self.addCleanup(os.environ.pop, "NOTIFY_SOCKET", None)
         for each in passed:
@@ -155,11 +161,9 @@ class SupervisedTests(StageTestCase):
         process.start(tuple(each.fileno() for each in passed))
         return process
 
-    def shell(self, passed: tuple[socket.socket, ...]) -> list[str]:
+    def launcher(self, passed: tuple[socket.socket, ...]) -> list[str]:
         """Return what puts the sockets in their places and then becomes what follows."""
-        moves = "".join(f"{place}<&{each.fileno()} " for place, each in enumerate(passed, start=3))
-        launcher = [sys.executable, "-c", self.LAUNCHER, str(len(passed))]
-        return ["/bin/sh", "-c", f'exec "$@" {moves}', "sh", *launcher]
+        return [sys.executable, "-c", self.LAUNCHER, " ".join(str(each.fileno()) for each in passed)]
 
     def heard(self, what: str) -> bool:
         """Tell whether the supervisor has been told ``what`` by now."""
