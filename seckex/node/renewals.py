@@ -23,8 +23,8 @@ class Renewals:
     def __init__(self) -> None:
         self._by_old: ExpiringTable[int, Association] = ExpiringTable(MOST_REMEMBERED, REMEMBERED_FOR, yielding=True)
 
-    def loser(self, association: Association, now: Now) -> Association | None:
-        """Take note of a renewal that both ends have proved; return the one that goes, if there are two."""
+    def judge(self, association: Association, now: Now) -> tuple[Association, Association] | None:
+        """Take note of a renewal that both ends have proved; of two return what goes and what stays."""
         for _ in self._by_old.expired(now.monotonic):
             pass
         old = association.replaces
@@ -36,4 +36,4 @@ class Renewals:
             return None
         loses, stays = (other, association) if other.tie < association.tie else (association, other)
         self._by_old.put(old, stays, now.monotonic)
-        return loses
+        return loses, stays

@@ -307,22 +307,19 @@ class Seeking:
     def confirmed(self, association: Association, now: Now, actions: list[NodeAction]) -> None:
         """Use an association that both ends have proved, whichever began, unless another renewal stays instead."""
         self._associations.add(association)
-        loser = self._endings.renewals.loser(association, now)
-        if loser is not None and self._associations.get(loser.spi_in) is not None:
-            if loser.role is Role.INITIATOR:
-                self._endings.end(loser, Code.REPLACED, "both ends renewed at once", now, actions)
-            else:
-                self._endings.forget(loser, "both ends renewed at once", actions)
+        judged = self._endings.renewals.judge(association, now)
+        loser, stays = judged if judged is not None else (None, None)
+        # Who began it deletes it: the other end could forget it before its proof has been answered.
+        if loser is not None and loser.role is Role.INITIATOR and self._associations.get(loser.spi_in) is not None:
+            self._endings.end(loser, Code.REPLACED, "both ends renewed at once", now, actions)
         wanted = self._wanted.get(association.peer)
         if wanted is None or not wanted.lasting or wanted.association is None:
             return
         in_use = wanted.association.spi_in
         if association.spi_in == in_use:
             wanted.association = association
-        if loser is not None and in_use == loser.spi_in:
-            newest = self._associations.newest(association.peer)
-            if newest is not None:
-                self._use(wanted, newest, now, actions)
+        if loser is not None and stays is not None and in_use == loser.spi_in:
+            self._use(wanted, self._associations.get(stays.spi_in) or stays, now, actions)
         elif loser is None and association.role is Role.RESPONDER and association.replaces == in_use:
             self._use(wanted, association, now, actions)
 

@@ -213,6 +213,20 @@ class SimultaneousTests(RekeyCase):
             self.assertEqual(len(lost), 2)
         self.assertEqual(len(roles), 2, "each end wins some")
 
+    def test_a_lost_proof_costs_no_further_exchange(self) -> None:
+        for seed in range(8):
+            self.anew()
+            self.network.seed = seed
+            node, home = self.pair()
+            self.established(node, home)
+            self.network.faults = [on("CONFIRMED", lose)]
+            node.rekey(home)
+            home.rekey(node)
+            self.network.run(20)
+            offers = [each for each in self.network.arrows() if "OFFER" in each]
+            self.assertEqual(len(offers), 3)
+            self.assertEqual((len(node.node.associations), len(home.node.associations)), (2, 2))
+
     def test_whatever_is_lost_there_is_one_in_the_end(self) -> None:
         for number, message in enumerate(("OFFER", "CHOICE", "CONFIRM", "CONFIRMED", "DELETE", "DELETED") * 2):
             self.anew()
