@@ -112,7 +112,7 @@ def _associations(associations: Sequence[Any], boxed: bool) -> Iterator[Renderab
                 _spi(one.get("spi_in")),
                 _spi(one.get("spi_out")),
                 plain(" ".join(map(str, _table_of(one, "transforms").values()))),
-                *([_vouched(one)] if vouched else []),
+                *([vouched_by(one)] if vouched else []),
                 span(one.get("age")),
                 span(one.get("lifetime_left")),
                 amount(one.get("octets_in")),
@@ -146,9 +146,13 @@ def _associations(associations: Sequence[Any], boxed: bool) -> Iterator[Renderab
         yield _rows(("peer", "service", "dialog", "in", "out", "age"), dialogs, boxed)
 
 
-def _vouched(association: Mapping[str, Any]) -> str:
-    """Return what the trust in the peer comes from, without the check value, which is for programs to compare."""
-    return plain(association.get("authority") or "-").partition(" check ")[0]
+def vouched_by(association: Mapping[str, Any]) -> str:
+    """Return what the trust in the peer comes from, without what is for programs to compare.
+
+    That is the check value of a key, and all certificates of a chain behind the fingerprint of the first.
+    """
+    word, *rest = plain(association.get("authority") or "-").partition(" check ")[0].split(" ")
+    return " ".join([word, *(rest[:1] if word == "certificate" else rest)])
 
 
 def _entries(entries: Sequence[Any], boxed: bool) -> Table:

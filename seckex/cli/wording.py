@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from seckex.cli.output import plain
-from seckex.cli.status_view import amount, moment, span
+from seckex.cli.status_view import amount, moment, span, vouched_by
 
 
 def association_lines(association: Mapping[str, Any]) -> Iterator[str]:
@@ -19,7 +19,7 @@ def association_lines(association: Mapping[str, Any]) -> Iterator[str]:
     yield f"{'lifetime':<15}{span(left)} left" + (f", {amount(bound)} at most" if bound else "")
     yield f"{'SPI':<15}in {spi(get('spi_in'))}, out {spi(get('spi_out'))}"
     if get("authority"):
-        yield f"{'authenticated':<15}by {plain(get('authority'))}"
+        yield f"{'authenticated':<15}by {vouched_by(association)}"
     yield f"{'confirmed':<15}{'by both' if get('confirmed') else 'not yet by the peer'}"
 
 
