@@ -268,6 +268,10 @@ class Host:
         self.wanted = [nai for nai in self.wanted if nai != peer.nai]
         self._run(self.node.down(peer.nai, self.now()))
 
+    def lost(self, association: Association) -> None:
+        """Take note that a link's peer said that it has this association no more."""
+        self._run(self.node.lost(association, self.now()))
+
     def retire(self, association: Association) -> None:
         """Forget an association whose links are done, another being in its place."""
         self._run(self.node.retire(association))

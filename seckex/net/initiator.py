@@ -176,6 +176,9 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         refused = closure.cause is Cause.CLOSED_BY_PEER and closure.code == Code.UNKNOWN_ASSOCIATION
         if closure.cause is Cause.UNKNOWN_ASSOCIATION:
             self._renew(link, hinted=True)
+        elif refused and association is not None and not association.octet_bound:
+            # It was said under the keys of the link: nothing that it vouches for would be taken.
+            self.principal.lost(association)
         elif closure.cause is Cause.WORN_OUT or refused or spent:
             self._renew(link, hinted=False)
         else:

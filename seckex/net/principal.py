@@ -195,6 +195,11 @@ class Principal:
         self.node.renew(association, now, hinted=hinted)
         self._arm(now)
 
+    def lost(self, association: Association) -> None:
+        """Forget an association that the peer says is gone; have another if one is wanted."""
+        now = self.clock.now()
+        self.run(self.node.lost(association, now), now)
+
     def retire(self, association: Association) -> None:
         """Forget an association that another one has replaced."""
         self.run(self.node.retire(association), self.clock.now())

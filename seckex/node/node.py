@@ -236,6 +236,14 @@ class Node:
             self._endings.forget(association, "replaced by a newer one", actions)
         return actions
 
+    def lost(self, association: Association, now: Now) -> list[NodeAction]:
+        """Forget an association that the peer has no more, as it said on a link on which it had proved its keys."""
+        actions: list[NodeAction] = []
+        self._answering.ended(association)
+        self._endings.forget(association, "the peer says that it is gone", actions)
+        self._seeking.ended(association, now, actions)
+        return actions
+
     def proved(self, spi_in: int, now: Now) -> list[NodeAction]:
         """Take note that a link's first record has verified under an association."""
         actions: list[NodeAction] = []

@@ -257,6 +257,17 @@ class DeletionTests(RekeyCase):
         self.assertEqual(self.since(), ["DELETE -->", "<-- DELETED"], "it is not wanted any more")
         self.established(node, home)
 
+    def test_what_a_link_says_is_gone_vouches_for_nothing_more(self) -> None:
+        node, home, first = self.begun()
+        home.store.associations.clear()
+        home.restart()
+        node.lost(first)
+        self.network.run(3)
+        self.assertTold(node, AssociationEnded, spi_in=first.spi_in, why="the peer says that it is gone")
+        self.assertEqual(self.since()[:2], ["OFFER 1 -->", "<-- CHOICE 1"])
+        second = self.assertConversation(node, home)
+        self.assertEqual(second.replaces, 0)
+
     def test_where_the_responder_ends_it_the_initiator_begins_anew(self) -> None:
         node, home, first = self.begun()
         home.down(node)
