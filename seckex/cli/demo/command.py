@@ -223,10 +223,14 @@ class Play:
         answer = answers[0] if answers else None
         if not isinstance(answer, dict) or not answer["done"]:
             raise DemoFailed(f"there are no new keys: {answer or 'no answer'}")
-        after = self._association("responder", NODE)["spi_in"]
-        if after == before:
-            raise DemoFailed("the old association is still in use")
+        # The old one stands until its link has nothing more to carry.
+        self.cast.wait("the old association to go", lambda: before not in self._held())
+        (after,) = self._held()
         self.story.good(f"SPI {before:#010x} has given way to {after:#010x}, and nobody noticed: SHA-256 is {fetched}")
+
+    def _held(self) -> list[int]:
+        held = self._status("responder")["associations"]
+        return [association["spi_in"] for association in held if association["peer"] == NODE]
 
     def _rekey(self, answers: list[dict[str, Any] | Exception]) -> None:
         request = {"command": "rekey", "peer": NODE, "seconds": _RENEWED_WITHIN}
