@@ -34,10 +34,6 @@ class PeerChanges:
         """Those that keep nothing of what they have."""
         return self.removed | self.rekeyed
 
-    def why_ended(self, nai: str) -> str:
-        """Return why the associations with ``nai`` end."""
-        return REMOVED if nai in self.removed else REKEYED
-
 
 def compare(before: Mapping[str, Peer], after: Mapping[str, Peer]) -> PeerChanges:
     """Return what has changed."""
