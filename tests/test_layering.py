@@ -39,6 +39,7 @@ FLOORS: Final = (
     ("seckex.exchange",),
     ("seckex.dialog",),
     ("seckex.node",),
+    ("seckex.roles",),
     ("seckex.storage",),
     ("seckex.net",),
     ("seckex.tap", "seckex.cli"),

@@ -17,7 +17,15 @@ from attrs import evolve
 
 from seckex.crypto.groups.verdicts import Verdicts
 from seckex.crypto.secrets import Secret
-from seckex.errors import AuthenticationFailed, BadCertificate, Malformed, PeerFault, Unfeasible, UnsupportedVersion
+from seckex.errors import (
+    AuthenticationFailed,
+    BadCertificate,
+    Malformed,
+    PeerFault,
+    PeerIncompatible,
+    Unfeasible,
+    UnsupportedVersion,
+)
 from seckex.events import AssociationEnded, StoreUnwritable, VersionUnsupported
 from seckex.exchange.aside import Aside
 from seckex.exchange.attempt import OtherVersions, Unknown
@@ -40,7 +48,7 @@ from seckex.node.seeking import Seeking
 from seckex.sa.association import Association
 from seckex.sa.store import DeleteAssociation, Outcome, PutAssociation, Snapshot, Unit
 from seckex.wire.general import decode_message, decode_versions, encode_versions
-from seckex.wire.numbers import HEADER_SIZE, MAX_DATAGRAM, VERSIONS_SPOKEN, Code, Kind, Role
+from seckex.wire.numbers import HEADER_SIZE, MAX_DATAGRAM, ROAMING_KINDS, VERSIONS_SPOKEN, Code, Kind, Role
 
 PURGE_EVERY: Final = 60.0
 
@@ -297,6 +305,8 @@ class Node:
         try:
             received = Received(decode_message(octets), octets)
             kind = received.header.kind
+            if kind in ROAMING_KINDS:
+                raise PeerIncompatible(Code.UNSPECIFIED, f"{kind.name} is not for this daemon")
             if kind is Kind.OFFER:
                 if path.tcp and not self._gate.admits(path.host, path.port, now):
                     return [*actions, *self.news()]

@@ -13,6 +13,7 @@ with it is a conflict, whole.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Final, Protocol, TypeAlias
@@ -75,6 +76,41 @@ class DeleteAssociation:
 
 
 @frozen
+class Record:
+    """Something that a role of the roaming network must not forget, readable to that role only.
+
+    ``kind`` says what it is and ``name`` which; there is one of each name. ``octets`` are secret
+    and sealed at rest. ``expires`` in wall-clock seconds; a `Purge` forgets it after that.
+    """
+
+    kind: str
+    name: bytes
+    octets: bytes = field(repr=False)
+    expires: float = math.inf
+
+    @property
+    def key(self) -> tuple[str, bytes]:
+        """What there is one record of."""
+        return self.kind, self.name
+
+
+@frozen
+class PutRecord:
+    """Store a record in place of the one of its name, if any; where it is to be ``fresh`` that one is a conflict."""
+
+    record: Record
+    fresh: bool = False
+
+
+@frozen
+class DeleteRecord:
+    """Forget a record; nothing if it is gone."""
+
+    kind: str
+    name: bytes
+
+
+@frozen
 class Purge:
     """Forget the associations that expired before ``before`` and the replay records that did before ``replays``.
 
@@ -97,7 +133,9 @@ class Purge:
         )
 
 
-Operation: TypeAlias = PutReplay | PutAssociation | ConfirmAssociation | DeleteAssociation | Purge
+Operation: TypeAlias = (
+    PutReplay | PutAssociation | ConfirmAssociation | DeleteAssociation | PutRecord | DeleteRecord | Purge
+)
 Unit: TypeAlias = tuple[Operation, ...]
 
 
@@ -120,6 +158,7 @@ class Snapshot:
     replays: tuple[ReplayRecord, ...]
     damaged: tuple[str, ...] = ()
     forgotten: float = 0.0
+    records: tuple[Record, ...] = ()
 
 
 WORKER_MASK: Final = (1 << WORKER_BITS) - 1
@@ -145,13 +184,22 @@ class Store(Protocol):
         ...
 
 
+def _no_record(_key: tuple[str, bytes]) -> bool:
+    return False
+
+
 def contradicts(
-    unit: Unit, has_replay: Callable[[tuple[int, int]], bool], has_association: Callable[[int], bool]
+    unit: Unit,
+    has_replay: Callable[[tuple[int, int]], bool],
+    has_association: Callable[[int], bool],
+    has_record: Callable[[tuple[str, bytes]], bool] = _no_record,
 ) -> bool:
     """Return whether ``unit`` stores again what is stored, by an earlier unit or by an operation of its own."""
     replays: set[tuple[int, int]] = set()
     associations: set[int] = set()
     gone: set[int] = set()
+    records: set[tuple[str, bytes]] = set()
+    erased: set[tuple[str, bytes]] = set()
     for operation in unit:
         if isinstance(operation, PutReplay):
             name = operation.record.name
@@ -166,6 +214,14 @@ def contradicts(
         elif isinstance(operation, DeleteAssociation):
             associations.discard(operation.spi_in)
             gone.add(operation.spi_in)
+        elif isinstance(operation, PutRecord):
+            key = operation.record.key
+            if operation.fresh and (key in records or (key not in erased and has_record(key))):
+                return True
+            records.add(key)
+        elif isinstance(operation, DeleteRecord):
+            records.discard((operation.kind, operation.name))
+            erased.add((operation.kind, operation.name))
     return False
 
 
@@ -176,6 +232,7 @@ class MemoryStore:
     associations: dict[int, Association] = field(factory=dict)
     replays: dict[tuple[int, int], ReplayRecord] = field(factory=dict)
     forgotten: float = 0.0
+    records: dict[tuple[str, bytes], Record] = field(factory=dict)
 
     def load(self, worker: int, now: float, most_replays: int = MOST_REPLAYS) -> Snapshot:
         """See `Store.load`."""
@@ -184,6 +241,7 @@ class MemoryStore:
             tuple(a for a in self.associations.values() if a.spi_in & WORKER_MASK == worker and a.expires > now),
             tuple(replays[:most_replays]),
             forgotten=self.forgotten,
+            records=tuple(record for record in self.records.values() if record.expires > now),
         )
 
     def commit(self, units: Sequence[Unit]) -> list[Outcome]:
@@ -196,7 +254,8 @@ class MemoryStore:
         return outcomes
 
     def _apply(self, unit: Unit) -> Outcome:
-        if contradicts(unit, self.replays.__contains__, self.associations.__contains__):
+        has = self.replays.__contains__, self.associations.__contains__, self.records.__contains__
+        if contradicts(unit, *has):
             return Outcome.CONFLICT
         for operation in unit:
             match operation:
@@ -209,11 +268,16 @@ class MemoryStore:
                         self.associations[spi_in] = evolve(self.associations[spi_in], confirmed=True)
                 case DeleteAssociation(spi_in):
                     self.associations.pop(spi_in, None)
+                case PutRecord(record):
+                    self.records[record.key] = record
+                case DeleteRecord(kind, name):
+                    self.records.pop((kind, name), None)
         return Outcome.STORED
 
     def _purge(self, purge: Purge) -> None:
         self.replays = {name: record for name, record in self.replays.items() if record.expires >= purge.replays}
         self.associations = {spi: a for spi, a in self.associations.items() if a.expires >= purge.before}
+        self.records = {key: record for key, record in self.records.items() if record.expires >= purge.before}
         self.forgotten = max(self.forgotten, purge.forgotten)
 
     def close(self) -> None:

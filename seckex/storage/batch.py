@@ -10,6 +10,7 @@ way and finds out when it writes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Set
+from typing import TypeAlias
 
 from attrs import define, evolve, field
 
@@ -17,14 +18,18 @@ from seckex.sa.association import Association
 from seckex.sa.store import (
     ConfirmAssociation,
     DeleteAssociation,
+    DeleteRecord,
     Outcome,
     Purge,
     PutAssociation,
+    PutRecord,
     PutReplay,
     ReplayRecord,
     Unit,
     contradicts,
 )
+
+RecordKey: TypeAlias = tuple[str, bytes]
 
 
 @define
@@ -42,14 +47,17 @@ class Batch:
     confirmed: set[int] = field(factory=set)
     purge: Purge | None = None
     hides_conflicts: bool = False
+    records: dict[RecordKey, PutRecord] = field(factory=dict)
+    erased: set[RecordKey] = field(factory=set)
 
 
 def settle(
     units: Sequence[Unit],
     replays: Set[tuple[int, int]] = frozenset(),
     associations: Set[int] = frozenset(),
+    records: Set[RecordKey] = frozenset(),
 ) -> Batch:
-    """Return what ``units`` come to where ``replays`` and ``associations`` are stored already, by their names."""
+    """Return what ``units`` come to where ``replays``, ``associations`` and ``records`` are stored already, by name."""
     batch = Batch()
 
     def has_replay(name: tuple[int, int]) -> bool:
@@ -58,8 +66,11 @@ def settle(
     def has_association(spi: int) -> bool:
         return spi in batch.associations or (spi in associations and spi not in batch.deleted)
 
+    def has_record(key: RecordKey) -> bool:
+        return key in batch.records or (key in records and key not in batch.erased)
+
     for unit in units:
-        if contradicts(unit, has_replay, has_association):
+        if contradicts(unit, has_replay, has_association, has_record):
             batch.outcomes.append(Outcome.CONFLICT)
         else:
             _take(batch, unit)
@@ -90,16 +101,27 @@ def _take(batch: Batch, unit: Unit) -> None:
                     batch.hides_conflicts = True
                 batch.confirmed.discard(spi)
                 batch.deleted.add(spi)
+            case PutRecord(record, fresh):
+                earlier = batch.records.get(record.key)
+                # What the first one found, or did not find, is found out by writing the last.
+                batch.records[record.key] = PutRecord(record, fresh or (earlier is not None and earlier.fresh))
+            case DeleteRecord(kind, name):
+                gone = batch.records.pop((kind, name), None)
+                batch.hides_conflicts |= gone is not None and gone.fresh
+                batch.erased.add((kind, name))
 
 
-def named(units: Iterable[Unit]) -> tuple[set[tuple[int, int]], set[int]]:
-    """Return the names of all replay records and associations that ``units`` want to store."""
+def named(units: Iterable[Unit]) -> tuple[set[tuple[int, int]], set[int], set[RecordKey]]:
+    """Return the names of all replay records, associations and fresh records that ``units`` want to store."""
     replays: set[tuple[int, int]] = set()
     associations: set[int] = set()
+    records: set[RecordKey] = set()
     for unit in units:
         for operation in unit:
             if isinstance(operation, PutReplay):
                 replays.add(operation.record.name)
             elif isinstance(operation, PutAssociation):
                 associations.add(operation.association.spi_in)
-    return replays, associations
+            elif isinstance(operation, PutRecord) and operation.fresh:
+                records.add(operation.record.key)
+    return replays, associations, records

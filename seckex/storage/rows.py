@@ -17,7 +17,7 @@ from seckex.crypto.schedule import AgreedKeys, lp
 from seckex.errors import ApiMisuse, AuthenticationFailed
 from seckex.sa.algorithms import named
 from seckex.sa.association import Agreement, Association
-from seckex.sa.store import ReplayRecord
+from seckex.sa.store import Record, ReplayRecord
 from seckex.wire.numbers import MAX_MESSAGE, Role
 
 Row: TypeAlias = tuple[Any, ...]
@@ -26,9 +26,11 @@ ASSOCIATION_COLUMNS: Final = (
     "spi_in, spi_out, role, local, peer, algorithms, lifetime, mebioctets, "
     "created, expires, transcript, confirmed, root, replaces, keys"
 )
+RECORD_COLUMNS: Final = "kind, name, octets, expires"
 REPLAY_COLUMNS: Final = "spi, identification, request, answer, expires"
 
 _FIXED: Final = struct.Struct(">16sIIBQQdI")
+_EXPIRES: Final = struct.Struct(">d")
 _TABLE: Final = b"association v2"
 
 # SQLite's integers are signed; this keeps Identifications in the order of their seconds.
@@ -183,6 +185,28 @@ def read_replay(row: Row) -> ReplayRecord:
     if not sound:
         raise Damaged(f"a replay record of the KEY 0 with SPI {_shown(spi)} is left out: it is damaged")
     return ReplayRecord(*replay_name(spi, identification), request, answer, expires)
+
+
+def record_row(record: Record, wrapping: Wrapping) -> Row:
+    """Return the row of `RECORD_COLUMNS` for ``record``."""
+    sealed = wrapping.wrap(record.octets, _bound_record(record.kind, record.name, record.expires))
+    return record.kind, record.name, sealed, record.expires
+
+
+def read_record(row: Row, wrapping: Wrapping) -> Record:
+    """Return what `record_row` made ``row`` of; raise `Damaged` for anything else."""
+    kind, name, sealed, expires = row
+    try:
+        return Record(kind, name, wrapping.unwrap(sealed, _bound_record(kind, name, expires)), expires)
+    except AuthenticationFailed:
+        why = "its seal does not verify"
+    except (AttributeError, TypeError, ValueError, struct.error):
+        why = "a column holds something else than it should"
+    raise Damaged(f"a record of the kind {kind!r} is left out: {why}")
+
+
+def _bound_record(kind: str, name: bytes, expires: float) -> bytes:
+    return b"record v1" + lp(kind.encode()) + lp(name) + _EXPIRES.pack(expires)
 
 
 def _shown(spi: object) -> str:

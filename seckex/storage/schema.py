@@ -50,6 +50,11 @@ MIGRATIONS: Final[Sequence[Sequence[str]]] = (
         "ALTER TABLE association ADD COLUMN root TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE association ADD COLUMN replaces INTEGER NOT NULL DEFAULT 0",
     ),
+    (
+        "CREATE TABLE record (kind TEXT NOT NULL, name BLOB NOT NULL, octets BLOB NOT NULL, expires REAL NOT NULL)",
+        "CREATE UNIQUE INDEX record_name ON record (kind, name)",
+        "CREATE INDEX record_expires ON record (expires)",
+    ),
 )
 
 _CHECK: Final = b"this database belongs to this master key"

@@ -30,17 +30,20 @@ from typing import Final
 from seckex.crypto.atrest import EPOCH_SIZE, MasterKey, Wrapping
 from seckex.errors import StoreFailed
 from seckex.sa.association import Association
-from seckex.sa.store import MOST_REPLAYS, WORKER_MASK, Outcome, Purge, ReplayRecord, Snapshot, Unit
-from seckex.storage.batch import Batch, named, settle
+from seckex.sa.store import MOST_REPLAYS, WORKER_MASK, Outcome, Purge, Record, ReplayRecord, Snapshot, Unit
+from seckex.storage.batch import Batch, RecordKey, named, settle
 from seckex.storage.failures import damaged, store_failed
 from seckex.storage.rows import (
     ASSOCIATION_COLUMNS,
+    RECORD_COLUMNS,
     REPLAY_COLUMNS,
     Damaged,
     Row,
     association_row,
     read_association,
+    read_record,
     read_replay,
+    record_row,
     replay_key,
     replay_name,
     replay_row,
@@ -50,6 +53,7 @@ from seckex.storage.schema import open_database
 PURGED_AT_ONCE: Final = 5000
 
 _LABEL: Final = b"association keys"
+_RECORD_LABEL: Final = b"records of roles"
 
 
 def _insert(table: str, columns: str) -> str:
@@ -59,12 +63,18 @@ def _insert(table: str, columns: str) -> str:
 
 _PUT_REPLAY: Final = _insert("replay", REPLAY_COLUMNS)
 _PUT_ASSOCIATION: Final = _insert("association", ASSOCIATION_COLUMNS)
+_PUT_RECORD: Final = _insert("record", RECORD_COLUMNS)
+_REPLACE_RECORD: Final = (
+    f"{_PUT_RECORD} ON CONFLICT (kind, name) DO UPDATE SET octets = excluded.octets, expires = excluded.expires"
+)
+_ERASE: Final = "DELETE FROM record WHERE kind = ? AND name = ?"
 _CONFIRM: Final = "UPDATE association SET confirmed = 1 WHERE spi_in = ?"
 _DELETE: Final = "DELETE FROM association WHERE spi_in = ?"
 _PURGE_REPLAYS: Final = "DELETE FROM replay WHERE rowid IN (SELECT rowid FROM replay WHERE expires < ? LIMIT ?)"
 _PURGE_ASSOCIATIONS: Final = (
     "DELETE FROM association WHERE rowid IN (SELECT rowid FROM association WHERE expires < ? LIMIT ?)"
 )
+_PURGE_RECORDS: Final = "DELETE FROM record WHERE rowid IN (SELECT rowid FROM record WHERE expires < ? LIMIT ?)"
 _FORGET: Final = (
     "INSERT INTO meta VALUES ('forgotten', ?) ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)"
 )
@@ -74,6 +84,8 @@ _STORED_REPLAYS: Final = (
     "ON r.identification = json_extract(k.value, '$[1]') AND r.spi = json_extract(k.value, '$[0]')"
 )
 _STORED_ASSOCIATIONS: Final = "SELECT a.spi_in FROM json_each(?) AS k CROSS JOIN association AS a ON a.spi_in = k.value"
+_STORED_RECORD: Final = "SELECT 1 FROM record WHERE kind = ? AND name = ?"
+_LOAD_RECORDS: Final = f"SELECT {RECORD_COLUMNS} FROM record WHERE expires > ? ORDER BY rowid"  # noqa: S608  # constants
 _LOAD_ASSOCIATIONS: Final = (
     f"SELECT {ASSOCIATION_COLUMNS} FROM association WHERE expires > ? AND spi_in & {WORKER_MASK} = ? "  # noqa: S608  # constants
     "ORDER BY rowid"
@@ -98,6 +110,7 @@ class SqliteStore:
     ) -> None:
         self.path = path
         self._wrapping = Wrapping(master, _LABEL, entropy(EPOCH_SIZE))
+        self._records = Wrapping(master, _RECORD_LABEL, entropy(EPOCH_SIZE))
         self._factory = factory
         self._connection: sqlite3.Connection | None = None
         self._closed = False
@@ -115,6 +128,7 @@ class SqliteStore:
         """See `Store.load`."""
         associations: list[Association] = []
         replays: list[ReplayRecord] = []
+        records: list[Record] = []
         complaints: list[str] = []
         with self._failures():
             connection = self._open()
@@ -129,6 +143,11 @@ class SqliteStore:
                     replays.append(read_replay(row))
                 except Damaged as error:
                     complaints.append(str(error))
+            for row in connection.execute(_LOAD_RECORDS, (now,)):
+                try:
+                    records.append(read_record(row, self._records))
+                except Damaged as error:
+                    complaints.append(str(error))
             found = connection.execute(_FORGOTTEN).fetchone()
             connection.execute("COMMIT")
         forgotten = 0.0 if found is None else found[0]
@@ -137,7 +156,7 @@ class SqliteStore:
                 "the time up to which replay records were purged is damaged; the clock serves in its place"
             )
             forgotten = 0.0
-        return Snapshot(tuple(associations), tuple(replays), tuple(complaints), forgotten)
+        return Snapshot(tuple(associations), tuple(replays), tuple(complaints), forgotten, tuple(records))
 
     # -- writing
 
@@ -170,11 +189,15 @@ class SqliteStore:
         return True
 
     def _statements(self, batch: Batch) -> list[tuple[str, list[Row]]]:
+        puts = batch.records.values()
         every: tuple[tuple[str, list[Row]], ...] = (
             (_DELETE, [(spi,) for spi in batch.deleted]),
             (_PUT_REPLAY, [replay_row(record) for record in batch.replays.values()]),
             (_PUT_ASSOCIATION, [association_row(a, self._wrapping) for a in batch.associations.values()]),
             (_CONFIRM, [(spi,) for spi in batch.confirmed]),
+            (_ERASE, list(batch.erased)),
+            (_PUT_RECORD, [record_row(put.record, self._records) for put in puts if put.fresh]),
+            (_REPLACE_RECORD, [record_row(put.record, self._records) for put in puts if not put.fresh]),
         )
         return [(statement, rows) for statement, rows in every if rows]
 
@@ -184,13 +207,16 @@ class SqliteStore:
             connection.executemany(statement, rows)
 
     @staticmethod
-    def _stored(connection: sqlite3.Connection, units: Sequence[Unit]) -> tuple[set[tuple[int, int]], set[int]]:
+    def _stored(
+        connection: sqlite3.Connection, units: Sequence[Unit]
+    ) -> tuple[set[tuple[int, int]], set[int], set[RecordKey]]:
         """Return which of the names that ``units`` want to store are stored already."""
-        replays, associations = named(units)
+        replays, associations, records = named(units)
         keys = json.dumps([replay_key(*name) for name in replays])
         return (
             {replay_name(*row) for row in connection.execute(_STORED_REPLAYS, (keys,))},
             {spi for (spi,) in connection.execute(_STORED_ASSOCIATIONS, (json.dumps(list(associations)),))},
+            {key for key in records if connection.execute(_STORED_RECORD, key).fetchone()},
         )
 
     def _purge(self, connection: sqlite3.Connection, asked: Purge | None) -> Purge | None:
@@ -202,6 +228,7 @@ class SqliteStore:
         removed = (
             connection.execute(_PURGE_REPLAYS, (purge.replays, PURGED_AT_ONCE)).rowcount,
             connection.execute(_PURGE_ASSOCIATIONS, (purge.before, PURGED_AT_ONCE)).rowcount,
+            connection.execute(_PURGE_RECORDS, (purge.before, PURGED_AT_ONCE)).rowcount,
         )
         return purge if max(removed) >= PURGED_AT_ONCE else None
 

@@ -50,7 +50,19 @@ from seckex.wire.numbers import (
 _HEADER: Final = struct.Struct(">BBHQI")
 _VERSIONS_VERSION: Final = 0
 
-_REQUESTS: Final = (Kind.OFFER, Kind.CONFIRM, Kind.ABANDON, Kind.PROBE, Kind.DELETE)
+_REQUESTS: Final = (
+    Kind.OFFER,
+    Kind.CONFIRM,
+    Kind.ABANDON,
+    Kind.PROBE,
+    Kind.DELETE,
+    Kind.SOLICITATION,
+    Kind.RELAY,
+    Kind.KEYS,
+    Kind.NODES,
+    Kind.CHANGED,
+    Kind.TRACE,
+)
 
 # A kind of version 1, and whether it is an answer.
 _KINDS: Final[Mapping[int, tuple[Kind, bool]]] = {

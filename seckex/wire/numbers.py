@@ -59,6 +59,24 @@ class Kind(IntEnum):
     DELETE = 12
     DELETED = 13
     UNKNOWN = 14
+    # Of the roaming network: docs/registration.md, sections 10 to 12.
+    SOLICITATION = 15
+    ADVERTISEMENT = 16
+    RELAY = 17
+    RELAYED = 18
+    NOT_RELAYED = 19
+    KEYS = 20
+    ISSUED = 21
+    NOT_ISSUED = 22
+    NODES = 23
+    ENTRIES = 24
+    CHANGED = 25
+    TRACE = 26
+    TRACED = 27
+
+
+#: Those that negotiations between two principals do not have.
+ROAMING_KINDS: Final = frozenset(kind for kind in Kind if kind >= Kind.SOLICITATION)
 
 
 class Role(IntEnum):
@@ -85,6 +103,25 @@ class ExtensionSub(IntEnum):
     COOKIE = 23
     REQUEST_DIGEST = 24
     SEALED_IDENTITY = 25
+    # Of registration: docs/registration.md, section 3.
+    REGISTRATION = 32
+    NODE_SHARES = 33
+    IDENTITY_BLOCK = 34
+    AGENT_SHARES = 35
+    CERTIFICATES = 36
+    SIGNATURE = 37
+    HOME_SHARE = 38
+    SEALED_ANSWER = 39
+    AGENT_SECRETS = 40
+    ROUTE = 41
+    REGISTRATION_MESSAGE = 42
+    ADVERTISEMENT = 43
+    KEY_REQUEST = 44
+    KEY_MATERIAL = 45
+    NODE_REQUEST = 46
+    NODE_ENTRIES = 47
+    TRACE = 48
+    HOME_KEYS = 49
 
 
 E_FLAG: Final = 0x80
@@ -191,14 +228,31 @@ ATTRIBUTE_FINGERPRINT: Final = 16385  # private use: which user-defined group, 1
 
 
 class Code(IntEnum):
-    """Codes of refusals: docs/protocol.md, section 11; below 256 they are RFC 5944's."""
+    """Codes of refusals: docs/protocol.md, section 11, docs/registration.md, section 14; below 256 RFC 5944's."""
 
+    REGISTERED = 0
+    AGENT_UNSPECIFIED = 64
+    AGENT_PROHIBITED = 65
+    AGENT_INSUFFICIENT_RESOURCES = 66
+    HOME_AGENT_FAILED_AUTHENTICATION = 68
+    AGENT_LIFETIME_TOO_LONG = 69
+    AGENT_POORLY_FORMED_REQUEST = 70
+    AGENT_POORLY_FORMED_REPLY = 71
+    AGENT_TIMEOUT = 78
+    HOME_NETWORK_UNREACHABLE = 80
+    HOME_AGENT_UNREACHABLE = 81
+    UNKNOWN_CHALLENGE = 104
+    MISSING_CHALLENGE = 105
+    STALE_CHALLENGE = 106
     UNSPECIFIED = 128
     PROHIBITED = 129
     INSUFFICIENT_RESOURCES = 130
     FAILED_AUTHENTICATION = 131
+    AGENT_FAILED_AUTHENTICATION = 132
     IDENTIFICATION_MISMATCH = 133
     POORLY_FORMED = 134
+    TOO_MANY_BINDINGS = 135
+    UNKNOWN_HOME_AGENT = 136
     NOTHING_ACCEPTABLE = 256
     TOO_MANY_ROUNDS = 257
     WRONG_IDENTITY = 258
@@ -210,6 +264,20 @@ class Code(IntEnum):
     UNKNOWN_GROUP_PARAMETERS = 265
     REPLACED = 266
     DELETED = 267
+    UNKNOWN_REALM = 270
+    UNKNOWN_DOMAIN = 271
+    AGENT_NOT_ALLOWED = 272
+    UNKNOWN_NODE = 273
+    DISABLED_NODE = 274
+    WRONG_KEY_VERSION = 275
+    BAD_LIFETIME = 276
+    KDC_UNREACHABLE = 277
+    ROUTING_LOOP = 278
+    NO_SECURE_HOP = 279
+    NEXT_HOP_UNREACHABLE = 280
+    AGENT_MISMATCH = 281
+    REPLAYED = 282
+    BEGIN_ANEW = 283
     UNKNOWN_ASSOCIATION = 300
     UNKNOWN_SERVICE = 301
     CONNECT_FAILED = 302
@@ -276,3 +344,43 @@ class RecordType(IntEnum):
     RESUME = 11
     RESUMED = 12
     DONE = 13
+
+
+# Registration: docs/registration.md. The types of RFC 5944 and RFC 4721, the critical vendor extension of RFC 3115
+# and the enterprise number for documentation (RFC 5612).
+REGISTRATION_REQUEST: Final = 1
+REGISTRATION_REPLY: Final = 3
+MN_HA_AUTHENTICATION: Final = 32
+FA_HA_AUTHENTICATION: Final = 34
+VENDOR_EXTENSION: Final = 38
+CHALLENGE_EXTENSION: Final = 132
+ENTERPRISE: Final = 32473
+REGISTRATION_VERSION: Final = 1
+SIMULTANEOUS_FLAG: Final = 0x80
+LIFETIMES: Final = (0, 60, 300, 900, 1800, 3600, 7200, 14400, 28800)
+MAX_NODE_NAI: Final = 128
+MAX_HOP_MESSAGE: Final = 16384
+MOST_HOPS: Final = 8
+
+
+class Kem(IntEnum):
+    """Key encapsulation: docs/registration.md, section 1."""
+
+    X25519 = 1
+    X25519_ML_KEM_768 = 2
+
+
+class Keying(IntEnum):
+    """Where the keys of a registration come from."""
+
+    STATELESS = 0
+    STATEFUL = 1
+    SEMI_STATEFUL = 2
+
+
+class Security(IntEnum):
+    """What a hop is secured by."""
+
+    NONE = 0
+    TLS = 1
+    ASSOCIATION = 2

@@ -26,7 +26,7 @@ class SchemaTests(SqliteCase):
     def test_a_newer_schema_is_refused(self) -> None:
         self.open().close()
         self.sql("PRAGMA user_version = 7")
-        self.refused("was written by a newer version of seckex (schema 7, this one knows 2)")
+        self.refused("was written by a newer version of seckex (schema 7, this one knows 3)")
 
     def test_an_older_schema_is_brought_up_to_date(self) -> None:
         store = self.open()
@@ -35,7 +35,7 @@ class SchemaTests(SqliteCase):
         self.patch(schema, "MIGRATIONS", (*schema.MIGRATIONS, ("ALTER TABLE replay ADD COLUMN note TEXT",)))
         store = self.open()
         self.assertEqual(len(store.load(0, NOW).replays), 1)
-        self.assertEqual(self.sql("PRAGMA user_version", "SELECT note FROM replay"), [(3,), (None,)])
+        self.assertEqual(self.sql("PRAGMA user_version", "SELECT note FROM replay"), [(4,), (None,)])
         self.open()
 
     def test_a_migration_happens_whole_or_not_at_all(self) -> None:
@@ -43,7 +43,7 @@ class SchemaTests(SqliteCase):
         migration = ("ALTER TABLE replay ADD COLUMN note TEXT", "ALTER TABLE nonsense ADD COLUMN note TEXT")
         self.patch(schema, "MIGRATIONS", (*schema.MIGRATIONS, migration))
         self.refused("no such table: nonsense")
-        self.assertEqual(self.sql("PRAGMA user_version"), [(2,)])
+        self.assertEqual(self.sql("PRAGMA user_version"), [(3,)])
         self.assertNotIn("note", [row[1] for row in self.sql("PRAGMA table_info(replay)")])
 
     def test_another_master_key_is_refused(self) -> None:

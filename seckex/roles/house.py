@@ -1,0 +1,185 @@
+"""Several roles in one process, as one.
+
+A message goes to the role that takes its kind, an answer to the one that awaits
+its Identification, an outcome to the one whose token it has. What a role says
+to our own name is heard here, by whichever role it is for: so a key
+distribution center may live in the process of a home agent, which asks it like any other.
+
+Limit: what roles of one process say to each other goes back and forth at most
+`MOST_TURNS` times in one turn; more is a fault of the program and is reported as one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from attrs import evolve
+
+from seckex.errors import ApiMisuse, Malformed, UnsupportedVersion
+from seckex.machine import Now, Path
+from seckex.node.actions import Commit, Work
+from seckex.roles.faces import Relay, Role, RoleAction
+from seckex.sa.store import Outcome, Snapshot
+from seckex.wire.general import decode_header
+from seckex.wire.numbers import HEADER_SIZE, MESSAGE_TYPE, REGISTRATION_REPLY, REGISTRATION_REQUEST, ROAMING_KINDS, Kind
+
+MOST_TURNS: Final = 1000
+
+_KIND_AT: Final = slice(2, 4)
+_REGISTRATION: Final = (REGISTRATION_REQUEST, REGISTRATION_REPLY)
+
+
+def is_roaming(octets: bytes) -> bool:
+    """Tell whether a message that anybody may have sent is for roles, rather than for a node's exchanges."""
+    if len(octets) < 4:
+        return False
+    return octets[0] in _REGISTRATION or (
+        octets[0] == MESSAGE_TYPE and int.from_bytes(octets[_KIND_AT], "big") in ROAMING_KINDS
+    )
+
+
+class House:
+    """The roles of the principal ``local``, by name."""
+
+    def __init__(self, local: str, roles: Mapping[str, Role]) -> None:
+        self.local = local
+        self.roles = roles
+        self._tokens: dict[int, tuple[Role, int]] = {}
+        self._last = 0
+        self.strays = 0
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Those of all roles, behind the names of these."""
+        told = {f"{name}.{what}": n for name, role in self.roles.items() for what, n in role.counters.items()}
+        return told | {"strays": self.strays}
+
+    def status(self, now: Now) -> dict[str, Any]:
+        """Return what each role tells, by its name."""
+        return {name: role.status(now) for name, role in self.roles.items()}
+
+    def start(self, snapshot: Snapshot, now: Now) -> list[RoleAction]:
+        """Start all."""
+        actions: list[RoleAction] = []
+        for role in self.roles.values():
+            actions += self._run(role, role.start(snapshot, now), now)
+        return actions
+
+    def received(self, octets: bytes, path: Path, now: Now) -> list[RoleAction]:
+        """Give a message from outside to the role that takes its kind."""
+        role = self._taking(_kind_of(octets))
+        if role is None:
+            self.strays += 1
+            return []
+        return self._run(role, role.received(octets, path, now), now)
+
+    def heard(self, neighbour: str, octets: bytes, now: Now) -> list[RoleAction]:
+        """Give a message from a neighbour to the role that takes or awaits it."""
+        role = self._hearing(octets)
+        if role is None:
+            self.strays += 1
+            return []
+        return self._run(role, role.heard(neighbour, octets, now), now)
+
+    def unreachable(self, neighbour: str, octets: bytes, why: str, code: int, now: Now) -> list[RoleAction]:
+        """Tell whoever wanted to say ``octets`` to a neighbour that this could not be."""
+        identification = decode_header(octets[:HEADER_SIZE]).identification
+        role = self._awaiting(identification)
+        if role is None:
+            return []
+        return self._run(role, role.unreachable(neighbour, identification, why, code, now), now)
+
+    def failed(self, path: Path, why: str, now: Now) -> list[RoleAction]:
+        """Tell all roles that nothing could be sent to ``path``."""
+        actions: list[RoleAction] = []
+        for role in self.roles.values():
+            actions += self._run(role, role.failed(path, why, now), now)
+        return actions
+
+    def committed(self, token: int, outcome: Outcome | str, now: Now) -> list[RoleAction]:
+        """See `Role.committed`."""
+        role, own = self._owner(token)
+        return self._run(role, role.committed(own, outcome, now), now)
+
+    def worked(self, token: int, result: object, now: Now) -> list[RoleAction]:
+        """See `Role.worked`."""
+        role, own = self._owner(token)
+        return self._run(role, role.worked(own, result, now), now)
+
+    def ask(self, role: Role, what: Callable[[], Sequence[RoleAction]], now: Now) -> list[RoleAction]:
+        """Run what ``role`` wants after it was asked for something by an operator."""
+        return self._run(role, what(), now)
+
+    def tick(self, now: Now) -> list[RoleAction]:
+        """Do what is due."""
+        actions: list[RoleAction] = []
+        for role in self.roles.values():
+            deadline = role.next_deadline(now)
+            if deadline is not None and deadline <= now.monotonic:
+                actions += self._run(role, role.tick(now), now)
+        return actions
+
+    def next_deadline(self, now: Now) -> float | None:
+        """Return when `tick` has something to do (monotonic)."""
+        deadlines = (role.next_deadline(now) for role in self.roles.values())
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    # -- who is meant
+
+    def _taking(self, kind: int) -> Role | None:
+        return next((role for role in self.roles.values() if kind in role.kinds), None)
+
+    def _awaiting(self, identification: int) -> Role | None:
+        return next((role for role in self.roles.values() if role.awaits(identification)), None)
+
+    def _hearing(self, octets: bytes) -> Role | None:
+        try:
+            header = decode_header(octets[:HEADER_SIZE])
+        except (Malformed, UnsupportedVersion):
+            return None
+        return self._awaiting(header.identification) if header.answer else self._taking(header.kind)
+
+    def _owner(self, token: int) -> tuple[Role, int]:
+        if token not in self._tokens:
+            raise ApiMisuse(f"nothing has the token {token}")
+        return self._tokens.pop(token)
+
+    # -- what they ask for
+
+    def _run(self, role: Role, asked: Sequence[RoleAction], now: Now) -> list[RoleAction]:
+        """Return what is to be done outside; what is said to ourselves is heard at once."""
+        outside: list[RoleAction] = []
+        waiting = deque((role, action) for action in asked)
+        turns = 0
+        while waiting:
+            asking, action = waiting.popleft()
+            if isinstance(action, Commit | Work):
+                self._last += 1
+                self._tokens[self._last] = asking, action.token
+                outside.append(evolve(action, token=self._last))
+            elif isinstance(action, Relay) and action.neighbour == self.local:
+                turns += 1
+                if turns > MOST_TURNS:
+                    raise ApiMisuse("roles of one process do not stop talking to each other")
+                hearing = self._hearing(action.octets)
+                if hearing is None:
+                    self.strays += 1
+                else:
+                    more = hearing.heard(self.local, action.octets, now)
+                    waiting.extendleft((hearing, each) for each in reversed(more))
+            else:
+                outside.append(action)
+        return outside
+
+
+def _kind_of(octets: bytes) -> int:
+    """Return a registration message's type, or a general message's kind; -1 for what is neither."""
+    if octets and octets[0] in _REGISTRATION:
+        return octets[0]
+    try:
+        header = decode_header(octets[:HEADER_SIZE])
+    except (Malformed, UnsupportedVersion):
+        return -1
+    return header.kind if header.kind in ROAMING_KINDS or header.kind is Kind.COOKIE else -1
