@@ -37,12 +37,16 @@ NEVER: Final = math.inf
 
 @frozen
 class Crashing:
-    """A point at which a host may stop: ``when`` is "before" or "after" ``action``, the ``ordinal``-th of this host."""
+    """A point at which a host may stop: "before" or "after" an ``action``, the ``ordinal``-th of this host.
+
+    A commit is done later than it is asked for: ``stage`` is "action", or "commit" where it comes to the store.
+    """
 
     host: Host
     when: str
     action: RoleAction
     ordinal: int
+    stage: str = "action"
 
 
 class Host:
@@ -193,10 +197,10 @@ class Host:
         deadline = self._running.next_deadline(self.now())
         self.armed = NEVER if deadline is None else deadline
 
-    def _crashes(self, when: str, action: RoleAction) -> bool:
-        if not self.crash(Crashing(self, when, action, self.actions)):
+    def _crashes(self, when: str, action: RoleAction, stage: str = "action") -> bool:
+        if not self.crash(Crashing(self, when, action, self.actions, stage)):
             return False
-        self.network.note(f"{self.name} dies {when} {type(action).__name__}")
+        self.network.note(f"{self.name} dies {when} {type(action).__name__} ({stage})")
         self.stop()
         self.crashed(self)
         return True
@@ -289,7 +293,7 @@ class Host:
         life, fault = self._life, self.commit_faults.pop(ordinal, None)
 
         def outcome() -> None:
-            if life != self._life:
+            if life != self._life or self._crashes("before", action, "commit"):
                 return
             said = self.store.commit([action.unit])[0] if fault is None else fault
             if said is Outcome.STORED:
@@ -298,7 +302,7 @@ class Host:
                         self.network.witness(operation.association)
             if ordinal in self.lost_outcomes:
                 self.restart()
-            else:
+            elif not self._crashes("after", action, "commit"):
                 self._run(self._running.committed(action.token, said, self.now()))
 
         self.network.at(self.commit_delay, outcome)
