@@ -33,7 +33,7 @@ from seckex.wire.extensions import (
     encode_extension,
     is_nai,
 )
-from seckex.wire.info import frame_clear, framed
+from seckex.wire.info import frame_clear
 from seckex.wire.numbers import (
     CHALLENGE_EXTENSION,
     ENTERPRISE,
@@ -50,6 +50,7 @@ Address: TypeAlias = IPv4Address | IPv6Address
 
 _VENDOR: Final = struct.Struct(">HHIH")
 _GENERAL: Final = struct.Struct(">BBH")
+_FRAME: Final = struct.Struct(">BBHI")
 _SA_PAYLOAD: Final = struct.Struct(">BBH")
 _VENDOR_START: Final = VENDOR_EXTENSION << 8
 _COUNTED: Final = 6  # vendor and sub-type, which Length counts with the data
@@ -61,9 +62,6 @@ _REMEMBERED: Final = 256
 
 VENDOR_SIZE: Final = _VENDOR.size
 GENERAL_SIZE: Final = _GENERAL.size
-
-_read_nai: Final = framed(ExtensionSub.NAI)
-_read_ip: Final = framed(ExtensionSub.IP)
 
 
 def next_vendor(reader: Reader, sub: int) -> Reader:
@@ -134,13 +132,21 @@ def general(sub: int, data: bytes) -> bytes:
 # -- data that several messages have
 
 
+def _read_frame(data: Reader, content: int) -> None:
+    # Not by way of `seckex.wire.info`, which allows for seals and every content type: this runs for each registration.
+    start = data.offset
+    if data.unpack(_FRAME, "extension") != (content, 0, 0, 0):
+        raise data.fail("Content-Type", f"not the extension in the clear of content type {content}", start)
+
+
 def read_nai(data: Reader, content: int) -> str:
     """Read the data of a NAI extension in the clear with this content type, whole."""
+    _read_frame(data, content)
     start = data.offset
-    found = _read_nai(data)
-    if not isinstance(found, NaiExtension) or found.content != content:
-        raise data.fail("Content-Type", f"not the NAI in the clear of content type {content}", start)
-    return found.nai
+    nai = data.text("INFO")
+    if not is_nai(nai):
+        raise data.fail("INFO", "not a NAI of at most 253 octets", start)
+    return nai
 
 
 def nai_data(content: int, nai: str) -> bytes:
@@ -150,11 +156,13 @@ def nai_data(content: int, nai: str) -> bytes:
 
 def read_ip(data: Reader, content: int) -> Address:
     """Read the data of an IP extension in the clear with this content type, whole."""
-    start = data.offset
-    found = _read_ip(data)
-    if not isinstance(found, IpExtension) or found.content != content:
-        raise data.fail("Content-Type", f"not the address in the clear of content type {content}", start)
-    return found.address
+    _read_frame(data, content)
+    octets = data.rest()
+    if len(octets) == 4:
+        return IPv4Address(octets)
+    if len(octets) == 16:
+        return IPv6Address(octets)
+    raise data.fail("INFO", f"an address of {len(octets)} octets", data.offset - len(octets))
 
 
 def ip_data(content: int, address: Address) -> bytes:
