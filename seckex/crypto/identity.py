@@ -129,6 +129,11 @@ class Identity:
     def __repr__(self) -> str:
         return f"<Identity {self.nai} {self.fingerprint[:16]}>"
 
+    @property
+    def private_key(self) -> ec.EllipticCurvePrivateKey:
+        """The key itself, for TLS, which signs by itself."""
+        return self._key
+
     def sign(self, label: bytes, transcript: bytes) -> bytes:
         """Return a signature of at most 72 octets over ``transcript`` under ``label``."""
         return self._key.sign(_signed(label, transcript), ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
@@ -169,6 +174,7 @@ class TrustAnchors:
         if strangers:
             raise BadCertificate(Flaw.UNKNOWN_ISSUER, f"the revocation list of {strangers[0]} is not signed by it")
         self._anchors = tuple(anchors)
+        self._anchor_octets = frozenset(map(der_of, anchors))
         self._store = Store(list(anchors))
         self._remembered: dict[bytes, _Remembered] = {}
 
@@ -185,6 +191,15 @@ class TrustAnchors:
     def digests(self) -> dict[str, bytes]:
         """The hashes of whom is trusted and of what is revoked, to tell whether either is another than it was."""
         return {"trust": SHA256.digest(*map(der_of, self._anchors)), "revocation": self._lists.digest}
+
+    @property
+    def anchors(self) -> tuple[Certificate, ...]:
+        """Whom we trust."""
+        return self._anchors
+
+    def is_anchor(self, der: bytes) -> bool:
+        """Tell whether a certificate is one of theirs."""
+        return der in self._anchor_octets
 
     def verify(self, chain: Sequence[bytes], now: float) -> Voucher:
         """Return what ``chain`` of DER certificates, a principal's first, proves at ``now``; wall-clock seconds.
