@@ -100,10 +100,11 @@ class Identity:
     """Our own name, with the chain that proves it and the key that signs.
 
     ``chain`` has DER certificates, our own first; ``not_after`` is the end of
-    the shortest life among them.
+    the shortest life among them. ``key`` itself is for TLS, which signs as it
+    likes; whatever else is signed goes through `sign`.
     """
 
-    __slots__ = ("_key", "chain", "fingerprint", "nai", "not_after", "not_before")
+    __slots__ = ("chain", "fingerprint", "key", "nai", "not_after", "not_before")
 
     def __init__(self, certificates: Sequence[Certificate], key: ec.EllipticCurvePrivateKey) -> None:
         self.chain = tuple(map(der_of, certificates))
@@ -119,7 +120,7 @@ class Identity:
         self.fingerprint = fingerprint(self.chain[0])
         self.not_after = min(map(not_after, certificates))
         self.not_before = max(map(not_before, certificates))
-        self._key = key
+        self.key = key
 
     @classmethod
     def from_pem(cls, certificates: bytes, key: bytes) -> Identity:
@@ -129,14 +130,9 @@ class Identity:
     def __repr__(self) -> str:
         return f"<Identity {self.nai} {self.fingerprint[:16]}>"
 
-    @property
-    def private_key(self) -> ec.EllipticCurvePrivateKey:
-        """The key itself, for TLS, which signs by itself."""
-        return self._key
-
     def sign(self, label: bytes, transcript: bytes) -> bytes:
         """Return a signature of at most 72 octets over ``transcript`` under ``label``."""
-        return self._key.sign(_signed(label, transcript), ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+        return self.key.sign(_signed(label, transcript), ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
 
 
 def read_private_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
@@ -174,7 +170,6 @@ class TrustAnchors:
         if strangers:
             raise BadCertificate(Flaw.UNKNOWN_ISSUER, f"the revocation list of {strangers[0]} is not signed by it")
         self._anchors = tuple(anchors)
-        self._anchor_octets = frozenset(map(der_of, anchors))
         self._store = Store(list(anchors))
         self._remembered: dict[bytes, _Remembered] = {}
 
@@ -191,15 +186,6 @@ class TrustAnchors:
     def digests(self) -> dict[str, bytes]:
         """The hashes of whom is trusted and of what is revoked, to tell whether either is another than it was."""
         return {"trust": SHA256.digest(*map(der_of, self._anchors)), "revocation": self._lists.digest}
-
-    @property
-    def anchors(self) -> tuple[Certificate, ...]:
-        """Whom we trust."""
-        return self._anchors
-
-    def is_anchor(self, der: bytes) -> bool:
-        """Tell whether a certificate is one of theirs."""
-        return der in self._anchor_octets
 
     def verify(self, chain: Sequence[bytes], now: float) -> Voucher:
         """Return what ``chain`` of DER certificates, a principal's first, proves at ``now``; wall-clock seconds.

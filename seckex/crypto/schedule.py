@@ -116,12 +116,21 @@ class AgreedKeys:
 
 
 def agree(
-    prf: int, mix: Secret, shared: Secret, transcript: bytes, names: tuple[str, str], spis: tuple[int, int]
+    prf: int,
+    mix: Secret,
+    shared: Secret,
+    transcript: bytes,
+    names: tuple[str, str],
+    spis: tuple[int, int],
+    content: SaContent = SaContent.PRINCIPALS,
 ) -> AgreedKeys:
-    """Derive an association's keys; ``names`` and ``spis`` are (initiator's, responder's)."""
+    """Derive an association's keys; ``names`` and ``spis`` are (initiator's, responder's).
+
+    ``content`` says between whom the association is; nothing but the keys depends on it.
+    """
     secret = PRF_HASHES[prf].extract(transcript, lp(mix.octets) + lp(shared.octets))
     context = (
-        SaContent.PRINCIPALS.to_bytes(1, "big")
+        content.to_bytes(1, "big")
         + lp(names[0].encode())
         + lp(names[1].encode())
         + spis[0].to_bytes(4, "big")

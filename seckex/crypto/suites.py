@@ -14,7 +14,6 @@ from typing import Final, Protocol, TypeAlias
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
-from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
 from seckex.errors import ApiMisuse
@@ -92,10 +91,8 @@ class Hash:
 
     def mac(self, key: bytes, *parts: bytes) -> bytes:
         """HMAC the concatenation of ``parts``."""
-        context = HMAC(key, self._algorithm)
-        for part in parts:
-            context.update(part)
-        return context.finalize()
+        # HKDF-Extract is nothing else, and takes a third of the time of an object of HMAC.
+        return HKDF.extract(self._algorithm, key, b"".join(parts))
 
     def extract(self, salt: bytes, secret: bytes) -> bytes:
         """HKDF-Extract."""
@@ -103,6 +100,9 @@ class Hash:
 
     def expand(self, key: bytes, info: bytes, length: int) -> bytes:
         """HKDF-Expand; ``length`` at most 255 times the hash's size."""
+        if length <= self.size:
+            # One block is one HMAC.
+            return HKDF.extract(self._algorithm, key, info + b"\x01")[:length]
         return HKDFExpand(self._algorithm, length, info).derive(key)
 
 

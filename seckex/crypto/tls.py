@@ -1,121 +1,134 @@
-"""TLS 1.3 between principals: both show certificates, and each is who its certificate says or nobody.
+"""TLS between neighbours: mutual, and our own rules say who the other is (docs/registration.md, section 11).
 
-`TlsEnds` makes the two kinds of end, by pyOpenSSL, from one identity and one
-trust; new credentials are other ends. TLS proves that the peer has the key of
-its certificate; whether that is worth anything is judged as everywhere else, by
-`TrustAnchors.verify`: path, dates by the caller's clock, constraints, names,
-revocation. It happens inside the handshake, so that whoever fails is told so by
-an alert and gets nothing else. What OpenSSL thinks of a chain beside that does not count.
+`HopContexts` makes the two contexts that pyOpenSSL connections are made from. There
+is TLS 1.3 only, no session is ever resumed, both ends show certificates, and the
+application protocol is ours (ALPN). OpenSSL's own verdict
+about a chain is overruled: certificates are judged by `TrustAnchors`, with the same
+names, rules and revocation lists as in an exchange.
 
-`TlsEnd.voucher` gives what the handshake proved, and raises for a connection on
-which nothing was looked at. No earlier connection is ever resumed: each proves
-its ends anew. There is nothing but TLS 1.3 and its AEADs; the groups are
-OpenSSL's own choice, the hybrid one among them.
+This happens twice. While the handshake runs each end looks at the chain as soon as
+OpenSSL has put it together, so that one that will not do ends the handshake with
+an alert, and a client shows nothing to a server that it does not trust. That is a
+courtesy. What counts is `HopContexts.peer` after the handshake, which judges the chain
+as the peer has sent it: whoever uses a connection must ask before it believes, or
+sends, anything. Asking again later, or asking the contexts that a reload has
+made, tells whether the chain still holds; what is remembered makes it cheap.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final
+from weakref import WeakKeyDictionary
 
+from attrs import define, field
 from cryptography.x509 import load_der_x509_certificate
-from OpenSSL import SSL
 from OpenSSL.crypto import X509
+from OpenSSL.SSL import (
+    NO_OVERLAPPING_PROTOCOLS,
+    OP_NO_TICKET,
+    SESS_CACHE_OFF,
+    TLS1_3_VERSION,
+    TLS_METHOD,
+    VERIFY_FAIL_IF_NO_PEER_CERT,
+    VERIFY_PEER,
+    Connection,
+    Context,
+)
 
-from seckex.crypto.certificates import der_of, fingerprint
+from seckex.crypto.certificates import der_of
 from seckex.crypto.identity import Identity, TrustAnchors, Voucher
-from seckex.errors import ApiMisuse, BadCertificate, Flaw
+from seckex.errors import ApiMisuse, AuthenticationFailed, BadCertificate, Flaw
 from seckex.wire.numbers import MAX_CERTIFICATES
 
-_PURPOSE: Final = b"seckex-hop"
+ALPN: Final = b"seckex1-hop"
 
 
-class TlsEnd(SSL.Connection):
-    """One end of one connection, and what came of looking at the chain that its peer has shown."""
+@define
+class _Seen:
+    """What a handshake has shown so far: certificates by their depth, and what was wrong with them."""
 
-    def __init__(self, context: SSL.Context) -> None:
-        super().__init__(context, None)
-        self._shown: dict[int, bytes] = {}
-        self._chain: tuple[bytes, ...] = ()
-        self._voucher: Voucher | None = None
-        #: Why the peer's certificates were refused, None where they were not.
-        self.flaw: BadCertificate | None = None
-
-    def gather(self, depth: int, der: bytes) -> None:
-        """Take one certificate of the chain; the peer's own has the depth 0."""
-        self._shown[depth] = der
-
-    def judge(self, trust: TrustAnchors, now: float) -> bool:
-        """Find out what the chain proves at ``now``."""
-        # Above the principal's own are those of whom its chain is made and the anchor, which the judge knows by itself.
-        chain = [self._shown[at] for at in sorted(self._shown)]
-        self._chain = tuple(each for each in chain if not trust.is_anchor(each))
-        try:
-            self._voucher = trust.verify(self._chain, now)
-        except BadCertificate as error:
-            self.flaw = error
-        return self.flaw is None
-
-    def voucher(self) -> Voucher:
-        """Return what the peer has proved, once the handshake is over; raises `BadCertificate`."""
-        shown = self.get_peer_certificate(as_cryptography=True)
-        if self.flaw is not None:
-            raise self.flaw
-        if self._voucher is None or shown is None or fingerprint(der_of(shown)) != self._voucher.fingerprint:
-            raise BadCertificate(Flaw.MALFORMED, "nothing was proved")
-        return self._voucher
-
-    def check(self, trust: TrustAnchors, now: float) -> None:
-        """Raise `BadCertificate` unless ``trust`` vouches at ``now`` for a peer that has proved its name."""
-        trust.verify(self._chain, now)
+    chain: dict[int, bytes] = field(factory=dict)
+    flaw: BadCertificate | None = None
 
 
-class TlsEnds:
-    """Makes the ends of connections of ``identity`` with those whom ``trust`` vouches for.
+class HopContexts:
+    """What connections to neighbours are made from; ``clock`` gives wall-clock seconds since 1970.
 
-    ``wall`` gives seconds since 1970.
+    ``client`` and ``server`` are pyOpenSSL contexts. The private key stays in memory.
     """
 
-    def __init__(self, identity: Identity, trust: TrustAnchors, wall: Callable[[], float]) -> None:
+    def __init__(self, identity: Identity, trust: TrustAnchors, clock: Callable[[], float]) -> None:
         self._trust = trust
-        self._wall = wall
-        self._context = context = SSL.Context(SSL.TLS_METHOD)
-        context.set_min_proto_version(SSL.TLS1_3_VERSION)
-        context.set_max_proto_version(SSL.TLS1_3_VERSION)
-        context.set_options(SSL.OP_NO_TICKET)
-        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-        context.set_session_id(_PURPOSE)
-        certificates = [load_der_x509_certificate(der) for der in identity.chain]
-        context.use_certificate(certificates[0])
-        for certificate in certificates[1:]:
-            context.add_extra_chain_cert(certificate)
-        context.use_privatekey(identity.private_key)
-        store = context.get_cert_store()
-        if store is None:
-            raise ApiMisuse("the context has no store")
-        for anchor in trust.anchors:
-            store.add_cert(X509.from_cryptography(anchor))
-        context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, self._look)
-        context.set_verify_depth(MAX_CERTIFICATES)
+        self._clock = clock
+        self._seen: WeakKeyDictionary[Connection, _Seen] = WeakKeyDictionary()
+        self.client = self._context(identity)
+        self.client.set_alpn_protos([ALPN])
+        self.server = self._context(identity)
+        self.server.set_alpn_select_callback(
+            lambda _connection, offered: ALPN if ALPN in offered else NO_OVERLAPPING_PROTOCOLS
+        )
 
-    def client(self) -> TlsEnd:
-        """Return the end that begins."""
-        end = TlsEnd(self._context)
-        end.set_connect_state()
-        return end
+    def __repr__(self) -> str:
+        return f"<HopContexts {self._trust!r}>"
 
-    def server(self) -> TlsEnd:
-        """Return the end that answers."""
-        end = TlsEnd(self._context)
-        end.set_accept_state()
-        return end
+    def _context(self, identity: Identity) -> Context:
+        context = Context(TLS_METHOD)
+        context.set_min_proto_version(TLS1_3_VERSION)
+        context.set_session_cache_mode(SESS_CACHE_OFF)
+        context.set_options(OP_NO_TICKET)
+        context.set_verify(VERIFY_PEER | VERIFY_FAIL_IF_NO_PEER_CERT, self._look)
+        own, *above = map(load_der_x509_certificate, identity.chain)
+        context.use_certificate(own)
+        context.use_privatekey(identity.key)
+        for each in above:
+            context.add_extra_chain_cert(each)
+        return context
 
-    def _look(self, end: SSL.Connection, shown: X509, _error: int, depth: int, fine: int) -> bool:
-        """Gather the chain that OpenSSL goes through from its far end; the peer's own certificate is the last."""
-        if not isinstance(end, TlsEnd):
-            return False
-        end.gather(depth, der_of(shown.to_cryptography()))
-        if depth or not fine:
-            # It comes again for the peer's own once all are gone through; then all is judged at once.
+    def end(self, *, calling: bool) -> Connection:
+        """Return one end of a connection that is still to come about, the one that calls or the other."""
+        return Connection(self.client if calling else self.server, None)
+
+    def _look(self, connection: Connection, certificate: X509, _error: int, depth: int, good: int) -> bool:
+        """Be told by OpenSSL of one certificate; the last call is for the peer's own, when the chain is together."""
+        seen = self._seen.setdefault(connection, _Seen())
+        if depth < MAX_CERTIFICATES:
+            seen.chain[depth] = der_of(certificate.to_cryptography())
+        if not good or depth:
             return True
-        return end.judge(self._trust, self._wall())
+        chain = [seen.chain[at] for at in sorted(seen.chain)]
+        seen.chain.clear()
+        try:
+            self._trust.verify(chain, self._clock())
+        except BadCertificate as flaw:
+            seen.flaw = flaw
+        return seen.flaw is None
+
+    def flaw(self, connection: Connection) -> BadCertificate | None:
+        """Return what was wrong with the peer's certificates, where that has ended the handshake."""
+        seen = self._seen.get(connection)
+        return None if seen is None else seen.flaw
+
+    def peer(self, connection: Connection, expected: str | None = None) -> Voucher:
+        """Return who is at the other end, after the handshake and before anything else; ``expected`` is a NAI.
+
+        Raises `BadCertificate`, and `AuthenticationFailed` for one who does not
+        speak this protocol.
+        """
+        if connection.get_peer_finished() is None:
+            raise ApiMisuse("the handshake is not done")
+        if connection.get_alpn_proto_negotiated() != ALPN:
+            raise AuthenticationFailed("the neighbour does not speak the protocol of hops")
+        voucher = self._trust.verify(_chain_of(connection), self._clock())
+        if expected is not None and voucher.nai != expected:
+            raise BadCertificate(Flaw.WRONG_NAME, f"the certificate is of {voucher.nai}, not of {expected}")
+        return voucher
+
+
+def _chain_of(connection: Connection) -> list[bytes]:
+    """Return the chain as the peer has sent it; to servers OpenSSL gives the peer's own certificate apart."""
+    own = connection.get_peer_certificate(as_cryptography=True)
+    above = connection.get_peer_cert_chain(as_cryptography=True) or []
+    if own is not None and own not in above[:1]:
+        above.insert(0, own)
+    return [der_of(each) for each in above]

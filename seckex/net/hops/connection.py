@@ -29,9 +29,8 @@ from twisted.protocols.basic import Int16StringReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from seckex.crypto.identity import TrustAnchors
-from seckex.crypto.tls import TlsEnd
-from seckex.errors import BadCertificate, SeckexError
+from seckex.crypto.tls import HopContexts
+from seckex.errors import AuthenticationFailed, BadCertificate, SeckexError
 from seckex.wire.numbers import HEADER_SIZE, MAX_HOP_MESSAGE, MESSAGE_TYPE, Security
 
 PROVE_WITHIN: Final = 5.0
@@ -243,15 +242,19 @@ class HopConnection(Int16StringReceiver):
 
 @implementer(IHandshakeListener)
 class TlsHop(HopConnection):
-    """One over TLS, whose handshake proves the neighbour's name."""
+    """One over TLS, whose handshake proves the neighbour's name; made from ``contexts``."""
 
     security = Security.TLS
 
+    def __init__(self, reactor: Any, owner: HopOwner, contexts: HopContexts, *, calling: bool) -> None:
+        super().__init__(reactor, owner, calling=calling)
+        self.contexts = contexts
+
     def connectionMade(self) -> None:
         """Have the kernel notice when the other machine is gone."""
-        self._tls: TlsEnd = self.transport.getHandle()
         peer = self.transport.getPeer()
         self.address = f"[{peer.host}]:{peer.port}" if ":" in peer.host else f"{peer.host}:{peer.port}"
+        self._tls = self.transport.getHandle()
         self.transport.setTcpNoDelay(True)
         self.transport.setTcpKeepAlive(True)
         handle = self.transport.transport.getHandle()
@@ -263,27 +266,27 @@ class TlsHop(HopConnection):
     def handshakeCompleted(self) -> None:
         """Take the name that was proved."""
         try:
-            voucher = self._tls.voucher()
-        except BadCertificate as flaw:
-            self.refuse(flaw.why)
+            voucher = self.contexts.peer(self._tls)
+        except (BadCertificate, AuthenticationFailed) as error:
+            self.refuse(str(error))
         else:
             self.proved(voucher.nai)
 
-    def check(self, trust: TrustAnchors | None, now: float) -> None:
-        """Drop the connection unless somebody who is trusted still vouches for the neighbour, at ``now``."""
+    def check(self, contexts: HopContexts | None) -> None:
+        """Drop the connection unless ``contexts``, those of the moment, still vouch for the neighbour."""
         if not self.standing:
             return
-        if trust is None:
+        if contexts is None:
             self.refuse("no certificates are configured any more")
             return
         try:
-            self._tls.check(trust, now)
-        except BadCertificate as flaw:
-            self.refuse(flaw.why)
+            contexts.peer(self._tls, self.neighbour)
+        except (BadCertificate, AuthenticationFailed) as error:
+            self.refuse(str(error))
 
     def reason_of(self, reason: Failure) -> str:
         """Return it; what went wrong in the handshake is told by either side."""
-        flaw = self._tls.flaw
+        flaw = self.contexts.flaw(self._tls)
         if flaw is not None:
             self._secure = False
             return flaw.why

@@ -23,13 +23,13 @@ from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator
 from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
-from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
 
 from seckex.config.common import pattern_of
 from seckex.config.credentials import Credentials
 from seckex.config.hops import Hop, HopsListen
-from seckex.crypto.tls import TlsEnds
+from seckex.crypto.tls import HopContexts
 from seckex.events.hops import HopClosed, HopFailed, HopOpened, HopRefused
 from seckex.net.hops.connection import HopConnection, NotSecure, TlsHop
 from seckex.net.hops.incoming import HopFactory, Incoming
@@ -54,18 +54,18 @@ Dial = Callable[[Hop], Deferred[HopConnection]]
 
 @implementer(IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator)
 class _Ends:
-    """Makes ends by the certificates of the moment."""
+    """Makes the ends of connections, each from the contexts that its `TlsHop` was made with."""
 
-    def __init__(self, hops: Hops) -> None:
-        self._hops = hops
-
-    def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> Any:  # noqa: ARG002  # Twisted's signature
+    def clientConnectionForTLS(self, tlsProtocol: Any) -> Any:
         """Return the end that begins."""
-        return self._hops.ends().client()
+        return tlsProtocol.wrappedProtocol.contexts.end(calling=True)
 
-    def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> Any:  # noqa: ARG002  # the same
+    def serverConnectionForTLS(self, tlsProtocol: Any) -> Any:
         """Return the end that answers."""
-        return self._hops.ends().server()
+        return tlsProtocol.wrappedProtocol.contexts.end(calling=False)
+
+
+_ENDS: Final = _Ends()
 
 
 class Hops:
@@ -98,7 +98,7 @@ class Hops:
         self._neighbours = {hop.nai: hop for hop in neighbours}
         self._accept = frozenset(listen.accept)
         self._credentials = credentials
-        self._ends: TlsEnds | None = None
+        self._contexts: HopContexts | None = None
         self._outgoing: dict[str, Outgoing] = {}
         self._incoming = Incoming(reactor)
         self._drops = Drops()
@@ -106,9 +106,8 @@ class Hops:
         self._counts: Counter[str] = Counter()
         self._stopped = False
         self._calling: set[HopConnection] = set()
-        creator = self._creator = _Ends(self)
-        factory = TLSMemoryBIOFactory(creator, False, HopFactory(reactor, self, self._incoming.accepted), clock=reactor)
-        self.ports = HopPorts(reactor, factory, listen)
+        factory = HopFactory(reactor, self, self._current, self._incoming.accepted)
+        self.ports = HopPorts(reactor, TLSMemoryBIOFactory(_ENDS, False, factory, clock=reactor), listen)
         self._looking = LoopingCall(self._look)
         self._looking.clock = reactor
 
@@ -179,11 +178,13 @@ class Hops:
             if self._dial is None:
                 raise NotSecure("no association can be had here")
             return self._dial(configured)
-        self.ends()
-        hop = TlsHop(self._reactor, self, calling=True)
+        contexts = self._current()
+        if contexts is None:
+            raise NotSecure("identity has no certificate, private-key and trust")
+        hop = TlsHop(self._reactor, self, contexts, calling=True)
         hop.expected = neighbour
         self._calling.add(hop)
-        factory = TLSMemoryBIOFactory(self._creator, True, Factory.forProtocol(lambda: hop), clock=self._reactor)
+        factory = TLSMemoryBIOFactory(_ENDS, True, Factory.forProtocol(lambda: hop), clock=self._reactor)
         endpoint = HostnameEndpoint(self._reactor, configured.address, configured.port, CONNECT_WITHIN)
         connecting: Deferred[Any] = endpoint.connect(factory)
 
@@ -193,13 +194,12 @@ class Hops:
 
         return connecting.addCallbacks(lambda _: hop.opened, failed)
 
-    def ends(self) -> TlsEnds:
-        """Return what makes ends by our certificates; raises `NotSecure` without any."""
-        if self._credentials is None:
-            raise NotSecure("identity has no certificate, private-key and trust")
-        if self._ends is None:
-            self._ends = TlsEnds(self._credentials.identity, self._credentials.trust, self._clock.wall)
-        return self._ends
+    def _current(self) -> HopContexts | None:
+        """Return what ends are made from by the certificates of the moment, None without any."""
+        if self._contexts is None and self._credentials is not None:
+            credentials = self._credentials
+            self._contexts = HopContexts(credentials.identity, credentials.trust, self._clock.wall)
+        return self._contexts
 
     # -- what connections tell
 
@@ -265,7 +265,7 @@ class Hops:
         before, self._neighbours = self._neighbours, {hop.nai: hop for hop in neighbours}
         self._accept = frozenset(listen.accept)
         if credentials is not self._credentials:
-            self._credentials, self._ends = credentials, None
+            self._credentials, self._contexts = credentials, None
         for nai in [nai for nai in self._outgoing if before.get(nai) != self._neighbours.get(nai)]:
             self._outgoing.pop(nai).stop()
         for hop in self._incoming:
@@ -276,12 +276,11 @@ class Hops:
 
     def _look(self) -> None:
         """Drop connections that nobody vouches for, and close those that nobody needs."""
-        trust = None if self._credentials is None else self._credentials.trust
-        now = self._clock.wall()
+        contexts = self._current()
         made = [outgoing.hop for outgoing in self._outgoing.values() if outgoing.hop is not None]
         for hop in (*made, *self._incoming):
             if isinstance(hop, TlsHop):
-                hop.check(trust, now)
+                hop.check(contexts)
         self._incoming.rest()
         for outgoing in self._outgoing.values():
             outgoing.rest()

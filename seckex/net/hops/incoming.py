@@ -15,6 +15,7 @@ from typing import Any, Final
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import ServerFactory
 
+from seckex.crypto.tls import HopContexts
 from seckex.net.hops.connection import HopConnection, HopOwner, TlsHop
 
 MOST_UNPROVED: Final = 256
@@ -103,17 +104,27 @@ class Incoming:
 
 
 class HopFactory(ServerFactory):
-    """Makes our ends of connections by TLS; ``accepted`` is told of each."""
+    """Makes our ends of connections by TLS, from what ``contexts`` returns; ``accepted`` is told of each."""
 
     noisy = False
 
-    def __init__(self, reactor: Any, owner: HopOwner, accepted: Callable[[HopConnection], None]) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        owner: HopOwner,
+        contexts: Callable[[], HopContexts | None],
+        accepted: Callable[[HopConnection], None],
+    ) -> None:
         self._reactor = reactor
         self._owner = owner
+        self._contexts = contexts
         self._accepted = accepted
 
-    def buildProtocol(self, addr: IAddress | None) -> TlsHop:  # noqa: ARG002  # who it is must be proved
-        """Return the protocol of a new connection."""
-        hop = TlsHop(self._reactor, self._owner, calling=False)
+    def buildProtocol(self, addr: IAddress | None) -> TlsHop | None:  # noqa: ARG002  # who it is must be proved
+        """Return the protocol of a new connection, None where we have no certificates to show."""
+        contexts = self._contexts()
+        if contexts is None:
+            return None
+        hop = TlsHop(self._reactor, self._owner, contexts, calling=False)
         self._accepted(hop)
         return hop
