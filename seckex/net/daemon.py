@@ -43,6 +43,7 @@ from seckex.exchange.terms import Terms
 from seckex.net.commands import ControlCommands
 from seckex.net.commit import CommitThread, GroupCommit
 from seckex.net.control import listen_control
+from seckex.net.house import Hops, HouseAtEdge
 from seckex.net.log import EventLog, observe
 from seckex.net.operator import PrincipalOperator
 from seckex.net.principal import Clock, Principal, Watcher
@@ -54,6 +55,8 @@ from seckex.net.supervisor import Supervisor
 from seckex.net.usage import Traffic
 from seckex.node.limits import Limits, Peer
 from seckex.node.node import Node
+from seckex.roles.faces import Role
+from seckex.roles.house import House
 from seckex.storage.lock import WorkerLock
 from seckex.storage.masterkey import load_master_key
 from seckex.storage.sqlite import SqliteStore
@@ -91,6 +94,7 @@ class Daemon(MultiService, Generic[S]):
         passing.clock = reactor
         passing.setServiceParent(self)
         self.principal: Principal
+        self.house: HouseAtEdge | None = None
         self.traffic: Traffic
         self._end_observing: Callable[[], None] | None = None
         self._commits: GroupCommit | None = None
@@ -154,6 +158,15 @@ class Daemon(MultiService, Generic[S]):
     def counters(self) -> Mapping[str, int]:
         """Return the role's own counters."""
 
+    def roles(self) -> Mapping[str, Role]:
+        """Return the roles in a roaming network that this daemon has, by name."""
+        return {}
+
+    def open_hops(self, house: HouseAtEdge) -> Hops | None:
+        """Return who has secure hops to neighbours, begun; None where no role needs any."""
+        del house
+        return None
+
     # -- life
 
     def be_the_process(self) -> None:
@@ -182,6 +195,8 @@ class Daemon(MultiService, Generic[S]):
     def _undo(self) -> None:
         """Let go of what would keep the process, or another principal here or elsewhere, from going on."""
         closing = self.close() + (self.principal.stop() if "principal" in vars(self) else [])
+        if self.house is not None:
+            closing += self.house.stop()
         DeferredList(closing, consumeErrors=True)
         if self._end_observing is not None:
             self._end_observing()
@@ -224,7 +239,17 @@ class Daemon(MultiService, Generic[S]):
         self.principal = Principal(self.reactor, node, self._commits, self.log, self.clock)
         self.principal.watcher = self.watcher()
         self.principal.run(node.start(snapshot, now), now)
+        roles = self.roles()
+        if roles:
+            house = House(settings.identity.nai, roles)
+            self.house = HouseAtEdge(
+                self.reactor, house, self.principal.send, self._commits, self.principal, self.log, self.clock
+            )
+            self.principal.roles = self.house
+            self.house.hops = self.open_hops(self.house)
         self.open()
+        if self.house is not None:
+            self.house.start(snapshot)
         report = StatusReport(
             role=settings.role,
             worker=state.worker,
@@ -233,8 +258,8 @@ class Daemon(MultiService, Generic[S]):
             log=self.log,
             clock=self.clock,
             listening=self.listening,
-            extras=self.status_extras,
-            counters=lambda: {**self.dialog_counters(), **self.counters()},
+            extras=self._all_extras,
+            counters=self._all_counters,
             configuration=os.path.abspath(self.loaded.file),
         )
         desk = ControlCommands(PrincipalOperator(self.principal), report, self.log, self.reactor)
@@ -251,6 +276,14 @@ class Daemon(MultiService, Generic[S]):
             self._end_hearing = hear(signal.SIGHUP, lambda: self.reactor.callFromThread(self.reload))
         self.supervisor.watch(self.reactor)
         self._tell_ready()
+
+    def _all_extras(self) -> dict[str, Any]:
+        roles = {} if self.house is None else self.house.house.status(self.clock.now())
+        return {**self.status_extras(), "roles": roles}
+
+    def _all_counters(self) -> dict[str, int]:
+        of_roles = {} if self.house is None else self.house.house.counters
+        return {**self.dialog_counters(), **self.counters(), **of_roles}
 
     def _tell_ready(self) -> None:
         self.supervisor.ready(f"{self.settings.role} {self.settings.identity.nai}: {', '.join(self.listening())}")
@@ -333,6 +366,8 @@ class Daemon(MultiService, Generic[S]):
         if self._control is not None:
             stopping.append(maybeDeferred(self._control.stopListening))
         stopping += self.close()
+        if self.house is not None:
+            stopping += self.house.stop()
         self.dialogs.lose_all("this daemon is shutting down")
         closed: Deferred[Any] = DeferredList(stopping, consumeErrors=True)
         closed.addTimeout(STOP_WITHIN, self.reactor).addErrback(self._stopped_badly)

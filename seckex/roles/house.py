@@ -29,6 +29,8 @@ from seckex.wire.numbers import HEADER_SIZE, MESSAGE_TYPE, REGISTRATION_REPLY, R
 MOST_TURNS: Final = 1000
 
 _KIND_AT: Final = slice(2, 4)
+# A mobile node hears the hints on ports of its own; elsewhere they are a node's.
+_FROM_OUTSIDE: Final = ROAMING_KINDS | {Kind.COOKIE, Kind.USE_TCP}
 _REGISTRATION: Final = (REGISTRATION_REQUEST, REGISTRATION_REPLY)
 
 
@@ -190,4 +192,4 @@ def _kind_of(octets: bytes) -> int:
         header = decode_header(octets[:HEADER_SIZE])
     except (Malformed, UnsupportedVersion):
         return -1
-    return header.kind if header.kind in ROAMING_KINDS or header.kind is Kind.COOKIE else -1
+    return header.kind if header.kind in _FROM_OUTSIDE else -1
