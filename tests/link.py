@@ -8,9 +8,12 @@ from typing import Final, TypeAlias
 from attrs import evolve, frozen
 
 from seckex.machine import Path
-from seckex.wire.numbers import HEADER_SIZE, MESSAGE_TYPE, Kind
+from seckex.wire.numbers import HEADER_SIZE, MESSAGE_TYPE, REGISTRATION_REPLY, REGISTRATION_REQUEST, Kind
 
 LATENCY: Final = 0.01
+
+#: Registration messages, by their first octet (docs/registration.md, section 2).
+REGISTRATION: Final = {bytes((REGISTRATION_REQUEST,)): "REQUEST", bytes((REGISTRATION_REPLY,)): "REPLY"}
 
 _IN_ROUNDS: Final = frozenset((Kind.OFFER, Kind.CHOICE, Kind.COUNTER, Kind.REFUSAL, Kind.ABANDON))
 _ROUND_AT: Final = HEADER_SIZE + 4
@@ -18,6 +21,8 @@ _ROUND_AT: Final = HEADER_SIZE + 4
 
 def label(octets: bytes) -> str:
     """Return what a datagram calls itself: its kind and, where it has one, its round."""
+    if octets[:1] in REGISTRATION:
+        return REGISTRATION[octets[:1]]
     if len(octets) < HEADER_SIZE or octets[0] != MESSAGE_TYPE:
         return "RUBBISH"
     version = octets[1] >> 4

@@ -220,7 +220,7 @@ class MessageDropped(Event):
 
 @frozen
 class LoadBegan(Event):
-    """Offers over UDP have to prove their address with a cookie from now on."""
+    """Requests over UDP have to prove their address with a cookie from now on."""
 
     level: ClassVar[str] = "warn"
     why: str
@@ -231,12 +231,12 @@ class LoadBegan(Event):
 
 @frozen
 class LoadEnded(Event):
-    """Offers need no cookies any more; ``asked`` were answered with one meanwhile."""
+    """Requests need no cookies any more; ``asked`` were answered with one meanwhile."""
 
     asked: int
 
     def __str__(self) -> str:
-        return f"no longer under load: {self.asked} offer(s) were asked for a cookie"
+        return f"no longer under load: {self.asked} request(s) were asked for a cookie"
 
 
 @frozen

@@ -1,18 +1,19 @@
-"""What stands before a node: who must prove their address, and who asks too often.
+"""What stands before whoever is asked: who must prove their address, and who asks too often.
 
 An OFFER costs whoever receives it a look-up, a MAC, and public-key work once
 the MAC has verified; anybody can send OFFERs from addresses that are not
 theirs. So under load an OFFER over UDP that has no cookie of ours is answered
 with one, and nothing else happens: no decoding, no table, no key but the one of
 the cookie. Whoever gets that answer has its address, and sends the OFFER again
-with the cookie in it (docs/protocol.md, section 13).
+with the cookie in it (docs/protocol.md, section 13). The same goes for whichever
+requests `Guarded` describes.
 
 A cookie is ``version 8 | time 32 | MAC 128``, the MAC over the source address,
-the port and the stem of the OFFER, under one of two secrets that change places
+the port and the stem of the request, under one of two secrets that change places
 every minute. Time is in seconds from a random start, so that it tells nothing.
 
-Load is a rate of unproved OFFERs above the threshold, until `LOAD_LASTS` seconds
-after it was last above it, or a table of the responder that is more than half
+Load is a rate of unproved requests above the threshold, until `LOAD_LASTS` seconds
+after it was last above it, or a table of whoever is asked that is more than half
 full. Apart from load each source has two buckets: one that it uses up
 unproved, which anybody can empty in its name and which costs it no more than a
 cookie then, and one for what is proved, by a cookie or by TCP.
@@ -24,6 +25,8 @@ import math
 import struct
 from collections.abc import Callable
 from typing import Final
+
+from attrs import frozen
 
 from seckex.crypto.cookie import COOKIE_MAC_SIZE, COOKIE_SECRET_SIZE, cookie_mac
 from seckex.crypto.secrets import equal
@@ -42,18 +45,48 @@ COOKIE_FOR: Final = 60
 LOAD_LASTS: Final = 5.0
 _WINDOW: Final = 1.0
 
-_OFFER: Final = struct.pack(">BBH", MESSAGE_TYPE, VERSION << 4, Kind.OFFER)
 _COOKIE: Final = struct.Struct(f">BI{COOKIE_MAC_SIZE}s")
 _BOUND: Final = struct.Struct(">HBI")
 
 _DROP: Final = b""
 
 
-class Gate:
-    """See the module; ``crowded`` tells whether a table of the responder is more than half full."""
+@frozen
+class Guarded:
+    """Requests that a gate stands before.
 
-    def __init__(self, flood: Flood, entropy: Entropy, crowded: Callable[[], bool], drops: Drops) -> None:
+    They are those that begin with one of ``starts``. ``stem_of`` returns the size of what stays the same of one
+    however often it is sent, 0 for what cannot be read, and its cookie; ``encode_cookie`` the answer that asks for it
+    again with a cookie, None where that would be too long. ``name`` is their plural, for people.
+    """
+
+    starts: tuple[bytes, ...]
+    stem_of: Callable[[bytes], tuple[int, bytes]]
+    encode_cookie: Callable[[bytes, bytes], bytes | None]
+    name: str
+
+
+OFFERS: Final = Guarded(
+    (struct.pack(">BBH", MESSAGE_TYPE, VERSION << 4, Kind.OFFER),), stem_of, encode_cookie, "offers"
+)
+
+
+class Gate:
+    """See the module; ``crowded`` tells whether a table of whoever is asked is more than half full."""
+
+    def __init__(
+        self,
+        flood: Flood,
+        entropy: Entropy,
+        crowded: Callable[[], bool],
+        drops: Drops,
+        guarded: Guarded = OFFERS,
+    ) -> None:
         self._entropy = entropy
+        self._starts = guarded.starts
+        self._stem_of = guarded.stem_of
+        self._encode_cookie = guarded.encode_cookie
+        self._name = guarded.name
         self._crowded = crowded
         self._drops = drops
         self._take_up(flood)
@@ -102,9 +135,9 @@ class Gate:
 
         This runs for everything that comes, before anything else does.
         """
-        if octets[:4] != _OFFER or len(octets) > MAX_DATAGRAM:
+        if not octets.startswith(self._starts) or len(octets) > MAX_DATAGRAM:
             return None
-        stem, cookie = stem_of(octets)
+        stem, cookie = self._stem_of(octets)
         if cookie:
             if self._proves(cookie, octets, stem, host, port, now.monotonic):
                 self.right += 1
@@ -121,7 +154,7 @@ class Gate:
         return self._ask(octets, stem, host, port, now.monotonic)
 
     def admits(self, host: str, port: int, now: Now) -> bool:
-        """Tell whether an OFFER may go on that came over TCP, so that its address is proved."""
+        """Tell whether a request may go on that came over TCP, so that its address is proved."""
         return self._within(host, port, now)
 
     def _within(self, host: str, port: int, now: Now) -> bool:
@@ -142,7 +175,7 @@ class Gate:
         if self._arrived > self._flood.threshold:
             self._load_ends = now.monotonic + LOAD_LASTS
             if ends is None:
-                self._began(f"more than {self._flood.threshold} unproved offers in a second")
+                self._began(f"more than {self._flood.threshold} unproved {self._name} in a second")
             return True
         if self._crowded():
             if ends is None:
@@ -182,7 +215,7 @@ class Gate:
         self._rotate_at = now + ROTATE_EVERY
 
     def _mac(self, version: int, time: int, octets: bytes, host: str, port: int) -> bytes:
-        # An address has no octet 0xff, with which a stem begins: the parts cannot be divided in another way.
+        # An address has neither of the octets 0xff and 0x01, one of which begins a stem: no other division gives these.
         bound = b"%b%b%b" % (_BOUND.pack(port, version, time), host.encode(), octets)
         return cookie_mac(self._secrets[version & 1], bound)
 
@@ -209,7 +242,7 @@ class Gate:
             self._rotate(now)
         time = self._time(now)
         mac = self._mac(self._version, time, octets[:stem], host, port)
-        answer = encode_cookie(octets, _COOKIE.pack(self._version, time, mac))
+        answer = self._encode_cookie(octets, _COOKIE.pack(self._version, time, mac))
         if answer is None:
             return _DROP
         self.asked += 1

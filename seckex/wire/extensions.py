@@ -209,7 +209,7 @@ def decode_extension(reader: Reader) -> Extension:
     kind, sub, length = reader.unpack(_EXTENSION, "extension")
     if kind != EXTENSION_TYPE:
         raise reader.fail("Type", f"{kind} where an extension has {EXTENSION_TYPE}", start)
-    read = _READ.get(sub)
+    read = READ.get(sub)
     if read is None:
         raise PeerIncompatible(Code.UNKNOWN_PAYLOAD, f"an extension of sub-type {sub}")
     data = reader.sub(length, "Length")
@@ -380,7 +380,7 @@ def _read_authenticator(data: Reader) -> Authenticator:
     return Authenticator(spi, data.rest())
 
 
-_READ: Final[Mapping[int, Callable[[Reader], Extension]]] = {
+READ: Final[Mapping[int, Callable[[Reader], Extension]]] = {
     ExtensionSub.NAI: framed(ExtensionSub.NAI),
     ExtensionSub.IP: framed(ExtensionSub.IP),
     ExtensionSub.LAYER2: framed(ExtensionSub.LAYER2),

@@ -59,7 +59,7 @@ def encode_identity(chain: bytes, signature: bytes) -> bytes:
 def decode_chain(octets: bytes) -> tuple[bytes, ...]:
     """Return the certificates that `encode_chain` wrote; raises `Malformed`."""
     reader = Reader(octets)
-    chain = _read_chain(reader)
+    chain = read_chain(reader)
     reader.end("chain")
     return chain
 
@@ -67,7 +67,7 @@ def decode_chain(octets: bytes) -> tuple[bytes, ...]:
 def decode_identity(octets: bytes) -> SignedIdentity:
     """Return the identity in ``octets``, as unsealed; raises `Malformed`, with offsets from their start."""
     reader = Reader(octets)
-    chain = _read_chain(reader)
+    chain = read_chain(reader)
     start = reader.offset
     size = reader.u8("Length")
     if size > MAX_SIGNATURE:
@@ -79,7 +79,8 @@ def decode_identity(octets: bytes) -> SignedIdentity:
     return SignedIdentity(chain, signature)
 
 
-def _read_chain(reader: Reader) -> tuple[bytes, ...]:
+def read_chain(reader: Reader) -> tuple[bytes, ...]:
+    """Read the certificates that `encode_chain` wrote; raises `Malformed`."""
     start = reader.offset
     count = reader.u8("Count")
     if not 0 < count <= MAX_CERTIFICATES:
