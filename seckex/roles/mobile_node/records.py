@@ -252,4 +252,3 @@ def _addresses(writer: Writer, addresses: Iterable[Address]) -> None:
 
 def _read_addresses(reader: Reader) -> tuple[Address, ...]:
     return tuple(ip_address(_lp(reader)) for _ in range(_count(reader)))
-

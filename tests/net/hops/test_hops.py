@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from seckex.events.hops import HopOpened
-from tests.net.hops.parts import AGENT, HOME, RELAY, HopsCase, Party, answer, request
+from tests.net.hops.parts import AGENT, RELAY, HopsCase, Party, answer, request
 
 
 class ConversationTests(HopsCase):
