@@ -39,7 +39,7 @@ from seckex.sa.proposal import accept
 from seckex.sa.registration import decode, encode
 from seckex.wire.extensions import SaPayloadExtension
 from seckex.wire.mobileip import NodeReply, RequestParts, encode_node_request, encode_reply_header
-from seckex.wire.numbers import LIFETIMES, LOWEST_SPI, SIMULTANEOUS_FLAG, Code, Kem, Keying, SaContent, SaSubType
+from seckex.wire.numbers import LIFETIMES, LOWEST_SPI, SIMULTANEOUS_FLAG, Code, Keying, SaContent, SaSubType
 from seckex.wire.registration import Answer, IdentityBlock, decode_answer, encode_block
 
 Entropy: TypeAlias = Callable[[int], bytes]
@@ -252,4 +252,3 @@ def _random_spi(entropy: Entropy) -> int:
         spi = int.from_bytes(entropy(4), "big")
         if spi >= LOWEST_SPI:
             return spi
-
