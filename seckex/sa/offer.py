@@ -220,13 +220,13 @@ def _to_transform(offered: OfferedTransform) -> Transform:
     return Transform(offered.number, algorithm.keys, algorithm.transform_id, tuple(attributes))
 
 
-def from_payload(payload: SaPayload, *, choice: bool = False) -> Offer:
+def from_payload(payload: SaPayload, *, choice: bool = False, sub_type: int = SaSubType.PRINCIPALS) -> Offer:
     """Return what ``payload`` means; a ``choice`` keeps the proposal number that it had in the offer.
 
     Raises `PeerMisbehaved` (poorly-formed) where it breaks a rule of section 5
-    and `PeerIncompatible` for payloads that version 1 does not have.
+    and `PeerIncompatible` for another ``sub_type`` and for payloads that version 1 does not have.
     """
-    if payload.sub_type != SaSubType.PRINCIPALS:
+    if payload.sub_type != sub_type:
         # The keys are for two NAIs; what says it is for others must not get them.
         why = f"an SA of sub-type {payload.sub_type} is not negotiated here"
         raise PeerIncompatible(Code.NOTHING_ACCEPTABLE, why)

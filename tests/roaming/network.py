@@ -56,6 +56,8 @@ class Network:
         self.silent: set[frozenset[str]] = set()
         self.unproved: set[frozenset[str]] = set()
         self.steps = 0
+        #: The name of the host that does what is being done.
+        self.acting = ""
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._scheduled = 0
         self._ports = 49152
