@@ -85,6 +85,10 @@ class HopContexts:
             context.add_extra_chain_cert(each)
         return context
 
+    def end(self, *, calling: bool) -> Connection:
+        """Return one end of a connection that is still to come about, the one that calls or the other."""
+        return Connection(self.client if calling else self.server, None)
+
     def _look(self, connection: Connection, certificate: X509, _error: int, depth: int, good: int) -> bool:
         """Be told by OpenSSL of one certificate; the last call is for the peer's own, when the chain is together."""
         seen = self._seen.setdefault(connection, _Seen())

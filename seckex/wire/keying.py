@@ -37,8 +37,8 @@ _ENTRY: Final = struct.Struct(">QBI")
 _HOME_KEY: Final = struct.Struct(">BQ")
 _ENTRY_FLAGS: Final = (0, ENABLED, DELETED)
 
-# a1, k2 and k3, or the seed; stateless keying asks nobody.
-_KEYS: Final[Mapping[int, int]] = {Keying.STATEFUL: 3, Keying.SEMI_STATEFUL: 1}
+#: a1, k2 and k3, or the seed; stateless keying asks nobody.
+KEYS_OF: Final[Mapping[int, int]] = {Keying.STATEFUL: 3, Keying.SEMI_STATEFUL: 1}
 
 
 @frozen
@@ -109,7 +109,7 @@ def read_key_request(data: Reader) -> KeyRequest:
     """Read the data of a key request, whole; raises `Malformed`."""
     start = data.offset
     mode, reserved, lifetime, kvno = data.unpack(_REQUEST, "key request")
-    if mode not in _KEYS:
+    if mode not in KEYS_OF:
         raise data.fail("Mode", f"{mode} asks for no keys", start)
     if reserved:
         raise data.fail("Reserved", "reserved octets are not zero", start + 1)
@@ -121,7 +121,7 @@ def read_key_request(data: Reader) -> KeyRequest:
 
 def key_request_data(request: KeyRequest) -> bytes:
     """Return the data of a key request; raises `ApiMisuse`."""
-    if request.mode not in _KEYS:
+    if request.mode not in KEYS_OF:
         raise ApiMisuse(f"{request.mode.name} asks for no keys")
     writer = Writer().pack(_REQUEST, request.mode, 0, request.lifetime, request.kvno)
     writer.raw(sized(request.digest, DIGEST_SIZE, "a digest"))
@@ -132,7 +132,7 @@ def read_key_material(data: Reader) -> KeyMaterial:
     """Read the data of key material, whole; raises `Malformed`."""
     start = data.offset
     mode, count = data.unpack(_MATERIAL, "key material")
-    if _KEYS.get(mode) != count:
+    if KEYS_OF.get(mode) != count:
         raise data.fail("Count", f"{count} keys of mode {mode}", start)
     keys = tuple(data.take(KEY_SIZE, "key") for _ in range(count))
     data.end("key material")
@@ -141,7 +141,7 @@ def read_key_material(data: Reader) -> KeyMaterial:
 
 def key_material_data(material: KeyMaterial) -> bytes:
     """Return the data of key material; raises `ApiMisuse`."""
-    if _KEYS.get(material.mode) != len(material.keys):
+    if KEYS_OF.get(material.mode) != len(material.keys):
         raise ApiMisuse(f"{len(material.keys)} keys of mode {material.mode.name}")
     start = _MATERIAL.pack(material.mode, len(material.keys))
     return start + b"".join(sized(key, KEY_SIZE, "a key") for key in material.keys)
