@@ -213,6 +213,11 @@ def _is_nai(text: str) -> bool:
     return all(label.replace("-", "").isalnum() and label.strip("-") == label for label in labels)
 
 
+def is_realm(text: str) -> bool:
+    """Tell whether ``text`` is what stands behind the @ of a NAI."""
+    return "@" not in text and _is_nai(f"x@{text}")
+
+
 def is_address(text: str) -> bool:
     """Tell whether ``text`` is an IPv4 or IPv6 literal."""
     try:
