@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import pkgutil
 import re
 from collections.abc import Iterator
 from configparser import ConfigParser
@@ -18,6 +19,7 @@ import attrs
 import click
 from twisted.trial.unittest import SynchronousTestCase
 
+            for module in (events, *(importlib.import_module(f'seckex.events.{each.name}') for each in parts))
 from seckex import events
 from seckex.cli.counters import MEANINGS
 from seckex.cli.demo import demo
@@ -27,7 +29,6 @@ from seckex.config.hops import HopSettings
 from seckex.config.key0 import Key0
 from seckex.config.structure import file_key
 from seckex.dialog.faces import Cause
-from seckex.events import aaa, hops
 from seckex.net import forwards
 from seckex.net.log import EventLog
 from seckex.net.principal import Clock
@@ -195,6 +196,7 @@ class WordTests(SynchronousTestCase):
 
 class SettingTests(SynchronousTestCase):
     BOTH, HOPS, OWN = "Settings of both roles", "Settings of hops", "Settings of {}"
+    KDC = "Settings of key distribution centers"
 
     def documented(self, title: str) -> dict[str, tuple[str, str]]:
         table = rows(DOCS / "configuration.md", title)
@@ -206,8 +208,7 @@ class SettingTests(SynchronousTestCase):
         both = self.documented(self.BOTH)
         for cls in ROLES:
             article = "an" if cls.role[0] in "aeiou" else "a"
-            of_hops = self.documented(self.HOPS) if issubclass(cls, HopSettings) else {}
-            documented = both | of_hops | self.documented(self.OWN.format(f"{article} {cls.role}"))
+            for module in (events, *(importlib.import_module(f'seckex.events.{each.name}') for each in parts))
             expected = {one.path: (one.default, one.allowed) for one in settings(cls)}
             self.assertEqual(documented, expected)
 
@@ -305,9 +306,10 @@ class EventTests(SynchronousTestCase):
                 row for row in rows(DOCS / "operations.md", "Logs and events") if len(row) == 4
             )
         }
+        parts = pkgutil.iter_modules(events.__path__)
         classes = [
             cls
-            for module in (events, aaa, hops)
+            for module in (events, *(importlib.import_module(f'seckex.events.{each.name}') for each in parts))
             for cls in vars(module).values()
             if isinstance(cls, type) and issubclass(cls, events.Event)
         ]
