@@ -29,24 +29,22 @@ from seckex.node.drops import Drops
 from seckex.roles.faces import Adopt, ClosePort, Release, RoleAction
 from seckex.roles.mobile_node import registering, showing
 from seckex.roles.mobile_node.agents import Agent, AgentKey, Agents, News
-from seckex.roles.mobile_node.course import Course
-from seckex.roles.mobile_node.plan import Plan
-from seckex.roles.mobile_node.records import HOME, REGISTRATION, Home, Registration, objection_to
-from seckex.roles.mobile_node.registering import (
+from seckex.roles.mobile_node.attempt import (
     Attempt,
     Cause,
     CookieAsked,
     Done,
     Ended,
-    ExpectIndex,
-    ExpectReply,
-    ExpectStored,
     Failed,
     Hint,
     Moved,
     Refused,
     Reply,
 )
+from seckex.roles.mobile_node.course import Course
+from seckex.roles.mobile_node.plan import Plan
+from seckex.roles.mobile_node.records import HOME, REGISTRATION, Home, Registration, objection_to
+from seckex.roles.mobile_node.registering import ExpectIndex, ExpectReply, ExpectStored
 from seckex.roles.mobile_node.request import Entropy
 from seckex.roles.mobile_node.schedule import Schedule
 from seckex.roles.mobile_node.soliciting import ANSWER_WITHIN, Soliciting

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from seckex.machine import Now
 from seckex.roles.mobile_node.agents import Agent
+from seckex.roles.mobile_node.attempt import Failed
 from seckex.roles.mobile_node.records import Home, Registration
-from seckex.roles.mobile_node.registering import Failed, keying_name
+from seckex.roles.mobile_node.registering import keying_name
 from seckex.sa.registration import KEY_AGREEMENTS
 from seckex.wire.advertisement import AdvertisementFlag
 
