@@ -84,6 +84,11 @@ class Agent:
         """Whether it takes no further nodes."""
         return bool(self.flags & AdvertisementFlag.BUSY)
 
+    def passes_on(self, kem: Kem) -> bool:
+        """Tell whether it passes requests with this KEM on."""
+        needed = AdvertisementFlag.HYBRID | AdvertisementFlag.TCP
+        return kem is Kem.X25519 or self.flags & needed == needed
+
     def granting(self, lifetime: int) -> int:
         """Return the longest lifetime up to ``lifetime`` that it passes on; 0 where there is none."""
         return max((each for each in LIFETIMES if each <= min(lifetime, self.longest)), default=0)
@@ -184,10 +189,8 @@ class Agents:
         """Return why an agent will not do, nothing if it will."""
         if self.plan.preference(agent.nai) is None:
             return "registration.agents does not have it"
-        if kem is Kem.X25519_ML_KEM_768:
-            missing = AdvertisementFlag.HYBRID | AdvertisementFlag.TCP
-            if agent.flags & missing != missing:
-                return "it does not pass hybrid registrations on"
+        if not agent.passes_on(kem):
+            return "it does not pass hybrid registrations on"
         if not agent.granting(max(LIFETIMES)):
             return "it passes no registration on that would last"
         if agent.busy and agent.key != self.in_use:

@@ -54,19 +54,17 @@ from seckex.roles.mobile_node.attempt import (
     Reply,
     Sending,
 )
-from seckex.roles.mobile_node.plan import Offers, Plan, opening, remaining
+from seckex.roles.mobile_node.countering import acceptable_in, taken_up
+from seckex.roles.mobile_node.plan import Offers, opening, remaining
 from seckex.roles.mobile_node.records import REGISTRATION, Home, Registration
-from seckex.roles.mobile_node.request import Agreed, Request, Verdict, Wish, draft, read_offer
+from seckex.roles.mobile_node.request import Agreed, Request, Verdict, Wish, draft
 from seckex.sa.algorithms import PROTOCOL_NAMES
 from seckex.sa.association import Association
-from seckex.sa.offer import Offer, numbered
-from seckex.sa.proposal import Chosen, own_offer, select
-from seckex.sa.registration import KEY_AGREEMENTS, kems, narrowed
+from seckex.sa.proposal import own_offer
+from seckex.sa.registration import KEY_AGREEMENTS
 from seckex.sa.store import DeleteAssociation, DeleteRecord, PutAssociation, PutRecord, Unit
-from seckex.wire.advertisement import AdvertisementFlag
-from seckex.wire.extensions import SaPayloadExtension
 from seckex.wire.mobileip import AgentRefusal, NodeReply, with_cookie
-from seckex.wire.numbers import MAX_ROUNDS, Code, Kem, Keying, Role, SaSubType
+from seckex.wire.numbers import MAX_ROUNDS, Code, Kem, Keying, Role
 from seckex.wire.registration import Answer
 
 LINGER: Final = 1.0
@@ -215,7 +213,7 @@ class ExpectReply:
             return Step(step.state, (Report(ClocksApart(plan.home_agent, shift)), *step.actions))
         if answer.code == Code.UNKNOWN_EXCHANGE and not self.attempt.again:
             return begin(anew, home)
-        return self._end(home, answer.code, text, _shown(answer, plan))
+        return self._end(home, answer.code, text, acceptable_in(answer, plan))
 
     def _breach(self, home: Home, fault: PeerFault) -> Step:
         """End for what the home agent, being authenticated, should not have said."""
@@ -238,10 +236,10 @@ class ExpectReply:
 
     def _countered(self, verdict: Verdict, home: Home, text: str) -> Step:
         answer, plan, wish = verdict.answer, self.attempt.plan, self.request.wish
-        acceptable = _shown(answer, plan)
+        acceptable = acceptable_in(answer, plan)
         heard = Report(CounterReceived(plan.home_agent, wish.round, acceptable, text))
         try:
-            offers = self._taken_up(answer) or remaining(plan, wish.offers)
+            offers = taken_up(answer, plan, wish.offers, self._possible) or remaining(plan, wish.offers)
         except PeerFault as fault:
             step = self._breach(home, fault)
             return Step(step.state, (heard, *step.actions))
@@ -254,24 +252,8 @@ class ExpectReply:
             step = _round(self.attempt, home, wish.round + 1, verdict.previous, offers)
         return Step(step.state, (heard, *step.actions))
 
-    def _taken_up(self, answer: Answer) -> Offers | None:
-        """Return what of the counter-offers our own policy would have offered, None where that is not in each of them.
-
-        Raises `PeerFault`.
-        """
-        plan, offers = self.attempt.plan, self.request.wish.offers
-        possible = [kem for kem in kems(plan.policy) if self._possible(kem)]
-        for kem in sorted(possible, key=lambda kem: kem is not offers.kem):
-            fresh = offers if kem is offers.kem else opening(plan, kem)
-            home = _taken(answer.home_offer, plan.sub_type, plan, kem, fresh.home)
-            visit = _taken(answer.agent_offer, SaSubType.MN_FA, plan, kem, fresh.visit)
-            if home is not None and visit is not None:
-                return evolve(fresh, home=home, visit=visit)
-        return None
-
     def _possible(self, kem: Kem) -> bool:
-        needed = AdvertisementFlag.TCP | AdvertisementFlag.HYBRID if kem is Kem.X25519_ML_KEM_768 else 0
-        return self.home.key(kem) is not None and self.attempt.agent.flags & needed == needed
+        return self.home.key(kem) is not None and self.attempt.agent.passes_on(kem)
 
     # -- acceptance
 
@@ -287,8 +269,10 @@ class ExpectReply:
         except PeerFault as fault:
             # It was accepted there, under the root that comes next, and no key of it is used.
             return self._breach(healed, fault)
-        registration = self._registration(verdict.answer, agreed, now)
-        done = Done(attempt, healed, registration, self._association(verdict, agreed, now))
+        # What comes of a registration does not outlive it.
+        lifetime = min(agreed.agreement.lifetime, agreed.lifetime)
+        registration = self._registration(verdict.answer, agreed, lifetime, now)
+        done = Done(attempt, healed, registration, self._association(verdict, agreed, lifetime, now))
         unit: Unit = (
             *gone,
             PutAssociation(done.association),
@@ -297,7 +281,7 @@ class ExpectReply:
         )
         return Step(ExpectStored(attempt, done), (Persist(unit),))
 
-    def _registration(self, answer: Answer, agreed: Agreed, now: Now) -> Registration:
+    def _registration(self, answer: Answer, agreed: Agreed, lifetime: int, now: Now) -> Registration:
         attempt, wish = self.attempt, self.request.wish
         return Registration(
             home_agent=attempt.plan.home_agent,
@@ -307,6 +291,7 @@ class ExpectReply:
             home_address=answer.home_address,
             lifetime=agreed.lifetime,
             since=now.wall,
+            serves=lifetime,
             spi_in=wish.spi_home,
             mode=answer.mode,
             kem=wish.offers.kem,
@@ -315,10 +300,8 @@ class ExpectReply:
             visit=agreed.visit,
         )
 
-    def _association(self, verdict: Verdict, agreed: Agreed, now: Now) -> Association:
+    def _association(self, verdict: Verdict, agreed: Agreed, lifetime: int, now: Now) -> Association:
         plan = self.attempt.plan
-        # What comes of a registration does not outlive it.
-        lifetime = min(agreed.agreement.lifetime, agreed.lifetime)
         return Association(
             role=Role.INITIATOR,
             local=plan.local,
@@ -337,29 +320,6 @@ class ExpectReply:
 def is_of_registration(association: Association) -> bool:
     """Tell whether an association came of registering."""
     return association.root.partition(" ")[0] == registration_root(0).partition(" ")[0]
-
-
-def _taken(said: SaPayloadExtension | None, sub_type: SaSubType, plan: Plan, kem: Kem, kept: Offer) -> Offer | None:
-    """Return what of a counter-offer our policy has with ``kem``; ``kept`` where there was no counter-offer."""
-    if said is None:
-        return kept
-    verdict = select(read_offer(said, sub_type), narrowed(plan.policy, kem), shares_needed=False)
-    return evolve(numbered((verdict.alternative,)), sub_type=sub_type) if isinstance(verdict, Chosen) else None
-
-
-def _shown(answer: Answer, plan: Plan) -> str:
-    """Return what the home agent would take, for people."""
-    parts: list[str] = []
-    for said, sub_type, where in (
-        (answer.home_offer, plan.sub_type, "with it"),
-        (answer.agent_offer, SaSubType.MN_FA, "with the agent"),
-    ):
-        if said is not None:
-            try:
-                parts.append(f"{where} {read_offer(said, sub_type)}")
-            except PeerFault as fault:
-                parts.append(f"{where} something that cannot be read: {fault.why}")
-    return ", ".join(parts)
 
 
 @frozen

@@ -58,7 +58,7 @@ class Schedule:
         """
         self._pause = FIRST_PAUSE
         drawn = int.from_bytes(self._entropy(2), "big") / 0xFFFF
-        most = registration.lifetime * (RENEW_FROM + (RENEW_TO - RENEW_FROM) * drawn)
+        most = registration.serves * (RENEW_FROM + (RENEW_TO - RENEW_FROM) * drawn)
         self.due = now.monotonic + min(max(registration.since + most - now.wall, 0), most)
 
     def never(self) -> None:

@@ -13,10 +13,10 @@ from seckex.sa.registration import KEY_AGREEMENTS
 from seckex.wire.advertisement import AdvertisementFlag
 
 if TYPE_CHECKING:
-    from seckex.roles.mobile_node.role import MobileNode
+    from seckex.roles.mobile_node.keeping import Keeping
 
 
-def status(node: MobileNode, now: Now) -> dict[str, Any]:
+def status(node: Keeping, now: Now) -> dict[str, Any]:
     """Return all of it, ready for JSON, without secrets."""
     due = node.schedule.due
     return {
@@ -31,7 +31,7 @@ def status(node: MobileNode, now: Now) -> dict[str, Any]:
     }
 
 
-def _state(node: MobileNode) -> str:
+def _state(node: Keeping) -> str:
     if node.home is None:
         return "not provisioned"
     if node.course.state is not None:
@@ -85,7 +85,7 @@ def _failure(failed: Failed) -> dict[str, Any]:
     }
 
 
-def _agent(agent: Agent, node: MobileNode, now: Now) -> dict[str, Any]:
+def _agent(agent: Agent, node: Keeping, now: Now) -> dict[str, Any]:
     flags = agent.flags
     return {
         "nai": agent.nai,

@@ -100,7 +100,7 @@ class Registering(World):
         self.assertEqual(len(self.host.store.associations), 1)
 
     def again(self) -> None:
-        self.host.ask(self.node, lambda: self.node.again(self.host.now()))
+        self.host.ask(self.node, lambda: self.node.keeping.again(self.host.now()))
 
     def test_each_registration_has_a_port_of_its_own(self) -> None:
         self.start()

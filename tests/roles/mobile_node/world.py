@@ -94,7 +94,7 @@ class World(SynchronousTestCase):
 
     def agree(self) -> None:
         """Insist that node and home agent, node and agent, have the same keys."""
-        registration = self.node.registration
+        registration = self.node.keeping.registration
         self.assertIsNotNone(registration)
         if registration is not None:
             association = self.host.adopted[registration.spi_in]
