@@ -283,7 +283,7 @@ class Keeping:
         if failed.cause is Cause.AGENT and failed.code in _AT_ONCE and fresh:
             self.schedule.at(now.monotonic)
             if failed.code in _STALE:
-                self.agents.age(attempt.agent.key, now)
+                self.agents.refuse(attempt.agent.key)
             return
         if failed.cause in (Cause.AGENT, Cause.SILENCE):
             self.agents.failed(attempt.agent.key, now)
