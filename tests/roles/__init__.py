@@ -1,0 +1,1 @@
+"""Tests of the roles of a roaming network."""
