@@ -51,13 +51,13 @@ class Identity:
     """Revocation lists in PEM form; where there are any, each issuer in a peer's chain needs a current one."""
 
     def contradictions(self, wanted: str | None) -> Iterator[Problem]:
-        """Yield what is missing for a certificate of ours; ``wanted`` is a peer that needs it."""
+        """Yield what is missing for a certificate of ours; ``wanted`` says who needs it, if anybody."""
         given = {"certificate": self.certificate, "private-key": self.private_key, "trust": self.trust or None}
         if wanted is None and not any(given.values()):
             if self.revocation:
                 yield Problem("identity.revocation", "is of no use without identity.trust")
             return
-        why = f"the peer {wanted} is authenticated by certificate" if wanted else "the others are there"
+        why = wanted or "the others are there"
         for name, value in given.items():
             if value is None:
                 yield Problem(f"identity.{name}", f"is required: {why}")
@@ -166,8 +166,14 @@ class Settings:
                 yield Problem(f"peers[{index}].nai", "must be somebody else: this is identity.nai")
             yield from _authentication(peer, f"peers[{index}]")
         if identity is not None:
-            wanted = next((peer.nai for peer in peers if _by_certificate(peer)), None)
-            yield from identity.contradictions(wanted)
+            yield from identity.contradictions(next(cls.by_certificate(sections), None))
+
+    @classmethod
+    def by_certificate(cls, sections: Mapping[str, Any]) -> Iterator[str]:
+        """Yield, for each who is shown our certificate, why it is needed."""
+        for peer in sections.get("peers", ()):
+            if _by_certificate(peer):
+                yield f"the peer {peer.nai} is authenticated by certificate"
 
 
 def _by_certificate(peer: Any) -> bool:

@@ -32,6 +32,8 @@ from seckex.config.structure import Reading, Unread, read_sections, settings_con
 
 MAX_SETTINGS_FILE: Final = 2**20
 _HEX_KEY: Final = re.compile(r"[0-9a-fA-F]{64}")
+# The sections whose tables name key files.
+_KEYED: Final = ("peers", "hops")
 AnySettings: TypeAlias = InitiatorSettings | ResponderSettings
 ROLES: Final[Mapping[str, type[AnySettings]]] = {"initiator": InitiatorSettings, "responder": ResponderSettings}
 
@@ -194,11 +196,11 @@ def _objection_to_directory(directory: Path, owner: Owner) -> str:
 
 
 def _read_keys(sections: Mapping[str, Any], keys: dict[str, Key0], owner: Owner) -> Iterator[Problem]:
-    """Fill ``keys`` by the peers' NAIs; yield what is wrong with the files."""
+    """Fill ``keys`` by the NAIs of peers and of neighbours on hops; yield what is wrong with the files."""
     identity = sections.get("identity")
-    first: dict[int, int] = {}
-    for index, peer in enumerate(sections.get("peers", ())):
-        path = f"peers[{index}].key0"
+    first: dict[int, tuple[str, str]] = {}
+    named = ((f"{list_of}[{at}].key0", one) for list_of in _KEYED for at, one in enumerate(sections.get(list_of, ())))
+    for path, peer in named:
         if isinstance(peer, Unread) or peer.key0 is None:
             continue
         if _HEX_KEY.fullmatch(peer.key0.name):
@@ -212,9 +214,12 @@ def _read_keys(sections: Mapping[str, Any], keys: dict[str, Key0], owner: Owner)
         if identity is not None and key0.principals != {identity.nai, peer.nai}:
             between, needed = " and ".join(sorted(key0.principals)), f"{identity.nai} and {peer.nai}"
             yield Problem(path, f"{peer.key0} is between {between}, not between {needed}")
-        earlier = first.setdefault(key0.spi, index)
-        if earlier != index:
-            yield Problem(path, f"{peer.key0} has the SPI of peers[{earlier}].key0, {key0.spi}: each needs its own")
+        earlier, whose = first.setdefault(key0.spi, (path, peer.nai))
+        # Who is a peer and a neighbour shares one key for both.
+        if earlier != path and (whose != peer.nai or earlier.partition("[")[0] == path.partition("[")[0]):
+            yield Problem(path, f"{peer.key0} has the SPI of {earlier}, {key0.spi}: each needs its own")
+        elif path.startswith("hops") and keys.setdefault(peer.nai, key0) != key0:
+            yield Problem(path, f"{peer.key0} is another key than the one that peers has for {peer.nai}")
         keys[peer.nai] = key0
 
 

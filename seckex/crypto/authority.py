@@ -1,7 +1,8 @@
 """What vouches for an exchange: the secret that its two ends shared before it.
 
 `Key0` is what two principals were provisioned with; `OldAssociation` is what an
-earlier exchange left them, by which it is renewed. Either gives authenticators
+earlier exchange left them, by which it is renewed. `Registration` stands where there is no exchange, since
+associations come of registering (docs/registration.md). The former give authenticators
 of offers and of answers that are no choice, the sealing of extensions, and the
 secret that goes into the keys of the association that comes of the exchange.
 docs/protocol.md, sections 1 and 7, have the formulas. Every key has a label and the context
@@ -11,7 +12,7 @@ that it belongs to.
 from __future__ import annotations
 
 import math
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, NoReturn
 
 from seckex.crypto.schedule import AgreedKeys, lp
 from seckex.crypto.secrets import KEY0_SIZE, Secret
@@ -25,6 +26,8 @@ class _Labels(NamedTuple):
     identity: bytes
     mix: bytes
 
+
+_REGISTRATION: Final = "registration"
 
 _KEY0: Final = _Labels(b"seckex1 key0 authentication", b"seckex1 key0 identity", b"seckex1 key0 mix")
 _REKEY: Final = _Labels(b"seckex1 rekey authentication", b"seckex1 rekey identity", b"seckex1 rekey mix")
@@ -121,3 +124,41 @@ class OldAssociation(Authority):
 
     def __str__(self) -> str:
         return f"the association with SPI {self.spi:#010x}"
+
+
+def registration_root(kvno: int) -> str:
+    """Return the root of an association that came of registering under KEY 0 of this version."""
+    return f"{_REGISTRATION} kvno {kvno}"
+
+
+class Registration(Authority):
+    """Registering, between ``local`` and ``peer``: a NAI, or ``*@realm`` for all mobile nodes of a realm.
+
+    It vouches for associations and for no exchange: another association comes of registering again.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, local: str, peer: str) -> None:
+        # Nothing of an `Authority` of a shared secret is made: it is the business of whoever registers.
+        self.spi = 0
+        self.names = (local, peer)
+        self.root = _REGISTRATION
+        self.binding = b""
+
+    def __str__(self) -> str:
+        return "registration"
+
+    def not_after(self, root: str, peer: str, now: float) -> float:  # noqa: ARG002  # of use to certificates
+        """See `Authority.not_after`; whoever may not register any more is released by the home agent."""
+        if root.partition(" ")[0] != self.root:
+            raise AuthenticationFailed(f"the association with {peer} does not come of registering")
+        return math.inf
+
+    def authenticate(self, role: Role, label: bytes, transcript: bytes) -> NoReturn:  # noqa: ARG002  # the interface's
+        """Raise `ApiMisuse`: no exchange is vouched for."""
+        raise ApiMisuse("associations with this peer come of registering")
+
+    def extension_key(self, role: Role, identification: int, nonce: bytes) -> NoReturn:  # noqa: ARG002  # the same
+        """Raise `ApiMisuse`: no exchange is vouched for."""
+        raise ApiMisuse("associations with this peer come of registering")

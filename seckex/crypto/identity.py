@@ -100,10 +100,11 @@ class Identity:
     """Our own name, with the chain that proves it and the key that signs.
 
     ``chain`` has DER certificates, our own first; ``not_after`` is the end of
-    the shortest life among them.
+    the shortest life among them. ``key`` itself is for TLS, which signs as it
+    likes; whatever else is signed goes through `sign`.
     """
 
-    __slots__ = ("_key", "chain", "fingerprint", "nai", "not_after", "not_before")
+    __slots__ = ("chain", "fingerprint", "key", "nai", "not_after", "not_before")
 
     def __init__(self, certificates: Sequence[Certificate], key: ec.EllipticCurvePrivateKey) -> None:
         self.chain = tuple(map(der_of, certificates))
@@ -119,7 +120,7 @@ class Identity:
         self.fingerprint = fingerprint(self.chain[0])
         self.not_after = min(map(not_after, certificates))
         self.not_before = max(map(not_before, certificates))
-        self._key = key
+        self.key = key
 
     @classmethod
     def from_pem(cls, certificates: bytes, key: bytes) -> Identity:
@@ -131,7 +132,7 @@ class Identity:
 
     def sign(self, label: bytes, transcript: bytes) -> bytes:
         """Return a signature of at most 72 octets over ``transcript`` under ``label``."""
-        return self._key.sign(_signed(label, transcript), ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+        return self.key.sign(_signed(label, transcript), ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
 
 
 def read_private_key(pem: bytes) -> ec.EllipticCurvePrivateKey:

@@ -27,6 +27,7 @@ from twisted.python.failure import Failure
 
 from seckex.config.common import Settings
 from seckex.config.credentials import Credentials
+from seckex.config.hops import HopSettings
 from seckex.config.initiator import InitiatorPeer
 from seckex.config.load import Loaded, give, load, prepare_state
 from seckex.config.problems import ConfigInvalid, Problem, key_path
@@ -43,6 +44,8 @@ from seckex.exchange.terms import Terms
 from seckex.net.commands import ControlCommands
 from seckex.net.commit import CommitThread, GroupCommit
 from seckex.net.control import listen_control
+from seckex.net.hops.hops import Dial, Hops
+from seckex.net.house import HouseAtEdge
 from seckex.net.log import EventLog, observe
 from seckex.net.operator import PrincipalOperator
 from seckex.net.principal import Clock, Principal, Watcher
@@ -54,6 +57,8 @@ from seckex.net.supervisor import Supervisor
 from seckex.net.usage import Traffic
 from seckex.node.limits import Limits, Peer
 from seckex.node.node import Node
+from seckex.roles.faces import Role
+from seckex.roles.house import House
 from seckex.storage.lock import WorkerLock
 from seckex.storage.masterkey import load_master_key
 from seckex.storage.sqlite import SqliteStore
@@ -91,6 +96,8 @@ class Daemon(MultiService, Generic[S]):
         passing.clock = reactor
         passing.setServiceParent(self)
         self.principal: Principal
+        self.house: HouseAtEdge | None = None
+        self.hops: Hops | None = None
         self.traffic: Traffic
         self._end_observing: Callable[[], None] | None = None
         self._commits: GroupCommit | None = None
@@ -154,6 +161,17 @@ class Daemon(MultiService, Generic[S]):
     def counters(self) -> Mapping[str, int]:
         """Return the role's own counters."""
 
+    def roles(self) -> Mapping[str, Role]:
+        """Return the roles in a roaming network that this daemon has, by name."""
+        return {}
+
+    def settle_roles(self) -> None:
+        """Have roles go on by `settings`, which are new."""
+
+    def dial(self) -> Dial | None:
+        """Return what makes hops under associations, None where none can be made."""
+        return None
+
     # -- life
 
     def be_the_process(self) -> None:
@@ -182,6 +200,10 @@ class Daemon(MultiService, Generic[S]):
     def _undo(self) -> None:
         """Let go of what would keep the process, or another principal here or elsewhere, from going on."""
         closing = self.close() + (self.principal.stop() if "principal" in vars(self) else [])
+        if self.house is not None:
+            closing += self.house.stop()
+        if self.hops is not None:
+            closing.append(self.hops.close())
         DeferredList(closing, consumeErrors=True)
         if self._end_observing is not None:
             self._end_observing()
@@ -200,10 +222,36 @@ class Daemon(MultiService, Generic[S]):
         if state.master_key.exists():
             self._master = load_master_key(state.master_key, state.directory / DATABASE, os.urandom, owner.uid)
         self.bind()
+        self._bind_hops()
         for strange in self.sockets.strange:
             self.log.say("warn", "passed by the supervisor and of no use: {what}", what=strange)
         for left in self.sockets.left():
             self.log.say("warn", "passed by the supervisor and not in the configuration: {what}", what=left)
+
+    def _bind_hops(self) -> None:
+        settings = self.settings
+        if isinstance(settings, HopSettings):
+            self.hops = Hops(
+                self.reactor,
+                settings.identity.nai,
+                settings.hops,
+                settings.hops_listen,
+                self.loaded.credentials,
+                self._heard,
+                self._unreachable,
+                self.log,
+                self.clock,
+                self.dial(),
+            )
+            self.hops.ports.bind(self.sockets)
+
+    def _heard(self, neighbour: str, octets: bytes) -> None:
+        if self.house is not None:
+            self.house.heard(neighbour, octets)
+
+    def _unreachable(self, neighbour: str, octets: bytes, why: str, code: int) -> None:
+        if self.house is not None:
+            self.house.unreachable(neighbour, octets, why, code)
 
     def _start(self) -> None:
         if not self._taken:
@@ -224,7 +272,19 @@ class Daemon(MultiService, Generic[S]):
         self.principal = Principal(self.reactor, node, self._commits, self.log, self.clock)
         self.principal.watcher = self.watcher()
         self.principal.run(node.start(snapshot, now), now)
+        roles = self.roles()
+        if roles:
+            house = House(settings.identity.nai, roles)
+            self.house = HouseAtEdge(
+                self.reactor, house, self.principal.send, self._commits, self.principal, self.log, self.clock
+            )
+            self.principal.roles = self.house
+            self.house.hops = self.hops
         self.open()
+        if self.hops is not None:
+            self.hops.open()
+        if self.house is not None:
+            self.house.start(snapshot)
         report = StatusReport(
             role=settings.role,
             worker=state.worker,
@@ -232,9 +292,9 @@ class Daemon(MultiService, Generic[S]):
             traffic=self.traffic,
             log=self.log,
             clock=self.clock,
-            listening=self.listening,
-            extras=self.status_extras,
-            counters=lambda: {**self.dialog_counters(), **self.counters()},
+            listening=self._all_listening,
+            extras=self._all_extras,
+            counters=self._all_counters,
             configuration=os.path.abspath(self.loaded.file),
         )
         desk = ControlCommands(PrincipalOperator(self.principal), report, self.log, self.reactor)
@@ -245,15 +305,28 @@ class Daemon(MultiService, Generic[S]):
             "{role} {nai} is ready: {listening}",
             role=settings.role,
             nai=settings.identity.nai,
-            listening=", ".join(self.listening()) or "no port of its own",
+            listening=", ".join(self._all_listening()) or "no port of its own",
         )
         if self._process:
             self._end_hearing = hear(signal.SIGHUP, lambda: self.reactor.callFromThread(self.reload))
         self.supervisor.watch(self.reactor)
         self._tell_ready()
 
+    def _all_listening(self) -> list[str]:
+        return [*self.listening(), *([] if self.hops is None else self.hops.ports.addresses())]
+
+    def _all_extras(self) -> dict[str, Any]:
+        roles = {} if self.house is None else self.house.house.status(self.clock.now())
+        hops = [] if self.hops is None else self.hops.status()
+        return {**self.status_extras(), "roles": roles, "hops": hops}
+
+    def _all_counters(self) -> dict[str, int]:
+        of_roles = {} if self.house is None else self.house.house.counters
+        of_hops = {} if self.hops is None else self.hops.counters
+        return {**self.dialog_counters(), **self.counters(), **of_roles, **of_hops}
+
     def _tell_ready(self) -> None:
-        self.supervisor.ready(f"{self.settings.role} {self.settings.identity.nai}: {', '.join(self.listening())}")
+        self.supervisor.ready(f"{self.settings.role} {self.settings.identity.nai}: {', '.join(self._all_listening())}")
 
     def _forget_keys(self) -> None:
         """Keep of KEY 0 what was derived from it, and no more."""
@@ -289,6 +362,14 @@ class Daemon(MultiService, Generic[S]):
             return Outcome(problems=(Problem("identity.nai", "cannot change in a daemon that runs: restart it"),))
         settings, restart = possible(before, loaded.settings)
         prepared = self.prepare(settings)
+        hops = self._prepare_hops(prepared.settings)
+        settings = hops.settings
+        prepared = evolve(
+            prepared,
+            settings=settings,
+            problems=(*prepared.problems, *hops.problems),
+            restart=(*prepared.restart, *hops.restart),
+        )
         problems = list(prepared.problems)
         end_observing: Callable[[], None] | None = None
         try:
@@ -297,6 +378,8 @@ class Daemon(MultiService, Generic[S]):
             problems.append(Problem("log.file", f"{settings.log.file} cannot be opened: {error.strerror}"))
         if problems:
             self.unprepare()
+            if self.hops is not None:
+                self.hops.ports.unprepare()
             if end_observing is not None:
                 end_observing()
             return Outcome(problems=tuple(problems))
@@ -311,6 +394,8 @@ class Daemon(MultiService, Generic[S]):
         self.principal.reconfigure(self.peers(), self.limits())
         self._forget_keys()
         self.settle()
+        self._settle_hops()
+        self.settle_roles()
         self.dialogs.reconfigure(settings.limits.detached_dialogs, settings.limits.resume_within)
         for nai in self.dialogs.peers - self.principal.node.peers.keys():
             self.dialogs.lose_of(nai, "the configuration has this peer no more")
@@ -324,6 +409,23 @@ class Daemon(MultiService, Generic[S]):
         recertified = (path for path in new if new[path] != held.get(path) and path not in named)
         return Outcome((*differences(before, settings), *rekeyed, *recertified), (*restart, *prepared.restart))
 
+    def _prepare_hops(self, settings: S) -> Prepared[S]:
+        if self.hops is None or not isinstance(settings, HopSettings):
+            return Prepared(settings)
+        try:
+            possible_now = self.hops.ports.prepare(settings.hops_listen, self.sockets)
+        except CannotListenError as error:
+            return Prepared(settings, problems=(Problem("hops-listen", one_line(error)),))
+        if possible_now:
+            return Prepared(settings)
+        return Prepared(evolve(settings, hops_listen=self.hops.ports.listen), restart=("hops-listen",))
+
+    def _settle_hops(self) -> None:
+        if self.hops is not None and isinstance(self.settings, HopSettings):
+            settings = self.settings
+            self.hops.ports.settle(settings.hops_listen)
+            self.hops.reconfigure(settings.hops, settings.hops_listen, self.loaded.credentials)
+
     def stopService(self) -> Deferred[None]:
         """Stop everything that was started; fire when all is written and closed."""
         self.supervisor.stopping()
@@ -333,6 +435,10 @@ class Daemon(MultiService, Generic[S]):
         if self._control is not None:
             stopping.append(maybeDeferred(self._control.stopListening))
         stopping += self.close()
+        if self.house is not None:
+            stopping += self.house.stop()
+        if self.hops is not None:
+            stopping.append(self.hops.close())
         self.dialogs.lose_all("this daemon is shutting down")
         closed: Deferred[Any] = DeferredList(stopping, consumeErrors=True)
         closed.addTimeout(STOP_WITHIN, self.reactor).addErrback(self._stopped_badly)

@@ -23,6 +23,7 @@ from seckex.net.messages import Messages
 from seckex.node.actions import Commit, NodeAction, Ready, Unavailable, Work
 from seckex.node.limits import Limits, Peer
 from seckex.node.node import Node
+from seckex.roles.house import is_roaming
 from seckex.sa.association import Association
 from seckex.sa.store import Outcome, Unit
 
@@ -53,6 +54,18 @@ class Watcher(Protocol):
         ...
 
 
+class Roles(Protocol):
+    """Who takes what is said to the roles of a roaming network; see `seckex.net.house`."""
+
+    def received(self, octets: bytes, path: Path) -> None:
+        """Take a message from whoever can reach us."""
+        ...
+
+    def failed(self, path: Path, why: str) -> None:
+        """Take note that something could not be sent."""
+        ...
+
+
 class Clock:
     """The two clocks of `seckex.machine.Now`."""
 
@@ -69,6 +82,7 @@ class Principal:
     """Drives ``node``; ``watcher`` is set by whoever builds links, before anything is started."""
 
     watcher: Watcher
+    roles: Roles | None = None
 
     def __init__(self, reactor: Any, node: Node, commits: Committing, log: EventLog, clock: Clock) -> None:
         self._reactor = reactor
@@ -92,6 +106,9 @@ class Principal:
 
     def _admitted(self, octets: bytes, path: Path) -> None:
         """Take a datagram that the gate lets go on, or a message that came over TCP."""
+        if self.roles is not None and is_roaming(octets):
+            self.roles.received(octets, path)
+            return
         now = self.clock.now()
         self.datagrams.heard(path.host)
         self.run(self.node.admitted(octets, path, now), now)
@@ -99,14 +116,20 @@ class Principal:
     def _trouble(self, path: Path, why: str) -> None:
         """Take note that a request could not be sent."""
         now = self.clock.now()
+        if self.roles is not None:
+            self.roles.failed(path, why)
         self.run(self.node.unreachable(path.host, path.port, why, now), now)
+
+    def send(self, octets: bytes, path: Path) -> None:
+        """Send one message as its path says."""
+        (self.messages if path.tcp else self.datagrams).send(octets, path)
 
     def run(self, actions: list[NodeAction], now: Now) -> None:
         """Run actions in their order and arm the timer for what is next."""
         for action in actions:
             try:
                 if isinstance(action, Send):
-                    (self.messages if action.path.tcp else self.datagrams).send(action.octets, action.path)
+                    self.send(action.octets, action.path)
                 elif isinstance(action, Commit):
                     self._commit(action.token, action.unit)
                 elif isinstance(action, Work):
@@ -199,6 +222,16 @@ class Principal:
         """Forget an association that the peer says is gone; have another if one is wanted."""
         now = self.clock.now()
         self.run(self.node.lost(association, now), now)
+
+    def adopt(self, association: Association, replaces: tuple[int, ...]) -> None:
+        """Use an association that a role has made durable."""
+        now = self.clock.now()
+        self.run(self.node.adopt(association, replaces, now), now)
+
+    def release(self, spi_in: int, why: str) -> None:
+        """Use an association no more that a role has ended."""
+        now = self.clock.now()
+        self.run(self.node.release(spi_in, why), now)
 
     def retire(self, association: Association) -> None:
         """Forget an association that another one has replaced."""

@@ -146,7 +146,7 @@ class Answering:
         if association is None or now.wall >= association.expires:
             return None
         peer = self._peers.get(association.peer)
-        if peer is None:
+        if peer is None or peer.registered:
             return None
         try:
             ends = peer.terms.authority.not_after(association.root, association.peer, now.wall)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from seckex.crypto.authority import Registration
 from seckex.crypto.certified import Certificates
 from seckex.exchange.terms import Terms
 from seckex.machine import Path
@@ -49,3 +50,8 @@ class Peer:
     def certified(self) -> bool:
         """Whether it proves its name by a certificate."""
         return isinstance(self.terms.authority, Certificates)
+
+    @property
+    def registered(self) -> bool:
+        """Whether associations with it come of registering, and of no exchange."""
+        return isinstance(self.terms.authority, Registration)

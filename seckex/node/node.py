@@ -33,6 +33,7 @@ from seckex.exchange.messages import Received
 from seckex.exchange.terms import Entropy, Terms
 from seckex.machine import Now, Path, Report, Send
 from seckex.node.actions import Gone, NodeAction
+from seckex.node.adopted import Adopted
 from seckex.node.answering import Answering
 from seckex.node.asking import Asking
 from seckex.node.associations import AssociationTable
@@ -84,6 +85,7 @@ class Node:
         self._certified = CertifiedAnswering(
             self.peers, self._driver, self.associations, self._seeking, self._drops, limits
         )
+        self._adopted = Adopted(self.associations, limits)
         self._gate = Gate(limits.flood, entropy, self._answering.crowded, self._drops)
         self._purge_at: float | None = None
         self._told_expiry = math.inf
@@ -93,7 +95,7 @@ class Node:
         return [evolve(p, terms=evolve(p.terms, taken=taken, verdicts=verdicts, aside=aside)) for p in peers]
 
     def _by_spi(self) -> dict[int, Terms]:
-        shared = (peer.terms for peer in self.peers.values() if not peer.certified)
+        shared = (peer.terms for peer in self.peers.values() if not peer.certified and not peer.registered)
         return {terms.authority.spi: terms for terms in shared}
 
     def _spi_taken(self, spi: int) -> bool:
@@ -183,6 +185,7 @@ class Node:
         for nai in [nai for nai in self._paths if lost(nai)]:
             del self._paths[nai]
         self.associations.limit = limits.associations
+        self._adopted.reconfigure(limits)
         self._answering.reconfigure(limits, changes, now)
         self._certified.reconfigure(limits)
         self._gate.reconfigure(limits.flood)
@@ -195,13 +198,18 @@ class Node:
         """Have an association with the peer ``nai`` from now on, renewed before it expires; raises `Unfeasible`."""
         actions: list[NodeAction] = []
         self._known(nai)
-        self._seeking.want(nai, now, actions)
+        if self.peers[nai].registered:
+            self._adopted.want(nai, actions)
+        else:
+            self._seeking.want(nai, now, actions)
         return actions
 
     def rekey(self, nai: str, now: Now) -> list[NodeAction]:
         """Renew the association with the peer ``nai`` now, from whichever end; raises `Unfeasible`."""
         actions: list[NodeAction] = []
         self._known(nai)
+        if self.peers[nai].registered:
+            raise Unfeasible(f"the association with {nai} comes of registering: the mobile node renews it so")
         self._seeking.rekey(nai, now, actions)
         return actions
 
@@ -226,6 +234,22 @@ class Node:
         if association is None or not association.confirmed:
             raise Unfeasible(f"there is no association with {nai} that both ends have confirmed")
         return association.keys.export(label, context, length)
+
+    def adopt(self, association: Association, replaces: Iterable[int], now: Now) -> list[NodeAction]:
+        """Use ``association``, which came of registering and is durable, for links and dialogs.
+
+        Those that it ``replaces``, by their SPIs here, are durably gone; they are used until their links have moved,
+        60 s at most.
+        """
+        actions: list[NodeAction] = []
+        self._adopted.adopt(association, replaces, now, actions)
+        return actions
+
+    def release(self, spi_in: int, why: str) -> list[NodeAction]:
+        """Use the association that ``spi_in`` names no more, and close its links; its record is gone already."""
+        actions: list[NodeAction] = []
+        self._adopted.release(spi_in, why, actions)
+        return actions
 
     def _known(self, nai: str) -> None:
         if nai not in self.peers:
@@ -398,6 +422,7 @@ class Node:
         self._seeking.tick(now, actions)
         self._answering.tick(now, actions)
         self._certified.tick(now, actions)
+        self._adopted.tick(now, actions)
         self._gate.tick(now)
         actions += self.news()
         self._expire(self.associations.expired(now.wall), now, actions)
@@ -440,6 +465,7 @@ class Node:
             *self._seeking.deadlines(),
             *self._answering.deadlines(),
             *self._certified.deadlines(),
+            self._adopted.deadline(),
         ]
         deadlines += [self._gate.deadline, self._purge_at]
         expiry = self.associations.next_expiry()

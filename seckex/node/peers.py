@@ -1,4 +1,4 @@
-"""Whom a node knows: by name, or, where certificates prove names, by realm."""
+"""Whom a node knows: by name, or, where certificates or registrations prove names, by realm."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Final
 
 from attrs import evolve
 
+from seckex.crypto.authority import Authority, Registration
 from seckex.crypto.certified import Certificates
 from seckex.node.limits import Peer
 
@@ -34,9 +35,15 @@ class Peers(Mapping[str, Peer]):
             return peer
         peer = self._peers[EVERYBODY + nai.partition("@")[2]]
         authority = peer.terms.authority
-        if nai == self._local or not isinstance(authority, Certificates):
+        named: Authority
+        if nai == self._local:
             raise KeyError(nai)
-        named = Certificates(authority.identity, authority.trust, nai)
+        if isinstance(authority, Certificates):
+            named = Certificates(authority.identity, authority.trust, nai)
+        elif isinstance(authority, Registration):
+            named = Registration(self._local, nai)
+        else:
+            raise KeyError(nai)
         return evolve(peer, terms=evolve(peer.terms, peer=nai, authority=named))
 
     def named(self, nai: str) -> bool:

@@ -1,7 +1,8 @@
 """Several roles in one process, as one.
 
 A message goes to the role that takes its kind, an answer to the one that awaits
-its Identification, an outcome to the one whose token it has. What a role says
+its Identification, an outcome to the one whose token it has. CHANGED, which asks for no
+answer, goes to each role that takes it. What a role says
 to our own name is heard here, by whichever role it is for: so a key
 distribution center may live in the process of a home agent, which asks it like any other.
 
@@ -28,6 +29,8 @@ from seckex.wire.numbers import HEADER_SIZE, MESSAGE_TYPE, REGISTRATION_REPLY, R
 MOST_TURNS: Final = 1000
 
 _KIND_AT: Final = slice(2, 4)
+# A mobile node hears the hints on ports of its own; elsewhere they are a node's.
+_FROM_OUTSIDE: Final = ROAMING_KINDS | {Kind.COOKIE, Kind.USE_TCP}
 _REGISTRATION: Final = (REGISTRATION_REQUEST, REGISTRATION_REPLY)
 
 
@@ -77,11 +80,10 @@ class House:
 
     def heard(self, neighbour: str, octets: bytes, now: Now) -> list[RoleAction]:
         """Give a message from a neighbour to the role that takes or awaits it."""
-        role = self._hearing(octets)
-        if role is None:
-            self.strays += 1
-            return []
-        return self._run(role, role.heard(neighbour, octets, now), now)
+        actions: list[RoleAction] = []
+        for role in self._hearing(octets):
+            actions += self._run(role, role.heard(neighbour, octets, now), now)
+        return actions
 
     def unreachable(self, neighbour: str, octets: bytes, why: str, code: int, now: Now) -> list[RoleAction]:
         """Tell whoever wanted to say ``octets`` to a neighbour that this could not be."""
@@ -134,12 +136,20 @@ class House:
     def _awaiting(self, identification: int) -> Role | None:
         return next((role for role in self.roles.values() if role.awaits(identification)), None)
 
-    def _hearing(self, octets: bytes) -> Role | None:
+    def _hearing(self, octets: bytes) -> list[Role]:
+        """Return whom a message from a neighbour is for; a stray is counted."""
         try:
             header = decode_header(octets[:HEADER_SIZE])
         except (Malformed, UnsupportedVersion):
-            return None
-        return self._awaiting(header.identification) if header.answer else self._taking(header.kind)
+            self.strays += 1
+            return []
+        if header.kind is Kind.CHANGED:
+            found = [role for role in self.roles.values() if header.kind in role.kinds]
+        else:
+            one = self._awaiting(header.identification) if header.answer else self._taking(header.kind)
+            found = [] if one is None else [one]
+        self.strays += not found
+        return found
 
     def _owner(self, token: int) -> tuple[Role, int]:
         if token not in self._tokens:
@@ -163,12 +173,12 @@ class House:
                 turns += 1
                 if turns > MOST_TURNS:
                     raise ApiMisuse("roles of one process do not stop talking to each other")
-                hearing = self._hearing(action.octets)
-                if hearing is None:
-                    self.strays += 1
-                else:
-                    more = hearing.heard(self.local, action.octets, now)
-                    waiting.extendleft((hearing, each) for each in reversed(more))
+                said = [
+                    (hearing, each)
+                    for hearing in self._hearing(action.octets)
+                    for each in hearing.heard(self.local, action.octets, now)
+                ]
+                waiting.extendleft(reversed(said))
             else:
                 outside.append(action)
         return outside
@@ -182,4 +192,4 @@ def _kind_of(octets: bytes) -> int:
         header = decode_header(octets[:HEADER_SIZE])
     except (Malformed, UnsupportedVersion):
         return -1
-    return header.kind if header.kind in ROAMING_KINDS or header.kind is Kind.COOKIE else -1
+    return header.kind if header.kind in _FROM_OUTSIDE else -1

@@ -33,7 +33,7 @@ from seckex.wire.extensions import (
     encode_extension,
     is_nai,
 )
-from seckex.wire.info import frame_clear, framed
+from seckex.wire.info import frame_clear
 from seckex.wire.numbers import (
     CHALLENGE_EXTENSION,
     ENTERPRISE,
@@ -50,20 +50,17 @@ Address: TypeAlias = IPv4Address | IPv6Address
 
 _VENDOR: Final = struct.Struct(">HHIH")
 _GENERAL: Final = struct.Struct(">BBH")
+_FRAME: Final = struct.Struct(">BBHI")
 _SA_PAYLOAD: Final = struct.Struct(">BBH")
 _VENDOR_START: Final = VENDOR_EXTENSION << 8
 _COUNTED: Final = 6  # vendor and sub-type, which Length counts with the data
 _SUBS: Final = frozenset(map(int, ExtensionSub))
 _STANDARD: Final = frozenset((MN_HA_AUTHENTICATION, CHALLENGE_EXTENSION))
 _SA: Final = int(PayloadType.SA)
-_LONGEST_NAME: Final = 0xFF
 _REMEMBERED: Final = 256
 
 VENDOR_SIZE: Final = _VENDOR.size
 GENERAL_SIZE: Final = _GENERAL.size
-
-_read_nai: Final = framed(ExtensionSub.NAI)
-_read_ip: Final = framed(ExtensionSub.IP)
 
 
 def next_vendor(reader: Reader, sub: int) -> Reader:
@@ -134,13 +131,21 @@ def general(sub: int, data: bytes) -> bytes:
 # -- data that several messages have
 
 
+def _read_frame(data: Reader, content: int) -> None:
+    # Not by way of `seckex.wire.info`, which allows for seals and every content type: this runs for each registration.
+    start = data.offset
+    if data.unpack(_FRAME, "extension") != (content, 0, 0, 0):
+        raise data.fail("Content-Type", f"not the extension in the clear of content type {content}", start)
+
+
 def read_nai(data: Reader, content: int) -> str:
     """Read the data of a NAI extension in the clear with this content type, whole."""
+    _read_frame(data, content)
     start = data.offset
-    found = _read_nai(data)
-    if not isinstance(found, NaiExtension) or found.content != content:
-        raise data.fail("Content-Type", f"not the NAI in the clear of content type {content}", start)
-    return found.nai
+    nai = data.text("INFO")
+    if not is_nai(nai):
+        raise data.fail("INFO", "not a NAI of at most 253 octets", start)
+    return nai
 
 
 def nai_data(content: int, nai: str) -> bytes:
@@ -150,11 +155,13 @@ def nai_data(content: int, nai: str) -> bytes:
 
 def read_ip(data: Reader, content: int) -> Address:
     """Read the data of an IP extension in the clear with this content type, whole."""
-    start = data.offset
-    found = _read_ip(data)
-    if not isinstance(found, IpExtension) or found.content != content:
-        raise data.fail("Content-Type", f"not the address in the clear of content type {content}", start)
-    return found.address
+    _read_frame(data, content)
+    octets = data.rest()
+    if len(octets) == 4:
+        return IPv4Address(octets)
+    if len(octets) == 16:
+        return IPv6Address(octets)
+    raise data.fail("INFO", f"an address of {len(octets)} octets", data.offset - len(octets))
 
 
 def ip_data(content: int, address: Address) -> bytes:
@@ -226,9 +233,7 @@ def read_lp8_nai(reader: Reader, field: str) -> str:
 
 def lp8(octets: bytes) -> bytes:
     """Return ``octets`` behind their length in 8 bits; raises `ApiMisuse`."""
-    if len(octets) > _LONGEST_NAME:
-        raise ApiMisuse(f"{len(octets)} octets do not fit behind a length of 8 bits")
-    return bytes((len(octets),)) + octets
+    return Writer().u8(len(octets)).raw(octets).octets()
 
 
 def lp8_nai(nai: str) -> bytes:

@@ -198,6 +198,12 @@ def encode_hop(message: HopMessage) -> bytes:
     return octets
 
 
+def encode_issued(identification: int, material: bytes) -> bytes:
+    """Return the octets of an `Issued` from the data of its key material, which are kept as they were drawn."""
+    header = encode_header(Header(Kind.ISSUED, True, identification, 0))
+    return header + general(Sub.KEY_MATERIAL, material)
+
+
 _REQUESTS: Final = frozenset((Kind.RELAY, Kind.KEYS, Kind.NODES, Kind.CHANGED, Kind.TRACE))
 
 

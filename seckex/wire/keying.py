@@ -14,6 +14,7 @@ from attrs import field, frozen
 
 from seckex.errors import ApiMisuse
 from seckex.wire.buffer import Reader, Writer
+from seckex.wire.extensions import is_nai
 from seckex.wire.frames import lp8_nai, read_lp8_nai, sized
 from seckex.wire.numbers import MAX_NODE_NAI, Kem, Keying
 from seckex.wire.shares import SIZES, known_kem
@@ -21,7 +22,7 @@ from seckex.wire.shares import SIZES, known_kem
 DIGEST_SIZE: Final = 32
 KEY_SIZE: Final = 32
 
-#: So many always fit into a message.
+#: So many always fit into a message where none names a home agent.
 MAX_ENTRIES: Final = 64
 MAX_HOME_KEYS: Final = 8
 
@@ -36,8 +37,8 @@ _ENTRY: Final = struct.Struct(">QBI")
 _HOME_KEY: Final = struct.Struct(">BQ")
 _ENTRY_FLAGS: Final = (0, ENABLED, DELETED)
 
-# a1, k2 and k3, or the seed; stateless keying asks nobody.
-_KEYS: Final[Mapping[int, int]] = {Keying.STATEFUL: 3, Keying.SEMI_STATEFUL: 1}
+#: a1, k2 and k3, or the seed; stateless keying asks nobody.
+KEYS_OF: Final[Mapping[int, int]] = {Keying.STATEFUL: 3, Keying.SEMI_STATEFUL: 1}
 
 
 @frozen
@@ -71,7 +72,10 @@ class NodeQuery:
 
 @frozen
 class NodeEntry:
-    """What a home agent may know of a node of its own; the roots are zeros in an entry that was deleted."""
+    """What a home agent may know of a node of its own; the roots are zeros in an entry that was deleted.
+
+    ``home_agent`` is where the node is at home, empty where that is who asks: another center is told.
+    """
 
     serial: int
     enabled: bool
@@ -80,6 +84,7 @@ class NodeEntry:
     node: str
     root: bytes = field(repr=False)
     chain: bytes = field(repr=False)
+    home_agent: str = ""
 
 
 @frozen
@@ -104,7 +109,7 @@ def read_key_request(data: Reader) -> KeyRequest:
     """Read the data of a key request, whole; raises `Malformed`."""
     start = data.offset
     mode, reserved, lifetime, kvno = data.unpack(_REQUEST, "key request")
-    if mode not in _KEYS:
+    if mode not in KEYS_OF:
         raise data.fail("Mode", f"{mode} asks for no keys", start)
     if reserved:
         raise data.fail("Reserved", "reserved octets are not zero", start + 1)
@@ -116,7 +121,7 @@ def read_key_request(data: Reader) -> KeyRequest:
 
 def key_request_data(request: KeyRequest) -> bytes:
     """Return the data of a key request; raises `ApiMisuse`."""
-    if request.mode not in _KEYS:
+    if request.mode not in KEYS_OF:
         raise ApiMisuse(f"{request.mode.name} asks for no keys")
     writer = Writer().pack(_REQUEST, request.mode, 0, request.lifetime, request.kvno)
     writer.raw(sized(request.digest, DIGEST_SIZE, "a digest"))
@@ -127,7 +132,7 @@ def read_key_material(data: Reader) -> KeyMaterial:
     """Read the data of key material, whole; raises `Malformed`."""
     start = data.offset
     mode, count = data.unpack(_MATERIAL, "key material")
-    if _KEYS.get(mode) != count:
+    if KEYS_OF.get(mode) != count:
         raise data.fail("Count", f"{count} keys of mode {mode}", start)
     keys = tuple(data.take(KEY_SIZE, "key") for _ in range(count))
     data.end("key material")
@@ -136,7 +141,7 @@ def read_key_material(data: Reader) -> KeyMaterial:
 
 def key_material_data(material: KeyMaterial) -> bytes:
     """Return the data of key material; raises `ApiMisuse`."""
-    if _KEYS.get(material.mode) != len(material.keys):
+    if KEYS_OF.get(material.mode) != len(material.keys):
         raise ApiMisuse(f"{len(material.keys)} keys of mode {material.mode.name}")
     start = _MATERIAL.pack(material.mode, len(material.keys))
     return start + b"".join(sized(key, KEY_SIZE, "a key") for key in material.keys)
@@ -184,7 +189,17 @@ def _read_entry(data: Reader) -> NodeEntry:
         raise data.fail("Flags", f"0x{flags:02x}", start + 8)
     node = _read_node(data)
     root, chain = data.take(KEY_SIZE, "root_0"), data.take(KEY_SIZE, "ck_0")
-    return NodeEntry(serial, flags == ENABLED, flags == DELETED, kvno, node, root, chain)
+    home_agent = _read_home_agent(data)
+    return NodeEntry(serial, flags == ENABLED, flags == DELETED, kvno, node, root, chain, home_agent)
+
+
+def _read_home_agent(data: Reader) -> str:
+    start = data.offset
+    size = data.u8("home agent")
+    nai = data.sub(size, "home agent").text("home agent")
+    if size and not is_nai(nai):
+        raise data.fail("home agent", "not a NAI of at most 253 octets", start)
+    return nai
 
 
 def node_entries_data(entries: NodeEntries) -> bytes:
@@ -198,6 +213,7 @@ def node_entries_data(entries: NodeEntries) -> bytes:
         flags = ENABLED if entry.enabled else DELETED if entry.deleted else 0
         writer.pack(_ENTRY, entry.serial, flags, entry.kvno).raw(_node(entry.node))
         writer.raw(sized(entry.root, KEY_SIZE, "root_0")).raw(sized(entry.chain, KEY_SIZE, "ck_0"))
+        writer.raw(lp8_nai(entry.home_agent) if entry.home_agent else b"\0")
     return writer.octets()
 
 

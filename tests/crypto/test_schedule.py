@@ -17,37 +17,13 @@ from seckex.crypto.schedule import PRF_HASHES, AgreedKeys, LinkSchedule, RecordK
 from seckex.crypto.secrets import Secret
 from seckex.crypto.suites import KEY_SIZES, Hash
 from seckex.errors import ApiMisuse
-from seckex.wire.numbers import PRF_HMAC_SHA2_256, PRF_HMAC_SHA2_384, Role, Suite
+from seckex.wire.numbers import PRF_HMAC_SHA2_256, PRF_HMAC_SHA2_384, Role, SaContent, Suite
+from tests.crypto.plain import expand, extract, prefixed, u32
 
 KEY: Final = bytes(range(32))
 NAMES: Final = ("zoë@example.org", "alice@example.org")
 T: Final = hashlib.sha384(b"a transcript").digest()
 FIELDS: Final = ("confirm_i", "confirm_r", "auth_i", "auth_r", "dialog", "exporter", "rekey")
-
-
-def extract(name: str, salt: bytes, secret: bytes) -> bytes:
-    """RFC 5869, section 2.2."""
-    return hmac.digest(salt, secret, name)
-
-
-def expand(name: str, prk: bytes, info: bytes, length: int) -> bytes:
-    """RFC 5869, section 2.3."""
-    okm, block, count = b"", b"", 1
-    while len(okm) < length:
-        block = hmac.digest(prk, block + info + bytes([count]), name)
-        okm += block
-        count += 1
-    return okm[:length]
-
-
-def u32(value: int) -> bytes:
-    """32 bits, big-endian."""
-    return value.to_bytes(4, "big")
-
-
-def prefixed(octets: bytes) -> bytes:
-    """Return lp() of the document."""
-    return u32(len(octets)) + octets
 
 
 def key0_of(key: bytes, kvno: int, names: tuple[str, str]) -> dict[str, bytes]:
@@ -65,12 +41,18 @@ def key0_of(key: bytes, kvno: int, names: tuple[str, str]) -> dict[str, bytes]:
 
 
 def agreed_of(
-    name: str, mix: bytes, dh: bytes, transcript: bytes, names: tuple[str, str], spis: tuple[int, int]
+    name: str,
+    mix: bytes,
+    dh: bytes,
+    transcript: bytes,
+    names: tuple[str, str],
+    spis: tuple[int, int],
+    content: int = 7,
 ) -> dict[str, bytes]:
     """Section 7."""
     size = hashlib.new(name).digest_size
     prk = extract(name, transcript, prefixed(mix) + prefixed(dh))
-    context = bytes([7]) + prefixed(names[0].encode()) + prefixed(names[1].encode()) + u32(spis[0]) + u32(spis[1])
+    context = bytes([content]) + prefixed(names[0].encode()) + prefixed(names[1].encode()) + u32(spis[0]) + u32(spis[1])
     return {
         field: expand(name, prk, b"seckex1 " + field.replace("_", " ").encode() + context, size) for field in FIELDS
     }
@@ -160,6 +142,7 @@ class AgreedKeysTests(SynchronousTestCase):
         "transcript": T,
         "names": NAMES,
         "spis": (0x1234, 0x5678),
+        "content": SaContent.PRINCIPALS,
     }
 
     def all_of(self, keys: AgreedKeys) -> dict[str, bytes]:
@@ -194,6 +177,7 @@ class AgreedKeysTests(SynchronousTestCase):
             ("spis", (0x1234, 0x5679)),
             ("spis", (0x1235, 0x5678)),
             ("spis", (0x5678, 0x1234)),
+            ("content", SaContent.MN_FA),
         )
         self.assertEqual({name for name, _ in changes}, set(self.inputs))
         before = self.all_of(agree(**self.inputs))

@@ -281,7 +281,7 @@ class SpliceTests(AttackCase):
         mine = Maker.root("mine").identity(EVIL)
         for name in ("nai", "chain", "fingerprint", "not_after", "not_before"):
             setattr(false, name, getattr(stolen, name))
-        false._key = mine._key
+        false.key = mine.key
         node, home = self.certified(node=false)
         self.wanted(node, home)
         self.assertArrows(*SMOOTH[:3], "<-- REFUSAL 1")

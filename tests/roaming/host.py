@@ -112,6 +112,7 @@ class Host:
             self.network.fail(f"{self.name} runs already")
         now = self.now()
         snapshot = self.store.load(0, now.wall)
+        self.network.acting = self.name
         self.house = House(self.nai, self.build(self))
         self.adopted = {association.spi_in: association for association in snapshot.associations}
         self.network.note(f"{self.name} starts")
@@ -150,6 +151,7 @@ class Host:
     def _running(self) -> House:
         if self.house is None:
             self.network.fail(f"{self.name} is not running")
+        self.network.acting = self.name
         return self.house
 
     # -- what happens to it
@@ -160,24 +162,24 @@ class Host:
             return
         if source.via is not None and source.via >= 0 and not source.tcp:
             self.network.count(len(octets), self, source)
-        if is_roaming(octets):
-            self._run(self.house.received(octets, source, self.now()))
+        if is_roaming(octets) or (source.via is not None and source.via < 0):
+            self._run(self._running.received(octets, source, self.now()))
 
     def hear(self, neighbour: str, octets: bytes) -> None:
         """Take a message over a secure hop."""
         if self.house is not None:
-            self._run(self.house.heard(neighbour, octets, self.now()))
+            self._run(self._running.heard(neighbour, octets, self.now()))
 
     def unreachable(self, neighbour: str, octets: bytes, why: str, code: int) -> None:
         """Take note that a message could not be said."""
         if self.house is not None:
             self.network.note(f"{self.name} cannot say {label(octets)} to {neighbour}: {why}")
-            self._run(self.house.unreachable(neighbour, octets, why, code, self.now()))
+            self._run(self._running.unreachable(neighbour, octets, why, code, self.now()))
 
     def failed(self, path: Path, why: str) -> None:
         """Take note that nothing can be sent to a path."""
         if self.house is not None:
-            self._run(self.house.failed(path, why, self.now()))
+            self._run(self._running.failed(path, why, self.now()))
 
     def tick(self) -> None:
         """Do what is due."""
@@ -279,6 +281,7 @@ class Host:
         def done() -> None:
             if life != self._life:
                 return
+            self.network.acting = self.name
             try:
                 result: object = call()
             except SeckexError as error:

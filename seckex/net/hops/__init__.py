@@ -1,0 +1,1 @@
+"""Secure hops between neighbours: docs/registration.md, section 11."""

@@ -1,0 +1,148 @@
+"""KEYS: who asks, for whom, and what is drawn.
+
+Every request is judged by what is known now, also one that comes again. What is
+drawn is answered when it is durable: one unit is under way at a time, and the
+requests that come meanwhile go into the next one.
+
+Limits: at most `MOST_AT_ONCE` requests in one unit and `MOST_WAITING` in all
+wait for the store; a further one is refused with 130. A request that waits is
+answered to at most `MOST_ASKING` who repeat it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+from attrs import Factory, define
+
+from seckex.config.kdc import MODES, Kdc
+from seckex.errors import PeerFault, PeerIncompatible
+from seckex.events.kdc import KeysNotStored, KeysRefused
+from seckex.machine import Now, Report
+from seckex.node.drops import Drops
+from seckex.roles.faces import Relay, RoleAction
+from seckex.roles.kdc.commits import Commits
+from seckex.roles.kdc.issued import Issued, request_name
+from seckex.roles.kdc.principals import Directory
+from seckex.sa.store import Outcome, PutRecord
+from seckex.wire import hop
+from seckex.wire.extensions import Detail
+from seckex.wire.keying import KEY_SIZE, KEYS_OF, KeyRequest
+from seckex.wire.numbers import HEADER_SIZE, Code
+
+MOST_AT_ONCE: Final = 512
+MOST_WAITING: Final = 8192
+MOST_ASKING: Final = 4
+
+
+@define
+class _Drawn:
+    material: bytes
+    asking: list[tuple[str, int]] = Factory(list)
+
+
+class Issuing:
+    """See the module."""
+
+    def __init__(
+        self, settings: Kdc, directory: Directory, entropy: Callable[[int], bytes], commits: Commits, drops: Drops
+    ) -> None:
+        self._modes = frozenset(MODES[name] for name in settings.keying)
+        self._longest = settings.longest_lifetime
+        self._directory = directory
+        self._entropy = entropy
+        self._commits = commits
+        self._drops = drops
+        self.issued = Issued(settings.issued)
+        self._gathering: dict[bytes, _Drawn] = {}
+        self._storing: dict[bytes, _Drawn] = {}
+        self.counters: Counter[str] = Counter()
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for the store."""
+        return len(self._gathering) + len(self._storing)
+
+    def asked(self, neighbour: str, octets: bytes, message: hop.Keys, now: Now) -> list[RoleAction]:
+        """Take a request, whose ``octets`` are those of ``message``."""
+        try:
+            self._judge(neighbour, message.request)
+            return self._answer(neighbour, octets, message, now)
+        except PeerFault as fault:
+            return self.refuse(neighbour, message.identification, message.request.node, fault, now)
+
+    def refuse(self, neighbour: str, identification: int, node: str, fault: PeerFault, now: Now) -> list[RoleAction]:
+        """Return the answer that there are no keys, and why."""
+        self.counters["refused"] += 1
+        answer = hop.NotIssued(identification, Detail(fault.code, 0, 0, fault.why))
+        actions: list[RoleAction] = [Relay(neighbour, hop.encode_hop(answer))]
+        if self._drops.ration("keys", now):
+            actions.append(Report(KeysRefused(neighbour, node, int(fault.code), fault.why)))
+        return actions
+
+    def _judge(self, neighbour: str, request: KeyRequest) -> None:
+        known = self._directory.find(request.node)
+        if known is None or known.deleted:
+            raise PeerIncompatible(Code.UNKNOWN_NODE, "this node is not known here")
+        if known.home_agent != neighbour:
+            raise PeerIncompatible(Code.PROHIBITED, "this node is at home elsewhere")
+        if not known.enabled:
+            raise PeerIncompatible(Code.DISABLED_NODE, "this node is disabled")
+        if known.kvno != request.kvno:
+            raise PeerIncompatible(Code.WRONG_KEY_VERSION, f"the key version is {known.kvno}, not {request.kvno}")
+        if request.mode not in self._modes:
+            raise PeerIncompatible(Code.PROHIBITED, "this keying mode is not allowed here")
+        if request.lifetime > self._longest:
+            raise PeerIncompatible(Code.BAD_LIFETIME, f"keys are issued for at most {self._longest} s")
+
+    def _answer(self, neighbour: str, octets: bytes, message: hop.Keys, now: Now) -> list[RoleAction]:
+        name = request_name(neighbour, octets[HEADER_SIZE:])
+        material = self.issued.find(name)
+        if material is not None:
+            self.counters["repeated"] += 1
+            return [_issue(neighbour, message.identification, material)]
+        waiting = self._storing.get(name) or self._gathering.get(name)
+        if waiting is None:
+            if self.waiting >= MOST_WAITING:
+                raise PeerIncompatible(Code.INSUFFICIENT_RESOURCES, "too many requests wait for the store")
+            count = KEYS_OF[message.request.mode]
+            keys = self._entropy(count * KEY_SIZE)
+            waiting = self._gathering[name] = _Drawn(bytes((message.request.mode, count)) + keys)
+        if len(waiting.asking) < MOST_ASKING:
+            waiting.asking.append((neighbour, message.identification))
+        return [] if self._storing else self._store(now)
+
+    def _store(self, now: Now) -> list[RoleAction]:
+        if len(self._gathering) <= MOST_AT_ONCE:
+            self._storing, self._gathering = self._gathering, {}
+        else:
+            names = list(self._gathering)[:MOST_AT_ONCE]
+            self._storing = {name: self._gathering.pop(name) for name in names}
+        record = self.issued.record({name: drawn.material for name, drawn in self._storing.items()}, now)
+        return [self._commits.ask((PutRecord(record),), self._stored)]
+
+    def _stored(self, outcome: Outcome | str, now: Now) -> list[RoleAction]:
+        stored, self._storing = self._storing, {}
+        # The next unit is asked for before the answers are sent, so that disk and network work side by side.
+        actions = self._store(now) if self._gathering else []
+        if outcome is Outcome.STORED:
+            self.counters["issued"] += len(stored)
+            self.issued.keep({name: drawn.material for name, drawn in stored.items()}, now)
+            for drawn in stored.values():
+                actions += [_issue(neighbour, number, drawn.material) for neighbour, number in drawn.asking]
+            return actions
+        why = outcome if isinstance(outcome, str) else "a record of this name is there already"
+        actions.append(Report(KeysNotStored(len(stored), why)))
+        fault = PeerIncompatible(Code.INSUFFICIENT_RESOURCES, "the keys cannot be made durable")
+        for drawn in stored.values():
+            for neighbour, number in drawn.asking:
+                self.counters["refused"] += 1
+                answer = hop.NotIssued(number, Detail(fault.code, 0, 0, fault.why))
+                actions.append(Relay(neighbour, hop.encode_hop(answer)))
+        return actions
+
+
+def _issue(neighbour: str, identification: int, material: bytes) -> Relay:
+    return Relay(neighbour, hop.encode_issued(identification, material))

@@ -1,0 +1,252 @@
+"""The foreign agents that are heard, and which of them to register by.
+
+Advertisements are hints: nobody proves them, and what is claimed in them is
+proved by registering (docs/registration.md, section 10). So the table is bounded,
+an agent is one name at one address, and who does not keep what it claims is avoided
+for a while.
+
+The choice is the same whenever the same agents are heard: the order of the
+configuration, then the name, then the address. An agent in use stays in use as
+long as it is heard and works; for one that is preferred to it, it is given up
+only when that has been heard for `STEADY_FOR`, so that two at the edge of hearing
+are not changed for each other all the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from ipaddress import ip_address
+from typing import Final, TypeAlias
+
+from attrs import define, evolve, field, frozen
+
+from seckex.machine import Now, Path
+from seckex.roles.mobile_node.plan import Address, Plan
+from seckex.wire.advertisement import Advertisement, AdvertisementFlag
+from seckex.wire.numbers import LIFETIMES, Kem
+
+#: At the bound the one that was heard least recently gives way, but for the one in use.
+MOST_AGENTS: Final = 64
+STEADY_FOR: Final = 20.0
+#: Agents speak every third of what they say an advertisement serves, some of them a quarter later.
+STALE_AFTER: Final = 0.45
+AVOID_FIRST: Final = 5.0
+AVOID_LONGEST: Final = 300.0
+
+# RFC 5944, section 2.3.2: a number below these after a higher one tells of a restart.
+_RESTART_BELOW: Final = 256
+_HALF: Final = 1 << 15
+
+AgentKey: TypeAlias = tuple[str, str, int]
+
+
+@frozen
+class Agent:
+    """One agent as it was heard last.
+
+    ``path`` is where it takes registrations; ``first`` and ``heard`` are when (monotonic); ``lifetime`` in seconds is
+    how long the advertisement serves, ``longest`` how long a registration may. ``challenge`` goes into the next one.
+    """
+
+    nai: str
+    domain: str
+    path: Path
+    care_of: Address
+    challenge: bytes = field(repr=False)
+    flags: AdvertisementFlag
+    lifetime: int
+    longest: int
+    sequence: int
+    first: float
+    heard: float
+
+    @property
+    def key(self) -> AgentKey:
+        """What there is one agent of."""
+        return self.nai, self.path.host, self.path.port
+
+    @property
+    def until(self) -> float:
+        """When it counts as lost (monotonic)."""
+        return self.heard + self.lifetime
+
+    @property
+    def stale_at(self) -> float:
+        """When to ask after it, should it not be heard by itself: past the time of its next advertisement.
+
+        Its challenge is not taken for much longer either.
+        """
+        return self.heard + STALE_AFTER * self.lifetime
+
+    @property
+    def busy(self) -> bool:
+        """Whether it takes no further nodes."""
+        return bool(self.flags & AdvertisementFlag.BUSY)
+
+    def granting(self, lifetime: int) -> int:
+        """Return the longest lifetime up to ``lifetime`` that it passes on; 0 where there is none."""
+        return max((each for each in LIFETIMES if each <= min(lifetime, self.longest)), default=0)
+
+
+class News(Enum):
+    """What an advertisement tells."""
+
+    NOTHING = "nothing"
+    NEW = "new"
+    AGAIN = "again"
+    RESTARTED = "restarted"
+
+
+@define
+class _Bad:
+    until: float
+    pause: float
+
+
+class Agents:
+    """See the module; ``in_use`` is the key of the agent that a registration is by."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.in_use: AgentKey | None = None
+        self._agents: dict[AgentKey, Agent] = {}
+        self._bad: dict[AgentKey, _Bad] = {}
+
+    def __len__(self) -> int:
+        return len(self._agents)
+
+    def __iter__(self) -> Iterator[Agent]:
+        return iter(self._agents.values())
+
+    @property
+    def used(self) -> Agent | None:
+        """The agent in use, None where there is none or it is not heard."""
+        return None if self.in_use is None else self._agents.get(self.in_use)
+
+    def heard(self, said: Advertisement, host: str, now: Now) -> tuple[Agent, News]:
+        """Take an advertisement that came from ``host``; return the agent as it is known now, and what is new of it."""
+        key = said.nai, host, said.port
+        before = self._agents.get(key)
+        first, news = now.monotonic, News.NEW
+        if before is not None:
+            first, news = before.first, _news(before, said)
+            if news is News.NOTHING:
+                return before, news
+        agent = Agent(
+            nai=said.nai,
+            domain=said.domain,
+            path=Path(host, said.port),
+            care_of=_care_of(said, host),
+            challenge=said.challenge,
+            flags=said.flags,
+            lifetime=said.lifetime,
+            longest=said.longest,
+            sequence=said.sequence,
+            first=first,
+            heard=now.monotonic,
+        )
+        if before is None and len(self._agents) >= MOST_AGENTS:
+            others = (each for each in self._agents.values() if each.key != self.in_use)
+            self._forget(min(others, key=lambda each: each.heard).key)
+        self._agents[key] = agent
+        return agent, news
+
+    def expired(self, now: Now) -> list[Agent]:
+        """Take out and return those whose lifetime has passed."""
+        gone = [agent for agent in self._agents.values() if agent.until <= now.monotonic]
+        for agent in gone:
+            self._forget(agent.key)
+        return gone
+
+    def _forget(self, key: AgentKey) -> None:
+        del self._agents[key]
+        self._bad.pop(key, None)
+
+    def failed(self, key: AgentKey, now: Now) -> None:
+        """Avoid an agent for a while, longer each time."""
+        if key in self._agents:
+            pause = self._bad[key].pause * 2 if key in self._bad else AVOID_FIRST
+            self._bad[key] = _Bad(now.monotonic + pause, min(pause, AVOID_LONGEST))
+
+    def age(self, key: AgentKey, now: Now) -> None:
+        """Have an agent asked after before it is used: it does not take the challenge that is known."""
+        agent = self._agents.get(key)
+        if agent is not None:
+            heard = min(agent.heard, now.monotonic - STALE_AFTER * agent.lifetime)
+            self._agents[key] = evolve(agent, heard=heard)
+
+    def worked(self, key: AgentKey) -> None:
+        """Take note that a registration by way of an agent came to its end."""
+        self._bad.pop(key, None)
+
+    def objection(self, agent: Agent, kem: Kem) -> str:
+        """Return why an agent will not do, nothing if it will."""
+        if self.plan.preference(agent.nai) is None:
+            return "registration.agents does not have it"
+        if kem is Kem.X25519_ML_KEM_768:
+            missing = AdvertisementFlag.HYBRID | AdvertisementFlag.TCP
+            if agent.flags & missing != missing:
+                return "it does not pass hybrid registrations on"
+        if not agent.granting(max(LIFETIMES)):
+            return "it passes no registration on that would last"
+        if agent.busy and agent.key != self.in_use:
+            return "it is busy"
+        return ""
+
+    def avoided(self, agent: Agent, now: Now) -> bool:
+        """Tell whether an agent has just failed."""
+        return bool(self._avoided_until(agent, now))
+
+    def _avoided_until(self, agent: Agent, now: Now) -> float:
+        bad = self._bad.get(agent.key)
+        return 0 if bad is None or bad.until <= now.monotonic else bad.until
+
+    def best(self, kem: Kem, now: Now) -> Agent | None:
+        """Return which agent to register by, the one in use if that will do and none is steadily preferred.
+
+        Of those that are avoided it is the one that will be first again, and only if there are no others.
+        """
+        all_fitting = [agent for agent in self._agents.values() if not self.objection(agent, kem)]
+        fitting = sorted((agent for agent in all_fitting if not self._avoided_until(agent, now)), key=self._rank)
+        if not fitting:
+            return min(all_fitting, key=lambda each: (self._avoided_until(each, now), self._rank(each)), default=None)
+        used = next((agent for agent in fitting if agent.key == self.in_use), None)
+        if used is None:
+            return fitting[0]
+        for agent in fitting:
+            better = self._preference(agent) < self._preference(used)
+            if better and now.monotonic - agent.first >= STEADY_FOR:
+                return agent
+        return used
+
+    def _preference(self, agent: Agent) -> int:
+        return self.plan.preference(agent.nai) or 0
+
+    def _rank(self, agent: Agent) -> tuple[int, AgentKey]:
+        return self._preference(agent), agent.key
+
+    def objections(self, kem: Kem) -> tuple[str, ...]:
+        """Return, for each agent that will not do, a sentence that says why."""
+        told = ((agent, self.objection(agent, kem)) for agent in self._agents.values())
+        return tuple(f"{agent.nai} at {agent.path}: {why}" for agent, why in told if why)
+
+    def lost_at(self) -> float | None:
+        """Return when the next one is lost, unless it is heard before (monotonic)."""
+        return min((agent.until for agent in self._agents.values()), default=None)
+
+
+def _news(before: Agent, said: Advertisement) -> News:
+    ahead = (said.sequence - before.sequence) % (2 * _HALF)
+    # One that is asked for may be the one that came by itself; it has the same challenge then.
+    same = ahead == 0 and said.challenge == before.challenge
+    if (said.sequence < min(before.sequence, _RESTART_BELOW) or ahead == 0) and not same:
+        return News.RESTARTED
+    # One that is older has come late.
+    return News.AGAIN if ahead < _HALF else News.NOTHING
+
+
+def _care_of(said: Advertisement, host: str) -> Address:
+    """Return the care-of address to use: one of the family that the agent is heard by, if it has one."""
+    version = ip_address(host).version
+    return next((each for each in said.care_of if each.version == version), said.care_of[0])
