@@ -21,6 +21,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from attrs import Factory, frozen
 
+from seckex.config.agent import AgentSettings
 from seckex.config.common import Settings, State
 from seckex.config.credentials import Credentials, read_credentials
 from seckex.config.files import Owner, read_private
@@ -34,8 +35,12 @@ MAX_SETTINGS_FILE: Final = 2**20
 _HEX_KEY: Final = re.compile(r"[0-9a-fA-F]{64}")
 # The sections whose tables name key files.
 _KEYED: Final = ("peers", "hops")
-AnySettings: TypeAlias = InitiatorSettings | ResponderSettings
-ROLES: Final[Mapping[str, type[AnySettings]]] = {"initiator": InitiatorSettings, "responder": ResponderSettings}
+AnySettings: TypeAlias = InitiatorSettings | ResponderSettings | AgentSettings
+ROLES: Final[Mapping[str, type[AnySettings]]] = {
+    "initiator": InitiatorSettings,
+    "responder": ResponderSettings,
+    "agent": AgentSettings,
+}
 
 S = TypeVar("S", bound=Settings)
 
