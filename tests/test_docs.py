@@ -19,6 +19,7 @@ import click
 from twisted.trial.unittest import SynchronousTestCase
 
 import seckex.events.hops
+import seckex.events.kdc
 from seckex import events
 from seckex.cli.counters import MEANINGS
 from seckex.cli.demo import demo
@@ -195,6 +196,7 @@ class WordTests(SynchronousTestCase):
 
 class SettingTests(SynchronousTestCase):
     BOTH, HOPS, OWN = "Settings of both roles", "Settings of hops", "Settings of {}"
+    KDC = "Settings of key distribution centers"
 
     def documented(self, title: str) -> dict[str, tuple[str, str]]:
         table = rows(DOCS / "configuration.md", title)
@@ -207,7 +209,8 @@ class SettingTests(SynchronousTestCase):
         for cls in ROLES:
             article = "an" if cls.role[0] in "aeiou" else "a"
             hops = self.documented(self.HOPS) if issubclass(cls, HopSettings) else {}
-            documented = both | hops | self.documented(self.OWN.format(f"{article} {cls.role}"))
+            kdc = self.documented(self.KDC) if "kdc" in attrs.fields_dict(cls) else {}
+            documented = both | hops | kdc | self.documented(self.OWN.format(f"{article} {cls.role}"))
             expected = {one.path: (one.default, one.allowed) for one in settings(cls)}
             self.assertEqual(documented, expected)
 
@@ -307,7 +310,7 @@ class EventTests(SynchronousTestCase):
         }
         classes = [
             cls
-            for module in (events, events.hops)
+            for module in (events, events.hops, events.kdc)
             for cls in vars(module).values()
             if isinstance(cls, type) and issubclass(cls, events.Event)
         ]

@@ -11,6 +11,7 @@ from attrs import Factory, frozen
 from seckex.config.common import AUTHENTICATIONS, MAX_PEERS
 from seckex.config.endpoints import ClientEndpoint
 from seckex.config.hops import HopSettings
+from seckex.config.kdc import Kdc, kdc_contradictions
 from seckex.config.listen import Listen, ListeningLimits
 from seckex.config.problems import Problem, nearest, shown
 from seckex.config.structure import Unread
@@ -61,12 +62,14 @@ class ResponderSettings(HopSettings):
     listen: Listen = Factory(Listen)
     peers: Annotated[tuple[ResponderPeer, ...], Several(1, MAX_PEERS)]
     services: Annotated[Mapping[str, Service], Named(SERVICE, MAX_SERVICES)] = Factory(dict)
+    kdc: Kdc | None = None
     limits: ResponderLimits = Factory(ResponderLimits)
 
     @classmethod
     def contradictions(cls, sections: Mapping[str, Any]) -> Iterator[Problem]:
         """Yield what is wrong between settings that are each right."""
         yield from super().contradictions(sections)
+        yield from kdc_contradictions(sections)
         if "listen" in sections:
             yield from sections["listen"].contradictions()
         if "services" not in sections:
