@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import pkgutil
 import re
 from collections.abc import Iterator
 from configparser import ConfigParser
@@ -19,7 +18,6 @@ import attrs
 import click
 from twisted.trial.unittest import SynchronousTestCase
 
-            for module in (events, *(importlib.import_module(f'seckex.events.{each.name}') for each in parts))
 from seckex import events
 from seckex.cli.counters import MEANINGS
 from seckex.cli.demo import demo
@@ -208,7 +206,9 @@ class SettingTests(SynchronousTestCase):
         both = self.documented(self.BOTH)
         for cls in ROLES:
             article = "an" if cls.role[0] in "aeiou" else "a"
-            for module in (events, *(importlib.import_module(f'seckex.events.{each.name}') for each in parts))
+            of_hops = self.documented(self.HOPS) if issubclass(cls, HopSettings) else {}
+            of_kdc = self.documented(self.KDC) if "kdc" in attrs.fields_dict(cls) else {}
+            documented = both | of_hops | of_kdc | self.documented(self.OWN.format(f"{article} {cls.role}"))
             expected = {one.path: (one.default, one.allowed) for one in settings(cls)}
             self.assertEqual(documented, expected)
 
@@ -306,10 +306,11 @@ class EventTests(SynchronousTestCase):
                 row for row in rows(DOCS / "operations.md", "Logs and events") if len(row) == 4
             )
         }
-        parts = pkgutil.iter_modules(events.__path__)
+        parts = (f"seckex.events.{each.name}" for each in pkgutil.iter_modules(events.__path__))
+        modules = (events, *map(importlib.import_module, parts))
         classes = [
             cls
-            for module in (events, *(importlib.import_module(f'seckex.events.{each.name}') for each in parts))
+            for module in modules
             for cls in vars(module).values()
             if isinstance(cls, type) and issubclass(cls, events.Event)
         ]
