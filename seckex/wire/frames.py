@@ -57,7 +57,6 @@ _COUNTED: Final = 6  # vendor and sub-type, which Length counts with the data
 _SUBS: Final = frozenset(map(int, ExtensionSub))
 _STANDARD: Final = frozenset((MN_HA_AUTHENTICATION, CHALLENGE_EXTENSION))
 _SA: Final = int(PayloadType.SA)
-_LONGEST_NAME: Final = 0xFF
 _REMEMBERED: Final = 256
 
 VENDOR_SIZE: Final = _VENDOR.size
@@ -234,9 +233,7 @@ def read_lp8_nai(reader: Reader, field: str) -> str:
 
 def lp8(octets: bytes) -> bytes:
     """Return ``octets`` behind their length in 8 bits; raises `ApiMisuse`."""
-    if len(octets) > _LONGEST_NAME:
-        raise ApiMisuse(f"{len(octets)} octets do not fit behind a length of 8 bits")
-    return bytes((len(octets),)) + octets
+    return Writer().u8(len(octets)).raw(octets).octets()
 
 
 def lp8_nai(nai: str) -> bytes:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 
-from seckex.wire.numbers import Kind
+from seckex.wire.numbers import MESSAGE_TYPE, Kind
 from tests.attacks.scenes import SCENES
 from tests.attacks.test_exchange import HINTS, STRANGER, Attacked
 from tests.pump import KEY0_SPI
+from tests.wire.roaming import forms
 
 
 def kind_of(octets: bytes) -> Kind:
@@ -21,6 +22,12 @@ def others() -> tuple[bytes, ...]:
     return tuple(scene.play(seed=99).datagram.octets for scene in SCENES)
 
 
+@cache
+def of_the_roaming_network() -> tuple[bytes, ...]:
+    """Return messages that two principals do not say to each other: of registrations, advertisements and hops."""
+    return tuple(octets for form in forms() for _name, octets in form.samples)
+
+
 def fresh(octets: bytes) -> bool:
     """Tell whether this is an offer that anybody may take for a new one: under KEY 0, or by certificates."""
     return kind_of(octets) is Kind.OFFER and int.from_bytes(octets[12:16], "big") in (KEY0_SPI, 0)
@@ -28,7 +35,8 @@ def fresh(octets: bytes) -> bool:
 
 class StateTests(Attacked):
     def test_every_kind_is_tried(self) -> None:
-        self.assertEqual({kind_of(octets) for octets in others()} | HINTS, set(Kind))
+        kinds = {kind_of(octets) for octets in (*others(), *of_the_roaming_network()) if octets[0] == MESSAGE_TYPE}
+        self.assertEqual(kinds | HINTS, set(Kind))
 
     def test_messages_of_other_exchanges_at_every_stage(self) -> None:
         for scene in SCENES:
@@ -47,6 +55,13 @@ class StateTests(Attacked):
                     earlier = [octets for octets in earlier if not fresh(octets)]
                 if earlier:
                     self.unmoved(stage, host, earlier)
+            self.completes(scene, stage)
+
+    def test_messages_of_the_roaming_network_at_every_stage(self) -> None:
+        for scene in SCENES:
+            stage = scene.play()
+            for host in (stage.node, stage.home):
+                self.unmoved(stage, host, of_the_roaming_network())
             self.completes(scene, stage)
 
     def test_all_messages_at_who_has_nothing_under_way(self) -> None:

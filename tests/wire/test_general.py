@@ -54,7 +54,19 @@ OFFER_OCTETS = OFFER_HEADER + bytes.fromhex(
     + "7f 16 0024  000003e8"
     + "cc" * 32
 )
-REQUESTS = (Kind.OFFER, Kind.CONFIRM, Kind.ABANDON, Kind.PROBE, Kind.DELETE)
+REQUESTS = (
+    Kind.OFFER,
+    Kind.CONFIRM,
+    Kind.ABANDON,
+    Kind.PROBE,
+    Kind.DELETE,
+    Kind.SOLICITATION,
+    Kind.RELAY,
+    Kind.KEYS,
+    Kind.NODES,
+    Kind.CHANGED,
+    Kind.TRACE,
+)
 KINDS = [kind for kind in Kind if kind is not Kind.VERSIONS]
 
 
