@@ -18,11 +18,13 @@ import attrs
 import click
 from twisted.trial.unittest import SynchronousTestCase
 
+import seckex.events.hops
 from seckex import events
 from seckex.cli.counters import MEANINGS
 from seckex.cli.demo import demo
 from seckex.cli.main import main
 from seckex.cli.output import ExitCode
+from seckex.config.hops import HopSettings
 from seckex.config.key0 import Key0
 from seckex.config.structure import file_key
 from seckex.dialog.faces import Cause
@@ -196,7 +198,7 @@ class WordTests(SynchronousTestCase):
 
 
 class SettingTests(SynchronousTestCase):
-    BOTH, OWN = "Settings of both roles", "Settings of {}"
+    BOTH, HOPS, OWN = "Settings of both roles", "Settings of hops", "Settings of {}"
 
     def documented(self, title: str) -> dict[str, tuple[str, str]]:
         table = rows(DOCS / "configuration.md", title)
@@ -208,7 +210,8 @@ class SettingTests(SynchronousTestCase):
         both = self.documented(self.BOTH)
         for cls in ROLES:
             article = "an" if cls.role[0] in "aeiou" else "a"
-            documented = both | self.documented(self.OWN.format(f"{article} {cls.role}"))
+            hops = self.documented(self.HOPS) if issubclass(cls, HopSettings) else {}
+            documented = both | hops | self.documented(self.OWN.format(f"{article} {cls.role}"))
             expected = {one.path: (one.default, one.allowed) for one in settings(cls)}
             self.assertEqual(documented, expected)
 
@@ -342,7 +345,12 @@ class EventTests(SynchronousTestCase):
                 row for row in rows(DOCS / "operations.md", "Logs and events") if len(row) == 4
             )
         }
-        classes = [cls for cls in vars(events).values() if isinstance(cls, type) and issubclass(cls, events.Event)]
+        classes = [
+            cls
+            for module in (events, events.hops)
+            for cls in vars(module).values()
+            if isinstance(cls, type) and issubclass(cls, events.Event)
+        ]
         expected = {
             cls.__name__: (cls.level, [field.name for field in attrs.fields(cls)])
             for cls in classes
@@ -368,6 +376,8 @@ class StatusTests(ConversationCase):
         told = {
             "forwards": [{field.name: "" for field in attrs.fields(forwards.Forward)} | {"connections": 0}],
             "services": [{"name": "", "connect": "", "dialogs": 0}],
+            "roles": {},
+            "hops": [dict.fromkeys(("nai", "security", "state", "accepted", "why"), "")],
         }
         report = StatusReport(
             role="initiator",

@@ -69,6 +69,14 @@ MEANINGS: Final[Mapping[str, str]] = {
     "dialogs.detached": "dialogs that wait for a link now",
     "dialogs.not-resumed": "dialogs that waited for a link in vain",
     "forwards.refused": "local connections over limits.forward-connections",
+    "hops.made": "secure hops to neighbours that stand",
+    "hops.accepted": "secure hops that neighbours have made to us and that stand",
+    "hops.opened": "secure hops that came about",
+    "hops.closed": "secure hops that have ended",
+    "hops.failed": "attempts at a hop that led nowhere, or to somebody who did not prove the right name",
+    "hops.refused": "connections that came and did not prove to be of a neighbour",
+    "hops.unreachable": "messages that no hop could be had for",
+    "hops.answers-lost": "answers whose asker has gone",
 }
 
 

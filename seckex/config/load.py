@@ -215,10 +215,12 @@ def _read_keys(sections: Mapping[str, Any], keys: dict[str, Key0], owner: Owner)
             between, needed = " and ".join(sorted(key0.principals)), f"{identity.nai} and {peer.nai}"
             yield Problem(path, f"{peer.key0} is between {between}, not between {needed}")
         earlier, whose = first.setdefault(key0.spi, (path, peer.nai))
-        if whose != peer.nai:
+        # Who is a peer and a neighbour shares one key for both.
+        if earlier != path and (whose != peer.nai or earlier.partition("[")[0] == path.partition("[")[0]):
             yield Problem(path, f"{peer.key0} has the SPI of {earlier}, {key0.spi}: each needs its own")
-        if keys.setdefault(peer.nai, key0) != key0:
+        elif path.startswith("hops") and keys.setdefault(peer.nai, key0) != key0:
             yield Problem(path, f"{peer.key0} is another key than the one that peers has for {peer.nai}")
+        keys[peer.nai] = key0
 
 
 def read_key0(file: Path, owner: Owner | None = None) -> Key0:

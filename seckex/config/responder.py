@@ -8,8 +8,9 @@ from typing import Annotated, Any, ClassVar, Final
 
 from attrs import Factory, frozen
 
-from seckex.config.common import AUTHENTICATIONS, MAX_PEERS, Limits, Settings
+from seckex.config.common import AUTHENTICATIONS, MAX_PEERS, Limits
 from seckex.config.endpoints import ClientEndpoint
+from seckex.config.hops import HopSettings
 from seckex.config.problems import Problem, nearest, repeated, shown
 from seckex.config.structure import Unread
 from seckex.config.values import SERVICE, Address, Nai, Named, OneOf, Port, Seconds, ServiceName, Several, Whole
@@ -98,7 +99,7 @@ class ResponderLimits(Limits):
 
 
 @frozen(kw_only=True)
-class ResponderSettings(Settings):
+class ResponderSettings(HopSettings):
     """A file with ``role = "responder"``."""
 
     role: ClassVar[str] = "responder"

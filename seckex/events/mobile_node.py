@@ -162,7 +162,8 @@ class RegistrationFailed(Event):
     causes: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"not registered with {self.home_agent} by way of {shown(self.agent)}: {shown(self.why)}{_listed(self.causes)}"
+        where = f"not registered with {self.home_agent} by way of {shown(self.agent)}"
+        return f"{where}: {shown(self.why)}{_listed(self.causes)}"
 
 
 @frozen

@@ -89,7 +89,7 @@ def flips(octets: bytes, stride: int = STRIDE) -> Iterator[bytes]:
 
 
 def cuts(octets: bytes) -> Iterator[bytes]:
-    """Yield the message ended at and within each of its extensions, at lengths between, and with something behind it."""
+    """Yield the message ended at and within each extension, at lengths between, and with something behind it."""
     ends, at = set(range(0, len(octets), STRIDE)), 0
     for piece in pieces(octets):
         ends |= {at, at + 1, at + start_of(piece), at + len(piece) - 1}

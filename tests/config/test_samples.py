@@ -42,7 +42,7 @@ def shown_in(table: Any, cls: type[Any], path: str) -> list[str]:
             continue
         for inner in settings_of(field.type):
             below = table[key]
-            if below == {}:
+            if below in ({}, []):
                 continue
             one = below[0] if isinstance(below, list) else below
             if inner.__name__ == "Service":

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from attrs import frozen
 
-from seckex.wire.numbers import Code
+from seckex.wire.numbers import ANSWER_FLAG, Code
 from tests.link import label
 
 if TYPE_CHECKING:
@@ -139,4 +139,5 @@ class Hop:
         self.broken = True
         waiting, self._waiting = self._waiting, []
         for parcel in waiting:
-            self.other_of(parcel).unreachable(parcel.receiver, parcel.octets, why, code)
+            if not parcel.octets[1] & ANSWER_FLAG:
+                self.other_of(parcel).unreachable(parcel.receiver, parcel.octets, why, code)

@@ -25,7 +25,7 @@ from twisted.trial.unittest import FailTest
 from seckex.machine import Path
 from seckex.roles.faces import Role
 from seckex.sa.association import Association
-from seckex.wire.numbers import MAX_DATAGRAM, MAX_HOP_MESSAGE, Code
+from seckex.wire.numbers import ANSWER_FLAG, MAX_DATAGRAM, MAX_HOP_MESSAGE, Code
 from tests.link import Datagram, Fault, label
 from tests.roaming.air import GROUPS, PORT, Listener, Stream, family
 from tests.roaming.hop import Hop, HopFault, Parcel
@@ -243,13 +243,16 @@ class Network:
     # -- hops
 
     def relay(self, sender: Host, neighbour: str, octets: bytes) -> None:
-        """Say something over a secure hop, which is made if there is none."""
+        """Say something over a secure hop, which is made if there is none; an answer is lost then."""
         if len(octets) > MAX_HOP_MESSAGE:
             self.fail(f"{label(octets)} of {len(octets)} octets is too long for a hop")
         receiver = next((host for host in self.hosts.values() if host.nai == neighbour), None)
         pair = frozenset((sender.nai, neighbour))
         hop = self.hops.get(pair)
         if hop is None or hop.broken:
+            if octets[1] & ANSWER_FLAG:
+                self.note(f"{sender.name} has no hop to {neighbour} for {label(octets)}")
+                return
             if receiver is None or neighbour not in sender.neighbours:
                 self.at(0, lambda: sender.unreachable(neighbour, octets, "not a neighbour", Code.NEXT_HOP_UNREACHABLE))
                 return

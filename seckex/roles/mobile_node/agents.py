@@ -19,7 +19,7 @@ from enum import Enum
 from ipaddress import ip_address
 from typing import Final, TypeAlias
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from seckex.machine import Now, Path
 from seckex.roles.mobile_node.plan import Address, Plan
@@ -29,6 +29,8 @@ from seckex.wire.numbers import LIFETIMES, Kem
 #: At the bound the one that was heard least recently gives way, but for the one in use.
 MOST_AGENTS: Final = 64
 STEADY_FOR: Final = 20.0
+#: Agents speak every third of what they say an advertisement serves, some of them a quarter later.
+STALE_AFTER: Final = 0.45
 AVOID_FIRST: Final = 5.0
 AVOID_LONGEST: Final = 300.0
 
@@ -71,8 +73,11 @@ class Agent:
 
     @property
     def stale_at(self) -> float:
-        """When to ask after it, should it not be heard by itself; its challenge is not taken for much longer either."""
-        return self.heard + self.lifetime / 3
+        """When to ask after it, should it not be heard by itself: past the time of its next advertisement.
+
+        Its challenge is not taken for much longer either.
+        """
+        return self.heard + STALE_AFTER * self.lifetime
 
     @property
     def busy(self) -> bool:
@@ -114,9 +119,10 @@ class Agents:
     def __iter__(self) -> Iterator[Agent]:
         return iter(self._agents.values())
 
-    def get(self, key: AgentKey) -> Agent | None:
-        """Return the agent of this name and address."""
-        return self._agents.get(key)
+    @property
+    def used(self) -> Agent | None:
+        """The agent in use, None where there is none or it is not heard."""
+        return None if self.in_use is None else self._agents.get(self.in_use)
 
     def heard(self, said: Advertisement, host: str, now: Now) -> tuple[Agent, News]:
         """Take an advertisement that came from ``host``; return the agent as it is known now, and what is new of it."""
@@ -124,7 +130,7 @@ class Agents:
         before = self._agents.get(key)
         first, news = now.monotonic, News.NEW
         if before is not None:
-            first, news = before.first, _news(before.sequence, said.sequence)
+            first, news = before.first, _news(before, said)
             if news is News.NOTHING:
                 return before, news
         agent = Agent(
@@ -163,12 +169,19 @@ class Agents:
             pause = self._bad[key].pause * 2 if key in self._bad else AVOID_FIRST
             self._bad[key] = _Bad(now.monotonic + pause, min(pause, AVOID_LONGEST))
 
+    def age(self, key: AgentKey, now: Now) -> None:
+        """Have an agent asked after before it is used: it does not take the challenge that is known."""
+        agent = self._agents.get(key)
+        if agent is not None:
+            heard = min(agent.heard, now.monotonic - STALE_AFTER * agent.lifetime)
+            self._agents[key] = evolve(agent, heard=heard)
+
     def worked(self, key: AgentKey) -> None:
         """Take note that a registration by way of an agent came to its end."""
         self._bad.pop(key, None)
 
-    def objection(self, agent: Agent, kem: Kem, now: Now) -> str:
-        """Return why an agent will not do now, nothing if it will."""
+    def objection(self, agent: Agent, kem: Kem) -> str:
+        """Return why an agent will not do, nothing if it will."""
         if self.plan.preference(agent.nai) is None:
             return "registration.agents does not have it"
         if kem is Kem.X25519_ML_KEM_768:
@@ -179,19 +192,28 @@ class Agents:
             return "it passes no registration on that would last"
         if agent.busy and agent.key != self.in_use:
             return "it is busy"
-        bad = self._bad.get(agent.key)
-        if bad is not None and now.monotonic < bad.until:
-            return "it has just failed"
         return ""
 
+    def avoided(self, agent: Agent, now: Now) -> bool:
+        """Tell whether an agent has just failed."""
+        return bool(self._avoided_until(agent, now))
+
+    def _avoided_until(self, agent: Agent, now: Now) -> float:
+        bad = self._bad.get(agent.key)
+        return 0 if bad is None or bad.until <= now.monotonic else bad.until
+
     def best(self, kem: Kem, now: Now) -> Agent | None:
-        """Return which agent to register by, the one in use if that will do and none is steadily preferred."""
-        fitting = sorted(
-            (agent for agent in self._agents.values() if not self.objection(agent, kem, now)), key=self._rank
-        )
+        """Return which agent to register by, the one in use if that will do and none is steadily preferred.
+
+        Of those that are avoided it is the one that will be first again, and only if there are no others.
+        """
+        all_fitting = [agent for agent in self._agents.values() if not self.objection(agent, kem)]
+        fitting = sorted((agent for agent in all_fitting if not self._avoided_until(agent, now)), key=self._rank)
+        if not fitting:
+            return min(all_fitting, key=lambda each: (self._avoided_until(each, now), self._rank(each)), default=None)
         used = next((agent for agent in fitting if agent.key == self.in_use), None)
         if used is None:
-            return fitting[0] if fitting else None
+            return fitting[0]
         for agent in fitting:
             better = self._preference(agent) < self._preference(used)
             if better and now.monotonic - agent.first >= STEADY_FOR:
@@ -204,23 +226,24 @@ class Agents:
     def _rank(self, agent: Agent) -> tuple[int, AgentKey]:
         return self._preference(agent), agent.key
 
-    def objections(self, kem: Kem, now: Now) -> tuple[str, ...]:
+    def objections(self, kem: Kem) -> tuple[str, ...]:
         """Return, for each agent that will not do, a sentence that says why."""
-        told = ((agent, self.objection(agent, kem, now)) for agent in self._agents.values())
+        told = ((agent, self.objection(agent, kem)) for agent in self._agents.values())
         return tuple(f"{agent.nai} at {agent.path}: {why}" for agent, why in told if why)
 
-    def changes_at(self, now: Now) -> float | None:
-        """Return when an agent is lost, is avoided no more or has become steady (monotonic)."""
-        steady = (agent.first + STEADY_FOR for agent in self._agents.values())
-        times = [*(agent.until for agent in self._agents.values()), *(bad.until for bad in self._bad.values())]
-        return min((*times, *(at for at in steady if at > now.monotonic)), default=None)
+    def lost_at(self) -> float | None:
+        """Return when the next one is lost, unless it is heard before (monotonic)."""
+        return min((agent.until for agent in self._agents.values()), default=None)
 
 
-def _news(before: int, sequence: int) -> News:
-    if sequence < before and sequence < _RESTART_BELOW:
+def _news(before: Agent, said: Advertisement) -> News:
+    ahead = (said.sequence - before.sequence) % (2 * _HALF)
+    # One that is asked for may be the one that came by itself; it has the same challenge then.
+    same = ahead == 0 and said.challenge == before.challenge
+    if (said.sequence < min(before.sequence, _RESTART_BELOW) or ahead == 0) and not same:
         return News.RESTARTED
-    # The one that is asked for may be the one that came by itself; the one before may come late.
-    return News.AGAIN if (sequence - before) % (2 * _HALF) < _HALF else News.NOTHING
+    # One that is older has come late.
+    return News.AGAIN if ahead < _HALF else News.NOTHING
 
 
 def _care_of(said: Advertisement, host: str) -> Address:

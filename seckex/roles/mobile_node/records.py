@@ -126,6 +126,17 @@ class Home:
         return _read(record, read, "what is shared with a home agent")
 
 
+def objection_to(home: Home, local: str, home_agent: str, known: Home | None) -> str:
+    """Return why ``home`` is not to be taken over in place of what is ``known``, nothing where it is."""
+    if (home.node, home.home_agent) != (local, home_agent):
+        return f"it is for {home.node} with {home.home_agent}, not for {local} with {home_agent}"
+    if known is not None and home.kvno <= known.kvno:
+        # The same version once more would begin the chain of SPIs again, and nobody would take what comes then.
+        have, older = f"version {known.kvno} of KEY 0 is in use", "this is the same" if home.kvno == known.kvno else ""
+        return f"{have}, {older or f'this is version {home.kvno}'}: only a newer one takes its place"
+    return ""
+
+
 @frozen
 class Visit:
     """What this node has in common with the agent by way of which it is registered: KEY 3 and its SPIs.

@@ -18,6 +18,7 @@ from typing import Final, TypeAlias
 
 from attrs import evolve, field, frozen
 
+from seckex.crypto.authority import registration_root
 from seckex.crypto.registration import NO_PREVIOUS
 from seckex.errors import AuthenticationFailed, PeerFault, Unfeasible
 from seckex.events import ClocksApart, CounterReceived, StoreTrouble
@@ -112,42 +113,6 @@ class Moved:
     home: Home
 
 
-@frozen
-class Done:
-    """Registered: durable, and to be used in place of what there was before."""
-
-    home: Home
-    registration: Registration
-    association: Association
-
-
-@frozen
-class Ended:
-    """Deregistered, as the home agent has confirmed."""
-
-    home: Home
-
-
-class Cause(Enum):
-    """Whose word it is that a registration failed."""
-
-    SILENCE = "silence"
-    AGENT = "agent"
-    HOME_AGENT = "home agent"
-    HERE = "here"
-
-
-@frozen
-class Failed:
-    """Not registered; ``code`` is that of a refusal, 0 for none."""
-
-    home: Home
-    cause: Cause
-    code: int
-    why: str
-    causes: tuple[str, ...] = ()
-
-
 # -- how it goes
 
 
@@ -182,7 +147,46 @@ class Attempt:
         """Return the end of an attempt that has come to nothing, told as such."""
         causes = (*self.hints, *causes)
         event = RegistrationFailed(self.plan.home_agent, self.agent.nai, why, causes)
-        return Step(Finished(), (Report(event), Deliver(Failed(home, cause, code, why, causes))))
+        return Step(Finished(), (Report(event), Deliver(Failed(self, home, cause, code, why, causes))))
+
+
+@frozen
+class Done:
+    """Registered: durable, and to be used in place of what there was before."""
+
+    attempt: Attempt
+    home: Home
+    registration: Registration
+    association: Association
+
+
+@frozen
+class Ended:
+    """Deregistered, as the home agent has confirmed."""
+
+    attempt: Attempt
+    home: Home
+
+
+class Cause(Enum):
+    """Whose word it is that a registration failed."""
+
+    SILENCE = "silence"
+    AGENT = "agent"
+    HOME_AGENT = "home agent"
+    HERE = "here"
+
+
+@frozen
+class Failed:
+    """Not registered; ``code`` is that of a refusal, 0 for none."""
+
+    attempt: Attempt
+    home: Home
+    cause: Cause
+    code: int
+    why: str
+    causes: tuple[str, ...] = ()
 
 
 def begin(attempt: Attempt, home: Home) -> Step:
@@ -215,7 +219,9 @@ class ExpectIndex:
         attempt, plan = self.attempt, self.attempt.plan
         if not isinstance(event, Persisted):
             why = event.why if isinstance(event, PersistFailed) else "it contradicts itself"
-            lost = Failed(self.home, Cause.HERE, Code.INSUFFICIENT_RESOURCES, f"the store cannot be written: {why}")
+            lost = Failed(
+                attempt, self.home, Cause.HERE, Code.INSUFFICIENT_RESOURCES, f"the store cannot be written: {why}"
+            )
             return Step(Finished(), (Report(StoreTrouble(plan.home_agent, why)), Deliver(lost)))
         moved = Deliver(Moved(self.spent))
         try:
@@ -315,7 +321,7 @@ class ExpectReply:
         plan, over = self.attempt.plan, int(now.wall) - self.request.home_key_until
         causes = [
             f"no foreign agent takes registrations at {self.attempt.agent.path}, or a firewall is between",
-            f"{plan.home_agent} cannot be reached from there, or does not trust that agent's certificate (its log tells)",
+            f"{plan.home_agent} cannot be reached from there, or does not trust that agent (its log tells)",
             f"{plan.home_agent} does not know {plan.local} by version {self.home.kvno} of KEY 0 (its log tells)",
         ]
         if over > 0:
@@ -354,7 +360,9 @@ class ExpectReply:
         plan, agent = self.attempt.plan, self.attempt.agent
         event = RegistrationRefused(plan.home_agent, agent.nai, code, why, acceptable)
         causes = (f"acceptable would be {acceptable}",) if acceptable else ()
-        return Step(Finished(), (Report(event), Deliver(Failed(home, Cause.HOME_AGENT, code, why, causes))))
+        return Step(
+            Finished(), (Report(event), Deliver(Failed(self.attempt, home, Cause.HOME_AGENT, code, why, causes)))
+        )
 
     # -- counter-offers
 
@@ -403,20 +411,21 @@ class ExpectReply:
         gone = tuple(map(DeleteAssociation, attempt.held))
         if not attempt.lifetime:
             over: Unit = (PutRecord(healed.record()), DeleteRecord(REGISTRATION, home.home_agent.encode()), *gone)
-            return Step(ExpectStored(attempt, Ended(healed), self.request.wish.round), (Persist(over),))
+            return Step(ExpectStored(attempt, Ended(attempt, healed)), (Persist(over),))
         try:
             agreed = self.request.agree(reply, verdict)
         except PeerFault as fault:
             # It was accepted there, under the root that comes next, and no key of it is used.
             return attempt.failed(healed, Cause.HOME_AGENT, fault.code, fault.why)
-        done = Done(healed, self._registration(verdict.answer, agreed, now), self._association(verdict, agreed, now))
+        registration = self._registration(verdict.answer, agreed, now)
+        done = Done(attempt, healed, registration, self._association(verdict, agreed, now))
         unit: Unit = (
             *gone,
             PutAssociation(done.association),
             PutRecord(healed.record()),
             PutRecord(done.registration.record()),
         )
-        return Step(ExpectStored(attempt, done, self.request.wish.round), (Persist(unit),))
+        return Step(ExpectStored(attempt, done), (Persist(unit),))
 
     def _registration(self, answer: Answer, agreed: Agreed, now: Now) -> Registration:
         attempt, wish = self.attempt, self.request.wish
@@ -451,13 +460,13 @@ class ExpectReply:
             transcript=verdict.tr,
             keys=agreed.keys,
             confirmed=True,
-            root=root_of(self.home.kvno),
+            root=registration_root(self.home.kvno),
         )
 
 
-def root_of(kvno: int) -> str:
-    """Return the root of associations that come of registering under a KEY 0 of this version."""
-    return f"registration kvno {kvno}"
+def is_of_registration(association: Association) -> bool:
+    """Tell whether an association came of registering."""
+    return association.root.partition(" ")[0] == registration_root(0).partition(" ")[0]
 
 
 def _taken(said: SaPayloadExtension | None, sub_type: SaSubType, plan: Plan, kem: Kem, kept: Offer) -> Offer | None:
@@ -489,7 +498,6 @@ class ExpectStored:
 
     attempt: Attempt
     result: Done | Ended
-    round: int
 
     def receive(self, event: Persisted | PersistConflict | PersistFailed, _now: Now) -> Step:
         """See `TRANSITIONS`."""
@@ -497,7 +505,9 @@ class ExpectStored:
             # Another worker's association has our SPI, which is as unlikely as harmless, or the store is full.
             why = event.why if isinstance(event, PersistFailed) else "the SPI is in use by now"
             peer = self.attempt.plan.home_agent
-            lost = Failed(self.result.home, Cause.HERE, Code.INSUFFICIENT_RESOURCES, f"nothing was stored: {why}")
+            lost = Failed(
+                self.attempt, self.result.home, Cause.HERE, Code.INSUFFICIENT_RESOURCES, f"nothing was stored: {why}"
+            )
             return Step(Finished(), (Report(StoreTrouble(peer, why)), Deliver(lost)))
         told = (Report(_told(self.result)),) if isinstance(self.result, Done) else ()
         return Step(Finished(), (*told, Deliver(self.result)))

@@ -1,0 +1,104 @@
+"""What an operator of a mobile node is shown: whom it hears, how it is registered, and why not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from seckex.machine import Now
+from seckex.roles.mobile_node.agents import Agent
+from seckex.roles.mobile_node.records import Home, Registration
+from seckex.roles.mobile_node.registering import Failed, keying_name
+from seckex.sa.registration import KEY_AGREEMENTS
+from seckex.wire.advertisement import AdvertisementFlag
+
+if TYPE_CHECKING:
+    from seckex.roles.mobile_node.role import MobileNode
+
+
+def status(node: MobileNode, now: Now) -> dict[str, Any]:
+    """Return all of it, ready for JSON, without secrets."""
+    due = node.schedule.due
+    return {
+        "node": node.plan.local,
+        "home-agent": node.plan.home_agent,
+        "state": _state(node),
+        "shared": None if node.home is None else _shared(node.home, now),
+        "registration": None if node.registration is None else _registration(node.registration, now),
+        "next-in": None if due is None else round(max(due - now.monotonic, 0), 1),
+        "last-failure": None if node.last_failure is None else _failure(node.last_failure),
+        "agents": [_agent(agent, node, now) for agent in sorted(node.agents, key=lambda each: each.key)],
+    }
+
+
+def _state(node: MobileNode) -> str:
+    if node.home is None:
+        return "not provisioned"
+    if node.course.state is not None:
+        return "registering" if node.wanted else "deregistering"
+    if node.registration is not None:
+        return "registered"
+    if not node.wanted:
+        return "not wanted"
+    return "waiting" if len(node.agents) else "no agent heard"
+
+
+def _shared(home: Home, now: Now) -> dict[str, Any]:
+    return {
+        "kvno": home.kvno,
+        "requests": home.chain.index,
+        "unanswered": home.chain.index - home.answered,
+        "next-form": "fallback" if home.fallback else "one-time SPI",
+        "home-address": None if home.home_address is None else str(home.home_address),
+        "home-agent-addresses": [str(address) for address in home.addresses],
+        "home-agent-keys": [
+            {"kem": KEY_AGREEMENTS[key.kem].name, "left": int(key.until - now.wall)} for key in home.keys
+        ],
+    }
+
+
+def _registration(registration: Registration, now: Now) -> dict[str, Any]:
+    visit = registration.visit
+    return {
+        "agent": registration.agent,
+        "address": str(registration.path),
+        "care-of": str(registration.care_of),
+        "home-address": None if registration.home_address is None else str(registration.home_address),
+        "lifetime": registration.lifetime,
+        "left": round(max(registration.expires - now.wall, 0), 1),
+        "keying": keying_name(registration.mode),
+        "kem": KEY_AGREEMENTS[registration.kem].name,
+        "rounds": registration.rounds,
+        "form": "fallback" if registration.fallback else "one-time SPI",
+        "spi-in": registration.spi_in,
+        "with-agent": {"spi-in": visit.spi_in, "spi-out": visit.spi_out, "agreement": str(visit.agreement)},
+    }
+
+
+def _failure(failed: Failed) -> dict[str, Any]:
+    return {
+        "agent": failed.attempt.agent.nai,
+        "by": failed.cause.value,
+        "code": failed.code,
+        "why": failed.why,
+        "causes": list(failed.causes),
+    }
+
+
+def _agent(agent: Agent, node: MobileNode, now: Now) -> dict[str, Any]:
+    flags = agent.flags
+    return {
+        "nai": agent.nai,
+        "domain": agent.domain,
+        "address": str(agent.path),
+        "care-of": str(agent.care_of),
+        "in-use": agent.key == node.agents.in_use,
+        "busy": agent.busy,
+        "aaa": bool(flags & AdvertisementFlag.AAA),
+        "tcp": bool(flags & AdvertisementFlag.TCP),
+        "hybrid": bool(flags & AdvertisementFlag.HYBRID),
+        "heard": round(now.monotonic - agent.heard, 1),
+        "left": round(max(agent.until - now.monotonic, 0), 1),
+        "longest": agent.longest,
+        "objection": node.agents.objection(agent, node.plan.kem)
+        or ("it has just failed" if node.agents.avoided(agent, now) else ""),
+    }
