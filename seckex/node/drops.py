@@ -29,8 +29,12 @@ class Drops:
     def note(self, cause: str, why: str, path: Path, now: Now, actions: list[NodeAction]) -> None:
         """Count one drop and, within the ration, report it."""
         if self.ration(cause, now):
-            suppressed, self._suppressed = self._suppressed, 0
-            actions.append(Report(MessageDropped(str(path), cause, why, suppressed)))
+            actions.append(Report(MessageDropped(str(path), cause, why, self.suppressed())))
+
+    def suppressed(self) -> int:
+        """Return how many were not reported since this was last asked."""
+        suppressed, self._suppressed = self._suppressed, 0
+        return suppressed
 
     def ration(self, cause: str, now: Now) -> bool:
         """Count one drop; return whether it may be reported."""
