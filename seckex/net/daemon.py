@@ -14,6 +14,7 @@ import os
 import signal
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
@@ -41,11 +42,13 @@ from seckex.dialog.table import DialogTables
 from seckex.errors import ApiMisuse, SeckexError
 from seckex.events import ConfigurationKept, ConfigurationReloaded
 from seckex.exchange.terms import Terms
+from seckex.machine import Path as PeerPath
 from seckex.net.commands import ControlCommands
 from seckex.net.commit import CommitThread, GroupCommit
-from seckex.net.control import listen_control
+from seckex.net.control import Commands, listen_control
 from seckex.net.hops.hops import Dial, Hops
 from seckex.net.house import HouseAtEdge
+from seckex.net.kdc_commands import KdcCommands
 from seckex.net.log import EventLog, observe
 from seckex.net.operator import PrincipalOperator
 from seckex.net.principal import Clock, Principal, Watcher
@@ -59,6 +62,7 @@ from seckex.node.limits import Limits, Peer
 from seckex.node.node import Node
 from seckex.roles.faces import Role
 from seckex.roles.house import House
+from seckex.roles.kdc.center import Center
 from seckex.storage.lock import WorkerLock
 from seckex.storage.masterkey import load_master_key
 from seckex.storage.sqlite import SqliteStore
@@ -168,6 +172,10 @@ class Daemon(MultiService, Generic[S]):
     def settle_roles(self) -> None:
         """Have roles go on by `settings`, which are new."""
 
+    def say(self, octets: bytes, path: PeerPath) -> None:
+        """Send what a role says to somebody who is no neighbour."""
+        self.principal.send(octets, path)
+
     def dial(self) -> Dial | None:
         """Return what makes hops under associations, None where none can be made."""
         return None
@@ -275,9 +283,7 @@ class Daemon(MultiService, Generic[S]):
         roles = self.roles()
         if roles:
             house = House(settings.identity.nai, roles)
-            self.house = HouseAtEdge(
-                self.reactor, house, self.principal.send, self._commits, self.principal, self.log, self.clock
-            )
+            self.house = HouseAtEdge(self.reactor, house, self.say, self._commits, self.principal, self.log, self.clock)
             self.principal.roles = self.house
             self.house.hops = self.hops
         self.open()
@@ -298,7 +304,7 @@ class Daemon(MultiService, Generic[S]):
             configuration=os.path.abspath(self.loaded.file),
         )
         desk = ControlCommands(PrincipalOperator(self.principal), report, self.log, self.reactor)
-        commands = {**desk.commands(), "reload": self._asked_to_reload}
+        commands = {**desk.commands(), **self._commands_of_roles(), "reload": self._asked_to_reload}
         self._control = listen_control(self.reactor, state.control, commands, desk.streams())
         self.log.say(
             "info",
@@ -311,6 +317,13 @@ class Daemon(MultiService, Generic[S]):
             self._end_hearing = hear(signal.SIGHUP, lambda: self.reactor.callFromThread(self.reload))
         self.supervisor.watch(self.reactor)
         self._tell_ready()
+
+    def _commands_of_roles(self) -> Commands:
+        house = self.house
+        center = None if house is None else house.house.roles.get("kdc")
+        if house is None or not isinstance(center, Center):
+            return {}
+        return KdcCommands(center, partial(house.ask, center), house.aside, self.clock).commands()
 
     def _all_listening(self) -> list[str]:
         return [*self.listening(), *([] if self.hops is None else self.hops.ports.addresses())]

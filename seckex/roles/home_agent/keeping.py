@@ -15,7 +15,6 @@ from seckex.errors import StoreFailed
 from seckex.events import StoreUnwritable
 from seckex.events.home_agent import CentersSilent, NodeEnded, NodesTaken, RecordUnread, StaticKeysMade
 from seckex.machine import Now, Report
-from seckex.node.actions import Commit
 from seckex.node.conversation import Driver
 from seckex.roles.faces import Release
 from seckex.roles.home_agent.home import Home
@@ -87,7 +86,7 @@ class Keeping:
         self.rotate(now, actions)
 
     def _commit(self, unit: tuple[Operation, ...], then: Then, actions: list[Any]) -> None:
-        asked: list[Commit] = []
+        asked: list[Any] = []
         self._driver.commit(None, unit, asked)
         self._then[asked[0].token] = then
         actions += asked

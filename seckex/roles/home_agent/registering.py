@@ -17,7 +17,7 @@ from attrs import define, field, frozen
 from seckex.crypto.suites import SHA256
 from seckex.errors import Malformed, PeerFault
 from seckex.events.home_agent import CenterPassedOver, NodeDeregistered, NodeRefused, NodeRegistered, RequestUnheard
-from seckex.machine import Now, Report, Tick
+from seckex.machine import Now, Report, State, Tick
 from seckex.node.conversation import Conversation, Driver
 from seckex.node.drops import Drops
 from seckex.node.tables import ExpiringTable
@@ -78,7 +78,7 @@ class _Serving(Conversation):
 
     __slots__ = ("heard",)
 
-    def __init__(self, heard: Heard, state: serving.ServingState, owner: Registering) -> None:
+    def __init__(self, heard: Heard, state: State, owner: Registering) -> None:
         super().__init__(state, serving.TRANSITIONS, owner, heard.nai)
         self.heard = heard
 
@@ -224,7 +224,7 @@ class Registering:
     def _unheard(self, refusal: Unheard, asker: Asker, now: Now, actions: list[Any]) -> None:
         self.unknown_named = self.unknown_named or bool(refusal.unknown)
         if self.drops.ration(refusal.cause, now):
-            suppressed = self.drops.suppressed()
+            suppressed = self.drops.left_out()
             actions.append(
                 Report(RequestUnheard(asker.neighbour, refusal.cause, refusal.code, refusal.why, suppressed))
             )
@@ -313,7 +313,7 @@ class Registering:
                 refusal = Unheard(code, cause, why)
                 if self.drops.ration(cause, now):
                     neighbour = self._under_way[conversation.heard.digest].askers[0].neighbour
-                    actions.append(Report(RequestUnheard(neighbour, cause, code, why, self.drops.suppressed())))
+                    actions.append(Report(RequestUnheard(neighbour, cause, code, why, self.drops.left_out())))
                 self._end(conversation, code, _COARSE.get(refusal.code, why), now, actions)
 
     def _concluded(self, conversation: _Serving, said: Said, now: Now, actions: list[Any]) -> None:

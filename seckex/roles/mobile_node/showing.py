@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from seckex.machine import Now
 from seckex.roles.mobile_node.agents import Agent
+from seckex.roles.mobile_node.attempt import Failed
 from seckex.roles.mobile_node.records import Home, Registration
-from seckex.roles.mobile_node.registering import Failed, keying_name
+from seckex.roles.mobile_node.registering import keying_name
 from seckex.sa.registration import KEY_AGREEMENTS
 from seckex.wire.advertisement import AdvertisementFlag
 
 if TYPE_CHECKING:
-    from seckex.roles.mobile_node.role import MobileNode
+    from seckex.roles.mobile_node.keeping import Keeping
 
 
-def status(node: MobileNode, now: Now) -> dict[str, Any]:
+def status(node: Keeping, now: Now) -> dict[str, Any]:
     """Return all of it, ready for JSON, without secrets."""
     due = node.schedule.due
     return {
@@ -30,7 +31,7 @@ def status(node: MobileNode, now: Now) -> dict[str, Any]:
     }
 
 
-def _state(node: MobileNode) -> str:
+def _state(node: Keeping) -> str:
     if node.home is None:
         return "not provisioned"
     if node.course.state is not None:
@@ -84,7 +85,7 @@ def _failure(failed: Failed) -> dict[str, Any]:
     }
 
 
-def _agent(agent: Agent, node: MobileNode, now: Now) -> dict[str, Any]:
+def _agent(agent: Agent, node: Keeping, now: Now) -> dict[str, Any]:
     flags = agent.flags
     return {
         "nai": agent.nai,
