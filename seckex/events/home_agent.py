@@ -16,7 +16,7 @@ from seckex.events import Event, label_of, shown
 class NodeRegistered(Event):
     """A node is registered through an agent, and all three keys are in place."""
 
-    node: str
+    peer: str
     agent: str
     care_of: str
     home_address: str
@@ -29,7 +29,7 @@ class NodeRegistered(Event):
         spi = " (by the fallback, not by its SPI)" if self.fallback else ""
         address = f", home address {self.home_address}" if self.home_address else ""
         return (
-            f"{self.node} is registered through {self.agent} at {self.care_of}{address}, "
+            f"{self.peer} is registered through {self.agent} at {self.care_of}{address}, "
             f"for {self.lifetime} s, {self.mode}; SPI in {self.spi_in:#010x}{spi}"
         )
 
@@ -38,33 +38,11 @@ class NodeRegistered(Event):
 class NodeDeregistered(Event):
     """A node has ended its registration."""
 
-    node: str
+    peer: str
     agent: str
 
     def __str__(self) -> str:
-        return f"{self.node} has ended its registration through {self.agent}"
-
-
-@frozen
-class NodeRefused(Event):
-    """An authentic request was refused; nobody but the node can tell why."""
-
-    level: ClassVar[str] = "warn"
-
-    node: str
-    agent: str
-    code: int
-    why: str
-    acceptable: str
-
-    @property
-    def label(self) -> str:
-        """The code's name."""
-        return label_of(self.code)
-
-    def __str__(self) -> str:
-        would = f"; acceptable would be {self.acceptable}" if self.acceptable else ""
-        return f"{self.node}, through {self.agent}, is refused with {self.code} {self.label}: {shown(self.why)}{would}"
+        return f"{self.peer} has ended its registration through {self.agent}"
 
 
 @frozen

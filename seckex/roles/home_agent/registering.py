@@ -16,7 +16,8 @@ from attrs import define, field, frozen
 
 from seckex.crypto.suites import SHA256
 from seckex.errors import Malformed, PeerFault
-from seckex.events.home_agent import CenterPassedOver, NodeDeregistered, NodeRefused, NodeRegistered, RequestUnheard
+from seckex.events import CounterSent, Event, NegotiationRefused, StoreTrouble
+from seckex.events.home_agent import CenterPassedOver, NodeDeregistered, NodeRegistered, RequestUnheard
 from seckex.machine import Now, Report, State, Tick
 from seckex.node.conversation import Conversation, Driver
 from seckex.node.drops import Drops
@@ -28,7 +29,7 @@ from seckex.roles.home_agent.choices import AgentSide
 from seckex.roles.home_agent.home import Home
 from seckex.roles.home_agent.judgement import NO_ADDRESS, Granted, judge
 from seckex.roles.home_agent.recognition import admit, recognize
-from seckex.roles.home_agent.refusals import Unheard
+from seckex.roles.home_agent.refusals import Sealed, Unheard
 from seckex.roles.home_agent.turns import Turns
 from seckex.wire import hop
 from seckex.wire.extensions import Detail, clipped
@@ -310,11 +311,9 @@ class Registering:
             case serving.Concluded(said):
                 self._concluded(conversation, said, now, actions)
             case serving.Failed(code, cause, why):
-                refusal = Unheard(code, cause, why)
                 if self.drops.ration(cause, now):
-                    neighbour = self._under_way[conversation.heard.digest].askers[0].neighbour
-                    actions.append(Report(RequestUnheard(neighbour, cause, code, why, self.drops.left_out())))
-                self._end(conversation, code, _COARSE.get(refusal.code, why), now, actions)
+                    actions.append(Report(StoreTrouble(conversation.peer, why)))
+                self._end(conversation, code, _COARSE[code], now, actions)
 
     def _concluded(self, conversation: _Serving, said: Said, now: Now, actions: list[Any]) -> None:
         home, heard = self._home, conversation.heard
@@ -332,31 +331,31 @@ class Registering:
         actions.append(Report(self._told(heard, said, now)))
         self.ended(heard.nai, now, actions)
 
-    def _told(self, heard: Heard, said: Said, now: Now) -> NodeRegistered | NodeDeregistered | NodeRefused:
+    def _told(self, heard: Heard, said: Said, now: Now) -> Event:
         request, nai = heard.asked.request, heard.nai
-        refusal, association = said.refusal, said.association
-        if refusal is not None:
-            self.counters["refused"] += 1
-            self._remember(nai, LastRefusal(refusal.code, refusal.why, request.agent, now.wall))
-            acceptable = "; ".join(str(each) for each in (refusal.home, refusal.visit) if each is not None)
-            return NodeRefused(nai, request.agent, refusal.code, refusal.why, acceptable)
+        if said.refusal is not None:
+            return self._refused(heard, said.refusal, now)
+        association, by = said.association, request.agent
         if association is None:
             self.counters["deregistered"] += 1
-            return NodeDeregistered(nai, request.agent)
+            return NodeDeregistered(nai, by)
         self.counters["registered"] += 1
         binding, address = said.node.bindings[-1], said.node.home_address
         self._home.bound(nai, binding.until)
         mode = self._home.terms.keying.name.lower().replace("_", "-")
+        where, fallback = "" if address is None else str(address), heard.found.fallback
         return NodeRegistered(
-            nai,
-            request.agent,
-            str(request.care_of),
-            "" if address is None else str(address),
-            binding.lifetime,
-            mode,
-            association.spi_in,
-            heard.found.fallback,
+            nai, by, str(request.care_of), where, binding.lifetime, mode, association.spi_in, fallback
         )
+
+    def _refused(self, heard: Heard, refusal: Sealed, now: Now) -> CounterSent | NegotiationRefused:
+        self.counters["refused"] += 1
+        request, nai, here = heard.asked.request, heard.nai, self._home.terms.nai
+        would = "; ".join(str(each) for each in (refusal.home, refusal.visit) if each is not None)
+        if refusal.code == Code.COUNTER_OFFER:
+            return CounterSent(nai, request.round, would, (refusal.why,))
+        self._remember(nai, LastRefusal(refusal.code, refusal.why, request.agent, now.wall))
+        return NegotiationRefused(nai, here, refusal.code, refusal.why, (f"through {request.agent}",), would)
 
     def _remember(self, nai: str, refusal: LastRefusal) -> None:
         self.refusals.pop(nai, None)

@@ -104,10 +104,11 @@ class HomeAgent:
 
     # -- its life
 
-    def reconfigure(self, terms: HomeTerms, now: Now) -> None:
-        """Go on by other terms of the same name."""
+    def reconfigure(self, terms: HomeTerms, now: Now) -> list[RoleAction]:
+        """Go on by other terms of the same name and kind; what is under way goes on by those of before."""
         self.home.reconfigure(terms)
-        self._keeping.syncing.begin(now)
+        self._keeping.syncing.hasten(now)
+        return []
 
     def start(self, snapshot: Snapshot, now: Now) -> list[RoleAction]:
         """See `Role.start`."""
