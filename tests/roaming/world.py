@@ -15,7 +15,7 @@ from typing import Any, Final
 from attrs import frozen
 from seckex.roles.aaa.relay import AaaRelay
 from seckex.roles.aaa.ways import Ways
-from seckex.roles.home_agent.agent import HomeAgent
+from seckex.roles.home_agent.role import HomeAgent
 from seckex.roles.home_agent.terms import HomeTerms
 
 from seckex.config.kdc import Kdc
@@ -241,7 +241,7 @@ def home_of(file: Provision) -> Home:
 _MADE: Final[Mapping[str, Callable[[Host, Any], Role]]] = {
     "node": lambda host, plan: MobileNode(plan, host.entropy),
     "agent": lambda _host, terms: ForeignAgent(terms),
-    "home-agent": lambda _host, terms: HomeAgent(terms),
+    "home-agent": lambda host, terms: HomeAgent(terms, host.now()),
     "aaa": lambda host, ways: AaaRelay(host.nai, ways, 1024, host.entropy),
     "center": lambda host, settings: Center(host.nai, settings, host.entropy),
 }
