@@ -81,7 +81,8 @@ class World:
         self.shape = shape or Shape()
         self.network = Network(seed)
         self.terms: dict[str, dict[str, Any]] = {}
-        self.names = {"home": HOME}
+        #: What came of KEY 0, as long as nothing has healed it.
+        self.first_roots: set[bytes] = set()
         self.home = self._add("home", HOME, "192.0.2.10", "2001:db8:1::10")
         direct = self.shape.topology == "direct"
         self.foreign_aaa = None if direct else self._add("aaaf", FOREIGN_AAA, "192.0.2.30")
@@ -175,6 +176,12 @@ class World:
             other.neighbours = {first.nai}
             self.terms[other.name]["center"] = Kdc(replicates=first.nai)
 
+    @property
+    def relays(self) -> list[Host]:
+        """Who passes registrations on and is to know nothing of nodes; not who is a center as well."""
+        servers = [host for host in (self.foreign_aaa, self.home_aaa) if host is not None]
+        return [*self.agents, *(host for host in servers if host not in self.centers)]
+
     # -- life
 
     def start(self, provision: bool = True) -> World:
@@ -208,7 +215,9 @@ class World:
             self.network.fail(told[0])
         self.network.run(2)
         file = center.provision(host.nai, (self.home.addresses[0],), at.now())
-        host.store.commit([(PutRecord(home_of(file).record()),)])
+        home = home_of(file)
+        self.first_roots.add(home.root.octets)
+        host.store.commit([(PutRecord(home.record()),)])
         return file
 
 
