@@ -13,7 +13,7 @@ from seckex.cli.output import ExitCode, json_option, leave, life, plain, print_j
 from seckex.config.files import Owner
 from seckex.config.hops import HopSettings
 from seckex.config.initiator import InitiatorSettings
-from seckex.config.kdc import Kdc
+from seckex.config.kdc import Kdc, KdcSettings
 from seckex.config.load import AnySettings, Loaded, load_any
 from seckex.config.policy import ProposalSettings
 from seckex.config.problems import ConfigInvalid
@@ -101,9 +101,10 @@ def _meaning(loaded: Loaded[Any]) -> dict[str, list[str]]:
     if center is not None:
         whose = f"replica of {center.replicates}" if center.replicates else f"at most {center.principals} nodes"
         meaning["kdc"] = [f"{' and '.join(center.keying)} keys; {whose}"]
-    meaning["policy"] = [
-        f"{number}: {_proposal(proposal)}" for number, proposal in enumerate(settings.policy.proposals, start=1)
-    ]
+    if not isinstance(settings, KdcSettings):
+        meaning["policy"] = [
+            f"{number}: {_proposal(proposal)}" for number, proposal in enumerate(settings.policy.proposals, start=1)
+        ]
     meaning["state"] = [str(settings.state.directory)]
     return meaning
 

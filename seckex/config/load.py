@@ -125,7 +125,7 @@ def _class_of(file: Path, raw: Mapping[str, Any]) -> type[AnySettings]:
 
 
 def _role_wanted(role: object) -> str:
-    wanted = " or ".join(f'"{name}"' for name in ROLES)
+    wanted = "one of " + ", ".join(f'"{name}"' for name in ROLES)
     if role is None:
         return f"is required: {wanted}"
     advice = nearest(role, ROLES) if isinstance(role, str) else ""

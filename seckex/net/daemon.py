@@ -14,6 +14,7 @@ import os
 import signal
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
@@ -332,7 +333,7 @@ class Daemon(MultiService, Generic[S]):
         center = None if house is None else house.house.roles.get("kdc")
         if house is None or not isinstance(center, Center):
             return {}
-        return KdcCommands(center, house, self.clock).commands()
+        return KdcCommands(center, partial(house.ask, center), house.aside, self.clock).commands()
 
     def _all_listening(self) -> list[str]:
         return [*self.listening(), *([] if self.hops is None else self.hops.ports.addresses())]

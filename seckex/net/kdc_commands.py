@@ -10,7 +10,7 @@ import base64
 import os
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Any, Final, Protocol
+from typing import Any, Final, TypeAlias
 
 from twisted.internet.defer import Deferred
 
@@ -33,24 +33,19 @@ EXPORT_SCHEMA: Final = "seckex.kdc-export/1"
 MOST_LISTED: Final = 500
 
 
-class Surroundings(Protocol):
-    """Where a center lives: in a daemon, or in a command that runs without one."""
-
-    def ask(self, center: Center, what: Callable[[Now], list[RoleAction]]) -> None:
-        """Run what the center wants when ``what`` is called; raises what that raises."""
-        ...
-
-    def aside(self, call: Callable[[], str]) -> Deferred[str]:
-        """Have something done that takes long."""
-        ...
+# Runs what a center wants when it is asked for something; raises what the call raises.
+Asking: TypeAlias = Callable[[Callable[[Now], list[RoleAction]]], None]
+# Has something done that takes long.
+Aside: TypeAlias = Callable[[Callable[[], str]], Deferred[str]]
 
 
 class KdcCommands:
     """See the module."""
 
-    def __init__(self, center: Center, surroundings: Surroundings, clock: Clock) -> None:
+    def __init__(self, center: Center, ask: Asking, aside: Aside, clock: Clock) -> None:
         self._center = center
-        self._surroundings = surroundings
+        self._ask = ask
+        self._aside = aside
         self._clock = clock
 
     def commands(self) -> Commands:
@@ -103,7 +98,7 @@ class KdcCommands:
             else:
                 answered.callback(self._shown(outcome))
 
-        self._surroundings.ask(self._center, lambda now: self._center.add(new, now, told))
+        self._ask(lambda now: self._center.add(new, now, told))
         return answered
 
     def _export(self, request: Request) -> Deferred[Answer]:
@@ -113,7 +108,7 @@ class KdcCommands:
         plaintext = Secret(render_provision(provision))
 
         def sealed(text: str) -> Answer:
-            self._surroundings.ask(self._center, lambda _now: self._center.provisioned(provision, how))
+            self._ask(lambda _now: self._center.provisioned(provision, how))
             return {
                 "schema": EXPORT_SCHEMA,
                 "principal": provision.nai,
@@ -124,7 +119,7 @@ class KdcCommands:
                 "sealed": text,
             }
 
-        return self._surroundings.aside(lambda: seal(plaintext)).addCallback(sealed)
+        return self._aside(lambda: seal(plaintext)).addCallback(sealed)
 
 
 def _told(known: Known) -> dict[str, Any]:
