@@ -10,9 +10,8 @@ from attrs import Factory, frozen
 
 from seckex.config.common import AUTHENTICATIONS, MAX_PEERS
 from seckex.config.endpoints import ClientEndpoint
-from seckex.config.hops import HopSettings
 from seckex.config.kdc import Kdc, kdc_contradictions
-from seckex.config.listen import Listen, ListeningLimits
+from seckex.config.listen import ListeningLimits, ListeningSettings
 from seckex.config.problems import Problem, nearest, shown
 from seckex.config.structure import Unread
 from seckex.config.values import SERVICE, Nai, Named, OneOf, ServiceName, Several, Whole
@@ -54,12 +53,11 @@ class ResponderLimits(ListeningLimits):
 
 
 @frozen(kw_only=True)
-class ResponderSettings(HopSettings):
+class ResponderSettings(ListeningSettings):
     """A file with ``role = "responder"``."""
 
     role: ClassVar[str] = "responder"
 
-    listen: Listen = Factory(Listen)
     peers: Annotated[tuple[ResponderPeer, ...], Several(1, MAX_PEERS)]
     services: Annotated[Mapping[str, Service], Named(SERVICE, MAX_SERVICES)] = Factory(dict)
     kdc: Kdc | None = None
@@ -70,8 +68,6 @@ class ResponderSettings(HopSettings):
         """Yield what is wrong between settings that are each right."""
         yield from super().contradictions(sections)
         yield from kdc_contradictions(sections)
-        if "listen" in sections:
-            yield from sections["listen"].contradictions()
         if "services" not in sections:
             return
         known = list(sections["services"])
