@@ -79,6 +79,7 @@ class ControlCommands:
             "role": self._report.role,
             "peer": peer,
             "association": self._told(held[-1]) if held else None,
+            "registration": self._report.registration(peer),
             "failures": self._history.failures(peer),
             "clock": self._history.clock(peer),
             "dropped": {name: count for name, count in self._report.counted().items() if name.startswith("dropped.")},

@@ -6,12 +6,16 @@ import base64
 import binascii
 import os
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 
 from seckex.config.initiator import InitiatorSettings
+from seckex.config.provision import Provision
 from seckex.config.registration import KEMS
+from seckex.crypto.registration import provisioned
+from seckex.crypto.spichain import Chain
 from seckex.errors import StoreFailed
 from seckex.machine import Now, Path
 from seckex.net.control import Answer, Commands, Declined, Request
@@ -25,6 +29,8 @@ from seckex.roles.mobile_node.plan import Plan
 from seckex.roles.mobile_node.records import HOME, Home
 from seckex.roles.mobile_node.role import MobileNode
 from seckex.sa.store import Record
+from seckex.wire.keying import HomeKey
+from seckex.wire.numbers import Kem
 
 ROLE: Final = "mobile-node"
 PROVISION_SCHEMA: Final = "seckex.provision/1"
@@ -47,6 +53,23 @@ def plan_of(settings: InitiatorSettings) -> Plan | None:
         solicit=tuple((host, said.port) for host in said.solicit),
         groups=tuple((group, said.port) for group in said.groups),
         worker=settings.state.worker,
+    )
+
+
+def home_of(provision: Provision) -> Home:
+    """Return what a node keeps of a provisioning file: what comes of KEY 0, and not KEY 0."""
+    names = provision.nai, provision.home_agent
+    shared = provisioned(provision.key0, names, provision.kvno)
+    keys = tuple(HomeKey(Kem(each.kem), each.until, each.public) for each in provision.home_keys)
+    return Home(
+        *names,
+        provision.kvno,
+        shared.root,
+        Chain.begin(shared.chain),
+        keys=keys,
+        home_address=provision.home_address,
+        layer2=provision.layer2,
+        addresses=tuple(map(ip_address, provision.addresses)),
     )
 
 
