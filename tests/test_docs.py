@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import pkgutil
 import re
 from collections.abc import Iterator
 from configparser import ConfigParser
@@ -18,8 +19,6 @@ import attrs
 import click
 from twisted.trial.unittest import SynchronousTestCase
 
-import seckex.events.hops
-import seckex.events.kdc
 from seckex import events
 from seckex.cli.counters import MEANINGS
 from seckex.cli.demo import demo
@@ -208,9 +207,9 @@ class SettingTests(SynchronousTestCase):
         both = self.documented(self.BOTH)
         for cls in ROLES:
             article = "an" if cls.role[0] in "aeiou" else "a"
-            hops = self.documented(self.HOPS) if issubclass(cls, HopSettings) else {}
-            kdc = self.documented(self.KDC) if "kdc" in attrs.fields_dict(cls) else {}
-            documented = both | hops | kdc | self.documented(self.OWN.format(f"{article} {cls.role}"))
+            of_hops = self.documented(self.HOPS) if issubclass(cls, HopSettings) else {}
+            of_kdc = self.documented(self.KDC) if "kdc" in attrs.fields_dict(cls) else {}
+            documented = both | of_hops | of_kdc | self.documented(self.OWN.format(f"{article} {cls.role}"))
             expected = {one.path: (one.default, one.allowed) for one in settings(cls)}
             self.assertEqual(documented, expected)
 
@@ -308,9 +307,11 @@ class EventTests(SynchronousTestCase):
                 row for row in rows(DOCS / "operations.md", "Logs and events") if len(row) == 4
             )
         }
+        parts = (f"seckex.events.{each.name}" for each in pkgutil.iter_modules(events.__path__))
+        modules = (events, *map(importlib.import_module, parts))
         classes = [
             cls
-            for module in (events, events.hops, events.kdc)
+            for module in modules
             for cls in vars(module).values()
             if isinstance(cls, type) and issubclass(cls, events.Event)
         ]

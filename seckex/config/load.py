@@ -21,6 +21,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from attrs import Factory, frozen
 
+from seckex.config.agent import AgentSettings
 from seckex.config.common import Settings, State
 from seckex.config.credentials import Credentials, read_credentials
 from seckex.config.files import Owner, read_private
@@ -35,10 +36,11 @@ MAX_SETTINGS_FILE: Final = 2**20
 _HEX_KEY: Final = re.compile(r"[0-9a-fA-F]{64}")
 # The sections whose tables name key files.
 _KEYED: Final = ("peers", "hops")
-AnySettings: TypeAlias = InitiatorSettings | ResponderSettings | KdcSettings
+AnySettings: TypeAlias = InitiatorSettings | ResponderSettings | AgentSettings | KdcSettings
 ROLES: Final[Mapping[str, type[AnySettings]]] = {
     "initiator": InitiatorSettings,
     "responder": ResponderSettings,
+    "agent": AgentSettings,
     "kdc": KdcSettings,
 }
 

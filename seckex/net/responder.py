@@ -12,9 +12,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 
+from seckex.config.listen import Listen
 from seckex.config.load import Loaded
 from seckex.config.problems import Problem
-from seckex.config.responder import Listen, ResponderSettings
+from seckex.config.responder import ResponderSettings
 from seckex.dialog.faces import Closure
 from seckex.dialog.link import Link
 from seckex.dialog.stream import Dialog
