@@ -44,7 +44,7 @@ def terms_of(
         mix=agent.mix_secrets,
         network=ip_network(agent.home_network) if agent.home_network else None,
         clock_window=settings.limits.clock_window,
-        rotation=agent.static_keys_for,
+        rotation=agent.rotation,
         worker=settings.state.worker,
         taken=taken,
         limits=Limits(agent.nodes, agent.replies, agent.requests),
