@@ -1,4 +1,4 @@
-"""The responder daemon: answers negotiations, accepts links, connects dialogs to services."""
+"""The responder daemon: answers negotiations, accepts links, connects dialogs to services; or a home agent."""
 
 from __future__ import annotations
 
@@ -6,21 +6,29 @@ from collections.abc import Mapping
 
 from attrs import evolve
 
-from seckex.config.responder import ResponderSettings
+from seckex.config.common import pattern_of
+from seckex.config.responder import ResponderPeer, ResponderSettings
+from seckex.net.home_agent import home_agent_of, possible_home_agent, settle_home_agent, terms_of
 from seckex.net.kdc import center_of, possible_kdc, settle_center
 from seckex.net.listening import ListeningDaemon
 from seckex.net.reload import Prepared
 from seckex.node.limits import Peer
 from seckex.roles.faces import Role
+from seckex.roles.home_agent import HomeTerms
 
 
 class ResponderDaemon(ListeningDaemon[ResponderSettings]):
     """See the module."""
 
     def peers(self) -> list[Peer]:
-        """See `Daemon.peers`."""
+        """See `Daemon.peers`; nodes have associations with their home agent whether or not they may use services."""
         window = self.settings.limits.clock_window
-        return [Peer(self.terms(peer, window)) for peer in self.settings.peers]
+        configured = self.settings.peers
+        if self.settings.home_agent is not None:
+            nodes = ResponderPeer(nai=pattern_of(self.settings.identity.nai), authentication="registration")
+            if all(peer.nai != nodes.nai for peer in configured):
+                configured = (*configured, nodes)
+        return [Peer(self.terms(peer, window)) for peer in configured]
 
     def offered(self) -> tuple[dict[str, str], dict[str, frozenset[str]], int]:
         """See `ListeningDaemon.offered`."""
@@ -30,17 +38,32 @@ class ResponderDaemon(ListeningDaemon[ResponderSettings]):
             self.settings.limits.dialogs_per_service,
         )
 
+    # -- roles
+
     def roles(self) -> Mapping[str, Role]:
         """See `Daemon.roles`."""
-        return center_of(self.settings.kdc, self.settings.identity.nai)
+        terms = self._home_terms()
+        center = center_of(self.settings.kdc, self.settings.identity.nai)
+        return center if terms is None else {**home_agent_of(terms, self.clock.now()), **center}
+
+    def _home_terms(self) -> HomeTerms | None:
+        settings = self.settings
+        if settings.home_agent is None:
+            return None
+        taken = lambda spi: self.principal.node.associations.get(spi) is not None  # noqa: E731  # it is a value
+        return terms_of(settings, settings.home_agent, self.loaded.credentials, taken)
 
     def settle_roles(self) -> None:
         """See `Daemon.settle_roles`."""
+        terms = self._home_terms()
         if self.house is not None:
             settle_center(self.house.house.roles, self.settings.kdc)
+            if terms is not None:
+                settle_home_agent(self.house, self.house.house.roles, terms)
 
     def prepare(self, settings: ResponderSettings) -> Prepared[ResponderSettings]:
-        """See `Daemon.prepare`."""
+        """Keep the roles that there are: only a restart makes others."""
         kdc, restart = possible_kdc(self.settings.kdc, settings.kdc)
-        prepared = super().prepare(evolve(settings, kdc=kdc))
-        return evolve(prepared, restart=(*prepared.restart, *restart))
+        agent, more = possible_home_agent(self.settings.home_agent, settings.home_agent)
+        prepared = super().prepare(evolve(settings, kdc=kdc, home_agent=agent))
+        return evolve(prepared, restart=(*prepared.restart, *restart, *more))

@@ -11,7 +11,7 @@ from typing import Final
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from seckex.config.responder import Listen
+from seckex.config.listen import Listen
 from seckex.net.daemon import STOP_WITHIN
 
 UNITS: Final = Path(__file__).parent.parent.parent / "contrib" / "systemd"

@@ -8,7 +8,7 @@ from typing import Final
 
 from attrs import evolve, field, frozen
 
-from seckex.events.mobile_node import RegistrationFailed
+from seckex.events import NegotiationFailed
 from seckex.machine import Action, Arm, Deliver, Now, Path, Report, Send
 from seckex.roles.mobile_node.agents import Agent
 from seckex.roles.mobile_node.plan import Plan
@@ -105,7 +105,7 @@ class Attempt:
     def failed(self, home: Home, cause: Cause, code: int, why: str, causes: tuple[str, ...] = ()) -> tuple[Action, ...]:
         """Return what ends an attempt that has come to nothing."""
         causes = (*self.hints, *causes)
-        event = RegistrationFailed(self.plan.home_agent, self.agent.nai, why, causes)
+        event = NegotiationFailed(self.plan.home_agent, f"by way of {self.agent.nai}: {why}", causes)
         return Report(event), Deliver(Failed(self, home, cause, code, why, causes))
 
 

@@ -13,19 +13,19 @@ from collections.abc import Callable
 from typing import Final
 
 from seckex.errors import StoreFailed, Unfeasible
+from seckex.events import NegotiationFailed
 from seckex.events.mobile_node import (
     AgentHeard,
     AgentLost,
     AgentRestarted,
     Deregistered,
-    NoAgent,
     NotProvisioned,
     ProvisionTaken,
     RegistrationEnded,
 )
 from seckex.machine import Now, Report, Tick
 from seckex.roles.faces import Adopt, ClosePort, Release, RoleAction
-from seckex.roles.mobile_node import registering
+from seckex.roles.mobile_node import registering, showing
 from seckex.roles.mobile_node.agents import Agent, AgentKey, Agents, News
 from seckex.roles.mobile_node.attempt import Attempt, Cause, Done, Ended, Failed, Moved
 from seckex.roles.mobile_node.course import Course
@@ -43,7 +43,7 @@ from seckex.wire.numbers import LOWEST_SPI, Code
 #: How long a challenge is waited for that is newer than the one that is known.
 REFRESH_WITHIN: Final = 2.0
 #: After so many rounds of questions that nobody has answered the operator is told.
-TOLD_AFTER: Final = 2
+TOLD_AFTER: Final = 3
 
 # An agent that says one of these can be asked again at once, with a newer challenge.
 _STALE: Final = (Code.UNKNOWN_CHALLENGE, Code.STALE_CHALLENGE)
@@ -171,7 +171,9 @@ class Keeping:
         self.soliciting.looked(now)
         waiting = self.schedule.due is not None and self.schedule.due <= now.monotonic
         if waiting and self.soliciting.tries == TOLD_AFTER and self.soliciting.searching:
-            actions.append(Report(NoAgent(self.plan.home_agent, self.agents.objections(self.plan.kem))))
+            passed = self.agents.objections(self.plan.kem)
+            why = "no foreign agent is heard that would do" if passed else "no foreign agent is heard"
+            actions.append(Report(NegotiationFailed(self.plan.home_agent, why, passed)))
 
     def consider(self, now: Now, actions: list[RoleAction]) -> None:
         """Begin a registration if one is due, and there is somebody to register by."""
@@ -250,7 +252,7 @@ class Keeping:
         replaced, self._held = tuple(self._held), {association.spi_in: association.expires}
         self.agents.in_use, self._grace = done.attempt.agent.key, None
         self.agents.worked(done.attempt.agent.key)
-        actions += [ClosePort(done.attempt.via), Adopt(association, replaced)]
+        actions += [ClosePort(done.attempt.via), Adopt(association, replaced), Report(showing.told(done))]
         if self.wanted:
             self.schedule.registered(done.registration, now)
         else:

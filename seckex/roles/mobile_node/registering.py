@@ -19,13 +19,8 @@ from attrs import evolve, frozen
 from seckex.crypto.authority import registration_root
 from seckex.crypto.registration import NO_PREVIOUS
 from seckex.errors import AuthenticationFailed, PeerFault, Unfeasible
-from seckex.events import ClocksApart, CounterReceived, StoreTrouble
-from seckex.events.mobile_node import (
-    AgentRefused,
-    Registered,
-    RegistrationRefused,
-    RegistrationSent,
-)
+from seckex.events import ClocksApart, CounterReceived, NegotiationRefused, StoreTrouble
+from seckex.events.mobile_node import AgentRefused, RegistrationSent
 from seckex.machine import (
     Arm,
     Deliver,
@@ -58,13 +53,11 @@ from seckex.roles.mobile_node.countering import acceptable_in, taken_up
 from seckex.roles.mobile_node.plan import Offers, opening, remaining
 from seckex.roles.mobile_node.records import REGISTRATION, Home, Registration
 from seckex.roles.mobile_node.request import Agreed, Request, Verdict, Wish, draft
-from seckex.sa.algorithms import PROTOCOL_NAMES
 from seckex.sa.association import Association
 from seckex.sa.proposal import own_offer
-from seckex.sa.registration import KEY_AGREEMENTS
 from seckex.sa.store import DeleteAssociation, DeleteRecord, PutAssociation, PutRecord, Unit
 from seckex.wire.mobileip import AgentRefusal, NodeReply, with_cookie
-from seckex.wire.numbers import MAX_ROUNDS, Code, Kem, Keying, Role
+from seckex.wire.numbers import MAX_ROUNDS, Code, Kem, Role
 from seckex.wire.registration import Answer
 
 LINGER: Final = 1.0
@@ -153,7 +146,7 @@ class ExpectReply:
         if self.refusal is not None:
             return Step(self)
         agent, code, text = self.attempt.agent, refusal.header.code, refusal.detail.text
-        event = AgentRefused(agent.nai, str(agent.path), code, text)
+        event = AgentRefused(self.attempt.plan.home_agent, agent.nai, str(agent.path), code, text)
         return Step(evolve(self, refusal=refusal), (Report(event), Arm(now.monotonic + LINGER)))
 
     def _cookie_asked(self, cookie: bytes, now: Now) -> Step:
@@ -213,7 +206,7 @@ class ExpectReply:
             return Step(step.state, (Report(ClocksApart(plan.home_agent, shift)), *step.actions))
         if answer.code == Code.UNKNOWN_EXCHANGE and not self.attempt.again:
             return begin(anew, home)
-        return self._end(home, answer.code, text, acceptable_in(answer, plan))
+        return self._end(home, plan.home_agent, answer.code, text, acceptable_in(answer, plan))
 
     def _breach(self, home: Home, fault: PeerFault) -> Step:
         """End for what the home agent, being authenticated, should not have said."""
@@ -224,13 +217,13 @@ class ExpectReply:
         keys = () if verdict is None else verdict.answer.home_keys
         return evolve(self.home, answered=self.home.chain.index, keys=keys or self.home.keys)
 
-    def _end(self, home: Home, code: int, why: str, acceptable: str) -> Step:
-        plan, agent = self.attempt.plan, self.attempt.agent
-        event = RegistrationRefused(plan.home_agent, agent.nai, code, why, acceptable)
+    def _end(self, home: Home, by: str, code: int, why: str, acceptable: str, detail: tuple[str, ...] = ()) -> Step:
+        """End for a refusal, the home agent's or ours."""
+        attempt, peer = self.attempt, self.attempt.plan.home_agent
+        event = NegotiationRefused(peer, by, code, why, detail, acceptable)
         causes = (f"acceptable would be {acceptable}",) if acceptable else ()
-        return Step(
-            Finished(), (Report(event), Deliver(Failed(self.attempt, home, Cause.HOME_AGENT, code, why, causes)))
-        )
+        failed = Failed(attempt, home, Cause.HOME_AGENT, code, why, (*detail, *causes))
+        return Step(Finished(), (Report(event), Deliver(failed)))
 
     # -- counter-offers
 
@@ -244,10 +237,11 @@ class ExpectReply:
             step = self._breach(home, fault)
             return Step(step.state, (heard, *step.actions))
         if wish.round == MAX_ROUNDS:
-            step = self._end(home, Code.TOO_MANY_ROUNDS, f"{MAX_ROUNDS} rounds without agreement", acceptable)
+            why = f"{MAX_ROUNDS} rounds without agreement"
+            step = self._end(home, plan.local, Code.TOO_MANY_ROUNDS, why, acceptable)
         elif offers is None:
-            why = f"the counter-offer is not within our own policy: {own_offer(plan.policy)}"
-            step = self._end(home, Code.NOTHING_ACCEPTABLE, why, acceptable)
+            why, own = "the counter-offer is not within our own policy", (f"ours is {own_offer(plan.policy)}",)
+            step = self._end(home, plan.local, Code.NOTHING_ACCEPTABLE, why, acceptable, own)
         else:
             step = _round(self.attempt, home, wish.round + 1, verdict.previous, offers)
         return Step(step.state, (heard, *step.actions))
@@ -339,30 +333,7 @@ class ExpectStored:
                 self.attempt, self.result.home, Cause.HERE, Code.INSUFFICIENT_RESOURCES, f"nothing was stored: {why}"
             )
             return Step(Finished(), (Report(StoreTrouble(peer, why)), Deliver(lost)))
-        told = (Report(_told(self.result)),) if isinstance(self.result, Done) else ()
-        return Step(Finished(), (*told, Deliver(self.result)))
-
-
-def _told(done: Done) -> Registered:
-    registration, association = done.registration, done.association
-    return Registered(
-        home_agent=registration.home_agent,
-        agent=registration.agent,
-        care_of=str(registration.care_of),
-        home_address="" if registration.home_address is None else str(registration.home_address),
-        lifetime=registration.lifetime,
-        keying=keying_name(registration.mode),
-        kem=KEY_AGREEMENTS[registration.kem].name,
-        rounds=registration.rounds,
-        transforms={PROTOCOL_NAMES[each.protocol]: each.name for each in association.agreement.algorithms},
-        spi_in=association.spi_in,
-        spi_out=association.spi_out,
-    )
-
-
-def keying_name(mode: Keying) -> str:
-    """Return what people call a keying mode."""
-    return mode.name.lower().replace("_", "-")
+        return Step(Finished(), (Deliver(self.result),))
 
 
 @frozen

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from seckex.events.mobile_node import Registered
 from seckex.machine import Now
 from seckex.roles.mobile_node.agents import Agent
-from seckex.roles.mobile_node.attempt import Failed
+from seckex.roles.mobile_node.attempt import Done, Failed
 from seckex.roles.mobile_node.records import Home, Registration
-from seckex.roles.mobile_node.registering import keying_name
+from seckex.sa.algorithms import PROTOCOL_NAMES
 from seckex.sa.registration import KEY_AGREEMENTS
 from seckex.wire.advertisement import AdvertisementFlag
+from seckex.wire.numbers import Keying
 
 if TYPE_CHECKING:
     from seckex.roles.mobile_node.keeping import Keeping
@@ -29,6 +31,29 @@ def status(node: Keeping, now: Now) -> dict[str, Any]:
         "last-failure": None if node.last_failure is None else _failure(node.last_failure),
         "agents": [_agent(agent, node, now) for agent in sorted(node.agents, key=lambda each: each.key)],
     }
+
+
+def keying_name(mode: Keying) -> str:
+    """Return what people call a keying mode."""
+    return mode.name.lower().replace("_", "-")
+
+
+def told(done: Done) -> Registered:
+    """Return the event that tells of a registration."""
+    registration, association = done.registration, done.association
+    return Registered(
+        peer=registration.home_agent,
+        agent=registration.agent,
+        care_of=str(registration.care_of),
+        home_address="" if registration.home_address is None else str(registration.home_address),
+        lifetime=registration.lifetime,
+        keying=keying_name(registration.mode),
+        kem=KEY_AGREEMENTS[registration.kem].name,
+        rounds=registration.rounds,
+        transforms={PROTOCOL_NAMES[each.protocol]: each.name for each in association.agreement.algorithms},
+        spi_in=association.spi_in,
+        spi_out=association.spi_out,
+    )
 
 
 def _state(node: Keeping) -> str:

@@ -7,17 +7,16 @@ import json
 from attrs import evolve
 
 from seckex.errors import Unfeasible
+from seckex.events import NegotiationFailed
 from seckex.events.mobile_node import (
     AgentLost,
     AgentRefused,
     AgentRestarted,
     Deregistered,
-    NoAgent,
     NotProvisioned,
     ProvisionTaken,
     Registered,
     RegistrationEnded,
-    RegistrationFailed,
     RegistrationSent,
 )
 from seckex.machine import Now, Path, Send
@@ -221,8 +220,8 @@ class AgentTests(KeepingCase):
         self.start()
         self.network.run(10)
         self.assertEqual(self.agent.requests, [])
-        (event,) = self.told(NoAgent)
-        self.assertIn("registration.agents does not have it", " ".join(event.passed))
+        (event,) = self.told(NegotiationFailed)
+        self.assertIn("registration.agents does not have it", " ".join(event.causes))
 
     def test_while_nobody_answers_it_asks_less_and_less_often(self) -> None:
         self.agent.quiet = True
@@ -392,7 +391,7 @@ class TroubleTests(KeepingCase):
         # The scripted agent has no memory of replies: what was lost there is a replay to the home agent.
         self.assertGreaterEqual(len(self.told(RegistrationSent)), 2)
         self.registered()
-        self.assertEqual(len(self.told(RegistrationFailed)), 1)
+        self.assertEqual(len(self.told(NegotiationFailed)), 1)
 
     def test_the_status_is_without_secrets_and_can_be_written_as_json(self) -> None:
         self.start()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from seckex.events import ClocksApart, CounterReceived, StoreTrouble
-from seckex.events.mobile_node import AgentHeard, AgentRefused, Registered, RegistrationFailed, RegistrationRefused
+from seckex.events import ClocksApart, CounterReceived, NegotiationFailed, NegotiationRefused, StoreTrouble
+from seckex.events.mobile_node import AgentHeard, AgentRefused, Registered
 from seckex.roles.mobile_node.records import HOME, Home
 from seckex.wire.extensions import Detail
 from seckex.wire.numbers import MAX_DATAGRAM, Code, Kem, Keying, SaSubType
@@ -124,7 +124,7 @@ class Registering(World):
         self.start()
         self.registered()
         self.assertGreaterEqual(len({request.spi for _, request, _ in self.agent.requests}), 2)
-        (failed,) = self.told(RegistrationFailed)
+        (failed,) = self.told(NegotiationFailed)
         self.assertIn("does not know node@example.org by version 1 of KEY 0", " ".join(failed.causes))
 
     def test_after_many_unanswered_it_uses_the_fallback_and_returns_from_it(self) -> None:
@@ -146,8 +146,8 @@ class Registering(World):
     def test_what_the_home_agent_refuses_is_told_with_its_reason(self) -> None:
         self.agent.moves = [says(code=Code.DISABLED_NODE, detail=Detail(Code.DISABLED_NODE, 0, 0, "ask the desk"))]
         self.start()
-        self.network.run_until(lambda: self.told(RegistrationRefused))
-        (event,) = self.told(RegistrationRefused)
+        self.network.run_until(lambda: self.told(NegotiationRefused))
+        (event,) = self.told(NegotiationRefused)
         self.assertEqual((event.code, event.reason), (Code.DISABLED_NODE, "ask the desk"))
         status = self.node.status(self.host.now())
         self.assertEqual(status["last-failure"]["why"], "ask the desk")
@@ -168,7 +168,7 @@ class Registering(World):
                 self.anew()
                 self.agent.moves = [says(**said)]
                 self.start()
-                self.network.run_until(lambda: self.told(RegistrationFailed))
+                self.network.run_until(lambda: self.told(NegotiationFailed))
                 self.assertEqual(self.host.store.associations, {})
 
 
@@ -187,8 +187,8 @@ class Countering(World):
     def test_a_counter_offer_that_is_not_within_our_policy_is_not(self) -> None:
         self.anew(policy=CHACHA, home_policy=AES)
         self.start()
-        self.network.run_until(lambda: self.told(RegistrationRefused))
-        (event,) = self.told(RegistrationRefused)
+        self.network.run_until(lambda: self.told(NegotiationRefused))
+        (event,) = self.told(NegotiationRefused)
         self.assertEqual(event.code, Code.NOTHING_ACCEPTABLE)
         self.assertIn("aes-256-gcm", event.acceptable)
         self.assertEqual(len(self.agent.requests), 1)
