@@ -11,11 +11,12 @@ import attrs
 from attrs import NOTHING, frozen
 
 from seckex.config.initiator import InitiatorSettings
+from seckex.config.kdc import KdcSettings
 from seckex.config.responder import ResponderSettings
 from seckex.config.structure import file_key
 from seckex.config.values import Named, Octets, Reader, Seconds, Several, duration, size
 
-ROLES: Final[tuple[type[Any], ...]] = (InitiatorSettings, ResponderSettings)
+ROLES: Final[tuple[type[Any], ...]] = (InitiatorSettings, ResponderSettings, KdcSettings)
 
 
 @frozen
@@ -46,9 +47,12 @@ def _table(kind: Any) -> tuple[type[Any] | None, str]:
     if isinstance(kind, type) and attrs.has(kind):
         return kind, ""
     base, *notes = get_args(kind) if hasattr(kind, "__metadata__") else (kind,)
-    inner = next((each for each in get_args(base) if isinstance(each, type) and attrs.has(each)), None)
+    parts = get_args(base)
+    inner = next((each for each in parts if isinstance(each, type) and attrs.has(each)), None)
     if inner is None or inner.__module__.startswith("seckex.sa"):
         return None, ""
+    if type(None) in parts:
+        return inner, ""
     return inner, ".NAME" if any(isinstance(note, Named) for note in notes) else "[]"
 
 

@@ -27,7 +27,7 @@ from seckex.config.hops import HopSettings
 from seckex.config.key0 import Key0
 from seckex.config.structure import file_key
 from seckex.dialog.faces import Cause
-from seckex.events import aaa, hops
+from seckex.events import aaa, foreign_agent, hops, kdc
 from seckex.net import forwards
 from seckex.net.log import EventLog
 from seckex.net.principal import Clock
@@ -195,6 +195,7 @@ class WordTests(SynchronousTestCase):
 
 class SettingTests(SynchronousTestCase):
     BOTH, HOPS, OWN = "Settings of both roles", "Settings of hops", "Settings of {}"
+    KDC = "Settings of key distribution centers"
 
     def documented(self, title: str) -> dict[str, tuple[str, str]]:
         table = rows(DOCS / "configuration.md", title)
@@ -207,7 +208,8 @@ class SettingTests(SynchronousTestCase):
         for cls in ROLES:
             article = "an" if cls.role[0] in "aeiou" else "a"
             of_hops = self.documented(self.HOPS) if issubclass(cls, HopSettings) else {}
-            documented = both | of_hops | self.documented(self.OWN.format(f"{article} {cls.role}"))
+            of_kdc = self.documented(self.KDC) if "kdc" in attrs.fields_dict(cls) else {}
+            documented = both | of_hops | of_kdc | self.documented(self.OWN.format(f"{article} {cls.role}"))
             expected = {one.path: (one.default, one.allowed) for one in settings(cls)}
             self.assertEqual(documented, expected)
 
@@ -307,7 +309,7 @@ class EventTests(SynchronousTestCase):
         }
         classes = [
             cls
-            for module in (events, aaa, hops)
+            for module in (events, aaa, foreign_agent, hops, kdc)
             for cls in vars(module).values()
             if isinstance(cls, type) and issubclass(cls, events.Event)
         ]

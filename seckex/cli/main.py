@@ -17,6 +17,7 @@ from seckex.cli.counters import counters
 from seckex.cli.doctor import doctor
 from seckex.cli.explain import explain
 from seckex.cli.export import export
+from seckex.cli.kdc import kdc
 from seckex.cli.key import key
 from seckex.cli.lifecycle import down, rekey, up
 from seckex.cli.monitor import monitor
@@ -52,7 +53,7 @@ def main() -> None:
     """Security associations, keys and encrypted dialogs between two hosts.
 
     Without a command: status. The daemons are run by twist or twistd:
-    seckex-initiator and seckex-responder.
+    seckex-initiator, seckex-responder and seckex-kdc.
     """
 
 
@@ -71,6 +72,7 @@ for _command in (
     algs,
     check_config,
     key,
+    kdc,
     cert,
     completion,
 ):

@@ -14,6 +14,7 @@ import os
 import signal
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
@@ -43,9 +44,10 @@ from seckex.events import ConfigurationKept, ConfigurationReloaded
 from seckex.exchange.terms import Terms
 from seckex.net.commands import ControlCommands
 from seckex.net.commit import CommitThread, GroupCommit
-from seckex.net.control import listen_control
+from seckex.net.control import Commands, listen_control
 from seckex.net.hops.hops import Dial, Hops
 from seckex.net.house import HouseAtEdge
+from seckex.net.kdc_commands import KdcCommands
 from seckex.net.log import EventLog, observe
 from seckex.net.operator import PrincipalOperator
 from seckex.net.principal import Clock, Principal, Watcher
@@ -59,6 +61,7 @@ from seckex.node.limits import Limits, Peer
 from seckex.node.node import Node
 from seckex.roles.faces import Role
 from seckex.roles.house import House
+from seckex.roles.kdc.center import Center
 from seckex.storage.lock import WorkerLock
 from seckex.storage.masterkey import load_master_key
 from seckex.storage.sqlite import SqliteStore
@@ -298,7 +301,7 @@ class Daemon(MultiService, Generic[S]):
             configuration=os.path.abspath(self.loaded.file),
         )
         desk = ControlCommands(PrincipalOperator(self.principal), report, self.log, self.reactor)
-        commands = {**desk.commands(), "reload": self._asked_to_reload}
+        commands = {**desk.commands(), **self._commands_of_roles(), "reload": self._asked_to_reload}
         self._control = listen_control(self.reactor, state.control, commands, desk.streams())
         self.log.say(
             "info",
@@ -311,6 +314,13 @@ class Daemon(MultiService, Generic[S]):
             self._end_hearing = hear(signal.SIGHUP, lambda: self.reactor.callFromThread(self.reload))
         self.supervisor.watch(self.reactor)
         self._tell_ready()
+
+    def _commands_of_roles(self) -> Commands:
+        house = self.house
+        center = None if house is None else house.house.roles.get("kdc")
+        if house is None or not isinstance(center, Center):
+            return {}
+        return KdcCommands(center, partial(house.ask, center), house.aside, self.clock).commands()
 
     def _all_listening(self) -> list[str]:
         return [*self.listening(), *([] if self.hops is None else self.hops.ports.addresses())]

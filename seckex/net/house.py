@@ -11,8 +11,9 @@ Limits: ports of their own are at most `MOST_PORTS`; the oldest is closed for on
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
@@ -31,6 +32,8 @@ from seckex.sa.store import Outcome, Snapshot
 from seckex.wire.numbers import Code
 
 MOST_PORTS: Final = 64
+
+T = TypeVar("T")
 
 _SOON: Final = 0.001
 
@@ -150,6 +153,11 @@ class HouseAtEdge:
         now = self._clock.now()
         asked = what(now)
         self.run(self.house.ask(role, lambda: asked, now), now)
+
+    def aside(self, call: Callable[[], T]) -> Deferred[T]:
+        """Have something done in a thread."""
+        found: Deferred[T] = deferToThreadPool(self._reactor, self._reactor.getThreadPool(), call)
+        return found
 
     def run(self, actions: list[RoleAction], now: Now) -> None:
         """Run actions in their order and arm the timer for what is next."""

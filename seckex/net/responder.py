@@ -12,20 +12,23 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 
+from seckex.config.listen import Listen
 from seckex.config.load import Loaded
 from seckex.config.problems import Problem
-from seckex.config.responder import Listen, ResponderSettings
+from seckex.config.responder import ResponderSettings
 from seckex.dialog.faces import Closure
 from seckex.dialog.link import Link
 from seckex.dialog.stream import Dialog
 from seckex.events import LinkClosed
 from seckex.net.daemon import Daemon, one_line
 from seckex.net.forwards import Services
+from seckex.net.kdc import center_of, possible_kdc, settle_center
 from seckex.net.port import SharedPort
 from seckex.net.reload import Prepared
 from seckex.net.sockets import Name
 from seckex.net.stream import LinkPort
 from seckex.node.limits import Flood, Limits, Peer
+from seckex.roles.faces import Role
 from seckex.sa.association import Association
 from seckex.wire.numbers import Code
 
@@ -72,6 +75,15 @@ class ResponderDaemon(Daemon[ResponderSettings]):
         """See `Daemon.watcher`."""
         return self
 
+    def roles(self) -> Mapping[str, Role]:
+        """See `Daemon.roles`."""
+        return center_of(self.settings.kdc, self.settings.identity.nai)
+
+    def settle_roles(self) -> None:
+        """See `Daemon.settle_roles`."""
+        if self.house is not None:
+            settle_center(self.house.house.roles, self.settings.kdc)
+
     def bind(self) -> None:
         """Take every address, UDP and TCP."""
         for name in _names(self.settings.listen):
@@ -96,6 +108,8 @@ class ResponderDaemon(Daemon[ResponderSettings]):
 
     def prepare(self, settings: ResponderSettings) -> Prepared[ResponderSettings]:
         """Take the addresses that are new."""
+        kdc, restart = possible_kdc(self.settings.kdc, settings.kdc)
+        settings = evolve(settings, kdc=kdc)
         try:
             for name in _names(settings.listen):
                 if name not in self._listening:
@@ -105,9 +119,9 @@ class ResponderDaemon(Daemon[ResponderSettings]):
             # An address that holds another one of the same port can be had when that one is closed, not before.
             if isinstance(error.socketError, PermissionError) or (ours and error.socketError.errno == EADDRINUSE):
                 self.unprepare()
-                return Prepared(evolve(settings, listen=self.settings.listen), restart=("listen",))
+                return Prepared(evolve(settings, listen=self.settings.listen), restart=("listen", *restart))
             return Prepared(settings, problems=(Problem("listen", one_line(error)),))
-        return Prepared(settings)
+        return Prepared(settings, restart)
 
     def settle(self) -> None:
         """See `Daemon.settle`."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
+
+from seckex.crypto.issuing import Authority
 
 KEY = "00112233445566778899aabbccddeeff" * 2
 
@@ -59,6 +62,21 @@ def write_private(file: Path, text: str) -> Path:
     file.write_text(text)
     os.chmod(file, 0o600)
     return file
+
+
+def write_credentials(directory: Path, name: str, nai: str) -> None:
+    """Write a certificate of ``nai``, its key, and in the folder ``ca`` the authority that issued it."""
+    folder = directory / "ca"
+    folder.mkdir(exist_ok=True)
+    now = time.time()
+    if not (folder / "ca.pem").exists():
+        made = Authority.issue_itself("an authority", now, 30)
+        write_private(folder / "ca.pem", made.certificate.decode())
+        write_private(folder / "ca.key", made.key.octets.decode())
+    authority = Authority.from_pem((folder / "ca.pem").read_bytes(), (folder / "ca.key").read_bytes())
+    issued = authority.issue(nai, now, 30)
+    write_private(directory / f"{name}.pem", issued.certificate.decode())
+    write_private(directory / f"{name}.key", issued.key.octets.decode())
 
 
 def write_all(directory: Path, settings: str) -> Path:
