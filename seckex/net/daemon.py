@@ -34,7 +34,7 @@ from seckex.config.load import Loaded, give, load, prepare_state
 from seckex.config.problems import ConfigInvalid, Problem, key_path
 from seckex.config.responder import ResponderPeer
 from seckex.crypto.atrest import MasterKey
-from seckex.crypto.authority import Authority, Key0
+from seckex.crypto.authority import Authority, Key0, Registration
 from seckex.crypto.certified import Certificates
 from seckex.dialog.faces import DeadPeer, LinkAssociation
 from seckex.dialog.link import Link
@@ -49,7 +49,7 @@ from seckex.net.hops.hops import Dial, Hops
 from seckex.net.house import HouseAtEdge
 from seckex.net.kdc_commands import KdcCommands
 from seckex.net.log import EventLog, observe
-from seckex.net.operator import PrincipalOperator
+from seckex.net.operator import Operator, PrincipalOperator
 from seckex.net.principal import Clock, Principal, Watcher
 from seckex.net.reload import Outcome, Prepared, differences, hear, possible
 from seckex.net.sockets import Sockets
@@ -170,6 +170,14 @@ class Daemon(MultiService, Generic[S]):
 
     def settle_roles(self) -> None:
         """Have roles go on by `settings`, which are new."""
+
+    def operator(self) -> Operator:
+        """Return what an operator can have this daemon do."""
+        return PrincipalOperator(self.principal)
+
+    def commands_of_roles(self) -> Commands:
+        """Return what answers the commands that roles have beside those of all daemons, by name."""
+        return {}
 
     def dial(self) -> Dial | None:
         """Return what makes hops under associations, None where none can be made."""
@@ -300,8 +308,13 @@ class Daemon(MultiService, Generic[S]):
             counters=self._all_counters,
             configuration=os.path.abspath(self.loaded.file),
         )
-        desk = ControlCommands(PrincipalOperator(self.principal), report, self.log, self.reactor)
-        commands = {**desk.commands(), **self._commands_of_roles(), "reload": self._asked_to_reload}
+        desk = ControlCommands(self.operator(), report, self.log, self.reactor)
+        commands = {
+            **desk.commands(),
+            **self._commands_of_center(),
+            **self.commands_of_roles(),
+            "reload": self._asked_to_reload,
+        }
         self._control = listen_control(self.reactor, state.control, commands, desk.streams())
         self.log.say(
             "info",
@@ -315,7 +328,7 @@ class Daemon(MultiService, Generic[S]):
         self.supervisor.watch(self.reactor)
         self._tell_ready()
 
-    def _commands_of_roles(self) -> Commands:
+    def _commands_of_center(self) -> Commands:
         house = self.house
         center = None if house is None else house.house.roles.get("kdc")
         if house is None or not isinstance(center, Center):
@@ -480,6 +493,8 @@ class Daemon(MultiService, Generic[S]):
         if peer.key0 is not None:
             key = self.loaded.keys[nai]
             authority = Key0(key.key, key.spi, key.kvno, (key.initiator, key.responder))
+        elif peer.authentication == "registration":
+            authority = Registration(settings.identity.nai, nai)
         elif credentials is not None:
             authority = Certificates(credentials.identity, credentials.trust, nai)
         else:
