@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import pkgutil
 import re
 from collections.abc import Iterator
 from configparser import ConfigParser
@@ -27,7 +28,6 @@ from seckex.config.hops import HopSettings
 from seckex.config.key0 import Key0
 from seckex.config.structure import file_key
 from seckex.dialog.faces import Cause
-from seckex.events import aaa, foreign_agent, hops, kdc
 from seckex.net import forwards
 from seckex.net.log import EventLog
 from seckex.net.principal import Clock
@@ -307,9 +307,11 @@ class EventTests(SynchronousTestCase):
                 row for row in rows(DOCS / "operations.md", "Logs and events") if len(row) == 4
             )
         }
+        parts = (f"seckex.events.{each.name}" for each in pkgutil.iter_modules(events.__path__))
+        modules = (events, *map(importlib.import_module, parts))
         classes = [
             cls
-            for module in (events, aaa, foreign_agent, hops, kdc)
+            for module in modules
             for cls in vars(module).values()
             if isinstance(cls, type) and issubclass(cls, events.Event)
         ]

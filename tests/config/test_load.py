@@ -9,10 +9,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from seckex.config.files import Owner
 from seckex.config.initiator import Forward, InitiatorLimits, InitiatorSettings
+from seckex.config.listen import Listen
 from seckex.config.load import MAX_SETTINGS_FILE, load, load_any, prepare_state, read_settings
 from seckex.config.policy import PolicySettings
 from seckex.config.problems import ConfigInvalid
-from seckex.config.responder import Listen, ResponderLimits, ResponderSettings, Service
+from seckex.config.responder import ResponderLimits, ResponderSettings, Service
 from tests.config.written import INITIATOR, KEY, RESPONDER, STATE, key0_text, write_all, write_private
 
 WANTED = 'one of "initiator", "responder", "kdc"'
