@@ -10,13 +10,14 @@ from typing import Any, Final, get_args
 import attrs
 from attrs import NOTHING, frozen
 
+from seckex.config.agent import AgentSettings
 from seckex.config.initiator import InitiatorSettings
 from seckex.config.kdc import KdcSettings
 from seckex.config.responder import ResponderSettings
 from seckex.config.structure import file_key
 from seckex.config.values import Named, Octets, OneDuration, Reader, Seconds, Several, duration, size
 
-ROLES: Final[tuple[type[Any], ...]] = (InitiatorSettings, ResponderSettings, KdcSettings)
+ROLES: Final[tuple[type[Any], ...]] = (InitiatorSettings, ResponderSettings, AgentSettings, KdcSettings)
 
 
 @frozen

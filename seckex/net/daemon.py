@@ -42,6 +42,7 @@ from seckex.dialog.table import DialogTables
 from seckex.errors import ApiMisuse, SeckexError
 from seckex.events import ConfigurationKept, ConfigurationReloaded
 from seckex.exchange.terms import Terms
+from seckex.machine import Path as PeerPath
 from seckex.net.commands import ControlCommands
 from seckex.net.commit import CommitThread, GroupCommit
 from seckex.net.control import Commands, listen_control
@@ -171,6 +172,10 @@ class Daemon(MultiService, Generic[S]):
     def settle_roles(self) -> None:
         """Have roles go on by `settings`, which are new."""
 
+    def say(self, octets: bytes, path: PeerPath) -> None:
+        """Send what a role says to somebody who is no neighbour."""
+        self.principal.send(octets, path)
+
     def operator(self) -> Operator:
         """Return what an operator can have this daemon do."""
         return PrincipalOperator(self.principal)
@@ -286,9 +291,7 @@ class Daemon(MultiService, Generic[S]):
         roles = self.roles()
         if roles:
             house = House(settings.identity.nai, roles)
-            self.house = HouseAtEdge(
-                self.reactor, house, self.principal.send, self._commits, self.principal, self.log, self.clock
-            )
+            self.house = HouseAtEdge(self.reactor, house, self.say, self._commits, self.principal, self.log, self.clock)
             self.principal.roles = self.house
             self.house.hops = self.hops
         self.open()

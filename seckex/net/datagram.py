@@ -121,6 +121,12 @@ class Datagrams:
         self._ports.append(listening)
         return listening
 
+    def number_of(self, host: str) -> int | None:
+        """Return what stands in the paths of what comes to ``host``, or to all addresses; None where nothing does."""
+        bound = {str(each.transport.getHost().host): number for number, each in self._sockets.items() if each.transport}
+        family = ip_address(host).version
+        return bound.get(host, bound.get("0.0.0.0" if family == 4 else "::"))  # noqa: S104  # where it is bound
+
     def drop(self, port: IListeningPort) -> Any:
         """Listen on ``port`` no more; return a Deferred of that, or None."""
         self._ports.remove(port)

@@ -24,6 +24,7 @@ from seckex.events import (
     StoreTrouble,
     VersionsHeard,
 )
+from seckex.events.home_agent import NodeRegistered
 from seckex.events.mobile_node import AgentRefused, Registered, RegistrationSent
 from seckex.wire.numbers import Code
 
@@ -69,7 +70,7 @@ class History:
                     hints.append(str(event))
             case ClocksApart():
                 self._talk(event.peer).clock = {"at": at, "seconds": event.seconds}
-            case AssociationEstablished() | Registered():
+            case AssociationEstablished() | Registered() | NodeRegistered():
                 self._talk(event.peer).offered = {}
             case NegotiationRefused() | NegotiationFailed() | StoreTrouble():
                 self._failed(at, event)

@@ -105,14 +105,15 @@ class ForeignAgent:
         strange = self._visitors.take_over(snapshot.records)
         return [*(Report(VisitorForgotten(why)) for why in strange), *self.tick(now)]
 
-    def reconfigure(self, terms: AgentTerms, now: Now) -> None:
-        """Go by other terms from now on; what is under way goes on by those of before."""
+    def reconfigure(self, terms: AgentTerms, now: Now) -> list[RoleAction]:
+        """Go by other terms from now on, and tell everybody; what is under way goes on by those of before."""
         before, self._terms = self._terms, terms
         if terms.limits.flood != before.limits.flood:
             self._solicitors = self._buckets()
         self._gate.reconfigure(terms.limits.flood)
         self._relays.reconfigure(terms)
         self._advertising.reconfigure(terms, now)
+        return self.tick(now)
 
     def next_deadline(self, now: Now) -> float | None:
         """See `Role.next_deadline`."""
