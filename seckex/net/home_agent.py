@@ -41,7 +41,7 @@ def terms_of(
         bindings=agent.bindings,
         domains=frozenset(agent.domains),
         agents=frozenset(agent.agents),
-        mix=agent.mix_secrets,
+        mix=agent.mix_secrets == "always",
         network=ip_network(agent.home_network) if agent.home_network else None,
         clock_window=settings.limits.clock_window,
         rotation=agent.rotation,
