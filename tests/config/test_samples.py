@@ -11,7 +11,10 @@ from typing import Any, get_args
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
+from seckex.config.agent import AgentSettings
+from seckex.config.initiator import InitiatorSettings
 from seckex.config.load import AnySettings, load_any, read_settings
+from seckex.config.responder import ResponderSettings
 from seckex.config.structure import file_key
 from tests.config.written import key0_text, write_credentials, write_private
 
@@ -80,6 +83,20 @@ class SampleTests(SynchronousTestCase):
 
     def test_they_work_as_they_are(self) -> None:
         self.assertEqual({name: self.settings(name).role for name in SAMPLES}, SAMPLES)
+
+    def test_that_of_a_mobile_node_works_as_it_is(self) -> None:
+        file = self.directory / "initiator-roaming.toml"
+        file.write_text((CONF / file.name).read_text())
+        settings = load_any(file).settings
+        assert isinstance(settings, InitiatorSettings)
+        home = load_any(self.directory / "home-agent.toml").settings
+        agent = load_any(self.directory / "agent.toml").settings
+        assert isinstance(home, ResponderSettings)
+        assert isinstance(agent, AgentSettings)
+        assert settings.home is not None
+        # What they say of each other is so.
+        self.assertEqual((settings.home.nai, settings.home.address), (home.identity.nai, home.listen.addresses[0]))
+        self.assertEqual(settings.registration.solicit, agent.listen.addresses)
 
     def test_every_setting_is_shown(self) -> None:
         for name in SAMPLES:
