@@ -22,6 +22,7 @@ from seckex.cli.key import key
 from seckex.cli.lifecycle import down, rekey, up
 from seckex.cli.monitor import monitor
 from seckex.cli.output import Fault, Misconfigured
+from seckex.cli.provision import provision
 from seckex.cli.reload import reload
 from seckex.cli.status import status
 from seckex.config.problems import ConfigInvalid
@@ -69,6 +70,7 @@ for _command in (
     bugreport,
     export,
     reload,
+    provision,
     algs,
     check_config,
     key,

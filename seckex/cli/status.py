@@ -11,6 +11,7 @@ import click
 
 from seckex.cli.control_client import Refused, Unreachable, ask
 from seckex.cli.finding import daemon_options, elsewhere, sockets_of
+from seckex.cli.node_view import node_tables
 from seckex.cli.output import Fault, NoDaemon, json_option, print_tables
 from seckex.cli.status_view import status_tables
 from seckex.config.problems import ConfigInvalid
@@ -37,7 +38,8 @@ def status(socket_path: Path | None, config_path: Path | None, as_json: bool) ->
     for index, answer in enumerate(answers):
         if index:
             click.echo()
-        print_tables(status_tables(answer, boxed=sys.stdout.isatty()))
+        boxed = sys.stdout.isatty()
+        print_tables(status_tables(answer, boxed, node_tables(answer, boxed)))
 
 
 def _ask_all(sockets: list[Path]) -> list[dict[str, Any]]:

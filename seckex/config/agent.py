@@ -10,9 +10,8 @@ from attrs import Factory, frozen
 from seckex.config.aaa import Aaa, aaa_contradictions
 from seckex.config.common import Identity
 from seckex.config.foreign_agent import ForeignAgent, foreign_agent_contradictions
-from seckex.config.hops import HopSettings
 from seckex.config.kdc import Kdc, kdc_contradictions
-from seckex.config.listen import Listen, ListeningLimits
+from seckex.config.listen import ListeningLimits, ListeningSettings
 from seckex.config.problems import Problem
 from seckex.config.structure import Unread
 from seckex.config.values import Whole
@@ -30,12 +29,11 @@ class AgentLimits(ListeningLimits):
 
 
 @frozen(kw_only=True)
-class AgentSettings(HopSettings):
+class AgentSettings(ListeningSettings):
     """A file with ``role = "agent"``."""
 
     role: ClassVar[str] = "agent"
 
-    listen: Listen = Factory(Listen)
     foreign_agent: ForeignAgent | None = None
     aaa: Aaa = Factory(Aaa)
     kdc: Kdc | None = None
@@ -46,8 +44,6 @@ class AgentSettings(HopSettings):
         """Yield what is wrong between settings that are each right."""
         yield from super().contradictions(sections)
         yield from kdc_contradictions(sections)
-        if "listen" in sections:
-            yield from sections["listen"].contradictions()
         hops = sections.get("hops", ())
         neighbours = [hop.nai for hop in hops if not isinstance(hop, Unread)]
         if len(neighbours) == len(hops):

@@ -43,7 +43,7 @@ ANY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104  # as they are written
 _DOMAIN: Final = Words('the name of a domain, at most 253 octets, or ""', lambda text: not text or is_domain(text))
 _REALM: Final = Words('a realm such as "example.org"', is_realm)
 _OWN: Final = Words('an IP address such as "192.0.2.1", or ""', lambda text: not text or is_address(text))
-_INTERFACE: Final = Words(
+INTERFACE: Final = Words(
     'the name of a network interface, at most 15 octets, or ""',
     lambda text: text.isprintable() and len(text.encode()) <= 15 and "/" not in text,
 )
@@ -88,7 +88,7 @@ class ForeignAgent:
     groups: Annotated[tuple[Annotated[str, GROUP], ...], Several(0, MAX_GROUPS)] = GROUPS
     """The multicast addresses that advertisements go to and solicitations are taken at."""
 
-    interface: Annotated[str, _INTERFACE] = ""
+    interface: Annotated[str, INTERFACE] = ""
     """The network interface of these; ``""`` is the one that has the address listened on."""
 
     requests: Annotated[int, Whole(1, 65536)] = 1024

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
 
-from attrs import frozen
+from attrs import Factory, frozen
 
 from seckex.config.common import Limits
+from seckex.config.hops import HopSettings
 from seckex.config.problems import Problem, repeated
 from seckex.config.values import Address, OneOf, Port, Seconds, Several, Whole
 
@@ -69,3 +70,18 @@ class ListeningLimits(Limits):
 
     links: Annotated[int, Whole(1, 65536)] = 1024
     """TCP connections with peers at once; a further one is closed."""
+
+
+@frozen(kw_only=True)
+class ListeningSettings(HopSettings):
+    """The settings of a role that others ask."""
+
+    listen: Listen = Factory(Listen)
+    limits: ListeningLimits = Factory(ListeningLimits)
+
+    @classmethod
+    def contradictions(cls, sections: Mapping[str, Any]) -> Iterator[Problem]:
+        """Yield what is wrong between settings that are each right."""
+        yield from super().contradictions(sections)
+        if "listen" in sections:
+            yield from sections["listen"].contradictions()

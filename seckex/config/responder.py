@@ -8,11 +8,11 @@ from typing import Annotated, Any, ClassVar, Final
 
 from attrs import Factory, frozen
 
-from seckex.config.common import AUTHENTICATIONS, MAX_PEERS
+from seckex.config.common import MAX_PEERS, OF_PEERS
 from seckex.config.endpoints import ClientEndpoint
-from seckex.config.hops import HopSettings
+from seckex.config.home_agent import HomeAgent, home_agent_contradictions
 from seckex.config.kdc import Kdc, kdc_contradictions
-from seckex.config.listen import Listen, ListeningLimits
+from seckex.config.listen import ListeningLimits, ListeningSettings
 from seckex.config.problems import Problem, nearest, shown
 from seckex.config.structure import Unread
 from seckex.config.values import SERVICE, Nai, Named, OneOf, ServiceName, Several, Whole
@@ -25,10 +25,11 @@ class ResponderPeer:
     """A principal that may negotiate and open dialogs."""
 
     nai: Nai
-    """Its network access identifier; with certificates ``*@realm`` is everybody of that realm who has one."""
+    """Its network access identifier; ``*@realm`` is everybody of that realm who has a certificate or has registered."""
 
-    authentication: Annotated[str, OneOf(AUTHENTICATIONS)] = "key0"
-    """What each proves its name by: a KEY 0 that both share, or a certificate of its own; see ``[identity]``."""
+    authentication: Annotated[str, OneOf(OF_PEERS)] = "key0"
+    """What each proves its name by: a KEY 0 that both share, or a certificate of its own (see ``[identity]``); with
+    "registration" it is a mobile node that registers here (see ``[home-agent]``)."""
 
     key0: Path | None = None
     """The file of the KEY 0 shared with it; see ``seckex key new``."""
@@ -54,14 +55,14 @@ class ResponderLimits(ListeningLimits):
 
 
 @frozen(kw_only=True)
-class ResponderSettings(HopSettings):
+class ResponderSettings(ListeningSettings):
     """A file with ``role = "responder"``."""
 
     role: ClassVar[str] = "responder"
 
-    listen: Listen = Factory(Listen)
     peers: Annotated[tuple[ResponderPeer, ...], Several(1, MAX_PEERS)]
     services: Annotated[Mapping[str, Service], Named(SERVICE, MAX_SERVICES)] = Factory(dict)
+    home_agent: HomeAgent | None = None
     kdc: Kdc | None = None
     limits: ResponderLimits = Factory(ResponderLimits)
 
@@ -70,8 +71,7 @@ class ResponderSettings(HopSettings):
         """Yield what is wrong between settings that are each right."""
         yield from super().contradictions(sections)
         yield from kdc_contradictions(sections)
-        if "listen" in sections:
-            yield from sections["listen"].contradictions()
+        yield from _home_agent(sections)
         if "services" not in sections:
             return
         known = list(sections["services"])
@@ -81,3 +81,23 @@ class ResponderSettings(HopSettings):
                     advice = nearest(name, known) or "add it as a table of services"
                     path = f"peers[{index}].services[{place}]"
                     yield Problem(path, f"must be one of services, not {shown(name)}; {advice}")
+
+    @classmethod
+    def by_certificate(cls, sections: Mapping[str, Any]) -> Iterator[str]:
+        """Yield whom our certificate is for, in words."""
+        yield from super().by_certificate(sections)
+        if sections.get("home_agent") is not None:
+            yield "home-agent signs with it"
+
+
+def _home_agent(sections: Mapping[str, Any]) -> Iterator[Problem]:
+    hops = sections.get("hops", ())
+    neighbours = tuple(hop.nai for hop in hops if not isinstance(hop, Unread))
+    if len(neighbours) == len(hops):
+        # A neighbour whose table cannot be read may be the one that is meant.
+        yield from home_agent_contradictions(sections, neighbours)
+    if "home_agent" in sections and sections["home_agent"] is None:
+        for index, peer in enumerate(sections.get("peers", ())):
+            if not isinstance(peer, Unread) and peer.authentication == "registration":
+                why = 'must be another: "registration" is for the nodes of a home agent, [home-agent]'
+                yield Problem(f"peers[{index}].authentication", why)

@@ -64,7 +64,7 @@ class RequestTurnedAway(Event):
 
 
 @frozen
-class NextHopFailed(Event):
+class RelayFailed(Event):
     """A request could not be relayed over one neighbour; ``then`` is the one that it goes to instead, if any."""
 
     level: ClassVar[str] = "warn"

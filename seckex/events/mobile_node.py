@@ -109,6 +109,7 @@ class AgentRefused(Event):
     """An agent says, unauthenticated, that it does not pass a request or its answer on."""
 
     level: ClassVar[str] = "warn"
+    peer: str
     agent: str
     address: str
     code: int

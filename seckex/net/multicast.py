@@ -30,7 +30,9 @@ _MREQN: Final = struct.Struct("@4s4si")
 _MREQ6: Final = struct.Struct("@16sI")
 _ADDRESSES: Final = Path("/proc/net/if_inet6")
 
-Heard = Callable[[bytes, str, int], None]
+# linux/in.h; the socket module has it not.
+_IP_MULTICAST_ALL: Final = 49
+
 Told = Callable[[str, str], None]
 
 
@@ -68,6 +70,8 @@ class Place:
                 opened.bind((group, port, 0, index))
                 opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, _MREQ6.pack(packed, index))
             else:
+                # Otherwise it would hear what comes to this group on other interfaces as well.
+                opened.setsockopt(socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0)
                 opened.bind((group, port))
                 opened.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, self._request(packed))
         except OSError:
@@ -84,6 +88,9 @@ class Place:
         if self.interface:
             return socket.if_nametoindex(self.interface)
         return 0 if self.address in ANYWHERE else _interface_of(self.address)
+
+
+Heard = Callable[[bytes, str, int, Place], None]
 
 
 def family_of(address: str) -> socket.AddressFamily:
@@ -114,16 +121,20 @@ class _Listener(DatagramProtocol):
 
     noisy = False
 
-    def __init__(self, heard: Heard) -> None:
+    def __init__(self, heard: Heard, place: Place) -> None:
         self._heard = heard
+        self._place = place
 
     def datagramReceived(self, datagram: bytes, addr: tuple[Any, ...]) -> None:
         """Hand on what came."""
-        self._heard(datagram, addr[0], addr[1])
+        self._heard(datagram, addr[0], addr[1], self._place)
 
 
 class Multicast:
-    """All groups of a daemon; ``heard`` takes what comes, ``told`` a group and why it cannot be spoken to or heard."""
+    """All groups of a daemon.
+
+    ``heard`` takes what comes, from which host and port, and where; ``told`` a group and what does not work with it.
+    """
 
     def __init__(self, reactor: Any, heard: Heard, told: Told) -> None:
         self._reactor = reactor
@@ -140,7 +151,7 @@ class Multicast:
         except OSError as error:
             self._told(group, f"it cannot be joined: {_why(error)}")
             return
-        protocol = _Listener(self._heard)
+        protocol = _Listener(self._heard, place)
         listening = self._reactor.adoptDatagramPort(
             opened.fileno(), opened.family, protocol, maxPacketSize=MAX_DATAGRAM + 1
         )

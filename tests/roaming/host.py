@@ -305,6 +305,7 @@ class Host:
                 for operation in action.unit:
                     if isinstance(operation, PutAssociation):
                         self.network.witness(operation.association)
+                self.network.storing(self, action.unit)
             if ordinal in self.lost_outcomes:
                 self.restart()
             elif not self._crashes("after", action, "commit"):

@@ -15,7 +15,7 @@ from typing import Any, Final
 from attrs import frozen
 from seckex.roles.aaa.relay import AaaRelay
 from seckex.roles.aaa.ways import Ways
-from seckex.roles.home_agent.agent import HomeAgent
+from seckex.roles.home_agent.role import HomeAgent
 from seckex.roles.home_agent.terms import HomeTerms
 
 from seckex.config.kdc import Kdc
@@ -81,7 +81,8 @@ class World:
         self.shape = shape or Shape()
         self.network = Network(seed)
         self.terms: dict[str, dict[str, Any]] = {}
-        self.names = {"home": HOME}
+        #: What came of KEY 0, as long as nothing has healed it.
+        self.first_roots: set[bytes] = set()
         self.home = self._add("home", HOME, "192.0.2.10", "2001:db8:1::10")
         direct = self.shape.topology == "direct"
         self.foreign_aaa = None if direct else self._add("aaaf", FOREIGN_AAA, "192.0.2.30")
@@ -175,6 +176,12 @@ class World:
             other.neighbours = {first.nai}
             self.terms[other.name]["center"] = Kdc(replicates=first.nai)
 
+    @property
+    def relays(self) -> list[Host]:
+        """Who passes registrations on and is to know nothing of nodes; not who is a center as well."""
+        servers = [host for host in (self.foreign_aaa, self.home_aaa) if host is not None]
+        return [*self.agents, *(host for host in servers if host not in self.centers)]
+
     # -- life
 
     def start(self, provision: bool = True) -> World:
@@ -208,7 +215,9 @@ class World:
             self.network.fail(told[0])
         self.network.run(2)
         file = center.provision(host.nai, (self.home.addresses[0],), at.now())
-        host.store.commit([(PutRecord(home_of(file).record()),)])
+        home = home_of(file)
+        self.first_roots.add(home.root.octets)
+        host.store.commit([(PutRecord(home.record()),)])
         return file
 
 
@@ -241,7 +250,7 @@ def home_of(file: Provision) -> Home:
 _MADE: Final[Mapping[str, Callable[[Host, Any], Role]]] = {
     "node": lambda host, plan: MobileNode(plan, host.entropy),
     "agent": lambda _host, terms: ForeignAgent(terms),
-    "home-agent": lambda _host, terms: HomeAgent(terms),
+    "home-agent": lambda host, terms: HomeAgent(terms, host.now()),
     "aaa": lambda host, ways: AaaRelay(host.nai, ways, 1024, host.entropy),
     "center": lambda host, settings: Center(host.nai, settings, host.entropy),
 }

@@ -51,6 +51,8 @@ class ForeignAgent:
     def __init__(self, terms: AgentTerms) -> None:
         self._terms = terms
         self._drops = Drops()
+        # Rations what is told of requests that were turned away, which are counted by their codes.
+        self._away = Drops()
         self._challenges = Challenges(terms.entropy)
         self._advertising = Advertising(terms, self._challenges)
         self._visitors = Visitors()
@@ -105,14 +107,15 @@ class ForeignAgent:
         strange = self._visitors.take_over(snapshot.records)
         return [*(Report(VisitorForgotten(why)) for why in strange), *self.tick(now)]
 
-    def reconfigure(self, terms: AgentTerms, now: Now) -> None:
-        """Go by other terms from now on; what is under way goes on by those of before."""
+    def reconfigure(self, terms: AgentTerms, now: Now) -> list[RoleAction]:
+        """Go by other terms from now on, and tell everybody; what is under way goes on by those of before."""
         before, self._terms = self._terms, terms
         if terms.limits.flood != before.limits.flood:
             self._solicitors = self._buckets()
         self._gate.reconfigure(terms.limits.flood)
         self._relays.reconfigure(terms)
         self._advertising.reconfigure(terms, now)
+        return self.tick(now)
 
     def next_deadline(self, now: Now) -> float | None:
         """See `Role.next_deadline`."""
@@ -211,8 +214,8 @@ class ForeignAgent:
         """Tell a node, which may believe it or not, that its request is not relayed."""
         self._counts[f"turned-away.{fault.code.label}"] += 1
         answer = refused(fault.code, int.from_bytes(octets[_IDENTIFICATION], "big"), fault.why)
-        if self._drops.ration("turned-away", now):
-            actions.append(Report(RequestTurnedAway(realm, fault.code, fault.why, self._drops.left_out())))
+        if self._away.ration("", now):
+            actions.append(Report(RequestTurnedAway(realm, fault.code, fault.why, self._away.left_out())))
         if len(answer) <= len(octets):
             actions.append(Send(answer, path))
 

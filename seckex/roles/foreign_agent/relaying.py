@@ -19,8 +19,8 @@ from seckex.events import StoreTrouble
 from seckex.events.foreign_agent import (
     HomeAgentRefused,
     HomeNetworkRefused,
-    NextHopFailed,
     NoReply,
+    RelayFailed,
     ReplyUnbelievable,
 )
 from seckex.machine import (
@@ -213,7 +213,7 @@ class ExpectReply:
         """Go on to the next hop, or tell the node ``hint`` if there is none."""
         tried, *left = self.hops
         report = told or (
-            Report(NextHopFailed(tried, self.asked.request.home_agent, code, why, left[0] if left else "")),
+            Report(RelayFailed(tried, self.asked.request.home_agent, code, why, left[0] if left else "")),
         )
         if not left:
             return Step(Finished(), (*report, Deliver(TurnAway(hint, _ADVICE[hint]))))

@@ -29,8 +29,7 @@ from seckex.sa import registration
 from seckex.sa.association import Agreement, Association
 from seckex.sa.offer import Offer
 from seckex.sa.store import DeleteAssociation, PutAssociation, PutRecord, Unit
-from seckex.wire.extensions import Detail, SaPayloadExtension, clipped
-from seckex.wire.frames import Address
+from seckex.wire.extensions import Detail, SaPayloadExtension
 from seckex.wire.keying import HomeKey
 from seckex.wire.mobileip import AgentRequest, ReplyHeader, encode_home_reply, encode_reply_header
 from seckex.wire.numbers import Code, Keying, Role, SaSubType
@@ -47,12 +46,13 @@ REPLY_KEPT: Final = 300.0
 _KEY: Final = 32
 _NO_KEY: Final = bytes(_KEY)
 _NO_PSEUDONYM: Final = bytes(16)
-_SHORT_TEXT: Final = 64
+# A clock before 1970 is as good as any.
+_MOST_CLOCK: Final = 0xFFFFFFFFFFFFFFFF
 
 
 @frozen
 class Heard:
-    """A request whose agent and node are authentic; ``digest`` is the SHA-256 of the agent's message, ``req`` of req."""
+    """A request whose agent and node are authentic; ``digest`` is the SHA-256 of the whole message, ``req`` of req."""
 
     asked: AgentRequest
     found: Recognized
@@ -138,7 +138,7 @@ def accept(
         lifetime=granted.lifetime,
         proposal=0,
         transform=0,
-        clock=int(now.wall),
+        clock=int(now.wall) & _MOST_CLOCK,
         spi_of_home=spi,
         a=of_node[0],
         b=of_node[1],
@@ -299,7 +299,7 @@ def _without_keys(heard: Heard, code: Code, terms: HomeTerms, now: Now) -> Answe
         lifetime=0,
         proposal=0,
         transform=0,
-        clock=int(now.wall),
+        clock=int(now.wall) & _MOST_CLOCK,
         spi_of_home=0,
         a=_NO_KEY,
         b=_NO_KEY,

@@ -87,9 +87,7 @@ def _others(node: KnownNode, agent: str, header: RequestHeader, now: Now) -> tup
     return tuple(each for each in node.bindings if each.agent != agent and each.until > now.wall)
 
 
-def _lifetime(
-    wanted: int, node: KnownNode, kept: tuple[Binding, ...], terms: HomeTerms, now: Now
-) -> int | Sealed:
+def _lifetime(wanted: int, node: KnownNode, kept: tuple[Binding, ...], terms: HomeTerms, now: Now) -> int | Sealed:
     if wanted not in LIFETIMES:
         return Sealed(Code.BAD_LIFETIME, f"{wanted} s is none of {', '.join(map(str, LIFETIMES))}")
     if not wanted:
@@ -98,9 +96,7 @@ def _lifetime(
     return terms.granted(wanted) or Sealed(Code.BAD_LIFETIME, f"{wanted} s, at least {terms.shortest} s is wanted here")
 
 
-def _home_address(
-    node: KnownNode, wanted: Address | None, nodes: NodeTable, terms: HomeTerms
-) -> Address | Sealed:
+def _home_address(node: KnownNode, wanted: Address | None, nodes: NodeTable, terms: HomeTerms) -> Address | Sealed:
     network = terms.network
     if wanted is not None:
         if network is not None and wanted not in network:

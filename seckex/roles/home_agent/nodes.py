@@ -86,6 +86,13 @@ class KnownNode:
             return evolve(self, former=after)
         return evolve(self, current=after)
 
+    def lived(self, now: float) -> KnownNode:
+        """Return the node without the bindings that have expired at ``now``, itself where none have."""
+        alive = tuple(each for each in self.bindings if each.until > now)
+        if len(alive) == len(self.bindings):
+            return self
+        return evolve(self, bindings=alive) if alive else self.left()
+
     def left(self) -> KnownNode:
         """Return the node without bindings."""
         return evolve(self, bindings=(), association=0, home_address=None)
@@ -129,6 +136,7 @@ class NodeTable:
         self._index = _Index()
         self._addresses: dict[Address, str] = {}
         self._claims: dict[str, Address] = {}
+        self._bound = 0
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -136,14 +144,14 @@ class NodeTable:
     def __iter__(self) -> Iterator[KnownNode]:
         return iter(self._nodes.values())
 
+    @property
+    def bound(self) -> int:
+        """How many are registered."""
+        return self._bound
+
     def get(self, nai: str) -> KnownNode | None:
         """Return the node of that name."""
         return self._nodes.get(nai)
-
-    @property
-    def full(self) -> bool:
-        """Whether there is no room for another one."""
-        return len(self._nodes) >= self.limit
 
     def put(self, node: KnownNode) -> None:
         """Keep ``node``, in place of what was known of it."""
@@ -155,12 +163,14 @@ class NodeTable:
             if node.home_address is not None:
                 self._addresses[node.home_address] = node.nai
         self._nodes[node.nai] = node
+        self._bound += bool(node.bindings) - (before is not None and bool(before.bindings))
 
     def remove(self, nai: str) -> KnownNode | None:
         """Forget a node."""
         node = self._nodes.pop(nai, None)
         if node is not None:
             self._index.move(nai, node.spis, ())
+            self._bound -= bool(node.bindings)
             if node.home_address is not None:
                 self._addresses.pop(node.home_address, None)
         return node

@@ -110,10 +110,10 @@ def _read_binding(reader: Reader) -> Binding:
     agent, care_of, address = _lp(reader).decode(), _read_address(reader), _read_address(reader)
     if care_of is None or address is None:
         raise reader.fail("binding", "without addresses")
-    numbers = reader.unpack(_BINDING, "binding")
+    lifetime, until, pseudonym, spi_in, spi_out = reader.unpack(_BINDING, "binding")
     choice, keys, layer2 = _lp(reader), AgreedKeys.from_octets(_lp(reader)), _lp(reader)
     link = Layer2Extension(layer2[0], layer2[1:]) if layer2 else None
-    return Binding(agent, care_of, address, *numbers, choice, keys, link)
+    return Binding(agent, care_of, address, lifetime, until, pseudonym, spi_in, spi_out, choice, keys, link)
 
 
 def _lp(reader: Reader) -> bytes:

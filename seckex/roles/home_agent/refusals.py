@@ -32,7 +32,7 @@ class Unheard(SeckexError):
 
 @frozen
 class Sealed:
-    """Why an authentic request is refused, and what would be acceptable with us (``home``) and with the agent (``visit``)."""
+    """Why an authentic request is refused, and what would do between node and us (``home``), and agent (``visit``)."""
 
     code: Code
     why: str

@@ -167,7 +167,7 @@ class ExpectStored:
         if isinstance(event, Persisted):
             return Step(Finished(), (Deliver(Concluded(self.said)),))
         if isinstance(event, PersistFailed):
-            failed = Failed(Code.INSUFFICIENT_RESOURCES, "store", f"the store cannot be written: {event.why}")
+            failed = Failed(Code.INSUFFICIENT_RESOURCES, "store", event.why)
         else:
             failed = Failed(Code.BEGIN_ANEW, "conflict", "the store has its reply, or an SPI that was drawn, already")
         return Step(Finished(), (Deliver(failed),))

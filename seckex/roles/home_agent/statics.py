@@ -30,7 +30,7 @@ class Statics:
         self.take(sorted(keys, key=lambda key: key.since if key.since <= now + rotation else 0))
 
     def take(self, keys: Iterable[StaticKey]) -> None:
-        """Use ``keys`` as well, which are durable, the youngest last; of each KEM no more than the youngest are kept."""
+        """Use ``keys`` as well, which are durable, the youngest last; of each KEM the youngest stay."""
         for key in keys:
             held = self._keys[key.number]
             held.insert(0, key)

@@ -146,7 +146,7 @@ class ExpectReply:
         if self.refusal is not None:
             return Step(self)
         agent, code, text = self.attempt.agent, refusal.header.code, refusal.detail.text
-        event = AgentRefused(agent.nai, str(agent.path), code, text)
+        event = AgentRefused(self.attempt.plan.home_agent, agent.nai, str(agent.path), code, text)
         return Step(evolve(self, refusal=refusal), (Report(event), Arm(now.monotonic + LINGER)))
 
     def _cookie_asked(self, cookie: bytes, now: Now) -> Step:
