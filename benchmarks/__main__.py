@@ -23,6 +23,7 @@ NAMES: Final = (
     "takeover",
     "memory",
     "aaa",
+    "kdc",
     "registrations",
 )
 
