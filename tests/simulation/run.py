@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from attrs import frozen
@@ -80,8 +80,8 @@ class Simulation:
         network = self.world.network
         network.note(f"seed {self.seed}: {self.world.shape}")
         with toys(), self.ledger.watching():
-            self.world.start()
             invariants = Invariants(self.world, self.ledger)
+            self.world.start()
             for node in self.world.nodes:
                 node.cells = {"cell1", "cell2"}
             self.chaos = Chaos(self.world, self._rng)
