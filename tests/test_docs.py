@@ -34,7 +34,11 @@ from seckex.net.principal import Clock
 from seckex.net.status import StatusReport
 from seckex.net.usage import Traffic
 from seckex.wire import numbers
+from seckex.wire.advertisement import SOLICITATION_SIZE
+from seckex.wire.keying import MAX_ENTRIES
+from seckex.wire.mobileip.reply import AGENT_ANSWER_SIZE
 from seckex.wire.numbers import Code
+from seckex.wire.shares import SIZES
 from tests import transitions_of_docs
 from tests.conversation import AES, ConversationCase
 from tests.settings_of_docs import ROLES, settings
@@ -277,10 +281,46 @@ def dropped_causes() -> set[str]:
 
 
 class CodeTests(SynchronousTestCase):
-    def test_every_code_is_in_the_protocol_and_in_the_operators_table(self) -> None:
-        expected = {str(int(code)): code.label for code in Code}
-        for path, title in ((DOCS / "protocol.md", "11 Codes"), (DOCS / "operations.md", "Refusals and what to do")):
-            self.assertEqual({number: name for number, name, *_ in rows(path, title)}, expected)
+    def codes(self, document: str, title: str) -> list[tuple[str, str]]:
+        return [(number, name) for number, name, *_ in rows(DOCS / document, title)]
+
+    def test_every_code_is_in_one_of_the_protocols_and_in_the_operators_table(self) -> None:
+        expected = sorted((str(int(code)), code.label) for code in Code)
+        specified = [*self.codes("protocol.md", "11 Codes"), *self.codes("registration.md", "14 Codes")]
+        self.assertEqual(sorted(specified), expected)
+        self.assertEqual(sorted(self.codes("operations.md", "Refusals and what to do")), expected)
+
+    def test_kinds_and_extensions_of_registration_are_those_of_the_program(self) -> None:
+        for enum, title, first in (
+            (numbers.ExtensionSub, "3 Extensions", numbers.ExtensionSub.REGISTRATION),
+            (numbers.Kind, "11 Hops", numbers.Kind.RELAY),
+        ):
+            documented = {
+                int(number): name.partition(",")[0].upper().replace(" ", "_")
+                for number, name, _ in rows(DOCS / "registration.md", title)
+            }
+            self.assertEqual(documented, {int(one): one.name for one in enum if one >= first})
+
+    def test_sizes_of_registration_are_those_of_the_program(self) -> None:
+        text = (DOCS / "registration.md").read_text(encoding="utf-8")
+        classic, hybrid = SIZES[numbers.Kem.X25519], SIZES[numbers.Kem.X25519_ML_KEM_768]
+        for said in (
+            f"exactly **{classic.request:,}** octets with the KEM X25519, and **{hybrid.request:,}** with the hybrid",
+            f"public key {classic.public}, ciphertext {classic.ciphertext}, secret 32",
+            f"public key {hybrid.public:,}, ciphertext {hybrid.ciphertext:,}, secret 32",
+            f"zero-filled to {classic.answer} octets ({hybrid.answer:,} with Kem 2)",
+            f"`sealed`, {classic.answer + 16} octets with Kem 1, {hybrid.answer + 16:,} with Kem 2",
+            f"eF holds, zero-filled to {AGENT_ANSWER_SIZE} octets",
+            f"eF (sealed, {AGENT_ANSWER_SIZE + 16})",
+            f"padded to {SOLICITATION_SIZE} octets",
+            f"each behind its length in 16 bits, 16 to {numbers.MAX_HOP_MESSAGE:,}",
+            f"The node's is at most {numbers.MAX_NODE_NAI} octets",
+            f"0 (deregister), {', '.join(map(str, numbers.LIFETIMES[1:]))};",
+            f"hops left ({numbers.MOST_HOPS} at most)",
+            f"Most 16 (1 to {MAX_ENTRIES})",
+            f"Vendor 32 = {numbers.ENTERPRISE} ",
+        ):
+            self.assertIn(said, text)
 
     def test_limits_of_the_wire_are_those_of_the_protocol(self) -> None:
         text = " ".join(section(DOCS / "protocol.md", "12 Limits"))

@@ -91,11 +91,16 @@ class AgentDaemon(ListeningDaemon[AgentSettings]):
             home_agents=frozenset(agent.home_agents),
             longest=agent.longest_registration,
             interval=agent.advertise_every,
-            groups=agent.groups,
+            groups=self._groups(agent),
             worker=settings.state.worker,
             taken=lambda spi: self.principal.node.associations.get(spi) is not None,
             limits=Limits(agent.requests, agent.answers, agent.visitors, flood),
         )
+
+    def _groups(self, agent: ForeignAgentSettings) -> tuple[str, ...]:
+        """Return the groups of the families that are listened on."""
+        families = set(map(family_of, self.settings.listen.addresses))
+        return tuple(group for group in agent.groups if family_of(group) in families)
 
     def prepare(self, settings: AgentSettings) -> Prepared[AgentSettings]:
         """Keep the roles that there are: only a restart makes others."""
@@ -122,12 +127,13 @@ class AgentDaemon(ListeningDaemon[AgentSettings]):
         agent, listen = self.settings.foreign_agent, self.settings.listen
         if agent is None:
             return
-        wanted = (agent.groups, agent.interface, listen)
+        groups = self._groups(agent)
+        wanted = (groups, agent.interface, listen)
         if wanted == self._joined:
             return
         self._multicast.leave()
         self._joined = wanted
-        for group in agent.groups:
+        for group in groups:
             family = family_of(group)
             places = [Place(each, agent.interface) for each in listen.addresses if family_of(each) == family]
             for place in places:

@@ -69,7 +69,7 @@ class Advertising:
         if self._sequence:
             self._challenges.rotate()
         octets = encode_advertisement(0, self._advertisement(busy=busy))
-        self.counters["advertisements"] += len(terms.groups)
+        self.counters["advertisements"] += 1
         return [Send(octets, Path(group, terms.port)) for group in terms.groups]
 
     def answer(self, solicitation: bytes, path: Path, *, busy: bool) -> Send:

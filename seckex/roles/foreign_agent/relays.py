@@ -16,6 +16,7 @@ from typing import Any, Final
 from attrs import define, field
 
 from seckex.crypto.kem import kem
+from seckex.events import shown
 from seckex.events.foreign_agent import VisitorLeft, VisitorRegistered
 from seckex.machine import Now, Path, Report, Send, Tick
 from seckex.node.conversation import Conversation, Driver
@@ -214,7 +215,7 @@ class Relays:
 
 def refused(code: Code, identification: int, text: str) -> bytes:
     """Return what an agent tells a node of itself."""
-    return encode_agent_refusal(code, identification, Detail(code, 0, 0, clipped(text, _MOST_TEXT)))
+    return encode_agent_refusal(code, identification, Detail(code, 0, 0, clipped(shown(text), _MOST_TEXT)))
 
 
 def keying_of(visitor: Visitor) -> tuple[str, str]:

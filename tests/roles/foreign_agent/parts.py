@@ -299,6 +299,12 @@ class AgentCase(SynchronousTestCase):
         self.monotonic = end
         return self.answered(before)
 
+    def next_advertisement(self) -> None:
+        """Let time go by until there is another one to everybody."""
+        before = self.advertised.sequence
+        while self.advertised.sequence == before:
+            self.pass_time(0.5)
+
     # -- what is to be seen
 
     @property
