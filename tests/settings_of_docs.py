@@ -10,13 +10,14 @@ from typing import Any, Final, get_args
 import attrs
 from attrs import NOTHING, frozen
 
+from seckex.config.agent import AgentSettings
 from seckex.config.initiator import InitiatorSettings
 from seckex.config.kdc import KdcSettings
 from seckex.config.responder import ResponderSettings
 from seckex.config.structure import file_key
-from seckex.config.values import Named, Octets, Reader, Seconds, Several, duration, size
+from seckex.config.values import Named, Octets, OneDuration, Reader, Seconds, Several, duration, size
 
-ROLES: Final[tuple[type[Any], ...]] = (InitiatorSettings, ResponderSettings, KdcSettings)
+ROLES: Final[tuple[type[Any], ...]] = (InitiatorSettings, ResponderSettings, AgentSettings, KdcSettings)
 
 
 @frozen
@@ -79,7 +80,7 @@ def _default(field: attrs.Attribute[Any]) -> str:
     if isinstance(value, attrs.Factory):  # type: ignore[arg-type]  # a class that poses as a function
         return "see below"
     note = _note(field.type)
-    if isinstance(note, Seconds):
+    if isinstance(note, Seconds | OneDuration):
         return f'"{duration(value)}"'
     if isinstance(note, Octets):
         return f'"{size(value)}"' if value else "0"

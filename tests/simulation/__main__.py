@@ -1,15 +1,20 @@
-"""``python -m tests.simulation --seeds N [--first S] [--trace]``: run seeds, print those that fail and how to run them again."""
+"""Runs seeds and prints those that fail: ``python -m tests.simulation --seeds N [--first S] [--trace]``."""
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 import traceback
 from collections.abc import Iterable
 from multiprocessing import Pool
+from typing import Final
 
 from tests.simulation.run import Result, run
+
+_TRACED: Final = re.compile(r" *\d+\.\d{3}  ")
+_TOLD: Final = 12
 
 
 def attempt(seed: int) -> tuple[int, Result | None, str]:
@@ -28,6 +33,13 @@ def run_all(seeds: Iterable[int], processes: int) -> list[tuple[int, Result | No
         return pool.map(attempt, seeds, chunksize=5)
 
 
+def shortened(why: str) -> str:
+    """Return a failure without most of what led to it."""
+    lines = why.splitlines()
+    told = [line for line in lines if _TRACED.match(line)]
+    return "\n".join([line for line in lines if line not in told] + told[-_TOLD:])
+
+
 def main() -> int:
     """Run as the command line says; return 1 if any seed has failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
@@ -42,7 +54,7 @@ def main() -> int:
     fine = [result for _, result, _ in results if result is not None]
     for seed, result, why in results:
         if result is None:
-            print(why)
+            print(why if said.trace else shortened(why))
             print(f"seed {seed} fails; once more: python -m tests.simulation --seeds 1 --first {seed} --trace\n")
         elif said.trace:
             print("\n".join(result.lines))

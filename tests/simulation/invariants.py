@@ -53,6 +53,10 @@ class Invariants:
 
     def storing(self, host: Host, unit: Unit) -> None:
         """Look at a unit that became durable."""
+        with self.world.network.aside():
+            self._stored(host, unit)
+
+    def _stored(self, host: Host, unit: Unit) -> None:
         put = [operation.record for operation in unit if isinstance(operation, PutRecord)]
         for record in put:
             if record.kind == VISITOR:
@@ -85,6 +89,10 @@ class Invariants:
 
     def saying(self, host: Host, octets: bytes) -> None:
         """Look at a message."""
+        with self.world.network.aside():
+            self._said(host, octets)
+
+    def _said(self, host: Host, octets: bytes) -> None:
         if host in self.world.nodes and octets[0] == REGISTRATION_REQUEST:
             self._requested(host, octets)
         elif host in self.world.agents and octets[0] == REGISTRATION_REPLY:
@@ -129,6 +137,10 @@ class Invariants:
 
     def look_around(self) -> None:
         """Look into all memory, stores, messages and whatever is shown."""
+        with self.world.network.aside():
+            self._look_around()
+
+    def _look_around(self) -> None:
         world = self.world
         self.ledger.check((each.name for each in world.nodes), (each.name for each in world.agents), (world.home.name,))
         private = self._private()

@@ -144,7 +144,7 @@ class Simulation:
         role = host.role(MobileNode)
         now = host.now()
         try:
-            actions = getattr(role, what)(now)
+            actions = getattr(role.keeping, what)(now)
         except Unfeasible:
             return
         host.ask(role, lambda: actions)
@@ -158,7 +158,7 @@ class Simulation:
         """Tell whether a node is registered, and its keys are those that home agent and agent have."""
         if host.house is None or self.world.home.house is None:
             return False
-        registration = host.role(MobileNode).registration
+        registration = host.role(MobileNode).keeping.registration
         if registration is None:
             return False
         known = self.world.home.role(HomeAgent).home.nodes.get(host.nai)

@@ -51,6 +51,8 @@ class ForeignAgent:
     def __init__(self, terms: AgentTerms) -> None:
         self._terms = terms
         self._drops = Drops()
+        # Rations what is told of requests that were turned away, which are counted by their codes.
+        self._away = Drops()
         self._challenges = Challenges(terms.entropy)
         self._advertising = Advertising(terms, self._challenges)
         self._visitors = Visitors()
@@ -212,8 +214,8 @@ class ForeignAgent:
         """Tell a node, which may believe it or not, that its request is not relayed."""
         self._counts[f"turned-away.{fault.code.label}"] += 1
         answer = refused(fault.code, int.from_bytes(octets[_IDENTIFICATION], "big"), fault.why)
-        if self._drops.ration("turned-away", now):
-            actions.append(Report(RequestTurnedAway(realm, fault.code, fault.why, self._drops.left_out())))
+        if self._away.ration("", now):
+            actions.append(Report(RequestTurnedAway(realm, fault.code, fault.why, self._away.left_out())))
         if len(answer) <= len(octets):
             actions.append(Send(answer, path))
 

@@ -38,10 +38,11 @@ class Verified:
     visitor: Visitor | None = None
     agreement: Agreement | None = None
     left: bytes = b""
+    unit: Unit = field(init=False, repr=False)
 
-    @property
-    def unit(self) -> Unit:
-        """What has to be durable before the node hears of it; nothing for a refusal."""
+    @unit.default
+    def _durable_first(self) -> Unit:
+        """Return what has to be durable before the node hears of it; nothing for a refusal."""
         if self.visitor is not None:
             return (self.visitor.put,)
         return (DeleteRecord(KIND, self.left),) if self.left else ()
