@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import click
 
+from seckex.cli.agent_view import agent_tables
 from seckex.cli.control_client import Refused, Unreachable, ask
 from seckex.cli.finding import daemon_options, elsewhere, sockets_of
 from seckex.cli.node_view import node_tables
@@ -39,7 +40,8 @@ def status(socket_path: Path | None, config_path: Path | None, as_json: bool) ->
         if index:
             click.echo()
         boxed = sys.stdout.isatty()
-        print_tables(status_tables(answer, boxed, node_tables(answer, boxed)))
+        of_roles = (*node_tables(answer, boxed), *agent_tables(answer, boxed))
+        print_tables(status_tables(answer, boxed, of_roles))
 
 
 def _ask_all(sockets: list[Path]) -> list[dict[str, Any]]:

@@ -108,7 +108,7 @@ class Roaming:
         """Hear them no more; return Deferreds of that."""
         return self._multicast.leave()
 
-    def _heard(self, octets: bytes, host: str, port: int) -> None:
+    def _heard(self, octets: bytes, host: str, port: int, _place: Place) -> None:
         if self.house is not None:
             self.house.received(octets, Path(host, port))
 

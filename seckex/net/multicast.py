@@ -28,7 +28,7 @@ ANYWHERE: Final = ("", "0.0.0.0", "::")  # noqa: S104  # as they are written
 
 _MREQN: Final = struct.Struct("@4s4si")
 _MREQ6: Final = struct.Struct("@16sI")
-_ADDRESSES: Final = Path("/proc/net/if_inet6")
+_ADDRESSES: Final = Path("/proc/self/net/if_inet6")
 
 # linux/in.h; the socket module has it not.
 _IP_MULTICAST_ALL: Final = 49

@@ -16,7 +16,13 @@ from seckex.config.structure import file_key
 from tests.config.written import key0_text, write_credentials, write_private
 
 CONF = Path(__file__).parents[2] / "conf"
-SAMPLES = ("initiator.toml", "responder.toml", "agent.toml", "kdc.toml")
+SAMPLES = {
+    "initiator.toml": "initiator",
+    "responder.toml": "responder",
+    "home-agent.toml": "responder",
+    "agent.toml": "agent",
+    "kdc.toml": "kdc",
+}
 
 
 def uncommented(text: str) -> str:
@@ -63,6 +69,7 @@ class SampleTests(SynchronousTestCase):
         write_private(self.directory / "key0.toml", key0_text())
         write_credentials(self.directory, "kdc", "kdc@example.org")
         write_credentials(self.directory, "agent", "agent@visited.example")
+        write_credentials(self.directory, "home", "home@example.org")
         for name in SAMPLES:
             text = (CONF / name).read_text()
             (self.directory / name).write_text(text)
@@ -72,9 +79,7 @@ class SampleTests(SynchronousTestCase):
         return load_any(self.directory / name).settings
 
     def test_they_work_as_they_are(self) -> None:
-        self.assertEqual(
-            [self.settings(name).role for name in SAMPLES], [name.removesuffix(".toml") for name in SAMPLES]
-        )
+        self.assertEqual({name: self.settings(name).role for name in SAMPLES}, SAMPLES)
 
     def test_every_setting_is_shown(self) -> None:
         for name in SAMPLES:

@@ -18,8 +18,8 @@ from seckex.cli.doctor.finding import Finding, bad, doubtful, good
 from seckex.config.endpoints import tcp_listener
 from seckex.config.hops import HopSettings
 from seckex.config.initiator import InitiatorPeer, InitiatorSettings
+from seckex.config.listen import ListeningSettings
 from seckex.config.load import AnySettings
-from seckex.config.responder import ResponderSettings
 from seckex.errors import Malformed, UnsupportedVersion
 from seckex.wire.general import decode_versions
 from seckex.wire.numbers import HEADER_SIZE, MESSAGE_TYPE, VERSION
@@ -40,7 +40,7 @@ def ports(settings: AnySettings, live: bool) -> Iterator[Finding]:
     if isinstance(settings, InitiatorSettings):
         listeners = [tcp_listener(forward.listen) for forward in settings.forwards]
         wanted = [(address, port, (socket.SOCK_STREAM,)) for address, port in filter(None, listeners) if port]
-    elif isinstance(settings, ResponderSettings):
+    elif isinstance(settings, ListeningSettings):
         both = (socket.SOCK_DGRAM, socket.SOCK_STREAM)
         wanted = [(address, settings.listen.port, both) for address in settings.listen.addresses]
     if isinstance(settings, HopSettings):
