@@ -13,18 +13,18 @@ from ipaddress import ip_address
 from typing import Any, Final
 
 from attrs import frozen
-from seckex.roles.aaa.relay import AaaRelay
-from seckex.roles.aaa.ways import Ways
-from seckex.roles.home_agent.role import HomeAgent
-from seckex.roles.home_agent.terms import HomeTerms
 
 from seckex.config.kdc import Kdc
 from seckex.config.provision import Provision
 from seckex.crypto.registration import provisioned
 from seckex.crypto.spichain import Chain
+from seckex.roles.aaa.relay import AaaRelay
+from seckex.roles.aaa.ways import Ways
 from seckex.roles.faces import Role
 from seckex.roles.foreign_agent.agent import ForeignAgent
 from seckex.roles.foreign_agent.terms import AgentTerms
+from seckex.roles.home_agent.role import HomeAgent
+from seckex.roles.home_agent.terms import HomeTerms
 from seckex.roles.kdc.center import Center, NewPrincipal
 from seckex.roles.mobile_node.plan import Plan
 from seckex.roles.mobile_node.records import Home
