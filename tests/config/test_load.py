@@ -16,7 +16,7 @@ from seckex.config.problems import ConfigInvalid
 from seckex.config.responder import ResponderLimits, ResponderSettings, Service
 from tests.config.written import INITIATOR, KEY, RESPONDER, STATE, key0_text, write_all, write_private
 
-WANTED = 'one of "initiator", "responder", "kdc"'
+WANTED = 'one of "initiator", "responder", "agent", "kdc"'
 
 
 class LoadCase(SynchronousTestCase):
