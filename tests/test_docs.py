@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import pkgutil
 import re
 from collections.abc import Iterator
 from configparser import ConfigParser
@@ -27,14 +28,17 @@ from seckex.config.hops import HopSettings
 from seckex.config.key0 import Key0
 from seckex.config.structure import file_key
 from seckex.dialog.faces import Cause
-from seckex.events import aaa, hops
 from seckex.net import forwards
 from seckex.net.log import EventLog
 from seckex.net.principal import Clock
 from seckex.net.status import StatusReport
 from seckex.net.usage import Traffic
 from seckex.wire import numbers
+from seckex.wire.advertisement import SOLICITATION_SIZE
+from seckex.wire.keying import MAX_ENTRIES
+from seckex.wire.mobileip.reply import AGENT_ANSWER_SIZE
 from seckex.wire.numbers import Code
+from seckex.wire.shares import SIZES
 from tests import transitions_of_docs
 from tests.conversation import AES, ConversationCase
 from tests.settings_of_docs import ROLES, settings
@@ -195,6 +199,7 @@ class WordTests(SynchronousTestCase):
 
 class SettingTests(SynchronousTestCase):
     BOTH, HOPS, OWN = "Settings of both roles", "Settings of hops", "Settings of {}"
+    KDC = "Settings of key distribution centers"
 
     def documented(self, title: str) -> dict[str, tuple[str, str]]:
         table = rows(DOCS / "configuration.md", title)
@@ -207,7 +212,8 @@ class SettingTests(SynchronousTestCase):
         for cls in ROLES:
             article = "an" if cls.role[0] in "aeiou" else "a"
             of_hops = self.documented(self.HOPS) if issubclass(cls, HopSettings) else {}
-            documented = both | of_hops | self.documented(self.OWN.format(f"{article} {cls.role}"))
+            of_kdc = self.documented(self.KDC) if "kdc" in attrs.fields_dict(cls) else {}
+            documented = both | of_hops | of_kdc | self.documented(self.OWN.format(f"{article} {cls.role}"))
             expected = {one.path: (one.default, one.allowed) for one in settings(cls)}
             self.assertEqual(documented, expected)
 
@@ -275,10 +281,46 @@ def dropped_causes() -> set[str]:
 
 
 class CodeTests(SynchronousTestCase):
-    def test_every_code_is_in_the_protocol_and_in_the_operators_table(self) -> None:
-        expected = {str(int(code)): code.label for code in Code}
-        for path, title in ((DOCS / "protocol.md", "11 Codes"), (DOCS / "operations.md", "Refusals and what to do")):
-            self.assertEqual({number: name for number, name, *_ in rows(path, title)}, expected)
+    def codes(self, document: str, title: str) -> list[tuple[str, str]]:
+        return [(number, name) for number, name, *_ in rows(DOCS / document, title)]
+
+    def test_every_code_is_in_one_of_the_protocols_and_in_the_operators_table(self) -> None:
+        expected = sorted((str(int(code)), code.label) for code in Code)
+        specified = [*self.codes("protocol.md", "11 Codes"), *self.codes("registration.md", "14 Codes")]
+        self.assertEqual(sorted(specified), expected)
+        self.assertEqual(sorted(self.codes("operations.md", "Refusals and what to do")), expected)
+
+    def test_kinds_and_extensions_of_registration_are_those_of_the_program(self) -> None:
+        for enum, title, first in (
+            (numbers.ExtensionSub, "3 Extensions", numbers.ExtensionSub.REGISTRATION),
+            (numbers.Kind, "11 Hops", numbers.Kind.RELAY),
+        ):
+            documented = {
+                int(number): name.partition(",")[0].upper().replace(" ", "_")
+                for number, name, _ in rows(DOCS / "registration.md", title)
+            }
+            self.assertEqual(documented, {int(one): one.name for one in enum if one >= first})
+
+    def test_sizes_of_registration_are_those_of_the_program(self) -> None:
+        text = (DOCS / "registration.md").read_text(encoding="utf-8")
+        classic, hybrid = SIZES[numbers.Kem.X25519], SIZES[numbers.Kem.X25519_ML_KEM_768]
+        for said in (
+            f"exactly **{classic.request:,}** octets with the KEM X25519, and **{hybrid.request:,}** with the hybrid",
+            f"public key {classic.public}, ciphertext {classic.ciphertext}, secret 32",
+            f"public key {hybrid.public:,}, ciphertext {hybrid.ciphertext:,}, secret 32",
+            f"zero-filled to {classic.answer} octets ({hybrid.answer:,} with Kem 2)",
+            f"`sealed`, {classic.answer + 16} octets with Kem 1, {hybrid.answer + 16:,} with Kem 2",
+            f"eF holds, zero-filled to {AGENT_ANSWER_SIZE} octets",
+            f"eF (sealed, {AGENT_ANSWER_SIZE + 16})",
+            f"padded to {SOLICITATION_SIZE} octets",
+            f"each behind its length in 16 bits, 16 to {numbers.MAX_HOP_MESSAGE:,}",
+            f"The node's is at most {numbers.MAX_NODE_NAI} octets",
+            f"0 (deregister), {', '.join(map(str, numbers.LIFETIMES[1:]))};",
+            f"hops left ({numbers.MOST_HOPS} at most)",
+            f"Most 16 (1 to {MAX_ENTRIES})",
+            f"Vendor 32 = {numbers.ENTERPRISE} ",
+        ):
+            self.assertIn(said, text)
 
     def test_limits_of_the_wire_are_those_of_the_protocol(self) -> None:
         text = " ".join(section(DOCS / "protocol.md", "12 Limits"))
@@ -305,9 +347,11 @@ class EventTests(SynchronousTestCase):
                 row for row in rows(DOCS / "operations.md", "Logs and events") if len(row) == 4
             )
         }
+        parts = (f"seckex.events.{each.name}" for each in pkgutil.iter_modules(events.__path__))
+        modules = (events, *map(importlib.import_module, parts))
         classes = [
             cls
-            for module in (events, aaa, hops)
+            for module in modules
             for cls in vars(module).values()
             if isinstance(cls, type) and issubclass(cls, events.Event)
         ]
@@ -352,7 +396,7 @@ class StatusTests(ConversationCase):
         )
         answer = report.answer({})
         documented = {quoted(name)[0]: what for name, what in rows(DOCS / "operations.md", "Status")}
-        self.assertEqual(set(documented) - {"associations[].dialogs"}, set(answer))
+        self.assertEqual({name for name in documented if "." not in name}, set(answer))
         for name, value in answer.items():
             inner = value[0] if isinstance(value, list) else value
             if isinstance(inner, dict) and name != "counters":

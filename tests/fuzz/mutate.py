@@ -101,7 +101,8 @@ def payload(octets: bytes) -> Part | None:
     return Part(head, 2, 4, b"", body)
 
 
-def _extension(octets: bytes) -> Part | None:
+def extension(octets: bytes) -> Part | None:
+    """Take an extension of a general message off the front of ``octets``."""
     found = _tlv(octets, 2, 0)
     if found is None:
         return None
@@ -113,7 +114,7 @@ def _extension(octets: bytes) -> Part | None:
 
 def message(octets: bytes) -> Part:
     """Take a general message apart."""
-    return Part(octets[:_HEADER], 0, 0, b"", split(octets[_HEADER:], _extension))
+    return Part(octets[:_HEADER], 0, 0, b"", split(octets[_HEADER:], extension))
 
 
 def _record(octets: bytes) -> Part | None:

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from seckex.errors import Malformed
 from tests.fuzz.mutate import message, payload, plain_records, records, scramble
 from tests.fuzz.oracle import Finding, Watch
+from tests.fuzz.registrations import registration
 from tests.fuzz.target import CORPUS, Function, Target, targets
 
 TARGETS: Final = targets()
@@ -51,6 +52,8 @@ class CorpusTests(SynchronousTestCase):
     def test_what_conversations_say_is_taken_apart_and_put_together_again(self) -> None:
         for name, parse in (
             ("message", message), ("sa", payload), ("record", records), ("records_initiator", plain_records),
+            ("node-request", registration), ("agent-request", registration), ("home-reply", registration),
+            ("node-reply", registration), ("hop", message),
         ):  # fmt: skip
             for octets in TARGETS[name].seeds():
                 parsed = parse(octets)
@@ -60,7 +63,7 @@ class CorpusTests(SynchronousTestCase):
                 self.assertGreater(len(list(parsed.lists())), 0)
 
     def test_mutants_repeat_themselves_and_differ(self) -> None:
-        for name in ("message", "responder", "control", "records_responder"):
+        for name in ("message", "responder", "control", "records_responder", "node-request", "answer"):
             target = TARGETS[name]
             once, again = (list(target.mutants(target.seeds(), Random(7), 200)) for _ in range(2))  # noqa: S311  # the same
             self.assertEqual(once, again)

@@ -76,6 +76,8 @@ class Host:
         self.work_delay = 0.001
         self.commit_faults: dict[int, Outcome | str] = {}
         self.lost_outcomes: set[int] = set()
+        #: Why a unit cannot be stored at the moment; nothing where it can.
+        self.trouble: Callable[[Unit], str] = lambda _unit: ""
         self.crash: Callable[[Crashing], bool] = lambda _point: False
         #: What happens when `crash` says so: by default it starts again at once.
         self.crashed: Callable[[Host], None] = lambda host: host.start()
@@ -298,11 +300,12 @@ class Host:
         def outcome() -> None:
             if life != self._life or self._crashes("before", action, "commit"):
                 return
-            said = self.store.commit([action.unit])[0] if fault is None else fault
+            said = fault or self.trouble(action.unit) or self.store.commit([action.unit])[0]
             if said is Outcome.STORED:
                 for operation in action.unit:
                     if isinstance(operation, PutAssociation):
                         self.network.witness(operation.association)
+                self.network.storing(self, action.unit)
             if ordinal in self.lost_outcomes:
                 self.restart()
             elif not self._crashes("after", action, "commit"):

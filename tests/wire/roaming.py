@@ -224,7 +224,7 @@ HOP_MESSAGES: Final[tuple[hop.HopMessage, ...]] = (
             True,
             (
                 NodeEntry(18, True, False, 1, NODE, pattern(32, 1), pattern(32, 2)),
-                NodeEntry(20, False, True, 1, "gone@home.example", bytes(32), bytes(32)),
+                NodeEntry(20, False, True, 1, "gone@home.example", bytes(32), bytes(32), HOME),
             ),
         ),
     ),
@@ -547,7 +547,15 @@ materials = st.builds(
 ) | st.builds(KeyMaterial, st.just(Keying.SEMI_STATEFUL), st.tuples(exactly(32)))
 entries = st.sampled_from(((True, False), (False, True), (False, False))).flatmap(
     lambda standing: st.builds(
-        NodeEntry, u64, st.just(standing[0]), st.just(standing[1]), u32, short_names, exactly(32), exactly(32)
+        NodeEntry,
+        u64,
+        st.just(standing[0]),
+        st.just(standing[1]),
+        u32,
+        short_names,
+        exactly(32),
+        exactly(32),
+        st.just("") | nais,
     )
 )
 key_requests = st.builds(

@@ -58,9 +58,11 @@ OCTETS: Final = (
         + b"\x11node@home.example"
         + pattern(32, 1)
         + pattern(32, 2)
+        + b"\0"
         + bytes.fromhex("0000000000000014 02 00000001")
         + b"\x11gone@home.example"
-        + bytes(64),
+        + bytes(64)
+        + b"\x11home@home.example",
     ),
     header(25, answer=False),
     header(26, answer=False) + ROUTE + general(48, b"\1\x10aaa@home.example\2\0\0\x04\xd2"),
@@ -278,8 +280,20 @@ class KeyingTests(FormCase):
             (evolve(entry, root=bytes(31)),),
             (evolve(entry, chain=bytes(33)),),
             (evolve(entry, kvno=1 << 32),),
+            (evolve(entry, home_agent="home"),),
         ):
             self.assertRaises(ApiMisuse, hop.encode_hop, hop.Entries(1, NodeEntries(1, False, wrong)))
+
+    def test_where_a_node_is_at_home(self) -> None:
+        octets = BY_KIND[Kind.ENTRIES]
+        read = hop.decode_hop(octets)
+        assert isinstance(read, hop.Entries)
+        self.assertEqual([entry.home_agent for entry in read.entries.entries], ["", HOME])
+        self.refused(with_octets(octets, len(octets) - 13, b"x"), "home agent", len(octets) - 18)
+
+    def test_keys_are_issued_as_they_were_kept(self) -> None:
+        octets = BY_KIND[Kind.ISSUED]
+        self.assertEqual(hop.encode_issued(IDENTIFICATION, octets[20:]), octets)
 
     def test_keys_and_messages_are_not_shown(self) -> None:
         for message in roaming.HOP_MESSAGES:

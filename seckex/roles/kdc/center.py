@@ -39,7 +39,7 @@ from seckex.roles.kdc.issuing import Issuing
 from seckex.roles.kdc.principals import COPY, PRINCIPAL, Copy, Directory, IpAddress, Known, Principal, fits
 from seckex.roles.kdc.telling import HOME_KEYS, Telling
 from seckex.sa.store import Outcome, PutRecord, Record, Snapshot
-from seckex.wire import hop
+from seckex.wire import hop, keying
 from seckex.wire.extensions import is_nai
 from seckex.wire.general import decode_header
 from seckex.wire.info import Layer2Extension
@@ -112,6 +112,13 @@ class Center:
         }
 
     # -- its life
+
+    def reconfigure(self, settings: Kdc) -> None:
+        """Go on by other settings, of which ``replicates`` are what they were."""
+        self._settings = settings
+        self.directory.most = settings.principals
+        self._issuing.reconfigure(settings)
+        self._telling.reconfigure(settings)
 
     def start(self, snapshot: Snapshot, now: Now) -> list[RoleAction]:
         """See `Role.start`."""
@@ -222,6 +229,10 @@ class Center:
             raise Unfeasible(f"{nai} is not known here")
         return known
 
+    def home_keys(self, home_agent: str, wall: float) -> tuple[keying.HomeKey, ...]:
+        """Return the static keys that a home agent has told of and that have not ended."""
+        return self._telling.home_keys(home_agent, wall)
+
     def changed_after(self, serial: int) -> Iterator[Known]:
         """Yield the nodes that have changed after ``serial``, in that order; 0: all."""
         return (known for known in self.directory.after(serial, None) if not known.deleted)
@@ -277,7 +288,7 @@ class Center:
         known = self.find(nai)
         if not isinstance(known, Principal):
             raise Unfeasible(f"the KEY 0 of {nai} is not here: provision it at {self._settings.replicates}")
-        keys = self._telling.home_keys(known.home_agent, now.wall)
+        keys = self.home_keys(known.home_agent, now.wall)
         return Provision(
             nai=known.nai,
             home_agent=known.home_agent,

@@ -154,8 +154,9 @@ class Visit:
 class Registration:
     """The present registration.
 
-    ``path`` is where the agent is. ``lifetime`` in seconds was granted at ``since`` (wall-clock seconds). ``spi_in``
-    names the association with the home agent here. ``rounds`` and ``fallback`` tell of the request that led to it.
+    ``path`` is where the agent is. ``lifetime`` in seconds was granted at ``since`` (wall-clock seconds), and what came
+    of it ``serves`` that long or, if what was chosen lives less, less. ``spi_in`` names the association with the home
+    agent here. ``rounds`` and ``fallback`` tell of the request that led to it.
     """
 
     home_agent: str
@@ -165,6 +166,7 @@ class Registration:
     home_address: Address | None
     lifetime: int
     since: float
+    serves: int
     spi_in: int
     mode: Keying
     kem: Kem
@@ -175,7 +177,7 @@ class Registration:
     @property
     def expires(self) -> float:
         """When it ends, in wall-clock seconds."""
-        return self.since + self.lifetime
+        return self.since + self.serves
 
     def record(self) -> Record:
         """Return what is stored; the store forgets it when it has ended."""
@@ -184,7 +186,7 @@ class Registration:
         writer.u16(self.path.port)
         _addresses(writer, (self.care_of,))
         _addresses(writer, () if self.home_address is None else (self.home_address,))
-        writer.u32(self.lifetime).raw(_REAL.pack(self.since)).u32(self.spi_in)
+        writer.u32(self.lifetime).raw(_REAL.pack(self.since)).u32(self.serves).u32(self.spi_in)
         writer.u8(self.mode).u8(self.kem).u8(self.rounds).u8(self.fallback)
         visit, agreement = self.visit, self.visit.agreement
         writer.u32(visit.spi_in).u32(visit.spi_out)
@@ -201,16 +203,16 @@ class Registration:
             path = Path(host, reader.u16("port"))
             (care_of,), homes = _read_addresses(reader), _read_addresses(reader)
             lifetime, since = reader.u32("lifetime"), _REAL.unpack(reader.take(_REAL.size, "since"))[0]
-            spi_in, mode, kem = reader.u32("SPI"), Keying(reader.u8("mode")), Kem(reader.u8("Kem"))
+            serves, spi_in = reader.u32("lifetime"), reader.u32("SPI")
+            mode, kem = Keying(reader.u8("mode")), Kem(reader.u8("Kem"))
             rounds, fallback = reader.u8("rounds"), bool(reader.u8("fallback"))
             spis = reader.u32("SPI"), reader.u32("SPI")
             algorithms = tuple(map(named, _read_text(reader).split()))
             agreement = Agreement(algorithms, reader.u32("lifetime"), reader.u64("mebioctets"))
             visit = Visit(*spis, agreement, AgreedKeys.from_octets(_lp(reader)))
             home = homes[0] if homes else None
-            return cls(
-                home_agent, agent, path, care_of, home, lifetime, since, spi_in, mode, kem, rounds, fallback, visit
-            )
+            times = lifetime, since, serves
+            return cls(home_agent, agent, path, care_of, home, *times, spi_in, mode, kem, rounds, fallback, visit)
 
         return _read(record, read, "a registration")
 
