@@ -75,11 +75,11 @@ class HomeAgent:
     home_network: Annotated[str, _NETWORK] = ""
     """What home addresses are from, and are given from to nodes that ask for none; ``""`` is whatever nodes ask for."""
 
-    mix_secrets: bool = True
+    mix_secrets: Annotated[str, OneOf(("always", "never"))] = "always"
     """Whether what agent and home agent have sealed to each other goes into their key as well; without it a center that
     issues keys could read what they say. Agents must agree."""
 
-    static_keys_for: Annotated[int, Seconds(3600, 7 * 86400)] = 7 * 86400
+    rotation: Annotated[int, Seconds(3600, 7 * 86400)] = 7 * 86400
     """How long a static key is the youngest; it is destroyed after twice that, and who has not registered meanwhile
     needs another provisioning file."""
 

@@ -140,15 +140,3 @@ class StaticKeysMade(Event):
 
     def __str__(self) -> str:
         return f"made static keys for {' and '.join(self.kems)}"
-
-
-@frozen
-class RecordUnread(Event):
-    """A record cannot be read, and is left out."""
-
-    level: ClassVar[str] = "error"
-
-    why: str
-
-    def __str__(self) -> str:
-        return self.why

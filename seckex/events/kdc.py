@@ -125,7 +125,7 @@ class CopyingFailed(Event):
 
 @frozen
 class RecordUnreadable(Event):
-    """A record of the center's is not what was stored, and is left out."""
+    """A record of a center's, or of a home agent's, is not what was stored, and is left out."""
 
     level: ClassVar[str] = "error"
 

@@ -103,7 +103,7 @@ class WrongTests(CredentialsCase):
             ),
             (
                 WHOLE.replace('"certificate"', '"certficate"'),
-                'peers[0].authentication: must be one of "key0", "certificate", not "certficate": did you mean '
+                'peers[0].authentication: must be one of "key0", "certificate", "registration", not "certficate": did you mean '
                 '"certificate"?',
             ),
             (

@@ -15,12 +15,20 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from seckex.config.agent import AgentSettings
 from seckex.config.common import pattern_of
+from seckex.config.initiator import InitiatorSettings
 from seckex.config.load import AnySettings, load, load_any, read_settings
+from seckex.config.responder import ResponderSettings
 from seckex.config.structure import file_key
 from tests.config.written import key0_text, write_credentials, write_private
 
 CONF = Path(__file__).parents[2] / "conf"
-SAMPLES = ("initiator.toml", "responder.toml", "agent.toml", "kdc.toml")
+SAMPLES = {
+    "initiator.toml": "initiator",
+    "responder.toml": "responder",
+    "home-agent.toml": "responder",
+    "agent.toml": "agent",
+    "kdc.toml": "kdc",
+}
 
 
 def uncommented(text: str) -> str:
@@ -67,6 +75,7 @@ class SampleTests(SynchronousTestCase):
         write_private(self.directory / "key0.toml", key0_text())
         write_credentials(self.directory, "kdc", "kdc@example.org")
         write_credentials(self.directory, "agent", "agent@visited.example")
+        write_credentials(self.directory, "home", "home@example.org")
         for name in SAMPLES:
             text = (CONF / name).read_text()
             (self.directory / name).write_text(text)
@@ -76,9 +85,21 @@ class SampleTests(SynchronousTestCase):
         return load_any(self.directory / name).settings
 
     def test_they_work_as_they_are(self) -> None:
-        self.assertEqual(
-            [self.settings(name).role for name in SAMPLES], [name.removesuffix(".toml") for name in SAMPLES]
-        )
+        self.assertEqual({name: self.settings(name).role for name in SAMPLES}, SAMPLES)
+
+    def test_that_of_a_mobile_node_works_as_it_is(self) -> None:
+        file = self.directory / "initiator-roaming.toml"
+        file.write_text((CONF / file.name).read_text())
+        settings = load_any(file).settings
+        assert isinstance(settings, InitiatorSettings)
+        home = load_any(self.directory / "home-agent.toml").settings
+        agent = load_any(self.directory / "agent.toml").settings
+        assert isinstance(home, ResponderSettings)
+        assert isinstance(agent, AgentSettings)
+        assert settings.home is not None
+        # What they say of each other is so.
+        self.assertEqual((settings.home.nai, settings.home.address), (home.identity.nai, home.listen.addresses[0]))
+        self.assertEqual(settings.registration.solicit, agent.listen.addresses)
 
     def test_every_setting_is_shown(self) -> None:
         for name in SAMPLES:

@@ -86,3 +86,14 @@ def write_all(directory: Path, settings: str) -> Path:
     file = directory / "seckex.toml"
     file.write_text(settings)
     return file
+
+
+MOBILE_NODE = f"""
+role = "initiator"
+[identity]
+nai = "node@example.org"
+{STATE}[[peers]]
+nai = "home@example.org"
+authentication = "registration"
+address = "192.0.2.1"
+"""

@@ -190,9 +190,9 @@ class World:
             if host not in self.nodes:
                 host.start()
         self.network.run(2)
+        for host in self.nodes if provision else ():
+            self.provision(host)
         for host in self.nodes:
-            if provision:
-                self.provision(host)
             host.start()
         return self
 

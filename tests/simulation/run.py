@@ -80,8 +80,8 @@ class Simulation:
         network = self.world.network
         network.note(f"seed {self.seed}: {self.world.shape}")
         with toys(), self.ledger.watching():
-            self.world.start()
             invariants = Invariants(self.world, self.ledger)
+            self.world.start()
             for node in self.world.nodes:
                 node.cells = {"cell1", "cell2"}
             self.chaos = Chaos(self.world, self._rng)

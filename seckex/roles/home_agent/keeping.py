@@ -13,7 +13,8 @@ from typing import Any, Final, TypeAlias
 
 from seckex.errors import StoreFailed
 from seckex.events import StoreUnwritable
-from seckex.events.home_agent import CentersSilent, NodeEnded, NodesTaken, RecordUnread, StaticKeysMade
+from seckex.events.home_agent import CentersSilent, NodeEnded, NodesTaken, StaticKeysMade
+from seckex.events.kdc import RecordUnreadable
 from seckex.machine import Now, Report
 from seckex.node.conversation import Driver
 from seckex.roles.faces import Release
@@ -80,7 +81,7 @@ class Keeping:
                 elif record.kind == SERIAL:
                     self.syncing.serial = read_serial(record)
             except StoreFailed as error:
-                actions.append(Report(RecordUnread(str(error))))
+                actions.append(Report(RecordUnreadable(record.kind, str(error))))
         home.statics = Statics(keys, home.terms.rotation, now.wall)
         self._keys_at = now.monotonic
         self.rotate(now, actions)

@@ -51,7 +51,7 @@ def _read(record: Record, read: Callable[[Reader], T]) -> T:
         found = read(reader)
         reader.end("record")
     except (Malformed, ApiMisuse, ValueError) as error:
-        raise StoreFailed(f"a record of kind {record.kind} cannot be read: {error}") from None
+        raise StoreFailed(str(error)) from None
     return found
 
 

@@ -7,7 +7,6 @@ nodes to `keeping`. Everything that it knows is in memory and in records: of
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from seckex.errors import Malformed, PeerFault, UnsupportedVersion
@@ -92,7 +91,7 @@ class HomeAgent:
             ],
             "refused": None
             if refusal is None
-            else {"code": refusal.code, "why": refusal.why, "agent": refusal.agent, "at": _date(refusal.at)},
+            else {"code": refusal.code, "why": refusal.why, "agent": refusal.agent, "at": int(refusal.at)},
         }
 
     def explain(self, nai: str, now: Now) -> dict[str, Any]:
@@ -206,7 +205,3 @@ class HomeAgent:
         # A wall clock may be set: it is looked at again in time.
         soonest += [now.monotonic + min(max(each - now.wall, 0.0), _LONGEST) for each in wall]
         return min((each for each in soonest if each is not None), default=None)
-
-
-def _date(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

@@ -345,7 +345,7 @@ class Keeping:
     def doubted(self, spi_in: int, now: Now, *, proved: bool) -> list[RoleAction]:
         """Register again where the home agent is said not to know an association; ``proved`` if it said so itself."""
         actions: list[RoleAction] = []
-        if self.registration is not None and self.registration.spi_in == spi_in:
+        if self.wanted and self.registration is not None and self.registration.spi_in == spi_in:
             if proved:
                 self.schedule.soon(now)
             else:
