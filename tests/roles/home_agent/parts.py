@@ -263,7 +263,7 @@ class Agent:
 
 @define
 class Center:
-    """A key distribution center; ``refuses`` is why it issues no keys, ``silent`` that it says nothing."""
+    """A key distribution center; ``refuses`` is why it issues no keys, ``errs`` what it says in place of an answer."""
 
     nodes: dict[str, NodeEntry] = Factory(dict)
     refuses: Detail | None = None
@@ -272,11 +272,14 @@ class Center:
     requests: list[KeyRequest] = Factory(list)
     home_keys: tuple[HomeKey, ...] = ()
     part: int = 64
+    errs: Callable[[hop.HopMessage], hop.HopMessage] | None = None
 
     def answer(self, message: hop.HopMessage) -> hop.HopMessage | None:
         """Return the answer."""
         if self.silent:
             return None
+        if self.errs is not None:
+            return self.errs(message)
         if isinstance(message, hop.Nodes):
             self.home_keys = message.home_keys
             found = sorted((e for e in self.nodes.values() if e.serial > message.query.since), key=lambda e: e.serial)
@@ -479,4 +482,5 @@ def agreed(said: Any, offer: bytes, sub_type: SaSubType, policy: Policy = AES) -
 
 def semi_stateful(sub_seed: bytes, responder: str, initiator: str, addresses: tuple[str, str], tr: bytes) -> Secret:
     """Return K of a sub-seed."""
-    return equation5(Secret(sub_seed), responder, initiator, *map(ip_address, addresses), tr)
+    there, ours = map(ip_address, addresses)
+    return equation5(Secret(sub_seed), responder, initiator, there, ours, tr)

@@ -257,7 +257,7 @@ class CounterTests(Table):
         super().setUp()
         self.start()
 
-    def offers(self, policy: Policy) -> dict[str, bytes]:
+    def offers(self, policy: Policy) -> dict[str, Any]:
         """Return the offers of a policy."""
         home = registration.encode_offer(policy, Kem.X25519, SaSubType.MN_HA)
         return {"home_offer": home, "agent_offer": registration.encode_offer(policy, Kem.X25519, SaSubType.MN_FA)}
