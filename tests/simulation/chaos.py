@@ -29,7 +29,7 @@ class Chaos:
         self.late = draw((0.0, 0.2, 0.5))
         self.corrupt = draw((0.0, 0.05, 0.2))
         self.breaks = draw((0.0, 0.02, 0.15))
-        self.crashes = draw((0.0, 0.002, 0.01, 0.03))
+        self.crashes = draw((0.0, 0.005, 0.02, 0.05))
         self.full_disk = draw((0.0, 0.0, 0.05))
         self.crashed = 0
         self._going_on = True

@@ -65,6 +65,8 @@ class Invariants:
         for record in put:
             if record.kind == NODE:
                 self._moved(record, spent=bool(replies))
+        if replies and not any(record.kind == NODE for record in put):
+            self.world.network.fail("a request is answered without spending its index")
         for record in replies:
             self._replied(record)
 
@@ -162,7 +164,7 @@ class Invariants:
 
     def _absent(self, host: Host, held: bytes, wanted: dict[str, bytes]) -> None:
         for what, octets in wanted.items():
-            if octets in held:
+            if octets in held or octets.hex().encode() in held:
                 self.world.network.fail(f"{host.name} has {what}")
 
     def _private(self) -> dict[str, bytes]:

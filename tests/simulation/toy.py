@@ -71,7 +71,7 @@ def _verify(voucher: Voucher, signature: bytes, label: bytes, transcript: bytes)
 def toys() -> Iterator[None]:
     """Play with toys from here on."""
     with ExitStack() as stack:
-        stack.enter_context(patch.dict(KEMS, {number: ToyKem(real) for number, real in KEMS.items()}))  # type: ignore[arg-type]  # it is a dict
+        stack.enter_context(patch.dict(KEMS, {number: ToyKem(real) for number, real in KEMS.items()}))
         stack.enter_context(patch.object(Identity, "sign", _sign))
         stack.enter_context(patch.object(Voucher, "verify", _verify))
         yield
