@@ -130,7 +130,8 @@ class RestartTests(Table):
         message = self.agent.relay(self.request().octets).octets
         self.hold()
         self.relay(message)
-        [commit] = self.held or []
+        self.assertEqual(len(self.held or ()), 1)
+        commit = (self.held or [])[0]
         self.store.commit([commit.unit])
         self.held = None
         self.start()
