@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import tempfile
 import tomllib
 from pathlib import Path
 from typing import Any, get_args
@@ -12,8 +14,9 @@ import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from seckex.config.agent import AgentSettings
+from seckex.config.common import pattern_of
 from seckex.config.initiator import InitiatorSettings
-from seckex.config.load import AnySettings, load_any, read_settings
+from seckex.config.load import AnySettings, load, load_any, read_settings
 from seckex.config.responder import ResponderSettings
 from seckex.config.structure import file_key
 from tests.config.written import key0_text, write_credentials, write_private
@@ -119,3 +122,40 @@ class SampleTests(SynchronousTestCase):
     def test_they_can_be_read_where_they_lie(self) -> None:
         for name in SAMPLES:
             read_settings(CONF / name)
+
+
+class AaaTests(SynchronousTestCase):
+    """The samples of the folder aaa: three agents that know each other."""
+
+    def setUp(self) -> None:
+        # Control sockets have short paths: trial's own folders are too deep.
+        self.directory = Path(tempfile.mkdtemp(prefix="seckex-test-"))
+        self.addCleanup(shutil.rmtree, self.directory)
+        (self.directory / "aaa").mkdir()
+        for name, nai in (
+            ("agent", "agent@visited.example"),
+            ("aaa/foreign-server", "aaa@visited.example"),
+            ("aaa/home-server", "aaa@example.org"),
+        ):
+            write_credentials(self.directory, name, nai)
+
+    def test_they_work_as_they_are_and_find_each_other(self) -> None:
+        read: dict[str, AgentSettings] = {}
+        for file in sorted((CONF / "aaa").glob("*.toml")):
+            copy = self.directory / "aaa" / file.name
+            copy.write_text(file.read_text())
+            settings = load(copy, AgentSettings).settings
+            read[settings.identity.nai] = settings
+        self.assertEqual(len(read), 3)
+        asked = set()
+        for nai, settings in read.items():
+            for hop in settings.hops:
+                there = read.get(hop.nai)
+                if there is not None:
+                    asked.add((nai, hop.nai))
+                    self.assertIn(hop.address, there.hops_listen.addresses)
+                    self.assertEqual(hop.port, there.hops_listen.port)
+                    self.assertTrue({nai, pattern_of(nai)} & {*there.hops_listen.accept})
+        agent, visited, home = "agent@visited.example", "aaa@visited.example", "aaa@example.org"
+        self.assertEqual(asked, {(agent, visited), (visited, home)})
+        self.assertEqual([route.next for route in read[visited].aaa.routes], [(home,)])
