@@ -148,7 +148,7 @@ class NodeTests(Table):
         event = self.told(NegotiationRefused)[-1]
         self.assertEqual((event.peer, event.code, event.detail), (NODE, code, (f"through {AGENT}",)))
         self.assertIn(why, event.reason)
-        shown = self.home.explain(NODE, self.now())["refused"]
+        shown = self.home.status(self.now())["nodes"][0]["refused"]
         self.assertEqual((shown["code"], shown["agent"]), (code, AGENT))
         self.assertIn(why, shown["why"])
         return found
