@@ -15,7 +15,7 @@ from seckex.config.problems import Problem, key_path
 from seckex.dialog.faces import Cause, Closure
 from seckex.dialog.link import Link
 from seckex.dialog.stream import Dialog
-from seckex.events import LinkClosed
+from seckex.events import Event, LinkClosed, NegotiationRefused
 from seckex.machine import Path
 from seckex.net.address import PeerAddress
 from seckex.net.control import Commands
@@ -68,7 +68,14 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
             return {}
         held = self.principal.node.associations
         self._roaming = Roaming(self.reactor, plan, lambda spi: held.get(spi) is not None, self.log)
+        self.log.subscribe(self._told)
         return {ROLE: self._roaming.role}
+
+    def _told(self, _at: float, event: Event) -> None:
+        """Have programs wait no longer for an association with a home agent that refuses."""
+        home = self.settings.home
+        if isinstance(event, NegotiationRefused) and home is not None and event.peer == home.nai:
+            self.dials.refused(event.peer)
 
     def operator(self) -> Operator:
         """See `Daemon.operator`."""

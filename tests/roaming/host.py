@@ -227,6 +227,9 @@ class Host:
                     self.network.fail(f"{self.name} adopts what is not durable")
                 self.adopted[association.spi_in] = association
                 self.replaced.append((association.spi_in, replaces))
+                # There are no links that would have to move first.
+                for spi in replaces:
+                    self.adopted.pop(spi, None)
             case Release(spi_in, why):
                 self.network.note(f"{self.name} releases {spi_in:#010x}: {why}")
                 self.adopted.pop(spi_in, None)

@@ -49,7 +49,12 @@ VISITED: Final = "visited.example"
 AGENTS: Final = (f"north@{VISITED}", f"south@{VISITED}")
 FOREIGN_AAA: Final = f"aaa@{VISITED}"
 
-AES: Final = Policy((proposal("aes-256-gcm hmac-sha-256 prf-hmac-sha-256 x25519 x25519-ml-kem-768"),), INDISPENSABLE)
+_ALSO: Final = "hmac-sha-256 prf-hmac-sha-256 x25519 x25519-ml-kem-768"
+AES: Final = Policy((proposal(f"aes-256-gcm {_ALSO}"),), INDISPENSABLE)
+#: Offers at first what nobody here takes, and what they take once they have said so.
+TWO_ROUNDS: Final = Policy(
+    (proposal(f"chacha20-poly1305 {_ALSO}"), proposal(f"aes-256-gcm {_ALSO}")), INDISPENSABLE, open_with=1
+)
 
 
 @frozen
@@ -57,7 +62,8 @@ class Shape:
     """What a network is made of.
 
     ``center`` is where the key distribution center lives: "own", "aaa" or "home"; ``replica`` tells that there is
-    another one, a replica of it. ``version`` is of IP, on the radio and elsewhere.
+    another one, a replica of it. ``version`` is of IP, on the radio and elsewhere. ``rounds`` tells that nodes need
+    a counter-offer, ``bindings`` at how many agents they may be, which they ask for where that is more than one.
     """
 
     topology: str = "direct"
@@ -69,9 +75,12 @@ class Shape:
     replica: bool = False
     lifetime: int = 1800
     version: int = 4
+    rounds: bool = False
+    bindings: int = 1
 
     def __str__(self) -> str:
-        return f"{self.topology} {self.keying.name.lower()} {self.kem.name.lower()} {self.center}"
+        more = f"{' replica' * self.replica}{' rounds' * self.rounds} IPv{self.version}, {self.bindings} binding(s)"
+        return f"{self.topology} {self.keying.name.lower()} {self.kem.name.lower()} {self.center}{more}"
 
 
 class World:
@@ -141,9 +150,10 @@ class World:
         self.terms[name]["node"] = Plan(
             local=nai,
             home_agent=HOME,
-            policy=AES,
+            policy=TWO_ROUNDS if self.shape.rounds else AES,
             kem=self.shape.kem,
             lifetime=self.shape.lifetime,
+            simultaneous=self.shape.bindings > 1,
             groups=tuple((group, PORT) for group in GROUPS if family(group) == self.shape.version),
         )
         return host
@@ -158,6 +168,7 @@ class World:
             address=ip_address(self.home.addresses[0]),
             keying=self.shape.keying,
             centers=tuple(center.nai for center in self.centers),
+            bindings=self.shape.bindings,
         )
 
     def _roles_of_servers(self) -> None:

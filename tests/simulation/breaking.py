@@ -185,5 +185,5 @@ BREAKING: Final[Mapping[str, tuple[Breaking, str]]] = {
     "a node that says who it is": (_in_the_clear, "identity"),
     "a home agent that tells agents who nodes are": (_telling_pseudonyms, "identity"),
     "an agent that shows its keys": (_showing_keys, "a key of"),
-    "keys that are not the same at both ends": (_key_by_position, "not the same at both ends"),
+    "keys that are not the same at both ends": (_key_by_position, "is not the same at both ends"),
 }

@@ -14,13 +14,12 @@ from typing import Final
 from attrs import frozen
 
 from seckex.errors import Unfeasible
-from seckex.roles.foreign_agent.agent import ForeignAgent
-from seckex.roles.home_agent.role import HomeAgent
 from seckex.roles.mobile_node.role import MobileNode
 from seckex.wire.numbers import Kem, Keying
+from tests.roaming.agreement import missing
 from tests.roaming.host import Host
 from tests.roaming.knowledge import Ledger
-from tests.roaming.world import HOME, Shape, World
+from tests.roaming.world import Shape, World
 from tests.simulation.chaos import Chaos
 from tests.simulation.invariants import Invariants
 from tests.simulation.toy import toys
@@ -56,6 +55,8 @@ def shape_of(rng: random.Random) -> Shape:
         replica=rng.random() < 0.25,
         lifetime=rng.choice((60, 60, 300)),
         version=rng.choice((4, 6)),
+        rounds=rng.random() < 0.25,
+        bindings=rng.choice((1, 1, 2)),
     )
 
 
@@ -152,34 +153,7 @@ class Simulation:
     # -- how it has to end
 
     def _settled(self) -> bool:
-        return all(self._registered(node) for node in self.world.nodes)
-
-    def _registered(self, host: Host) -> bool:
-        """Tell whether a node is registered, and its keys are those that home agent and agent have."""
-        if host.house is None or self.world.home.house is None:
-            return False
-        registration = host.role(MobileNode).keeping.registration
-        if registration is None:
-            return False
-        known = self.world.home.role(HomeAgent).home.nodes.get(host.nai)
-        agent = next(each for each in self.world.agents if each.nai == registration.agent)
-        if known is None or agent.house is None or registration.spi_in not in host.adopted:
-            return False
-        ours, theirs = host.adopted[registration.spi_in], self.world.home.adopted.get(known.association)
-        binding = next((each for each in known.bindings if each.agent == registration.agent), None)
-        if theirs is None or binding is None or theirs.spi_out != ours.spi_in or theirs.spi_in != ours.spi_out:
-            return False
-        visitor = agent.role(ForeignAgent).visitor(HOME, binding.pseudonym)
-        if visitor is None or visitor.spi_node != registration.visit.spi_out:
-            return False
-        same = (
-            ours.keys.octets() == theirs.keys.octets(),
-            visitor.key2.octets() == binding.keys.octets(),
-            visitor.key3.octets() == registration.visit.keys.octets(),
-        )
-        if not all(same):
-            self.world.network.fail(f"keys of {host.name} are not the same at both ends: {same}")
-        return True
+        return not any(missing(self.world, node) for node in self.world.nodes)
 
 
 def run(seed: int, breaking: Callable[[], AbstractContextManager[object]] = nullcontext) -> Result:
