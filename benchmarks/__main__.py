@@ -13,7 +13,19 @@ from rich.table import Table
 
 from benchmarks.rows import Row
 
-NAMES: Final = ("cookies", "setups", "exchanges", "groups", "certified", "dialogs", "takeover", "memory")
+NAMES: Final = (
+    "cookies",
+    "setups",
+    "exchanges",
+    "groups",
+    "certified",
+    "dialogs",
+    "takeover",
+    "memory",
+    "aaa",
+    "kdc",
+    "registrations",
+)
 
 
 @click.command()

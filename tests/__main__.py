@@ -5,6 +5,7 @@ With ``--coverage`` the rooms that keep secrets must have 95 % of their branches
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -17,18 +18,22 @@ CORE: Final = [
     f"tests.{room}" for room in (*COVERED, "dialog", "node", "cli.test_cert", "cli.test_doctor_certificates")
 ]
 LEAST: Final = 95
+MOST_JOBS: Final = 4
 _COUNT: Final = re.compile(r"(\w+)=(\d+)")
 
 
 def run(arguments: list[str], *, coverage: bool) -> int:
     """Run trial in a child process, pass its output through, and return its exit status."""
     runner = ["-m", "coverage", "run"] if coverage else []
+    # As many at once as there are processors; what is measured has to run in this one.
+    jobs = 1 if coverage else min(os.cpu_count() or 1, MOST_JOBS)
     command = [
         sys.executable,
         *runner,
         "-m",
         "twisted.trial",
         "--reporter=text",
+        *([f"--jobs={jobs}"] if jobs > 1 else []),
     ]
     # The arguments are ours and our user's.
     with subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, text=True) as child:

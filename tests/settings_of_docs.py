@@ -10,12 +10,14 @@ from typing import Any, Final, get_args
 import attrs
 from attrs import NOTHING, frozen
 
+from seckex.config.agent import AgentSettings
 from seckex.config.initiator import InitiatorSettings
+from seckex.config.kdc import KdcSettings
 from seckex.config.responder import ResponderSettings
 from seckex.config.structure import file_key
-from seckex.config.values import Named, Octets, Reader, Seconds, Several, duration, size
+from seckex.config.values import Named, Octets, OneDuration, Reader, Seconds, Several, duration, size
 
-ROLES: Final[tuple[type[Any], ...]] = (InitiatorSettings, ResponderSettings)
+ROLES: Final[tuple[type[Any], ...]] = (InitiatorSettings, ResponderSettings, AgentSettings, KdcSettings)
 
 
 @frozen
@@ -46,9 +48,12 @@ def _table(kind: Any) -> tuple[type[Any] | None, str]:
     if isinstance(kind, type) and attrs.has(kind):
         return kind, ""
     base, *notes = get_args(kind) if hasattr(kind, "__metadata__") else (kind,)
-    inner = next((each for each in get_args(base) if isinstance(each, type) and attrs.has(each)), None)
+    parts = get_args(base)
+    inner = next((each for each in parts if isinstance(each, type) and attrs.has(each)), None)
     if inner is None or inner.__module__.startswith("seckex.sa"):
         return None, ""
+    if type(None) in parts:
+        return inner, ""
     return inner, ".NAME" if any(isinstance(note, Named) for note in notes) else "[]"
 
 
@@ -75,7 +80,7 @@ def _default(field: attrs.Attribute[Any]) -> str:
     if isinstance(value, attrs.Factory):  # type: ignore[arg-type]  # a class that poses as a function
         return "see below"
     note = _note(field.type)
-    if isinstance(note, Seconds):
+    if isinstance(note, Seconds | OneDuration):
         return f'"{duration(value)}"'
     if isinstance(note, Octets):
         return f'"{size(value)}"' if value else "0"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pkgutil
 import typing
 from collections.abc import Mapping
 from typing import Any
@@ -153,7 +155,11 @@ VALUES: Mapping[Any, Any] = {
 
 def kinds() -> list[type[Event]]:
     """Return every event there is."""
-    classes = [one for one in vars(events).values() if inspect.isclass(one)]
+    modules = (
+        events,
+        *(importlib.import_module(f"seckex.events.{found.name}") for found in pkgutil.iter_modules(events.__path__)),
+    )
+    classes = dict.fromkeys(one for module in modules for one in vars(module).values() if inspect.isclass(one))
     return [one for one in classes if issubclass(one, Event) and one is not Event]
 
 

@@ -11,6 +11,9 @@ from typing import Final
 from seckex.dialog import handshake
 from seckex.exchange import certified_initiator, certified_responder, initiator, responder, upkeep
 from seckex.machine import Transitions
+from seckex.roles.foreign_agent import relaying
+from seckex.roles.home_agent import serving
+from seckex.roles.mobile_node import registering
 
 FILE: Final = Path(__file__).parent.parent / "docs" / "architecture.md"
 
@@ -23,6 +26,9 @@ MACHINES: Final[dict[str, tuple[type, Transitions]]] = {
     "who asks under an association": (upkeep.ExpectAnswer, upkeep.TRANSITIONS),
     "link of an initiator": (handshake.ExpectHelloOfResponder, handshake.TRANSITIONS),
     "link of a responder": (handshake.ExpectHelloOfInitiator, handshake.TRANSITIONS),
+    "registration at a mobile node": (registering.ExpectIndex, registering.TRANSITIONS),
+    "request at a foreign agent": (relaying.ExpectReply, relaying.TRANSITIONS),
+    "request at a home agent": (serving.ExpectKeys, serving.TRANSITIONS),
 }
 
 

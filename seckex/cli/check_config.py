@@ -10,11 +10,17 @@ from typing import Any, Final
 import click
 
 from seckex.cli.output import ExitCode, json_option, leave, life, plain, print_json
+from seckex.config.agent import AgentSettings
 from seckex.config.files import Owner
+from seckex.config.hops import HopSettings
 from seckex.config.initiator import InitiatorSettings
+from seckex.config.kdc import Kdc, KdcSettings
+from seckex.config.listen import ListeningSettings
 from seckex.config.load import AnySettings, Loaded, load_any
 from seckex.config.policy import ProposalSettings
 from seckex.config.problems import ConfigInvalid
+from seckex.config.registration import Registration
+from seckex.config.responder import ResponderSettings
 from seckex.config.values import duration, size
 
 SCHEMA: Final = "seckex.check-config/1"
@@ -74,7 +80,7 @@ def _print_summary(loaded: Loaded[AnySettings], as_json: bool) -> None:
 def _meaning(loaded: Loaded[Any]) -> dict[str, list[str]]:
     """Return, by topic, lines that say what the file amounts to."""
     settings: AnySettings = loaded.settings
-    keys = {peer.nai: "by certificate" for peer in settings.peers}
+    keys = {peer.nai: f"by {peer.authentication}" for peer in getattr(settings, "peers", ())}
     keys |= {nai: f"KEY 0 SPI {key0.spi:#010x} kvno {key0.kvno}" for nai, key0 in loaded.keys.items()}
     meaning: dict[str, list[str]] = {}
     if loaded.credentials is not None:
@@ -84,16 +90,55 @@ def _meaning(loaded: Loaded[Any]) -> dict[str, list[str]]:
         meaning["peers"] = [
             f"{peer.nai} at {peer.address} port {peer.port}, {keys[peer.nai]}" for peer in settings.peers
         ]
+        if settings.home is not None:
+            meaning["registers"] = _registration(settings.registration)
         meaning["forwards"] = [f"{each.listen} -> {each.service} of {each.peer}" for each in settings.forwards]
-    else:
+    if isinstance(settings, ListeningSettings):
         meaning["listens on"] = [f"{address} port {settings.listen.port}" for address in settings.listen.addresses]
+    if isinstance(settings, ResponderSettings):
         allowed = {peer.nai: ", ".join(peer.services) or "no service" for peer in settings.peers}
         meaning["peers"] = [f"{nai}, {keys[nai]}: {services}" for nai, services in allowed.items()]
         meaning["services"] = [f"{name} -> {service.connect}" for name, service in settings.services.items()]
-    meaning["policy"] = [
-        f"{number}: {_proposal(proposal)}" for number, proposal in enumerate(settings.policy.proposals, start=1)
-    ]
+    if isinstance(settings, AgentSettings):
+        meaning |= _agent(settings)
+    if isinstance(settings, HopSettings):
+        listen = settings.hops_listen
+        meaning["hops"] = [f"from anywhere to {address} port {listen.port}" for address in listen.addresses]
+        meaning["hops"] += [f"{hop.nai} at {hop.address} port {hop.port}, by {hop.security}" for hop in settings.hops]
+    center: Kdc | None = getattr(settings, "kdc", None)
+    if center is not None:
+        whose = f"replica of {center.replicates}" if center.replicates else f"at most {center.principals} nodes"
+        meaning["kdc"] = [f"{' and '.join(center.keying)} keys; {whose}"]
+    if not isinstance(settings, KdcSettings):
+        meaning["policy"] = [
+            f"{number}: {_proposal(proposal)}" for number, proposal in enumerate(settings.policy.proposals, start=1)
+        ]
     meaning["state"] = [str(settings.state.directory)]
+    return meaning
+
+
+def _registration(settings: Registration) -> list[str]:
+    """Return how a mobile node registers."""
+    heard = [f"at {host}" for host in settings.solicit] + [f"in the group {group}" for group in settings.groups]
+    agents = ", ".join(settings.agents) or "any agent"
+    return [f"for {duration(settings.lifetime)} by {settings.kem}", f"by way of {agents}, heard {', '.join(heard)}"]
+
+
+def _agent(settings: AgentSettings) -> dict[str, list[str]]:
+    """Return what an agent's roles amount to."""
+    meaning: dict[str, list[str]] = {}
+    agent, relay = settings.foreign_agent, settings.aaa
+    if agent is not None:
+        care_of = ", ".join(agent.care_of_at(settings.listen.addresses))
+        by = " or ".join(agent.servers) or "home agents themselves"
+        whose = ", ".join((*agent.realms, *agent.home_agents)) or "all realms"
+        meaning["agent"] = [
+            f"domain {agent.domain_of(settings.identity.nai)}, care-of {care_of}",
+            f"relays to {by}; serves {whose}, for {duration(agent.longest_registration)} at most",
+        ]
+    if relay.relays:
+        meaning["aaa"] = [f"{nai} directly" for nai in relay.home_agents]
+        meaning["aaa"] += [f"{route.realm} by {' or '.join(route.next)}" for route in relay.routes]
     return meaning
 
 

@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from seckex.cli.finding import ask_about_peer, daemon_options, sockets_of
+from seckex.cli.node_view import agent_rows, registration_lines
 from seckex.cli.output import ExitCode, json_option, leave, plain, print_answer, print_tables
 from seckex.cli.status_view import amount, span
 from seckex.cli.wording import association_lines, dated, failure_lines, offer_lines, texts
@@ -123,6 +124,11 @@ def _memories(answer: Mapping[str, Any]) -> Iterator[str]:
         yield from (f"  {line}" for line in association_lines(association))
     else:
         yield f"{local} has no association with {peer}"
+    registration = answer.get("registration")
+    if isinstance(registration, dict):
+        yield from (f"  {line}" for line in registration_lines(registration))
+        for agent, address, *_, note in agent_rows(registration):
+            yield f"  agent {agent} at {address}: {note}"
     if isinstance(clock, dict):
         yield f"at {dated(clock)} its clock was {plain(clock.get('seconds'))} s from ours"
     remembered = [each for each in failures if isinstance(each, dict)] if isinstance(failures, list) else []

@@ -17,10 +17,12 @@ from seckex.cli.counters import counters
 from seckex.cli.doctor import doctor
 from seckex.cli.explain import explain
 from seckex.cli.export import export
+from seckex.cli.kdc import kdc
 from seckex.cli.key import key
 from seckex.cli.lifecycle import down, rekey, up
 from seckex.cli.monitor import monitor
 from seckex.cli.output import Fault, Misconfigured
+from seckex.cli.provision import provision
 from seckex.cli.reload import reload
 from seckex.cli.status import status
 from seckex.config.problems import ConfigInvalid
@@ -52,7 +54,7 @@ def main() -> None:
     """Security associations, keys and encrypted dialogs between two hosts.
 
     Without a command: status. The daemons are run by twist or twistd:
-    seckex-initiator and seckex-responder.
+    seckex-initiator, seckex-responder and seckex-kdc.
     """
 
 
@@ -68,9 +70,11 @@ for _command in (
     bugreport,
     export,
     reload,
+    provision,
     algs,
     check_config,
     key,
+    kdc,
     cert,
     completion,
 ):

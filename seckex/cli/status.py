@@ -9,8 +9,10 @@ from typing import Any, Final
 
 import click
 
+from seckex.cli.agent_view import agent_tables
 from seckex.cli.control_client import Refused, Unreachable, ask
 from seckex.cli.finding import daemon_options, elsewhere, sockets_of
+from seckex.cli.node_view import node_tables
 from seckex.cli.output import Fault, NoDaemon, json_option, print_tables
 from seckex.cli.status_view import status_tables
 from seckex.config.problems import ConfigInvalid
@@ -37,7 +39,9 @@ def status(socket_path: Path | None, config_path: Path | None, as_json: bool) ->
     for index, answer in enumerate(answers):
         if index:
             click.echo()
-        print_tables(status_tables(answer, boxed=sys.stdout.isatty()))
+        boxed = sys.stdout.isatty()
+        of_roles = (*node_tables(answer, boxed), *agent_tables(answer, boxed))
+        print_tables(status_tables(answer, boxed, of_roles))
 
 
 def _ask_all(sockets: list[Path]) -> list[dict[str, Any]]:

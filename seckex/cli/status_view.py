@@ -7,7 +7,7 @@ nothing in it is relied on to be there, and text is made harmless first.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -22,12 +22,18 @@ _YEAR_10000: Final = 253_370_000_000  # a little less, for any time zone
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
-def status_tables(status: Mapping[str, Any], boxed: bool) -> Iterator[RenderableType]:
-    """Yield what to print for one daemon; ``boxed`` draws lines, for terminals."""
+def status_tables(
+    status: Mapping[str, Any], boxed: bool, of_roles: Iterable[RenderableType] = ()
+) -> Iterator[RenderableType]:
+    """Yield what to print for one daemon; ``boxed`` draws lines, for terminals.
+
+    ``of_roles`` is what there is to print of its roles in a roaming network.
+    """
     yield from _daemon(_table_of(status, "daemon"))
     associations = _list_of(status, "associations")
     yield _heading("associations", len(associations), status)
     yield from _associations(associations, boxed)
+    yield from of_roles
     for name in ("forwards", "services"):
         entries = list(filter(_is_table, _list_of(status, name)))
         if any(entries):
@@ -40,7 +46,7 @@ def status_tables(status: Mapping[str, Any], boxed: bool) -> Iterator[Renderable
     counters = {name: count for name, count in _table_of(status, "counters").items() if count}
     if counters:
         yield Text("\ncounters", style="bold")
-        yield _rows(None, [(plain(name), plain(count)) for name, count in sorted(counters.items())], boxed)
+        yield rows_of(None, [(plain(name), plain(count)) for name, count in sorted(counters.items())], boxed)
 
 
 def span(seconds: object) -> str:
@@ -140,10 +146,10 @@ def _associations(associations: Sequence[Any], boxed: bool) -> Iterator[Renderab
             "bound",
             "dialogs",
         )
-        yield _rows(heads, rows, boxed)
+        yield rows_of(heads, rows, boxed)
     if dialogs:
         yield Text(f"\ndialogs: {len(dialogs)}", style="bold")
-        yield _rows(("peer", "service", "dialog", "in", "out", "age"), dialogs, boxed)
+        yield rows_of(("peer", "service", "dialog", "in", "out", "age"), dialogs, boxed)
 
 
 def vouched_by(association: Mapping[str, Any]) -> str:
@@ -158,7 +164,9 @@ def vouched_by(association: Mapping[str, Any]) -> str:
 def _entries(entries: Sequence[Any], boxed: bool) -> Table:
     """Lay out objects by whatever keys they have."""
     heads = list(dict.fromkeys(key for one in entries for key in one))
-    return _rows(tuple(map(plain, heads)), [tuple(plain(one.get(key, "-")) for key in heads) for one in entries], boxed)
+    return rows_of(
+        tuple(map(plain, heads)), [tuple(plain(one.get(key, "-")) for key in heads) for one in entries], boxed
+    )
 
 
 def _refusal(refusal: Any) -> Text:
@@ -173,7 +181,8 @@ def _refusal(refusal: Any) -> Text:
     return Text("\n".join(lines))
 
 
-def _rows(heads: tuple[str, ...] | None, rows: Sequence[tuple[str, ...]], boxed: bool) -> Table:
+def rows_of(heads: tuple[str, ...] | None, rows: Sequence[tuple[str, ...]], boxed: bool) -> Table:
+    """Lay out rows of text under ``heads``."""
     table = Table(
         box=box.SIMPLE_HEAD if boxed else None, show_header=heads is not None, pad_edge=boxed, padding=(0, 2, 0, 0)
     )

@@ -22,6 +22,8 @@ from seckex.sa.association import WORKER_BITS
 MAX_PEERS: Final = 4096
 MAX_FILES: Final = 16
 AUTHENTICATIONS: Final = ("key0", "certificate")
+#: What vouches for peers; registering is for mobile nodes and home agents.
+OF_PEERS: Final = (*AUTHENTICATIONS, "registration")
 EVERYBODY: Final = "*@"
 _MAX_SOCKET_PATH: Final = 107  # sun_path of unix(7), less the closing zero
 
@@ -182,12 +184,13 @@ def _by_certificate(peer: Any) -> bool:
 
 def _authentication(peer: Any, path: str) -> Iterator[Problem]:
     unread = isinstance(peer, Unread)
-    if peer.authentication != "certificate" and (peer.lacks("key0") if unread else peer.key0 is None):
+    shared = peer.authentication in ("", "key0")
+    if shared and (peer.lacks("key0") if unread else peer.key0 is None):
         yield Problem(f"{path}.key0", 'is required: the path of a file, or authentication = "certificate"')
     if unread:
         return
-    if peer.authentication == "certificate" and peer.key0 is not None:
-        yield Problem(f"{path}.key0", 'must go: authentication is "certificate"')
-    if peer.authentication == "key0" and peer.nai.startswith(EVERYBODY):
+    if not shared and peer.key0 is not None:
+        yield Problem(f"{path}.key0", f'must go: authentication is "{peer.authentication}"')
+    if shared and peer.nai.startswith(EVERYBODY):
         why = f'must be one principal: only certificates prove who is any of {peer.nai}, authentication = "certificate"'
         yield Problem(f"{path}.nai", why)

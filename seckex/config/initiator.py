@@ -9,9 +9,10 @@ from typing import Annotated, Any, ClassVar, Final
 
 from attrs import Factory, frozen
 
-from seckex.config.common import AUTHENTICATIONS, EVERYBODY, MAX_PEERS, Limits, Settings
+from seckex.config.common import EVERYBODY, MAX_PEERS, OF_PEERS, Limits, Settings
 from seckex.config.endpoints import ServerEndpoint
 from seckex.config.problems import Problem, nearest, repeated, shown
+from seckex.config.registration import Registration, registration_contradictions
 from seckex.config.values import Host, Nai, OneOf, Port, ServiceName, Several, Whole
 
 MAX_FORWARDS: Final = 1024
@@ -25,8 +26,9 @@ class InitiatorPeer:
     nai: Nai
     """Its network access identifier."""
 
-    authentication: Annotated[str, OneOf(AUTHENTICATIONS)] = "key0"
-    """What each proves its name by: a KEY 0 that both share, or a certificate of its own; see ``[identity]``."""
+    authentication: Annotated[str, OneOf(OF_PEERS)] = "key0"
+    """What each proves its name by: a KEY 0 that both share, a certificate of its own (see ``[identity]``), or that
+    this node registers with it (see ``[registration]``), which one peer at most may have."""
 
     key0: Path | None = None
     """The file of the KEY 0 shared with it; see ``seckex key new``."""
@@ -68,12 +70,19 @@ class InitiatorSettings(Settings):
 
     peers: Annotated[tuple[InitiatorPeer, ...], Several(1, MAX_PEERS)]
     forwards: Annotated[tuple[Forward, ...], Several(0, MAX_FORWARDS)] = ()
+    registration: Registration = Factory(Registration)
     limits: InitiatorLimits = Factory(InitiatorLimits)
+
+    @property
+    def home(self) -> InitiatorPeer | None:
+        """The peer that this node registers with."""
+        return next((peer for peer in self.peers if peer.authentication == "registration"), None)
 
     @classmethod
     def contradictions(cls, sections: Mapping[str, Any]) -> Iterator[Problem]:
         """Yield what is wrong between settings that are each right."""
         yield from super().contradictions(sections)
+        yield from registration_contradictions(sections)
         for index, peer in enumerate(sections.get("peers", ())):
             if peer.nai.startswith(EVERYBODY):
                 yield Problem(f"peers[{index}].nai", "must be one principal, whom associations are opened with")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
-from attrs import frozen
+from attrs import Factory, frozen
 
 from seckex.config.common import Identity, State
+from seckex.config.hops import HopSettings
 from seckex.config.problems import Problem, repeated
+from seckex.config.structure import Unread
 from seckex.config.values import NAI, Nai, OneOf, Seconds, Several, Whole, Words
 from seckex.wire.numbers import Keying
 
@@ -61,3 +63,23 @@ def kdc_contradictions(sections: Mapping[str, Any]) -> Iterator[Problem]:
                 yield Problem(f"kdc.replicas[{index}]", "must be somebody else: this is identity.nai")
     if state is not None and state.worker:
         yield Problem("state.worker", "must be 0: a center is one process; have several centers, as replicas")
+
+
+@frozen(kw_only=True)
+class KdcSettings(HopSettings):
+    """A file with ``role = "kdc"``."""
+
+    role: ClassVar[str] = "kdc"
+
+    kdc: Kdc = Factory(Kdc)
+
+    @classmethod
+    def contradictions(cls, sections: Mapping[str, Any]) -> Iterator[Problem]:
+        """Yield what is wrong between settings that are each right."""
+        yield from super().contradictions(sections)
+        yield from kdc_contradictions(sections)
+        for index, hop in enumerate(sections.get("hops", ())):
+            if not isinstance(hop, Unread) and hop.security != "tls":
+                yield Problem(f"hops[{index}].security", 'must be "tls": a center alone negotiates no associations')
+        if "hops_listen" in sections and not sections["hops_listen"].addresses:
+            yield Problem("hops-listen.addresses", "is required: home agents could not ask")

@@ -21,10 +21,12 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from attrs import Factory, frozen
 
+from seckex.config.agent import AgentSettings
 from seckex.config.common import Settings, State
 from seckex.config.credentials import Credentials, read_credentials
 from seckex.config.files import Owner, read_private
 from seckex.config.initiator import InitiatorSettings
+from seckex.config.kdc import KdcSettings
 from seckex.config.key0 import MAX_FILE, Key0, parse_key0
 from seckex.config.problems import ConfigInvalid, Problem, Unfit, nearest, shown
 from seckex.config.responder import ResponderSettings
@@ -34,8 +36,13 @@ MAX_SETTINGS_FILE: Final = 2**20
 _HEX_KEY: Final = re.compile(r"[0-9a-fA-F]{64}")
 # The sections whose tables name key files.
 _KEYED: Final = ("peers", "hops")
-AnySettings: TypeAlias = InitiatorSettings | ResponderSettings
-ROLES: Final[Mapping[str, type[AnySettings]]] = {"initiator": InitiatorSettings, "responder": ResponderSettings}
+AnySettings: TypeAlias = InitiatorSettings | ResponderSettings | AgentSettings | KdcSettings
+ROLES: Final[Mapping[str, type[AnySettings]]] = {
+    "initiator": InitiatorSettings,
+    "responder": ResponderSettings,
+    "agent": AgentSettings,
+    "kdc": KdcSettings,
+}
 
 S = TypeVar("S", bound=Settings)
 
@@ -118,7 +125,7 @@ def _class_of(file: Path, raw: Mapping[str, Any]) -> type[AnySettings]:
 
 
 def _role_wanted(role: object) -> str:
-    wanted = " or ".join(f'"{name}"' for name in ROLES)
+    wanted = "one of " + ", ".join(f'"{name}"' for name in ROLES)
     if role is None:
         return f"is required: {wanted}"
     advice = nearest(role, ROLES) if isinstance(role, str) else ""

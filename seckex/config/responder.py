@@ -8,25 +8,16 @@ from typing import Annotated, Any, ClassVar, Final
 
 from attrs import Factory, frozen
 
-from seckex.config.common import AUTHENTICATIONS, MAX_PEERS, Limits
+from seckex.config.common import MAX_PEERS, OF_PEERS
 from seckex.config.endpoints import ClientEndpoint
-from seckex.config.hops import HopSettings
-from seckex.config.problems import Problem, nearest, repeated, shown
+from seckex.config.home_agent import HomeAgent, home_agent_contradictions
+from seckex.config.kdc import Kdc, kdc_contradictions
+from seckex.config.listen import ListeningLimits, ListeningSettings
+from seckex.config.problems import Problem, nearest, shown
 from seckex.config.structure import Unread
-from seckex.config.values import SERVICE, Address, Nai, Named, OneOf, Port, Seconds, ServiceName, Several, Whole
+from seckex.config.values import SERVICE, Nai, Named, OneOf, ServiceName, Several, Whole
 
 MAX_SERVICES: Final = 1024
-
-
-@frozen(kw_only=True)
-class Listen:
-    """Where peers find the daemon."""
-
-    addresses: Annotated[tuple[Address, ...], Several(1, 64)] = ("127.0.0.1", "::1")
-    """The addresses to listen on; ``0.0.0.0`` and ``::`` are all of the machine's."""
-
-    port: Port = 4434
-    """One port for UDP and TCP."""
 
 
 @frozen(kw_only=True)
@@ -34,10 +25,11 @@ class ResponderPeer:
     """A principal that may negotiate and open dialogs."""
 
     nai: Nai
-    """Its network access identifier; with certificates ``*@realm`` is everybody of that realm who has one."""
+    """Its network access identifier; ``*@realm`` is everybody of that realm who has a certificate or has registered."""
 
-    authentication: Annotated[str, OneOf(AUTHENTICATIONS)] = "key0"
-    """What each proves its name by: a KEY 0 that both share, or a certificate of its own; see ``[identity]``."""
+    authentication: Annotated[str, OneOf(OF_PEERS)] = "key0"
+    """What each proves its name by: a KEY 0 that both share, or a certificate of its own (see ``[identity]``); with
+    "registration" it is a mobile node that registers here (see ``[home-agent]``)."""
 
     key0: Path | None = None
     """The file of the KEY 0 shared with it; see ``seckex key new``."""
@@ -55,70 +47,31 @@ class Service:
 
 
 @frozen(kw_only=True)
-class ResponderLimits(Limits):
+class ResponderLimits(ListeningLimits):
     """The bounds of the tables of a responder."""
-
-    half_open: Annotated[int, Whole(1, 1_000_000)] = 1024
-    """Exchanges between a counter-offer and the next offer, at once; the oldest gives way: it can begin anew."""
-
-    replay_records: Annotated[int, Whole(1, 10_000_000)] = 65536
-    """Requests remembered against replay, for the window at both sides of now; at the bound new ones are refused."""
-
-    clock_window: Annotated[int, Seconds(10, 3600)] = 300
-    """How far a request's clock may be from ours."""
-
-    cookies: Annotated[str, OneOf(("auto", "always", "never"))] = "auto"
-    """When an offer over UDP has to prove its address with a cookie: under load, always or never."""
-
-    cookie_threshold: Annotated[int, Whole(1, 1_000_000)] = 200
-    """Offers a second without a cookie; more of them are load."""
-
-    source_rate: Annotated[int, Whole(1, 1_000_000)] = 50
-    """Offers a second from one part of the net; beyond, cookies are asked for, and then there is silence."""
-
-    source_burst: Annotated[int, Whole(1, 1_000_000)] = 200
-    """So many of them at once after a while without."""
-
-    source_ipv4_prefix: Annotated[int, Whole(8, 32)] = 24
-    """How many leading bits of an IPv4 address tell the part of the net."""
-
-    source_ipv6_prefix: Annotated[int, Whole(16, 128)] = 48
-    """The same for IPv6."""
-
-    sources: Annotated[int, Whole(16, 1_000_000)] = 4096
-    """Parts of the net whose rates are remembered; beyond, the one that was heard least recently is forgotten."""
-
-    messages_over_tcp: Annotated[int, Whole(1, 65536)] = 256
-    """TCP connections at once for long messages; for a further one another is closed."""
-
-    links: Annotated[int, Whole(1, 65536)] = 1024
-    """TCP connections with peers at once; a further one is closed."""
 
     dialogs_per_service: Annotated[int, Whole(1, 1_000_000)] = 1024
     """Dialogs with one service at once, over all links; a further one is rejected (code 303)."""
 
 
 @frozen(kw_only=True)
-class ResponderSettings(HopSettings):
+class ResponderSettings(ListeningSettings):
     """A file with ``role = "responder"``."""
 
     role: ClassVar[str] = "responder"
 
-    listen: Listen = Factory(Listen)
     peers: Annotated[tuple[ResponderPeer, ...], Several(1, MAX_PEERS)]
     services: Annotated[Mapping[str, Service], Named(SERVICE, MAX_SERVICES)] = Factory(dict)
+    home_agent: HomeAgent | None = None
+    kdc: Kdc | None = None
     limits: ResponderLimits = Factory(ResponderLimits)
 
     @classmethod
     def contradictions(cls, sections: Mapping[str, Any]) -> Iterator[Problem]:
         """Yield what is wrong between settings that are each right."""
         yield from super().contradictions(sections)
-        if "listen" in sections:
-            addresses = sections["listen"].addresses
-            yield from repeated(addresses, "listen.addresses[{}]".format)
-            if "::" in addresses and "0.0.0.0" in addresses:  # noqa: S104  # as it was written
-                place = addresses.index("0.0.0.0")  # noqa: S104  # the same
-                yield Problem(f"listen.addresses[{place}]", 'must go: "::" alone is all addresses of both families')
+        yield from kdc_contradictions(sections)
+        yield from _home_agent(sections)
         if "services" not in sections:
             return
         known = list(sections["services"])
@@ -128,3 +81,23 @@ class ResponderSettings(HopSettings):
                     advice = nearest(name, known) or "add it as a table of services"
                     path = f"peers[{index}].services[{place}]"
                     yield Problem(path, f"must be one of services, not {shown(name)}; {advice}")
+
+    @classmethod
+    def by_certificate(cls, sections: Mapping[str, Any]) -> Iterator[str]:
+        """Yield whom our certificate is for, in words."""
+        yield from super().by_certificate(sections)
+        if sections.get("home_agent") is not None:
+            yield "home-agent signs with it"
+
+
+def _home_agent(sections: Mapping[str, Any]) -> Iterator[Problem]:
+    hops = sections.get("hops", ())
+    neighbours = tuple(hop.nai for hop in hops if not isinstance(hop, Unread))
+    if len(neighbours) == len(hops):
+        # A neighbour whose table cannot be read may be the one that is meant.
+        yield from home_agent_contradictions(sections, neighbours)
+    if "home_agent" in sections and sections["home_agent"] is None:
+        for index, peer in enumerate(sections.get("peers", ())):
+            if not isinstance(peer, Unread) and peer.authentication == "registration":
+                why = 'must be another: "registration" is for the nodes of a home agent, [home-agent]'
+                yield Problem(f"peers[{index}].authentication", why)

@@ -105,6 +105,25 @@ class Seconds:
 
 
 @frozen
+class OneDuration:
+    """One of a few durations, in seconds: ``1800`` or ``"30m"``."""
+
+    seconds: tuple[int, ...]
+
+    @property
+    def expected(self) -> str:
+        """What completes the words "must be"."""
+        return "one of " + ", ".join(f'"{duration(each)}"' for each in self.seconds)
+
+    def read(self, raw: object) -> int:
+        """Return the seconds."""
+        seconds = _quantity(raw, _SECONDS)
+        if seconds not in self.seconds:
+            raise Unfit(self.expected, raw)
+        return seconds
+
+
+@frozen
 class Octets:
     """A size between two limits in octets, in steps of ``step``: ``65536`` or ``"64 KiB"``; 0 if ``unbounded``."""
 
@@ -211,6 +230,11 @@ def _is_nai(text: str) -> bool:
         return False
     labels = text.partition("@")[2].split(".")
     return all(label.replace("-", "").isalnum() and label.strip("-") == label for label in labels)
+
+
+def is_realm(text: str) -> bool:
+    """Tell whether ``text`` is what stands behind the @ of a NAI."""
+    return "@" not in text and _is_nai(f"x@{text}")
 
 
 def is_address(text: str) -> bool:

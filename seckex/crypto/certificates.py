@@ -52,8 +52,9 @@ E = TypeVar("E", bound=ExtensionType)
 # Such a certificate is refused below, and what peers send is not to be warned of on the standard error.
 warnings.filterwarnings("ignore", "Parsed a serial number which wasn't positive")
 
-# Whatever the library says of octets that are no certificate.
-UNREADABLE: Final = (ValueError, UnsupportedAlgorithm, InvalidVersion, DuplicateExtension)
+# Whatever the library says of octets that are no certificate: before 50 a KeyError where it does not know a kind of
+# string.
+UNREADABLE: Final = (ValueError, KeyError, UnsupportedAlgorithm, InvalidVersion, DuplicateExtension)
 
 
 def bounded(chain: Sequence[bytes]) -> None:

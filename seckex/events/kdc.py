@@ -26,6 +26,18 @@ class PrincipalAdded(Event):
 
 
 @frozen
+class PrincipalAllowed(Event):
+    """A node was disabled, or enabled again; its home agent is told."""
+
+    principal: str
+    enabled: bool
+    serial: int
+
+    def __str__(self) -> str:
+        return f"{self.principal} was {'enabled' if self.enabled else 'disabled'}"
+
+
+@frozen
 class PrincipalProvisioned(Event):
     """The KEY 0 of a node was given away in a provisioning file; ``sealed`` says for whom."""
 
@@ -125,7 +137,7 @@ class CopyingFailed(Event):
 
 @frozen
 class RecordUnreadable(Event):
-    """A record of the center's is not what was stored, and is left out."""
+    """A record of a center's, or of a home agent's, is not what was stored, and is left out."""
 
     level: ClassVar[str] = "error"
 

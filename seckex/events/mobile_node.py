@@ -10,10 +10,6 @@ from attrs import frozen
 from seckex.events import Event, label_of, shown
 
 
-def _listed(parts: tuple[str, ...]) -> str:
-    return "" if not parts else " (" + "; ".join(map(shown, parts)) + ")"
-
-
 @frozen
 class AgentHeard(Event):
     """A foreign agent advertises itself that was not heard before; nothing of it is proved."""
@@ -56,7 +52,7 @@ class AgentRestarted(Event):
 class RegistrationSent(Event):
     """A request has gone out; ``fallback`` where too many before it had no answer."""
 
-    home_agent: str
+    peer: str
     agent: str
     address: str
     round: int
@@ -65,7 +61,7 @@ class RegistrationSent(Event):
     offer: str
 
     def __str__(self) -> str:
-        what = f"registering with {self.home_agent} for {self.lifetime} s" if self.lifetime else "deregistering"
+        what = f"registering with {self.peer} for {self.lifetime} s" if self.lifetime else "deregistering"
         spi = "the fallback's form" if self.fallback else "a one-time SPI"
         where = f"by way of {shown(self.agent)} at {self.address}"
         return f"{what} {where}, round {self.round}, with {spi}: {self.offer}"
@@ -75,7 +71,7 @@ class RegistrationSent(Event):
 class Registered(Event):
     """The home agent has accepted, and the keys are in place."""
 
-    home_agent: str
+    peer: str
     agent: str
     care_of: str
     home_address: str
@@ -90,7 +86,7 @@ class Registered(Event):
     def __str__(self) -> str:
         chosen = ", ".join(f"{protocol} {name}" for protocol, name in self.transforms.items())
         return (
-            f"registered with {self.home_agent} by way of {shown(self.agent)} for {self.lifetime} s, care-of address "
+            f"registered with {self.peer} by way of {shown(self.agent)} for {self.lifetime} s, care-of address "
             f"{self.care_of}, home address {self.home_address or 'none'}, {self.keying} by {self.kem} after "
             f"{self.rounds} round(s): {chosen}; SPI in {self.spi_in:#010x}, out {self.spi_out:#010x}"
         )
@@ -100,33 +96,12 @@ class Registered(Event):
 class Deregistered(Event):
     """The registration has ended because this node wanted that; ``told`` whether the home agent is known to know."""
 
-    home_agent: str
+    peer: str
     told: bool
 
     def __str__(self) -> str:
         heard = "" if self.told else "; the home agent may not know: there the registration ends with its lifetime"
-        return f"no longer registered with {self.home_agent}{heard}"
-
-
-@frozen
-class RegistrationRefused(Event):
-    """The home agent, authenticated, has refused; ``acceptable`` is what it would have taken."""
-
-    level: ClassVar[str] = "warn"
-    home_agent: str
-    agent: str
-    code: int
-    reason: str
-    acceptable: str
-
-    @property
-    def label(self) -> str:
-        """The code's name."""
-        return label_of(self.code)
-
-    def __str__(self) -> str:
-        would = f"; acceptable would be {shown(self.acceptable)}" if self.acceptable else ""
-        return f"{self.home_agent} refuses with {self.code} {self.label}: {shown(self.reason)}{would}"
+        return f"no longer registered with {self.peer}{heard}"
 
 
 @frozen
@@ -134,6 +109,7 @@ class AgentRefused(Event):
     """An agent says, unauthenticated, that it does not pass a request or its answer on."""
 
     level: ClassVar[str] = "warn"
+    peer: str
     agent: str
     address: str
     code: int
@@ -152,42 +128,15 @@ class AgentRefused(Event):
 
 
 @frozen
-class RegistrationFailed(Event):
-    """A registration ended without an answer that could be believed; ``causes`` are what to look at."""
-
-    level: ClassVar[str] = "warn"
-    home_agent: str
-    agent: str
-    why: str
-    causes: tuple[str, ...]
-
-    def __str__(self) -> str:
-        where = f"not registered with {self.home_agent} by way of {shown(self.agent)}"
-        return f"{where}: {shown(self.why)}{_listed(self.causes)}"
-
-
-@frozen
 class RegistrationEnded(Event):
     """A registration is over that this node wanted to keep."""
 
     level: ClassVar[str] = "warn"
-    home_agent: str
+    peer: str
     why: str
 
     def __str__(self) -> str:
-        return f"no longer registered with {self.home_agent}: {shown(self.why)}"
-
-
-@frozen
-class NoAgent(Event):
-    """Nobody is heard by way of whom this node could register; ``passed`` tells of those that will not do."""
-
-    level: ClassVar[str] = "warn"
-    home_agent: str
-    passed: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"no foreign agent to register with {self.home_agent} by{_listed(self.passed)}"
+        return f"no longer registered with {self.peer}: {shown(self.why)}"
 
 
 @frozen
@@ -195,18 +144,18 @@ class NotProvisioned(Event):
     """Nothing is stored that came of a KEY 0 with the home agent."""
 
     level: ClassVar[str] = "error"
-    home_agent: str
+    peer: str
 
     def __str__(self) -> str:
-        return f"nothing is shared with {self.home_agent} yet: run seckex provision with the file from its KDC"
+        return f"nothing is shared with {self.peer} yet: run seckex provision with the file from its KDC"
 
 
 @frozen
 class ProvisionTaken(Event):
     """What came of a KEY 0 is stored; KEY 0 itself is not kept."""
 
-    home_agent: str
+    peer: str
     kvno: int
 
     def __str__(self) -> str:
-        return f"provisioned for {self.home_agent}, version {self.kvno} of KEY 0"
+        return f"provisioned for {self.peer}, version {self.kvno} of KEY 0"

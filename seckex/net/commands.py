@@ -23,6 +23,7 @@ from seckex.events import (
     OperatorAsked,
     StoreTrouble,
 )
+from seckex.events.mobile_node import Registered
 from seckex.net.control import Answer, Commands, Declined, Request, Streams
 from seckex.net.history import History, failure
 from seckex.net.log import EventLog, event_record
@@ -78,6 +79,7 @@ class ControlCommands:
             "role": self._report.role,
             "peer": peer,
             "association": self._told(held[-1]) if held else None,
+            "registration": self._report.registration(peer),
             "failures": self._history.failures(peer),
             "clock": self._history.clock(peer),
             "dropped": {name: count for name, count in self._report.counted().items() if name.startswith("dropped.")},
@@ -125,7 +127,7 @@ class ControlCommands:
     def _negotiated(self, command: str, peer: str) -> Reading:
         def read(event: Event) -> Answer | None:
             match event:
-                case AssociationEstablished(peer=who, spi_in=spi) if who == peer:
+                case AssociationEstablished(peer=who, spi_in=spi) | Registered(peer=who, spi_in=spi) if who == peer:
                     made = [one for one in self._operator.associations(peer) if one.spi_in == spi]
                     return self._done(command, peer, made[0] if made else None)
                 case NegotiationRefused(peer=who) | NegotiationFailed(peer=who) | StoreTrouble(peer=who) if who == peer:

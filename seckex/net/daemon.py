@@ -14,6 +14,7 @@ import os
 import signal
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
@@ -33,7 +34,7 @@ from seckex.config.load import Loaded, give, load, prepare_state
 from seckex.config.problems import ConfigInvalid, Problem, key_path
 from seckex.config.responder import ResponderPeer
 from seckex.crypto.atrest import MasterKey
-from seckex.crypto.authority import Authority, Key0
+from seckex.crypto.authority import Authority, Key0, Registration
 from seckex.crypto.certified import Certificates
 from seckex.dialog.faces import DeadPeer, LinkAssociation
 from seckex.dialog.link import Link
@@ -41,13 +42,15 @@ from seckex.dialog.table import DialogTables
 from seckex.errors import ApiMisuse, SeckexError
 from seckex.events import ConfigurationKept, ConfigurationReloaded
 from seckex.exchange.terms import Terms
+from seckex.machine import Path as PeerPath
 from seckex.net.commands import ControlCommands
 from seckex.net.commit import CommitThread, GroupCommit
-from seckex.net.control import listen_control
+from seckex.net.control import Commands, listen_control
 from seckex.net.hops.hops import Dial, Hops
 from seckex.net.house import HouseAtEdge
+from seckex.net.kdc_commands import KdcCommands
 from seckex.net.log import EventLog, observe
-from seckex.net.operator import PrincipalOperator
+from seckex.net.operator import Operator, PrincipalOperator
 from seckex.net.principal import Clock, Principal, Watcher
 from seckex.net.reload import Outcome, Prepared, differences, hear, possible
 from seckex.net.sockets import Sockets
@@ -59,6 +62,7 @@ from seckex.node.limits import Limits, Peer
 from seckex.node.node import Node
 from seckex.roles.faces import Role
 from seckex.roles.house import House
+from seckex.roles.kdc.center import Center
 from seckex.storage.lock import WorkerLock
 from seckex.storage.masterkey import load_master_key
 from seckex.storage.sqlite import SqliteStore
@@ -168,6 +172,18 @@ class Daemon(MultiService, Generic[S]):
     def settle_roles(self) -> None:
         """Have roles go on by `settings`, which are new."""
 
+    def say(self, octets: bytes, path: PeerPath) -> None:
+        """Send what a role says to somebody who is no neighbour."""
+        self.principal.send(octets, path)
+
+    def operator(self) -> Operator:
+        """Return what an operator can have this daemon do."""
+        return PrincipalOperator(self.principal)
+
+    def commands_of_roles(self) -> Commands:
+        """Return what answers the commands that roles have beside those of all daemons, by name."""
+        return {}
+
     def dial(self) -> Dial | None:
         """Return what makes hops under associations, None where none can be made."""
         return None
@@ -275,9 +291,7 @@ class Daemon(MultiService, Generic[S]):
         roles = self.roles()
         if roles:
             house = House(settings.identity.nai, roles)
-            self.house = HouseAtEdge(
-                self.reactor, house, self.principal.send, self._commits, self.principal, self.log, self.clock
-            )
+            self.house = HouseAtEdge(self.reactor, house, self.say, self._commits, self.principal, self.log, self.clock)
             self.principal.roles = self.house
             self.house.hops = self.hops
         self.open()
@@ -297,8 +311,13 @@ class Daemon(MultiService, Generic[S]):
             counters=self._all_counters,
             configuration=os.path.abspath(self.loaded.file),
         )
-        desk = ControlCommands(PrincipalOperator(self.principal), report, self.log, self.reactor)
-        commands = {**desk.commands(), "reload": self._asked_to_reload}
+        desk = ControlCommands(self.operator(), report, self.log, self.reactor)
+        commands = {
+            **desk.commands(),
+            **self._commands_of_center(),
+            **self.commands_of_roles(),
+            "reload": self._asked_to_reload,
+        }
         self._control = listen_control(self.reactor, state.control, commands, desk.streams())
         self.log.say(
             "info",
@@ -311,6 +330,13 @@ class Daemon(MultiService, Generic[S]):
             self._end_hearing = hear(signal.SIGHUP, lambda: self.reactor.callFromThread(self.reload))
         self.supervisor.watch(self.reactor)
         self._tell_ready()
+
+    def _commands_of_center(self) -> Commands:
+        house = self.house
+        center = None if house is None else house.house.roles.get("kdc")
+        if house is None or not isinstance(center, Center):
+            return {}
+        return KdcCommands(center, partial(house.ask, center), house.aside, self.clock).commands()
 
     def _all_listening(self) -> list[str]:
         return [*self.listening(), *([] if self.hops is None else self.hops.ports.addresses())]
@@ -470,6 +496,8 @@ class Daemon(MultiService, Generic[S]):
         if peer.key0 is not None:
             key = self.loaded.keys[nai]
             authority = Key0(key.key, key.spi, key.kvno, (key.initiator, key.responder))
+        elif peer.authentication == "registration":
+            authority = Registration(settings.identity.nai, nai)
         elif credentials is not None:
             authority = Certificates(credentials.identity, credentials.trust, nai)
         else:

@@ -21,6 +21,7 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import DatagramProtocol
 
 from seckex.machine import Path
+from seckex.net.multicast import Place, is_group
 from seckex.net.names import Names
 from seckex.wire.numbers import MAX_DATAGRAM
 
@@ -59,6 +60,10 @@ class Socket(DatagramProtocol):
             except OSError:
                 return
 
+    def aim(self, place: Place) -> None:
+        """Let what is said to groups leave at ``place``; raises OSError."""
+        place.aim(self._handle)
+
     def send(self, octets: bytes, host: str, port: int) -> str:
         """Send; return why it could not be, which retransmission makes up for, or nothing."""
         if self.transport is not None:
@@ -74,11 +79,15 @@ class Datagrams:
 
     A responder binds what its configuration says; an initiator sends from one
     unbound socket for each family, made when first needed. ``judge`` sees what
-    comes before ``received`` does; ``trouble`` hears why a request could not be sent.
+    comes before ``received`` does; ``trouble`` hears why a request could not be sent. ``place`` is where
+    what unbound sockets say to multicast groups leaves.
     """
 
-    def __init__(self, reactor: Any, judge: Judge, received: Received, trouble: Trouble) -> None:
+    def __init__(
+        self, reactor: Any, judge: Judge, received: Received, trouble: Trouble, place: Place | None = None
+    ) -> None:
         self._reactor = reactor
+        self._place = place
         self._judge = judge
         self._received = received
         self._trouble = trouble
@@ -111,6 +120,12 @@ class Datagrams:
         self._made += 1
         self._ports.append(listening)
         return listening
+
+    def number_of(self, host: str) -> int | None:
+        """Return what stands in the paths of what comes to ``host``, or to all addresses; None where nothing does."""
+        bound = {str(each.transport.getHost().host): number for number, each in self._sockets.items() if each.transport}
+        family = ip_address(host).version
+        return bound.get(host, bound.get("0.0.0.0" if family == 4 else "::"))  # noqa: S104  # where it is bound
 
     def drop(self, port: IListeningPort) -> Any:
         """Listen on ``port`` no more; return a Deferred of that, or None."""
@@ -145,6 +160,12 @@ class Datagrams:
             number = self._made
             self.bind("0.0.0.0" if family == 4 else "::", 0)  # noqa: S104  # unbound: the route decides
             self._by_family[family] = number
+        if self._place is not None and is_group(address):
+            try:
+                self._sockets[self._by_family[family]].aim(self._place)
+            except OSError as error:
+                self._trouble(path, f"sending to {address}: {os.strerror(error.errno) if error.errno else error}")
+                return
         why = self._sockets[self._by_family[family]].send(octets, address, path.port)
         if why:
             self._trouble(path, f"sending to {address}: {why}")

@@ -24,6 +24,8 @@ from seckex.events import (
     StoreTrouble,
     VersionsHeard,
 )
+from seckex.events.home_agent import NodeRegistered
+from seckex.events.mobile_node import AgentRefused, Registered, RegistrationSent
 from seckex.wire.numbers import Code
 
 MOST_PER_PEER: Final = 16
@@ -51,10 +53,10 @@ class History:
     def heard(self, at: float, event: Event) -> None:
         """Take note of what happened at ``at`` (seconds since 1970)."""
         match event:
-            case OfferSent(round=1):
+            case OfferSent(round=1) | RegistrationSent(round=1):
                 talk = self._talk(event.peer)
                 talk.offered, talk.hints = {self._local: event.offer}, []
-            case OfferSent():
+            case OfferSent() | RegistrationSent():
                 self._talk(event.peer).offered[self._local] = event.offer
             case CounterSent(round=1):
                 self._talk(event.peer).offered = {self._local: event.counter}
@@ -62,13 +64,13 @@ class History:
                 self._talk(event.peer).offered[self._local] = event.counter
             case CounterReceived():
                 self._talk(event.peer).offered[event.peer] = event.counter
-            case VersionsHeard() | PeerUnreachable():
+            case VersionsHeard() | PeerUnreachable() | AgentRefused():
                 hints = self._talk(event.peer).hints
                 if str(event) not in hints and len(hints) < MOST_HINTS:
                     hints.append(str(event))
             case ClocksApart():
                 self._talk(event.peer).clock = {"at": at, "seconds": event.seconds}
-            case AssociationEstablished():
+            case AssociationEstablished() | Registered() | NodeRegistered():
                 self._talk(event.peer).offered = {}
             case NegotiationRefused() | NegotiationFailed() | StoreTrouble():
                 self._failed(at, event)

@@ -11,8 +11,9 @@ Limits: ports of their own are at most `MOST_PORTS`; the oldest is closed for on
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
@@ -22,6 +23,7 @@ from seckex.machine import Now, Path, Report, Send
 from seckex.net.datagram import Datagrams
 from seckex.net.log import EventLog
 from seckex.net.messages import Messages
+from seckex.net.multicast import Place
 from seckex.net.principal import Clock, Committing
 from seckex.node.actions import Commit, Work
 from seckex.roles.faces import Adopt, ClosePort, Relay, Release, Role, RoleAction
@@ -31,6 +33,8 @@ from seckex.sa.store import Outcome, Snapshot
 from seckex.wire.numbers import Code
 
 MOST_PORTS: Final = 64
+
+T = TypeVar("T")
 
 _SOON: Final = 0.001
 
@@ -64,6 +68,7 @@ class OwnPort:
         via: int,
         received: Callable[[bytes, Path], None],
         trouble: Callable[[Path, str], None],
+        place: Place | None,
     ) -> None:
         def got(octets: bytes, path: Path) -> None:
             self._datagrams.heard(path.host)
@@ -72,7 +77,7 @@ class OwnPort:
         def failed(path: Path, why: str) -> None:
             trouble(path._replace(via=via), why)
 
-        self._datagrams = Datagrams(reactor, lambda *_: None, got, failed)
+        self._datagrams = Datagrams(reactor, lambda *_: None, got, failed, place)
         self._messages = Messages(reactor, got, failed, lambda host: host)
 
     def send(self, octets: bytes, path: Path) -> None:
@@ -87,9 +92,13 @@ class OwnPort:
 
 
 class HouseAtEdge:
-    """Drives ``house``; ``hops`` is set by whoever makes them, before anything is started."""
+    """Drives ``house``; ``hops`` is set by whoever makes them, before anything is started.
+
+    ``place`` is where what ports of their own say to groups leaves; None is where the system's routes lead.
+    """
 
     hops: Hops | None = None
+    place: Place | None = None
 
     def __init__(
         self,
@@ -151,6 +160,11 @@ class HouseAtEdge:
         asked = what(now)
         self.run(self.house.ask(role, lambda: asked, now), now)
 
+    def aside(self, call: Callable[[], T]) -> Deferred[T]:
+        """Have something done in a thread."""
+        found: Deferred[T] = deferToThreadPool(self._reactor, self._reactor.getThreadPool(), call)
+        return found
+
     def run(self, actions: list[RoleAction], now: Now) -> None:
         """Run actions in their order and arm the timer for what is next."""
         for action in actions:
@@ -189,7 +203,7 @@ class HouseAtEdge:
         if port is None:
             if len(self._ports) >= MOST_PORTS:
                 self._ports.pop(next(iter(self._ports))).close()
-            port = self._ports[path.via] = OwnPort(self._reactor, path.via, self._back, self.failed)
+            port = self._ports[path.via] = OwnPort(self._reactor, path.via, self._back, self.failed, self.place)
         port.send(octets, path)
 
     def _back(self, octets: bytes, path: Path) -> None:

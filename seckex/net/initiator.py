@@ -11,19 +11,23 @@ from twisted.internet.defer import Deferred
 
 from seckex.config.initiator import InitiatorSettings
 from seckex.config.load import Loaded
-from seckex.config.problems import Problem
+from seckex.config.problems import Problem, key_path
 from seckex.dialog.faces import Cause, Closure
 from seckex.dialog.link import Link
 from seckex.dialog.stream import Dialog
-from seckex.events import LinkClosed
+from seckex.events import Event, LinkClosed, NegotiationRefused
 from seckex.machine import Path
 from seckex.net.address import PeerAddress
+from seckex.net.control import Commands
 from seckex.net.daemon import Daemon, now_or_never
 from seckex.net.dials import Dials
 from seckex.net.forwards import Forward, ForwardFailed, Forwards
+from seckex.net.mobile_node import ROLE, Roaming, RoamingOperator, plan_of
+from seckex.net.operator import Operator
 from seckex.net.peer import PeerLinks
 from seckex.net.reload import Prepared
 from seckex.node.limits import Limits, Peer
+from seckex.roles.faces import Role
 from seckex.sa.association import WORKER_BITS, Association
 from seckex.wire.dialog import DIALOG_ID_SIZE
 from seckex.wire.numbers import Code
@@ -34,6 +38,7 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
 
     def __init__(self, reactor: Any, loaded: Loaded[InitiatorSettings]) -> None:
         super().__init__(reactor, loaded)
+        self._roaming: Roaming | None = None
         self._addresses: dict[str, PeerAddress] = {}
         self._links: dict[str, PeerLinks] = {}
         self._meet()
@@ -56,6 +61,30 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         """See `Daemon.limits`."""
         return Limits(associations=self.settings.limits.associations)
 
+    def roles(self) -> Mapping[str, Role]:
+        """See `Daemon.roles`."""
+        plan = plan_of(self.settings)
+        if plan is None:
+            return {}
+        held = self.principal.node.associations
+        self._roaming = Roaming(self.reactor, plan, lambda spi: held.get(spi) is not None, self.log)
+        self.log.subscribe(self._told)
+        return {ROLE: self._roaming.role}
+
+    def _told(self, _at: float, event: Event) -> None:
+        """Have programs wait no longer for an association with a home agent that refuses."""
+        home = self.settings.home
+        if isinstance(event, NegotiationRefused) and home is not None and event.peer == home.nai:
+            self.dials.refused(event.peer)
+
+    def operator(self) -> Operator:
+        """See `Daemon.operator`."""
+        return super().operator() if self._roaming is None else RoamingOperator(self.principal, self._roaming)
+
+    def commands_of_roles(self) -> Commands:
+        """See `Daemon.commands_of_roles`."""
+        return {} if self._roaming is None else self._roaming.commands()
+
     def watcher(self) -> InitiatorDaemon:
         """See `Daemon.watcher`."""
         return self
@@ -72,6 +101,8 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
     def open(self) -> None:
         """Listen on unix sockets as well, which belong to who makes them, and negotiate with every peer."""
         now_or_never(self._forwards.listen(early=False))
+        if self._roaming is not None and self.house is not None:
+            self._roaming.open(self.house, self.settings.registration.interface)
         for nai in self._links:
             self.principal.want(nai)
 
@@ -94,6 +125,11 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
 
     def prepare(self, settings: InitiatorSettings) -> Prepared[InitiatorSettings]:
         """Listen where forwards are new."""
+        before, home = self.settings.home, settings.home
+        if (before and before.nai) != (home and home.nai):
+            # A role begins with its daemon and ends with it.
+            path = key_path(key_path("peers", (home or before or settings.peers[0]).nai), "authentication")
+            return Prepared(settings, problems=(Problem(path, "with whom a node registers changes at a restart only"),))
         try:
             now_or_never(self._forwards.prepare(_forwards(settings)))
         except ForwardFailed as error:
@@ -107,13 +143,19 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         for nai in self._links:
             self.principal.want(nai)
 
+    def settle_roles(self) -> None:
+        """See `Daemon.settle_roles`."""
+        plan = plan_of(self.settings)
+        if self._roaming is not None and plan is not None:
+            self._roaming.go_by(plan, self.settings.registration.interface)
+
     def unprepare(self) -> None:
         """See `Daemon.unprepare`."""
         self._forwards.undo()
 
     def close(self) -> list[Deferred[Any]]:
         """See `Daemon.close`."""
-        return [self._forwards.stop()]
+        return [self._forwards.stop(), *([] if self._roaming is None else self._roaming.close())]
 
     def listening(self) -> list[str]:
         """See `Daemon.listening`."""
@@ -179,6 +221,8 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         elif refused and association is not None and not association.octet_bound:
             # It was said under the keys of the link: nothing that it vouches for would be taken.
             self.principal.lost(association)
+            if self._roaming is not None:
+                self._roaming.doubted(association.spi_in, proved=True)
         elif closure.cause is Cause.WORN_OUT or refused or spent:
             self._renew(link, hinted=False)
         else:
@@ -186,7 +230,11 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
 
     def _renew(self, link: Link, *, hinted: bool) -> None:
         association = self._association(link)
-        if association is not None:
+        if association is None:
+            return
+        if self._roaming is not None and association.peer == self._roaming.home_agent:
+            self._roaming.doubted(association.spi_in, proved=not hinted)
+        else:
             self.principal.renew(association, hinted=hinted)
 
     def _association(self, link: Link) -> Association | None:

@@ -1,222 +1,69 @@
-"""The responder daemon: answers negotiations, accepts links, connects dialogs to services."""
+"""The responder daemon: answers negotiations, accepts links, connects dialogs to services; or a home agent."""
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Mapping
-from errno import EADDRINUSE
-from typing import Any
 
 from attrs import evolve
-from twisted.internet.defer import Deferred
-from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort
 
-from seckex.config.load import Loaded
-from seckex.config.problems import Problem
-from seckex.config.responder import Listen, ResponderSettings
-from seckex.dialog.faces import Closure
-from seckex.dialog.link import Link
-from seckex.dialog.stream import Dialog
-from seckex.events import LinkClosed
-from seckex.net.daemon import Daemon, one_line
-from seckex.net.forwards import Services
-from seckex.net.port import SharedPort
+from seckex.config.common import pattern_of
+from seckex.config.responder import ResponderPeer, ResponderSettings
+from seckex.net.home_agent import home_agent_of, possible_home_agent, settle_home_agent, terms_of
+from seckex.net.kdc import center_of, possible_kdc, settle_center
+from seckex.net.listening import ListeningDaemon
 from seckex.net.reload import Prepared
-from seckex.net.sockets import Name
-from seckex.net.stream import LinkPort
-from seckex.node.limits import Flood, Limits, Peer
-from seckex.sa.association import Association
-from seckex.wire.numbers import Code
+from seckex.node.limits import Peer
+from seckex.roles.faces import Role
+from seckex.roles.home_agent import HomeTerms
 
 
-class ResponderDaemon(Daemon[ResponderSettings]):
+class ResponderDaemon(ListeningDaemon[ResponderSettings]):
     """See the module."""
 
-    def __init__(self, reactor: Any, loaded: Loaded[ResponderSettings]) -> None:
-        super().__init__(reactor, loaded)
-        limits = self.settings.limits
-        terms = self.link_terms(limits.dialog_credit, limits.dialogs_per_peer)
-        self._port = LinkPort(terms, self, self.find, limits.links)
-        self._bound: dict[Name, socket.socket] = {}
-        self._listening: dict[Name, IListeningPort] = {}
-        self._shared: SharedPort | None = None
-        self.served = Services(
-            reactor,
-            self.settings.identity.nai,
-            *self._offered(),
-            limits.dialogs_per_service,
-            self.log,
-        )
-
     def peers(self) -> list[Peer]:
-        """See `Daemon.peers`."""
+        """See `Daemon.peers`; nodes have associations with their home agent whether or not they may use services."""
         window = self.settings.limits.clock_window
-        return [Peer(self.terms(peer, window)) for peer in self.settings.peers]
+        configured = self.settings.peers
+        if self.settings.home_agent is not None:
+            nodes = ResponderPeer(nai=pattern_of(self.settings.identity.nai), authentication="registration")
+            if all(peer.nai != nodes.nai for peer in configured):
+                configured = (*configured, nodes)
+        return [Peer(self.terms(peer, window)) for peer in configured]
 
-    def limits(self) -> Limits:
-        """See `Daemon.limits`."""
-        limits = self.settings.limits
-        flood = Flood(
-            limits.cookies,
-            limits.cookie_threshold,
-            limits.source_rate,
-            limits.source_burst,
-            limits.source_ipv4_prefix,
-            limits.source_ipv6_prefix,
-            limits.sources,
-        )
-        return Limits(limits.half_open, limits.associations, limits.replay_records, limits.associations, flood)
-
-    def watcher(self) -> ResponderDaemon:
-        """See `Daemon.watcher`."""
-        return self
-
-    def bind(self) -> None:
-        """Take every address, UDP and TCP."""
-        for name in _names(self.settings.listen):
-            self._bound[name] = self.sockets.take(name)
-
-    def open(self) -> None:
-        """Listen on every address."""
-        self.principal.messages.most = self.settings.limits.messages_over_tcp
-        if self._shared is None:
-            self._shared = SharedPort(self.reactor, self._port, self.principal.messages)
-        bound, self._bound = self._bound, {}
-        for name, each in bound.items():
-            self._listening[name] = self._listen(name, each, self._shared)
-
-    def _listen(self, name: Name, bound: socket.socket, shared: SharedPort) -> IListeningPort:
-        if name[0] == socket.SOCK_DGRAM:
-            return self.principal.datagrams.adopt(bound)
-        listening: IListeningPort = self.reactor.adoptStreamPort(bound.fileno(), bound.family, shared)
-        # The reactor has a descriptor of its own for it.
-        bound.close()
-        return listening
-
-    def prepare(self, settings: ResponderSettings) -> Prepared[ResponderSettings]:
-        """Take the addresses that are new."""
-        try:
-            for name in _names(settings.listen):
-                if name not in self._listening:
-                    self._bound[name] = self.sockets.take(name)
-        except CannotListenError as error:
-            ours = any(port == error.port for _, _, port in self._listening)
-            # An address that holds another one of the same port can be had when that one is closed, not before.
-            if isinstance(error.socketError, PermissionError) or (ours and error.socketError.errno == EADDRINUSE):
-                self.unprepare()
-                return Prepared(evolve(settings, listen=self.settings.listen), restart=("listen",))
-            return Prepared(settings, problems=(Problem("listen", one_line(error)),))
-        return Prepared(settings)
-
-    def settle(self) -> None:
-        """See `Daemon.settle`."""
-        for name in self._listening.keys() - set(_names(self.settings.listen)):
-            port = self._listening.pop(name)
-            if name[0] == socket.SOCK_DGRAM:
-                self.principal.datagrams.drop(port)
-            else:
-                port.stopListening()
-        self.open()
-        limits = self.settings.limits
-        self._port.reconfigure(self.link_terms(limits.dialog_credit, limits.dialogs_per_peer), limits.links)
-        self.served.reconfigure(*self._offered(), limits.dialogs_per_service)
-
-    def unprepare(self) -> None:
-        """See `Daemon.unprepare`."""
-        bound, self._bound = self._bound, {}
-        for each in bound.values():
-            each.close()
-
-    def _offered(self) -> tuple[dict[str, str], dict[str, frozenset[str]]]:
-        """Return where services are, and who may use which."""
+    def offered(self) -> tuple[dict[str, str], dict[str, frozenset[str]], int]:
+        """See `ListeningDaemon.offered`."""
         return (
             {name: service.connect for name, service in self.settings.services.items()},
             {peer.nai: frozenset(peer.services) for peer in self.settings.peers},
+            self.settings.limits.dialogs_per_service,
         )
 
-    def close(self) -> list[Deferred[Any]]:
-        """Close ports and links."""
-        self.unprepare()
-        self.served.stop()
-        closing = [port.stopListening() for name, port in self._listening.items() if name[0] == socket.SOCK_STREAM]
-        if self._shared is not None:
-            self._shared.close()
-        return [*(each for each in closing if each is not None), self._port.close()]
+    # -- roles
 
-    def listening(self) -> list[str]:
-        """See `Daemon.listening`."""
-        listen = self.settings.listen
-        shown = (f"[{address}]" if ":" in address else address for address in listen.addresses)
-        return [f"{address}:{listen.port} UDP and TCP" for address in shown]
+    def roles(self) -> Mapping[str, Role]:
+        """See `Daemon.roles`."""
+        terms = self._home_terms()
+        center = center_of(self.settings.kdc, self.settings.identity.nai)
+        return center if terms is None else {**home_agent_of(terms, self.clock.now()), **center}
 
-    def status_extras(self) -> dict[str, Any]:
-        """See `Daemon.status_extras`."""
-        services = self.settings.services.items()
-        told = [
-            {"name": name, "connect": service.connect, "dialogs": self.served.counts[name]}
-            for name, service in services
-        ]
-        return {"forwards": [], "services": told}
+    def _home_terms(self) -> HomeTerms | None:
+        settings = self.settings
+        if settings.home_agent is None:
+            return None
+        taken = lambda spi: self.principal.node.associations.get(spi) is not None  # noqa: E731  # it is a value
+        return terms_of(settings, settings.home_agent, self.loaded.credentials, taken)
 
-    def counters(self) -> Mapping[str, int]:
-        """See `Daemon.counters`."""
-        ended = {f"links.{cause.name.lower().replace('_', '-')}": n for cause, n in self._port.counts.items()}
-        messages = self.principal.messages
-        return ended | {
-            "links.refused": self._port.refused,
-            "links.dropped": self._port.dropped,
-            "tcp.messages": len(messages),
-            "tcp.messages-dropped": messages.counts["dropped"],
-            "tcp.messages-foreign": messages.counts["foreign"],
-            "tcp.silent-dropped": 0 if self._shared is None else self._shared.dropped,
-        }
+    def settle_roles(self) -> None:
+        """See `Daemon.settle_roles`."""
+        terms = self._home_terms()
+        if self.house is not None:
+            settle_center(self.house.house.roles, self.settings.kdc)
+            if terms is not None:
+                settle_home_agent(self.house, self.house.house.roles, terms)
 
-    # -- associations
-
-    def ready(self, _association: Association) -> None:
-        """Nothing: the initiator builds links."""
-
-    def unavailable(self, _peer: str, _why: str) -> None:
-        """Nothing."""
-
-    def gone(self, association: Association, why: str) -> None:
-        """Close the links under it; dialogs with a peer that was removed end, those with others wait for a link."""
-        if association.peer not in self.principal.node.peers:
-            self.dialogs.forbid(association.peer, why)
-        for link in self.traffic.links(association):
-            link.close(Code.UNKNOWN_ASSOCIATION, why)
-
-    # -- links
-
-    def link_opened(self, link: Link) -> None:
-        """Take the association as confirmed: the first record proves its keys."""
-        self.traffic.opened(link)
-        if link.association is not None:
-            self.principal.proved(link.association.here)
-            self.retire_idle(link)
-
-    def dialog_offered(self, link: Link, dialog: Dialog) -> None:
-        """Connect it to its service."""
-        self.served.offered(link, dialog)
-
-    def link_idle(self, _link: Link) -> None:
-        """Nothing: the initiator closes links."""
-
-    def link_worn(self, _link: Link) -> None:
-        """Nothing: the initiator renews associations."""
-
-    def link_closed(self, link: Link, closure: Closure) -> None:
-        """Keep what it has carried."""
-        carried = link.association
-        if carried is not None:
-            self.log.report(LinkClosed(carried.peer, str(closure)))
-            self.traffic.closed(link, self.principal.node.associations.get(carried.here))
-            self.retire_idle(link)
-        elif self.principal.may_report("link"):
-            self.log.report(LinkClosed("", str(closure)))
-
-
-def _names(listen: Listen) -> list[Name]:
-    kinds = (socket.SOCK_DGRAM, socket.SOCK_STREAM)
-    return [(kind, address, listen.port) for address in listen.addresses for kind in kinds]
+    def prepare(self, settings: ResponderSettings) -> Prepared[ResponderSettings]:
+        """Keep the roles that there are: only a restart makes others."""
+        kdc, restart = possible_kdc(self.settings.kdc, settings.kdc)
+        agent, more = possible_home_agent(self.settings.home_agent, settings.home_agent)
+        prepared = super().prepare(evolve(settings, kdc=kdc, home_agent=agent))
+        return evolve(prepared, restart=(*prepared.restart, *restart, *more))

@@ -85,6 +85,11 @@ class StatusReport:
         """Return every counter by its name."""
         return self.node.counters | self.counters()
 
+    def registration(self, peer: str) -> dict[str, Any] | None:
+        """Return what is told of registering with ``peer``, None where that is not what is done with it."""
+        node: dict[str, Any] | None = self.extras().get("roles", {}).get("mobile-node")
+        return node if node is not None and node["home-agent"] == peer else None
+
     def association(self, association: Association, wall: float) -> dict[str, Any]:
         """Return what is told of one association at ``wall``."""
         octets_in, octets_out = self.traffic.carried(association)

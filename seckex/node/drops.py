@@ -29,8 +29,7 @@ class Drops:
     def note(self, cause: str, why: str, path: Path, now: Now, actions: list[NodeAction]) -> None:
         """Count one drop and, within the ration, report it."""
         if self.ration(cause, now):
-            suppressed, self._suppressed = self._suppressed, 0
-            actions.append(Report(MessageDropped(str(path), cause, why, suppressed)))
+            actions.append(Report(MessageDropped(str(path), cause, why, self.left_out())))
 
     def ration(self, cause: str, now: Now) -> bool:
         """Count one drop; return whether it may be reported."""
@@ -42,3 +41,8 @@ class Drops:
             return False
         self._allowance -= 1
         return True
+
+    def left_out(self) -> int:
+        """Return how many have not been reported since this was last asked."""
+        suppressed, self._suppressed = self._suppressed, 0
+        return suppressed

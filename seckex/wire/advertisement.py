@@ -106,6 +106,13 @@ def encode_advertisement(identification: int, advertisement: Advertisement) -> b
     return octets
 
 
+def size_of(advertisement: Advertisement) -> int:
+    """Return how many octets an ADVERTISEMENT has, also one that is too long."""
+    names = len(advertisement.nai.encode()) + len(advertisement.domain.encode()) + 2
+    addresses = sum(1 + len(address.packed) for address in advertisement.care_of)
+    return HEADER_SIZE + GENERAL_SIZE + _START.size + CHALLENGE_SIZE + names + 1 + addresses
+
+
 def decode_advertisement(octets: bytes) -> tuple[int, Advertisement]:
     """Return Identification and content of an ADVERTISEMENT; raises as `decode_solicitation`."""
     identification = _header(octets, Kind.ADVERTISEMENT)

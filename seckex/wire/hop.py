@@ -210,11 +210,11 @@ _REQUESTS: Final = frozenset((Kind.RELAY, Kind.KEYS, Kind.NODES, Kind.CHANGED, K
 def _parts(message: HopMessage) -> tuple[bytes, ...]:
     match message:
         case Relay():
-            return _route(message.route), general(Sub.REGISTRATION_MESSAGE, message.message)
+            return encode_route(message.route), general(Sub.REGISTRATION_MESSAGE, message.message)
         case Relayed():
             return (general(Sub.REGISTRATION_MESSAGE, message.message),)
         case NotRelayed():
-            return encode_extension(message.detail), _route(message.route)
+            return encode_extension(message.detail), encode_route(message.route)
         case Keys():
             return (general(Sub.KEY_REQUEST, key_request_data(message.request)),)
         case Issued():
@@ -227,7 +227,7 @@ def _parts(message: HopMessage) -> tuple[bytes, ...]:
         case Entries():
             return (general(Sub.NODE_ENTRIES, node_entries_data(message.entries)),)
         case Trace():
-            return _route(message.route), _trace(message.hops)
+            return encode_route(message.route), _trace(message.hops)
         case Traced():
             return (_trace(message.hops),)
         case Changed():
@@ -273,7 +273,8 @@ def _read_route(reader: Reader) -> Route:
     return Route(hops, home_agent, relayed)
 
 
-def _route(route: Route) -> bytes:
+def encode_route(route: Route) -> bytes:
+    """Return the extension of a route; raises `ApiMisuse`."""
     if not 0 <= route.hops <= MOST_HOPS or len(route.relayed) > MAX_ROUTE:
         raise ApiMisuse(f"a route has at most {MOST_HOPS} hops left and {MAX_ROUTE} names")
     writer = Writer().u8(route.hops).raw(lp8_nai(route.home_agent)).u8(len(route.relayed))

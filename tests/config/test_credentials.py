@@ -7,8 +7,9 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from seckex.config.load import load_any
+from seckex.config.load import load, load_any
 from seckex.config.problems import ConfigInvalid
+from seckex.config.responder import ResponderSettings
 from tests.config.written import INITIATOR, RESPONDER, write_all, write_private
 from tests.crypto.certified import NOW, Maker, key, key_pem, pem
 
@@ -50,7 +51,8 @@ class RightTests(CredentialsCase):
 
     def test_both_kinds_of_peers(self) -> None:
         more = '[[peers]]\nnai = "*@example.com"\nauthentication = "certificate"\nservices = ["web"]\n'
-        loaded = load_any(write_all(self.directory, RESPONDER.replace("[identity]\n", f"[identity]\n{FILES}") + more))
+        text = RESPONDER.replace("[identity]\n", f"[identity]\n{FILES}") + more
+        loaded = load(write_all(self.directory, text), ResponderSettings)
         self.assertEqual(list(loaded.keys), [NODE])
         self.assertEqual([peer.nai for peer in loaded.settings.peers], [NODE, "*@example.com"])
 
@@ -101,7 +103,7 @@ class WrongTests(CredentialsCase):
             ),
             (
                 WHOLE.replace('"certificate"', '"certficate"'),
-                'peers[0].authentication: must be one of "key0", "certificate", not "certficate": did you mean '
+                'peers[0].authentication: must be one of "key0", "certificate", "registration", not "certficate": did you mean '
                 '"certificate"?',
             ),
             (

@@ -9,11 +9,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from seckex.config.files import Owner
 from seckex.config.initiator import Forward, InitiatorLimits, InitiatorSettings
+from seckex.config.listen import Listen
 from seckex.config.load import MAX_SETTINGS_FILE, load, load_any, prepare_state, read_settings
 from seckex.config.policy import PolicySettings
 from seckex.config.problems import ConfigInvalid
-from seckex.config.responder import Listen, ResponderLimits, ResponderSettings, Service
+from seckex.config.responder import ResponderLimits, ResponderSettings, Service
 from tests.config.written import INITIATOR, KEY, RESPONDER, STATE, key0_text, write_all, write_private
+
+WANTED = 'one of "initiator", "responder", "agent", "kdc"'
 
 
 class LoadCase(SynchronousTestCase):
@@ -53,7 +56,7 @@ class MinimalTests(LoadCase):
 
     def test_paths_start_at_the_file(self) -> None:
         more = 'master-key = "../m"\n[log]\nfile = "a.log"\n[[peers]]'
-        settings = load_any(self.write(RESPONDER.replace("[[peers]]", more))).settings
+        settings = load(self.write(RESPONDER.replace("[[peers]]", more)), ResponderSettings).settings
         self.assertEqual(settings.state.directory, self.directory / "state")
         self.assertEqual(settings.state.master_key, self.directory / "../m")
         self.assertEqual(settings.log.file, self.directory / "a.log")
@@ -97,9 +100,9 @@ class RoleTests(LoadCase):
 
     def test_a_role_is_required(self) -> None:
         for text, why in {
-            "": 'role: is required: "initiator" or "responder"',
-            'role = "responer"': 'role: must be "initiator" or "responder", not "responer": did you mean "responder"?',
-            "role = 1": 'role: must be "initiator" or "responder", not 1',
+            "": f"role: is required: {WANTED}",
+            'role = "responer"': f'role: must be {WANTED}, not "responer": did you mean "responder"?',
+            "role = 1": f"role: must be {WANTED}, not 1",
         }.items():
             self.assertEqual(self.problems(text), [why])
             self.assertRaises(ConfigInvalid, load, self.directory / "seckex.toml", ResponderSettings)
@@ -108,7 +111,7 @@ class RoleTests(LoadCase):
         for text in ("role = []", "role = {}"):
             with self.assertRaises(ConfigInvalid) as caught:
                 load(self.write(text), InitiatorSettings)
-            self.assertIn('role: must be "initiator" or "responder", not ', str(caught.exception))
+            self.assertIn(f"role: must be {WANTED}, not ", str(caught.exception))
 
 
 class UnreadableTests(LoadCase):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
+
+from seckex.crypto.issuing import Authority
 
 KEY = "00112233445566778899aabbccddeeff" * 2
 
@@ -61,6 +64,21 @@ def write_private(file: Path, text: str) -> Path:
     return file
 
 
+def write_credentials(directory: Path, name: str, nai: str) -> None:
+    """Write a certificate of ``nai``, its key, and in the folder ``ca`` the authority that issued it."""
+    folder = directory / "ca"
+    folder.mkdir(exist_ok=True)
+    now = time.time()
+    if not (folder / "ca.pem").exists():
+        made = Authority.issue_itself("an authority", now, 30)
+        write_private(folder / "ca.pem", made.certificate.decode())
+        write_private(folder / "ca.key", made.key.octets.decode())
+    authority = Authority.from_pem((folder / "ca.pem").read_bytes(), (folder / "ca.key").read_bytes())
+    issued = authority.issue(nai, now, 30)
+    write_private(directory / f"{name}.pem", issued.certificate.decode())
+    write_private(directory / f"{name}.key", issued.key.octets.decode())
+
+
 def write_all(directory: Path, settings: str) -> Path:
     """Write ``settings`` and the key file that it names; return the path of the settings."""
     directory.mkdir(exist_ok=True)
@@ -68,3 +86,14 @@ def write_all(directory: Path, settings: str) -> Path:
     file = directory / "seckex.toml"
     file.write_text(settings)
     return file
+
+
+MOBILE_NODE = f"""
+role = "initiator"
+[identity]
+nai = "node@example.org"
+{STATE}[[peers]]
+nai = "home@example.org"
+authentication = "registration"
+address = "192.0.2.1"
+"""

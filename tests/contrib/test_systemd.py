@@ -11,7 +11,7 @@ from typing import Final
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from seckex.config.responder import Listen
+from seckex.config.listen import Listen
 from seckex.net.daemon import STOP_WITHIN
 
 UNITS: Final = Path(__file__).parent.parent.parent / "contrib" / "systemd"
@@ -49,7 +49,7 @@ class UnitTests(SynchronousTestCase):
 
     def test_they_are_right(self) -> None:
         units = self.copies()
-        self.assertEqual(len(units), 3)
+        self.assertEqual(len(units), 5)
         said = self.analyze("verify", "--man=no", *map(str, units))
         # It tells what it does not know about and is content all the same.
         self.assertNotIn("seckex", said)
@@ -60,7 +60,7 @@ class UnitTests(SynchronousTestCase):
                 self.analyze("security", "--offline=yes", "--no-pager", f"--threshold={MOST_EXPOSED}", str(unit))
 
     def test_they_fit_the_daemons(self) -> None:
-        for role in ("responder", "initiator"):
+        for role in ("responder", "initiator", "agent", "kdc"):
             unit = self.read(f"seckex-{role}.service")["Service"]
             self.assertEqual(unit["Type"], "notify")
             self.assertIn("-HUP", unit["ExecReload"])

@@ -76,6 +76,8 @@ class Host:
         self.work_delay = 0.001
         self.commit_faults: dict[int, Outcome | str] = {}
         self.lost_outcomes: set[int] = set()
+        #: Why a unit cannot be stored at the moment; nothing where it can.
+        self.trouble: Callable[[Unit], str] = lambda _unit: ""
         self.crash: Callable[[Crashing], bool] = lambda _point: False
         #: What happens when `crash` says so: by default it starts again at once.
         self.crashed: Callable[[Host], None] = lambda host: host.start()
@@ -225,6 +227,9 @@ class Host:
                     self.network.fail(f"{self.name} adopts what is not durable")
                 self.adopted[association.spi_in] = association
                 self.replaced.append((association.spi_in, replaces))
+                # There are no links that would have to move first.
+                for spi in replaces:
+                    self.adopted.pop(spi, None)
             case Release(spi_in, why):
                 self.network.note(f"{self.name} releases {spi_in:#010x}: {why}")
                 self.adopted.pop(spi_in, None)
@@ -298,11 +303,12 @@ class Host:
         def outcome() -> None:
             if life != self._life or self._crashes("before", action, "commit"):
                 return
-            said = self.store.commit([action.unit])[0] if fault is None else fault
+            said = fault or self.trouble(action.unit) or self.store.commit([action.unit])[0]
             if said is Outcome.STORED:
                 for operation in action.unit:
                     if isinstance(operation, PutAssociation):
                         self.network.witness(operation.association)
+                self.network.storing(self, action.unit)
             if ordinal in self.lost_outcomes:
                 self.restart()
             elif not self._crashes("after", action, "commit"):

@@ -49,11 +49,13 @@ class Ledger:
 
         def noted(secret: Secret, octets: bytes) -> None:
             made(secret, octets)
-            ledger.made.setdefault(octets, set()).add(ledger.network.acting)
+            if ledger.network.acting:
+                ledger.made.setdefault(octets, set()).add(ledger.network.acting)
 
         def noted_keys(keys: AgreedKeys, prf: int, secret: Secret, context: bytes) -> None:
             agreed(keys, prf, secret, context)
-            ledger.note(keys)
+            if ledger.network.acting:
+                ledger.note(keys)
 
         with patch.object(Secret, "__init__", noted), patch.object(AgreedKeys, "__init__", noted_keys):
             yield self
@@ -77,11 +79,12 @@ class Ledger:
 
         KEY 1 is for a node and its home, KEY 2 for an agent and the home, KEY 3 for node and agent.
         """
+        who = set(nodes), set(agents), set(home)
         may = {
-            SaContent.MN_HA: (set(nodes), set(home)),
-            SaContent.MN_SMM: (set(nodes), set(home)),
-            SaContent.FA_HA: (set(agents), set(home)),
-            SaContent.MN_FA: (set(nodes), set(agents)),
+            SaContent.MN_HA: (who[0], who[2]),
+            SaContent.MN_SMM: (who[0], who[2]),
+            SaContent.FA_HA: (who[1], who[2]),
+            SaContent.MN_FA: (who[0], who[1]),
         }
         for content, (one, other) in may.items():
             for _, holders in self.holders(content):

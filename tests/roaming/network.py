@@ -17,7 +17,8 @@ shows all that was said.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final, NoReturn
 
 from twisted.trial.unittest import FailTest
@@ -25,6 +26,7 @@ from twisted.trial.unittest import FailTest
 from seckex.machine import Path
 from seckex.roles.faces import Role
 from seckex.sa.association import Association
+from seckex.sa.store import Unit
 from seckex.wire.numbers import ANSWER_FLAG, MAX_DATAGRAM, MAX_HOP_MESSAGE, Code
 from tests.link import Datagram, Fault, label
 from tests.roaming.air import GROUPS, PORT, Listener, Stream, family
@@ -47,8 +49,10 @@ class Network:
         self.told: list[Parcel] = []
         self.lines: list[str] = []
         self.trace: Callable[[str, bytes], None] = lambda _line, _octets: None
-        #: Called after each event; what it raises ends the run.
+        #: Called after each event, with each message that is said, and with each unit that became durable.
         self.after_step: Callable[[], None] = lambda: None
+        self.saying: Callable[[Host, bytes], None] = lambda _host, _octets: None
+        self.storing: Callable[[Host, Unit], None] = lambda _host, _unit: None
         self.listeners: dict[tuple[str, int], Listener] = {}
         self.hops: dict[frozenset[str], Hop] = {}
         #: Pairs of names between which no hop comes to be: refused at once, answering nothing, or not proving its name.
@@ -76,6 +80,13 @@ class Network:
     def fail(self, why: str) -> NoReturn:
         """End the test."""
         raise FailTest(f"{why}\n{self}")
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Have what is done be done by nobody: by who looks at the table."""
+        acting, self.acting = self.acting, ""
+        yield
+        self.acting = acting
 
     def host(
         self,
@@ -160,6 +171,7 @@ class Network:
             self.fail(f"{datagram.label} of {len(datagram.octets)} octets would be fragmented")
         self.sent.append(datagram)
         self.note(f"{sender.name} --> {self.name_of(datagram.destination)}  {datagram.label}", datagram.octets)
+        self.saying(sender, datagram.octets)
         for piece in self._faulted(datagram):
             self.deliver(piece, sender.cells)
 
@@ -223,6 +235,7 @@ class Network:
         datagram = Datagram(source, destination, octets)
         self.sent.append(datagram)
         self.note(f"{sender.name} ==> {self.name_of(destination)}  {datagram.label} over TCP", octets)
+        self.saying(sender, octets)
         pieces = list(self._faulted(datagram))
         if not pieces:
             stream.end()
@@ -260,6 +273,7 @@ class Network:
         parcel = Parcel(sender.nai, neighbour, octets)
         self.told.append(parcel)
         self.note(f"{sender.name} ::> {hop.other(sender).name}  {parcel.label}", octets)
+        self.saying(sender, octets)
         hop.say(parcel)
 
     def hop_between(self, one: Host, other: Host) -> Hop | None:
@@ -280,6 +294,13 @@ class Network:
         return [
             " ".join(line.split()[1:5]) for line in self.lines if any(a in line for a in (" --> ", " ==> ", " ::> "))
         ]
+
+    def last(self, wanted: str) -> Datagram:
+        """Return the youngest datagram that is called ``wanted``."""
+        found = [datagram for datagram in self.sent if datagram.called(wanted)]
+        if not found:
+            self.fail(f"no {wanted} was sent")
+        return found[-1]
 
     def count(self, octets: int, host: Host, path: Path) -> None:
         """Take note that ``host`` got so many octets from ``path``, or with a negative number sent them there."""

@@ -6,9 +6,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from seckex.sa.store import MemoryStore, Store
 from tests.storage.contract import StoreContract
+from tests.storage.contract_records import RecordContract
 
 
-class MemoryStoreTests(StoreContract, SynchronousTestCase):
+class MemoryStoreTests(RecordContract, StoreContract, SynchronousTestCase):
     def new_store(self) -> Store:
         return MemoryStore()
 

@@ -62,5 +62,6 @@ def sorted_(snapshot: Snapshot) -> tuple[object, ...]:
     return (
         sorted(snapshot.associations, key=lambda a: a.spi_in),
         sorted(snapshot.replays, key=lambda r: r.identification),
+        sorted(snapshot.records, key=lambda r: r.key),
         snapshot.damaged,
     )

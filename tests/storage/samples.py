@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 from seckex.crypto.atrest import MasterKey
@@ -9,7 +10,7 @@ from seckex.crypto.schedule import AgreedKeys
 from seckex.crypto.secrets import Secret
 from seckex.sa.algorithms import BY_NAME
 from seckex.sa.association import Agreement, Association
-from seckex.sa.store import PutAssociation, PutReplay, ReplayRecord, Unit
+from seckex.sa.store import PutAssociation, PutReplay, Record, ReplayRecord, Unit
 from seckex.wire.numbers import PRF_HMAC_SHA2_256, PRF_HMAC_SHA2_384, Role
 
 SERVER = "server@example.org"
@@ -58,6 +59,11 @@ def replay(
 ) -> ReplayRecord:
     """Return the record of a request."""
     return ReplayRecord(spi, identification, entropy(32), answer or entropy(300), expires)
+
+
+def record(kind: str, name: bytes, expires: float = math.inf) -> Record:
+    """Return a record of a role."""
+    return Record(kind, name, entropy(40), expires)
 
 
 def accepted(number: int) -> Unit:

@@ -14,12 +14,12 @@ from seckex.crypto.atrest import Wrapping
 from seckex.errors import StoreFailed
 from seckex.sa.algorithms import BY_NAME
 from seckex.sa.association import Association
-from seckex.sa.store import Purge, PutAssociation, PutReplay
+from seckex.sa.store import Purge, PutAssociation, PutRecord, PutReplay
 from seckex.storage import sqlite
 from seckex.storage.rows import Row, association_row
 from seckex.storage.sqlite import SqliteStore
 from tests.storage.case import SqliteCase
-from tests.storage.samples import NOW, accepted, association, entropy, master
+from tests.storage.samples import NOW, accepted, association, entropy, master, record
 
 
 class DamageTests(SqliteCase):
@@ -96,6 +96,33 @@ class DamageTests(SqliteCase):
             told = self.damaged("replay SET " + change)
             self.assertEqual(len(told), 1, change)
             self.assertIn("a replay record", told[0])
+
+    def test_a_record_that_is_damaged_is_left_out(self) -> None:
+        for change in (
+            "octets = substr(octets, 1, length(octets) - 1) || x'00'",
+            "octets = x''",
+            "octets = 'text'",
+            "octets = NULL",
+            "octets = (SELECT octets FROM record WHERE rowid = 2)",
+            "name = x'00'",
+            "name = 'text'",
+            "kind = 'kdc.other'",
+            "kind = x'ff'",
+            "kind = NULL",
+            "expires = expires + 1",
+            "expires = 'later'",
+        ):
+            self.new_path()
+            store = self.open()
+            first, second = record("kdc.x", b"1", NOW + 9), record("kdc.x", b"2", NOW + 9)
+            store.commit([(PutRecord(first), PutRecord(second))])
+            self.sql("PRAGMA writable_schema = ON", "UPDATE sqlite_master SET sql = replace(sql, ' NOT NULL', '')")
+            self.sql(f"UPDATE record SET {change} WHERE rowid = 1")  # noqa: S608  # ours
+            store.close()
+            snapshot = self.open().load(0, NOW)
+            self.assertEqual(snapshot.records, (second,), change)
+            self.assertEqual(len(snapshot.damaged), 1, change)
+            self.assertIn("is left out: ", snapshot.damaged[0])
 
     def test_a_file_that_is_not_a_database_is_not_used(self) -> None:
         self.path.parent.mkdir(mode=0o700)

@@ -10,15 +10,26 @@ from hypothesis import given, settings
 
 from seckex.errors import StoreFailed
 from seckex.sa.association import Association
-from seckex.sa.store import DeleteAssociation, MemoryStore, Purge, PutAssociation, PutReplay, Store, Unit
+from seckex.sa.store import (
+    DeleteAssociation,
+    DeleteRecord,
+    MemoryStore,
+    Purge,
+    PutAssociation,
+    PutRecord,
+    PutReplay,
+    Store,
+    Unit,
+)
 from seckex.storage import schema, sqlite
 from tests.storage.case import SqliteCase, sorted_
 from tests.storage.contract import CONFLICT, STORED, StoreContract
-from tests.storage.samples import LIFETIME, NOW, accepted, association, replay
+from tests.storage.contract_records import RecordContract
+from tests.storage.samples import LIFETIME, NOW, accepted, association, record, replay
 from tests.storage.test_batch import units
 
 
-class SqliteStoreTests(StoreContract, SqliteCase):
+class SqliteStoreTests(RecordContract, StoreContract, SqliteCase):
     def setUp(self) -> None:
         SqliteCase.setUp(self)
         StoreContract.setUp(self)
@@ -45,6 +56,28 @@ class SqliteStoreTests(StoreContract, SqliteCase):
             snapshot = self.store.load(0, 0.0)
             left.append((len(snapshot.replays), len(snapshot.associations)))
         self.assertEqual(left, [(3, 3), (1, 1), (0, 0), (0, 0)])
+
+    def test_a_long_purge_of_records_is_spread_too(self) -> None:
+        self.patch(sqlite, "PURGED_AT_ONCE", 2)
+        self.store.commit([(PutRecord(record("kdc.x", b"%d" % n, NOW)),) for n in range(5)])
+        left = []
+        for unit in ((Purge(NOW + 1),), (), ()):
+            self.store.commit([unit])
+            left.append(len(self.store.load(0, 0.0).records))
+        self.assertEqual(left, [3, 1, 0])
+
+    def test_a_record_that_is_deleted_or_replaced_is_overwritten(self) -> None:
+        kept, gone = record("kdc.x", b"kept"), record("kdc.x", b"gone")
+        self.store.commit([(PutRecord(kept), PutRecord(gone))])
+        sealed = [octets for (octets,) in self.sql("SELECT octets FROM record")]
+        self.restarted(self.store).close()
+        for octets in sealed:
+            self.assertIn(octets, self.path.read_bytes())
+        store = self.open()
+        store.commit([(PutRecord(record("kdc.x", b"kept")), DeleteRecord("kdc.x", b"gone"))])
+        store.close()
+        for octets in sealed:
+            self.assertNotIn(octets, self.path.read_bytes())
 
     def test_what_is_deleted_is_overwritten(self) -> None:
         self.store.commit([accepted(1)])
@@ -118,6 +151,18 @@ class ConfidentialityTests(SqliteCase):
             for key in (keys.secret, keys.dialog, keys.exporter):
                 self.assertNotIn(key.octets[:8], content)
                 self.assertNotIn(key.octets[16:24], content)
+
+    def test_nothing_of_a_record_is_in_any_file_but_kind_and_name(self) -> None:
+        secret = record("kdc.principal", b"node@example.org")
+        store = self.open()
+        store.commit([(PutRecord(secret),)])
+        for closed in (False, True):
+            if closed:
+                store.close()
+            found = b"".join(path.read_bytes() for path in self.path.parent.iterdir())
+            self.assertIn(secret.name, found)
+            for at in range(0, len(secret.octets), 8):
+                self.assertNotIn(secret.octets[at : at + 8], found)
 
     def test_files_and_directory_are_private(self) -> None:
         self.addCleanup(os.umask, os.umask(0))

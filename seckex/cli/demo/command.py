@@ -1,52 +1,47 @@
-"""The demo itself: chapter by chapter, on real processes and sockets of 127.0.0.1."""
+"""The command: which story is told, where its files lie, and how it ends."""
 
 from __future__ import annotations
 
-import hashlib
-import http.client
 import shutil
 import signal
-import socket
-import sys
 import tempfile
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
-from threading import Thread
-from typing import Any, Final
+from typing import Final, Protocol
 
 import click
-from attrs import define, field
 
-from seckex.cli.control_client import Refused, Unreachable, ask
-from seckex.cli.demo.files import (
-    GUEST,
-    HOME,
-    NODE,
-    Ports,
-    guest_toml,
-    initiator_toml,
-    responder_toml,
-    write_key,
-    write_payload,
-)
-from seckex.cli.demo.processes import Cast, DemoFailed, Process, free_port, twistd
+from seckex.cli.demo.pair import PairPlay
+from seckex.cli.demo.processes import Cast, DemoFailed
+from seckex.cli.demo.roaming import KEYINGS, TOPOLOGIES, RoamingPlay, World
 from seckex.cli.demo.story import Story
 from seckex.config.problems import Unfit
 from seckex.config.values import Octets
 
-DEFAULT_SIZE: Final = "100000000"
+PAIR_SIZE: Final = 100_000_000
+ROAMING_SIZE: Final = 20_000_000
 _MOST: Final = 1 << 40
-_READ: Final = 1 << 18
-_ACTORS: Final = {"initiator": "node", "responder": "home", "guest": "guest"}
-_CONTROL: Final = "control.sock"
-_STATUS: Final = "seckex.status/1"
-_REKEY: Final = "seckex.rekey/1"
-_RENEWED_WITHIN: Final = 20
 
 
-def _size(_ctx: click.Context, _param: click.Parameter, value: str) -> int:
+class Play(Protocol):
+    """A story with its processes."""
+
+    cast: Cast
+
+    def perform(self) -> None:
+        """Play all chapters; raise `DemoFailed` where one fails."""
+        ...
+
+    def hints(self) -> Sequence[str]:
+        """Return what to try while everything is still running."""
+        ...
+
+
+def _size(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
+    if value is None:
+        return None
     try:
         return int(Octets(1, _MOST).read(int(value) if value.isdecimal() else value))
     except Unfit as error:
@@ -54,17 +49,49 @@ def _size(_ctx: click.Context, _param: click.Parameter, value: str) -> int:
 
 
 @click.command()
-@click.option("--size", default=DEFAULT_SIZE, callback=_size, show_default=True, help="How large a file to fetch.")
+@click.option("--topology", type=click.Choice(TOPOLOGIES), help="Without AAA servers, or with two.  [default: direct]")
+@click.option("--keying", type=click.Choice(KEYINGS), help="Where the keys come from.  [default: stateless]")
+@click.option("--all", "every", is_flag=True, help="All topologies with all ways of keying, told in brief.")
+@click.option("--pair", is_flag=True, help="Two daemons without a roaming network, and a refusal.")
+@click.option("--size", callback=_size, help="How large a file to fetch.  [default: 20000000, with --pair 100000000]")
 @click.option("--keep", is_flag=True, help="Leave everything running at the end and say how to look around.")
 @click.option("--plain", is_flag=True, help="No colours, no progress bar.")
-def demo(size: int, keep: bool, plain: bool) -> int:
-    """Run two daemons, let them negotiate, fetch a file through them, and see an offer refused."""
+def demo(
+    topology: str | None, keying: str | None, every: bool, pair: bool, size: int | None, keep: bool, plain: bool
+) -> int:
+    """Run a roaming network, have a mobile node register in it, and find out who could read what.
+
+    All roles are processes on this machine: mobile node, foreign agent, AAA servers, home agent, key distribution
+    center.
+    """
+    chosen = topology is not None or keying is not None
+    if every + pair + chosen > 1:
+        raise click.UsageError("give --all, or --pair, or a topology and a keying")
+    if every and keep:
+        raise click.UsageError("--keep is for one story, --all tells several")
     # Whoever ends the demo this way wants its processes gone, too.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
-    story = Story(plain=plain)
+    story = Story(plain=plain, brief=every)
+    if pair:
+        return _told(story, keep, lambda directory: PairPlay(story, directory, size or PAIR_SIZE))
+    for one_topology, one_keying in product(TOPOLOGIES, KEYINGS) if every else [(topology, keying)]:
+        world = (one_topology or TOPOLOGIES[0], one_keying or KEYINGS[0])
+        story.title(f"A roaming network: {world[0]}, {world[1]}")
+        status = _told(story, keep, lambda directory, world=world: _roaming(story, directory, world, size))
+        if status:
+            return status
+    return 0
+
+
+def _roaming(story: Story, directory: Path, world: tuple[str, str], size: int | None) -> RoamingPlay:
+    return RoamingPlay(story, World(*world, directory), size or ROAMING_SIZE)
+
+
+def _told(story: Story, keep: bool, play_in: Callable[[Path], Play]) -> int:
+    """Play in a folder of its own; return the exit status."""
     directory = Path(tempfile.mkdtemp(prefix="seckex-demo-"))
-    play = Play(story, directory, size)
+    play = play_in(directory)
     status = 1
     try:
         play.perform()
@@ -76,7 +103,7 @@ def demo(size: int, keep: bool, plain: bool) -> int:
         story.bad("interrupted")
     finally:
         if keep and status == 0:
-            _look_around(play)
+            _look_around(story, play)
         killed = play.cast.stop()
         if killed:
             status = 1
@@ -89,14 +116,10 @@ def demo(size: int, keep: bool, plain: bool) -> int:
     return status
 
 
-def _look_around(play: Play) -> None:
-    story, directory = play.story, play.directory
+def _look_around(story: Story, play: Play) -> None:
     story.chapter("Looking around", "Everything is still running; Ctrl-C ends it. In another terminal:")
-    command = str(Path(sys.executable).parent / "seckex")
-    for role in ("initiator", "responder"):
-        story.note(f"{command} status --config {directory}/{role}.toml")
-    story.note(f"curl -sS http://127.0.0.1:{play.ports.forward}/ -o /dev/null -w '%{{http_code}}\\n'")
-    story.note(f"tail -f {directory}/responder.log")
+    for hint in play.hints():
+        story.note(hint)
     try:
         while True:
             for process in play.cast.processes:
@@ -106,227 +129,3 @@ def _look_around(play: Play) -> None:
         story.console.print()
     except DemoFailed as failure:
         story.bad(str(failure))
-
-
-@define
-class Play:
-    """The demo's state: what was seen, by whom."""
-
-    story: Story
-    directory: Path
-    size: int
-    ports: Ports = field(init=False)
-    cast: Cast = field(init=False)
-    seen: dict[tuple[str, str], dict[str, Any]] = field(factory=dict, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.ports = Ports(free_port(socket.SOCK_DGRAM), free_port(), free_port())
-        self.cast = Cast(self._told)
-
-    def perform(self) -> None:
-        """Play all chapters; raise `DemoFailed` where one fails."""
-        digest = self._prepare()
-        self._negotiate()
-        self._fetch(digest)
-        self._renew(digest)
-        self._refuse()
-
-    # -- chapters
-
-    def _prepare(self) -> str:
-        self.story.chapter(
-            "The cast",
-            f"{NODE} wants to reach a web server that only {HOME} can reach. They share one secret, KEY 0, "
-            f"and nothing else. Everything runs on 127.0.0.1, with its state in {self.directory}.",
-        )
-        www = self.directory / "www"
-        www.mkdir()
-        digest = write_payload(www / "file.bin", self.size)
-        write_key(self.directory / "node.key0", NODE)
-        write_key(self.directory / "guest.key0", GUEST)
-        configurations = {"responder": responder_toml, "initiator": initiator_toml, "guest": guest_toml}
-        for role, render in configurations.items():
-            (self.directory / f"{role}.toml").write_text(render(self.ports))
-        server = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "--directory", str(www)]
-        self.cast.add(Process("web", [*server, str(self.ports.web)], self.directory))
-        self.cast.wait("the web server", lambda: _answers(self.ports.web))
-        self.story.note(f"a web server with a file of {self.size} random octets: port {self.ports.web}")
-        self._daemon("responder")
-        self.story.note(f"home, a responder daemon ({HOME}): UDP and TCP port {self.ports.responder}")
-        return digest
-
-    def _daemon(self, role: str) -> Process:
-        plugin = "seckex-responder" if role == "responder" else "seckex-initiator"
-        command = [twistd(), "-n", "--pidfile=", plugin, "--config", f"{role}.toml"]
-        process = self.cast.add(Process(role, command, self.directory, self.directory / f"{role}.log"))
-        control = self.directory / role / _CONTROL
-        self.cast.wait(f"the {role} daemon", lambda: control.exists() or self._has_seen(role, "AssociationEstablished"))
-        return process
-
-    def _negotiate(self) -> None:
-        self.story.chapter(
-            "Negotiation",
-            "node would rather encrypt with ChaCha20-Poly1305 and offers only that at first; "
-            "home takes AES-256-GCM only.",
-        )
-        self._daemon("initiator")
-        self.story.note(f"node, an initiator daemon ({NODE}), forwards local port {self.ports.forward} to home")
-        for role in ("initiator", "responder"):
-            self.cast.wait("the association", partial(self._has_seen, role, "AssociationConfirmed"))
-        for role in ("initiator", "responder"):
-            if not any(event in self.seen for event in ((role, "CounterSent"), (role, "CounterReceived"))):
-                raise DemoFailed("the first offer was not countered")
-        node, home = self._association("initiator", HOME), self._association("responder", NODE)
-        rows = [(protocol, node["transforms"][protocol], name) for protocol, name in home["transforms"].items()]
-        rows += [
-            ("SPI in", f"{node['spi_in']:#010x}", f"{home['spi_in']:#010x}"),
-            ("SPI out", f"{node['spi_out']:#010x}", f"{home['spi_out']:#010x}"),
-            ("lifetime left", f"{node['lifetime_left']:.0f} s", f"{home['lifetime_left']:.0f} s"),
-        ]
-        self.story.table(rows, ("", "at node", "at home"))
-        if (node["spi_in"], node["spi_out"]) != (home["spi_out"], home["spi_in"]):
-            raise DemoFailed("the two ends do not hold the same association")
-        self.story.good("both hold the same association; its keys come from KEY 0, X25519 and every octet said so far")
-
-    def _fetch(self, digest: str) -> None:
-        self.story.chapter(
-            "A real program's traffic",
-            f"An ordinary HTTP client fetches the file from 127.0.0.1:{self.ports.forward}. Its octets cross to home "
-            "inside an encrypted dialog, and from there to the web server.",
-        )
-        before = self._association("responder", NODE)["octets_out"]
-        began = time.monotonic()
-        fetched = self._download(digest)
-        took = time.monotonic() - began
-        self.cast.tell()
-        self.story.good(f"SHA-256 is that of the original: {fetched}")
-        carried = self._association("responder", NODE)["octets_out"] - before
-        self.story.note(
-            f"{self.size} octets in {took:.2f} s, {self.size / took / 1e6:.0f} MB/s, "
-            f"of which hashing is a part; home counts {carried} octets sent through the dialog"
-        )
-        if carried < self.size:
-            raise DemoFailed(f"only {carried} octets went through the dialog")
-
-    def _renew(self, digest: str) -> None:
-        self.story.chapter(
-            "New keys in the middle of it",
-            "The client fetches the file once more. Meanwhile `seckex rekey` at home puts another association, with "
-            "keys of its own, in the place of the first, which vouches for it.",
-        )
-        before = self._association("responder", NODE)["spi_in"]
-        answers: list[dict[str, Any] | Exception] = []
-        renewing = Thread(target=self._rekey, args=(answers,), daemon=True)
-        fetched = self._download(digest, halfway=renewing.start)
-        renewing.join(_RENEWED_WITHIN)
-        self.cast.tell()
-        answer = answers[0] if answers else None
-        if not isinstance(answer, dict) or not answer["done"]:
-            raise DemoFailed(f"there are no new keys: {answer or 'no answer'}")
-        # The old one stands until its link has nothing more to carry.
-        self.cast.wait("the old association to go", lambda: before not in self._held())
-        (after,) = self._held()
-        self.story.good(f"SPI {before:#010x} has given way to {after:#010x}, and nobody noticed: SHA-256 is {fetched}")
-
-    def _held(self) -> list[int]:
-        held = self._status("responder")["associations"]
-        return [association["spi_in"] for association in held if association["peer"] == NODE]
-
-    def _rekey(self, answers: list[dict[str, Any] | Exception]) -> None:
-        request = {"command": "rekey", "peer": NODE, "seconds": _RENEWED_WITHIN}
-        try:
-            answers.append(ask(self.directory / "responder" / _CONTROL, request, _REKEY, _RENEWED_WITHIN + 5))
-        except (Unreachable, Refused) as error:
-            answers.append(error)
-
-    def _download(self, digest: str, halfway: Callable[[], object] | None = None) -> str:
-        connection = http.client.HTTPConnection("127.0.0.1", self.ports.forward, timeout=30)
-        hashed = hashlib.sha256()
-        done = 0
-        try:
-            connection.request("GET", "/file.bin")
-            response = connection.getresponse()
-            if response.status != http.client.OK:
-                raise DemoFailed(f"the web server answers {response.status} {response.reason}")
-            with self.story.progress(self.size) as progress:
-                while octets := response.read(_READ):
-                    hashed.update(octets)
-                    done += len(octets)
-                    progress(done)
-                    if halfway is not None and 2 * done >= self.size:
-                        halfway()
-                        halfway = None
-        except (OSError, http.client.HTTPException) as error:
-            raise DemoFailed(f"the download broke off after {done} octets: {error}") from error
-        finally:
-            connection.close()
-        if hashed.hexdigest() != digest:
-            raise DemoFailed(f"what arrived ({done} octets) is not what was sent")
-        return hashed.hexdigest()
-
-    def _refuse(self) -> None:
-        self.story.chapter(
-            "A refusal",
-            f"{GUEST} also shares a KEY 0 with home, but its policy allows AES-128-GCM and nothing else. "
-            "Both ends say why there is no association.",
-        )
-        self._daemon("guest")
-        for role in ("guest", "responder"):
-            self.cast.wait("the refusal", partial(self._has_seen, role, "NegotiationRefused"))
-        refusals = self._status("responder")["refusals"]
-        if not any(refusal["peer"] == GUEST for refusal in refusals):
-            raise DemoFailed("home does not tell of the refusal in its status")
-        if any(association["peer"] == GUEST for association in self._status("responder")["associations"]):
-            raise DemoFailed("there is an association with the guest")
-        self.story.good("no association; `seckex status` at either end shows the refusal with its reason")
-
-    # -- what the daemons say
-
-    def _told(self, name: str, event: dict[str, Any]) -> None:
-        kind = event["event"]
-        self.seen[name, kind] = event
-        who, say = _ACTORS.get(name, name), self.story.says
-        match kind:
-            case "OfferSent":
-                say(who, f"offers, round {event['round']}:  {event['offer']}")
-            case "CounterSent":
-                say(who, f"counters, round {event['round']}:  {event['counter']}", "; ".join(event["reasons"]))
-            case "CounterReceived":
-                say(who, "hears the counter-offer and holds it against its own policy")
-            case "AssociationEstablished":
-                chosen = ", ".join(event["transforms"].values())
-                why = "; ".join(event["reasons"])
-                say(who, f"has agreed after {event['rounds']} rounds:  {chosen}", why)
-            case "AssociationConfirmed":
-                say(who, "has seen the other's proof of the keys")
-            case "NegotiationRefused":
-                say(who, f"no association: {event['by']} refuses, {event['code']}", event["reason"])
-            case "NegotiationFailed" | "StoreTrouble" | "MessageDropped":
-                say(who, event["message"])
-            case _:
-                if event["level"] in ("error", "critical"):
-                    say(who, event["message"])
-
-    def _has_seen(self, role: str, kind: str) -> bool:
-        return (role, kind) in self.seen
-
-    def _status(self, role: str) -> dict[str, Any]:
-        try:
-            return ask(self.directory / role / _CONTROL, {"command": "status"}, _STATUS)
-        except (Unreachable, Refused) as error:
-            raise DemoFailed(f"the {role} daemon does not answer: {error}") from error
-
-    def _association(self, role: str, peer: str) -> dict[str, Any]:
-        for association in self._status(role)["associations"]:
-            if association["peer"] == peer:
-                found: dict[str, Any] = association
-                return found
-        raise DemoFailed(f"the {role} daemon holds no association with {peer}")
-
-
-def _answers(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1):
-            return True
-    except OSError:
-        return False

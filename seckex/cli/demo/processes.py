@@ -33,28 +33,37 @@ class DemoFailed(SeckexError):
     """The demo could not go on, and why."""
 
 
-def free_port(*kinds: int) -> int:
-    """Return a port of 127.0.0.1 that is free for all ``kinds`` of socket."""
+def free_port(*kinds: int, host: str = "127.0.0.1") -> int:
+    """Return a TCP port of a loopback address that is free for all ``kinds`` of socket as well."""
     for _ in range(64):
         with closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as first:
-            first.bind(("127.0.0.1", 0))
+            first.bind((host, 0))
             port: int = first.getsockname()[1]
             try:
                 for kind in kinds:
                     with closing(socket.socket(socket.AF_INET, kind)) as other:
-                        other.bind(("127.0.0.1", port))
+                        other.bind((host, port))
             except OSError:
                 continue
             return port
-    raise DemoFailed("no port of 127.0.0.1 is free for both UDP and TCP")
+    raise DemoFailed(f"no port of {host} is free for both UDP and TCP")
 
 
 def twistd() -> str:
     """Return the path of the ``twistd`` that belongs to this Python."""
-    beside = Path(sys.executable).parent / "twistd"
-    found = str(beside) if beside.exists() else shutil.which("twistd")
+    return _beside("twistd")
+
+
+def seckex() -> str:
+    """Return the path of the ``seckex`` command that belongs to this Python."""
+    return _beside("seckex")
+
+
+def _beside(program: str) -> str:
+    beside = Path(sys.executable).parent / program
+    found = str(beside) if beside.exists() else shutil.which(program)
     if not found:
-        raise DemoFailed("there is no twistd beside this Python: install seckex with pip")
+        raise DemoFailed(f"there is no {program} beside this Python: install seckex with pip")
     return found
 
 

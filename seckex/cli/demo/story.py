@@ -1,12 +1,13 @@
-"""How the demo speaks: chapters, who said what and why, and a bar while octets move.
+"""How the demo speaks: chapters, who said what and why, commands and what they print, a bar while octets move.
 
 On a terminal with colours; into a pipe, or when asked for plain text, one line
-each and the progress at every quarter.
+each and the progress at every quarter. Told in brief, only what turned out as it
+should or not is left, and tables.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -15,34 +16,64 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
-_COLOURS: Final = {"node": "cyan", "home": "green", "guest": "magenta"}
-_WIDTH: Final = 5
+_COLOURS: Final = {
+    "node": "cyan",
+    "agent": "yellow",
+    "aaa-f": "blue",
+    "aaa-h": "blue",
+    "home": "green",
+    "center": "magenta",
+    "guest": "magenta",
+}
+_WIDTH: Final = 6
 
 
 class Story:
     """Tells the demo on a console."""
 
-    def __init__(self, *, plain: bool) -> None:
+    def __init__(self, *, plain: bool, brief: bool = False) -> None:
         self.console = Console(highlight=False, no_color=plain, force_terminal=False if plain else None)
+        self._brief = brief
         self._chapter = 0
+
+    def title(self, title: str) -> None:
+        """Begin a story, of several."""
+        self._chapter = 0
+        self.console.print()
+        self.console.rule(f"[bold]{escape(title)}[/bold]", align="left")
 
     def chapter(self, title: str, text: str) -> None:
         """Begin a chapter."""
         self._chapter += 1
-        self.console.print()
-        self.console.rule(f"[bold]{self._chapter}  {escape(title)}[/bold]", align="left")
-        self.console.print(escape(text), soft_wrap=True)
+        if not self._brief:
+            self.console.print()
+            self.console.rule(f"[bold]{self._chapter}  {escape(title)}[/bold]", align="left")
+            self.console.print(escape(text), soft_wrap=True)
 
     def says(self, who: str, text: str, why: str = "") -> None:
         """Let one of the processes say something."""
+        if self._brief:
+            return
         colour = _COLOURS.get(who, "white")
         self.console.print(f"  [{colour}]{who:>{_WIDTH}}[/{colour}]  {escape(text)}", soft_wrap=True)
         if why:
             self.console.print(f"  {'':>{_WIDTH}}  [dim]because {escape(why)}[/dim]", soft_wrap=True)
 
+    def runs(self, command: str) -> None:
+        """Show a command that is run."""
+        if not self._brief:
+            self.console.print(f"  {'$':>{_WIDTH}}  [bold]{escape(command)}[/bold]", soft_wrap=True)
+
     def note(self, text: str) -> None:
         """Say something about what was seen."""
-        self.console.print(f"  {'':>{_WIDTH}}  {escape(text)}", soft_wrap=True)
+        if not self._brief:
+            self.console.print(f"  {'':>{_WIDTH}}  {escape(text)}", soft_wrap=True)
+
+    def draw(self, lines: Sequence[str]) -> None:
+        """Show a drawing."""
+        if not self._brief:
+            for line in lines:
+                self.console.print(f"  {escape(line)}", soft_wrap=True)
 
     def good(self, text: str) -> None:
         """Say that something turned out as it should."""
@@ -52,11 +83,11 @@ class Story:
         """Say that something did not."""
         self.console.print(f"  [bold red]{'FAIL':>{_WIDTH}}[/bold red]  {escape(text)}", soft_wrap=True)
 
-    def table(self, rows: list[tuple[str, str, str]], heads: tuple[str, str, str]) -> None:
-        """Show what two sides hold, side by side."""
+    def table(self, rows: Sequence[Sequence[str]], heads: Sequence[str]) -> None:
+        """Show what several hold, side by side."""
         table = Table(box=None, padding=(0, 2), show_header=True, header_style="bold")
         for head in heads:
-            table.add_column(head)
+            table.add_column(escape(head))
         for row in rows:
             table.add_row(*map(escape, row))
         self.console.print(table)
@@ -64,6 +95,9 @@ class Story:
     @contextmanager
     def progress(self, total: int) -> Iterator[Callable[[int], None]]:
         """Show how far something of ``total`` octets is; yields what to call with the octets so far."""
+        if self._brief:
+            yield lambda _done: None
+            return
         if not self.console.is_terminal:
             yield self._quarters(total)
             return

@@ -16,7 +16,9 @@ from typing import Final
 
 from seckex.cli.doctor.finding import Finding, bad, doubtful, good
 from seckex.config.endpoints import tcp_listener
+from seckex.config.hops import HopSettings
 from seckex.config.initiator import InitiatorPeer, InitiatorSettings
+from seckex.config.listen import ListeningSettings
 from seckex.config.load import AnySettings
 from seckex.errors import Malformed, UnsupportedVersion
 from seckex.wire.general import decode_versions
@@ -34,13 +36,16 @@ _PROBE_SIZE: Final = 64
 
 def ports(settings: AnySettings, live: bool) -> Iterator[Finding]:
     """Look at whether the ports that the daemon needs are free, or taken as they should be by a ``live`` one."""
-    wanted: list[tuple[str, int, tuple[socket.SocketKind, ...]]]
+    wanted: list[tuple[str, int, tuple[socket.SocketKind, ...]]] = []
     if isinstance(settings, InitiatorSettings):
         listeners = [tcp_listener(forward.listen) for forward in settings.forwards]
         wanted = [(address, port, (socket.SOCK_STREAM,)) for address, port in filter(None, listeners) if port]
-    else:
+    elif isinstance(settings, ListeningSettings):
         both = (socket.SOCK_DGRAM, socket.SOCK_STREAM)
         wanted = [(address, settings.listen.port, both) for address in settings.listen.addresses]
+    if isinstance(settings, HopSettings):
+        listen = settings.hops_listen
+        wanted += [(address, listen.port, (socket.SOCK_STREAM,)) for address in listen.addresses]
     for address, port, kinds in wanted:
         for kind in kinds:
             yield _port(address, port, kind, live)

@@ -49,16 +49,21 @@ class Issuing:
     def __init__(
         self, settings: Kdc, directory: Directory, entropy: Callable[[int], bytes], commits: Commits, drops: Drops
     ) -> None:
-        self._modes = frozenset(MODES[name] for name in settings.keying)
-        self._longest = settings.longest_lifetime
         self._directory = directory
         self._entropy = entropy
         self._commits = commits
         self._drops = drops
         self.issued = Issued(settings.issued)
+        self.reconfigure(settings)
         self._gathering: dict[bytes, _Drawn] = {}
         self._storing: dict[bytes, _Drawn] = {}
         self.counters: Counter[str] = Counter()
+
+    def reconfigure(self, settings: Kdc) -> None:
+        """Go on by other settings."""
+        self._modes = frozenset(MODES[name] for name in settings.keying)
+        self._longest = settings.longest_lifetime
+        self.issued.most = settings.issued
 
     @property
     def waiting(self) -> int:

@@ -40,7 +40,7 @@ class Telling:
     """See the module."""
 
     def __init__(self, settings: Kdc, directory: Directory, entropy: Callable[[int], bytes], commits: Commits) -> None:
-        self._replicas = frozenset(settings.replicas)
+        self.reconfigure(settings)
         self._directory = directory
         self._entropy = entropy
         self._commits = commits
@@ -50,6 +50,10 @@ class Telling:
         self._home_keys: dict[str, tuple[HomeKey, ...]] = {}
         self._storing: set[str] = set()
         self.counters: Counter[str] = Counter()
+
+    def reconfigure(self, settings: Kdc) -> None:
+        """Go on by other settings."""
+        self._replicas = frozenset(settings.replicas)
 
     @property
     def neighbours(self) -> int:

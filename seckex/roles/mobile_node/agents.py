@@ -46,7 +46,8 @@ class Agent:
     """One agent as it was heard last.
 
     ``path`` is where it takes registrations; ``first`` and ``heard`` are when (monotonic); ``lifetime`` in seconds is
-    how long the advertisement serves, ``longest`` how long a registration may. ``challenge`` goes into the next one.
+    how long the advertisement serves, ``longest`` how long a registration may. ``challenge`` goes into the next one;
+    ``refused`` tells that the agent does not take it any more.
     """
 
     nai: str
@@ -60,6 +61,7 @@ class Agent:
     sequence: int
     first: float
     heard: float
+    refused: bool = False
 
     @property
     def key(self) -> AgentKey:
@@ -77,12 +79,17 @@ class Agent:
 
         Its challenge is not taken for much longer either.
         """
-        return self.heard + STALE_AFTER * self.lifetime
+        return self.heard if self.refused else self.heard + STALE_AFTER * self.lifetime
 
     @property
     def busy(self) -> bool:
         """Whether it takes no further nodes."""
         return bool(self.flags & AdvertisementFlag.BUSY)
+
+    def passes_on(self, kem: Kem) -> bool:
+        """Tell whether it passes requests with this KEM on."""
+        needed = AdvertisementFlag.HYBRID | AdvertisementFlag.TCP
+        return kem is Kem.X25519 or self.flags & needed == needed
 
     def granting(self, lifetime: int) -> int:
         """Return the longest lifetime up to ``lifetime`` that it passes on; 0 where there is none."""
@@ -169,12 +176,10 @@ class Agents:
             pause = self._bad[key].pause * 2 if key in self._bad else AVOID_FIRST
             self._bad[key] = _Bad(now.monotonic + pause, min(pause, AVOID_LONGEST))
 
-    def age(self, key: AgentKey, now: Now) -> None:
+    def refuse(self, key: AgentKey) -> None:
         """Have an agent asked after before it is used: it does not take the challenge that is known."""
-        agent = self._agents.get(key)
-        if agent is not None:
-            heard = min(agent.heard, now.monotonic - STALE_AFTER * agent.lifetime)
-            self._agents[key] = evolve(agent, heard=heard)
+        if key in self._agents:
+            self._agents[key] = evolve(self._agents[key], refused=True)
 
     def worked(self, key: AgentKey) -> None:
         """Take note that a registration by way of an agent came to its end."""
@@ -184,10 +189,8 @@ class Agents:
         """Return why an agent will not do, nothing if it will."""
         if self.plan.preference(agent.nai) is None:
             return "registration.agents does not have it"
-        if kem is Kem.X25519_ML_KEM_768:
-            missing = AdvertisementFlag.HYBRID | AdvertisementFlag.TCP
-            if agent.flags & missing != missing:
-                return "it does not pass hybrid registrations on"
+        if not agent.passes_on(kem):
+            return "it does not pass hybrid registrations on"
         if not agent.granting(max(LIFETIMES)):
             return "it passes no registration on that would last"
         if agent.busy and agent.key != self.in_use:

@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 
 from attrs import field, frozen
 
+from seckex.crypto.authority import registration_root
 from seckex.crypto.registration import Root
 from seckex.crypto.schedule import AgreedKeys
 from seckex.crypto.secrets import Secret
@@ -24,8 +25,8 @@ from seckex.errors import ApiMisuse, Malformed, StoreFailed
 from seckex.machine import Path
 from seckex.roles.mobile_node.plan import Address
 from seckex.sa.algorithms import named
-from seckex.sa.association import Agreement
-from seckex.sa.store import Record
+from seckex.sa.association import Agreement, Association
+from seckex.sa.store import Record, Snapshot
 from seckex.wire.buffer import Reader, Writer
 from seckex.wire.extensions import Layer2Extension
 from seckex.wire.keying import HomeKey
@@ -154,8 +155,9 @@ class Visit:
 class Registration:
     """The present registration.
 
-    ``path`` is where the agent is. ``lifetime`` in seconds was granted at ``since`` (wall-clock seconds). ``spi_in``
-    names the association with the home agent here. ``rounds`` and ``fallback`` tell of the request that led to it.
+    ``path`` is where the agent is. ``lifetime`` in seconds was granted at ``since`` (wall-clock seconds), and what came
+    of it ``serves`` that long or, if what was chosen lives less, less. ``spi_in`` names the association with the home
+    agent here. ``rounds`` and ``fallback`` tell of the request that led to it.
     """
 
     home_agent: str
@@ -165,6 +167,7 @@ class Registration:
     home_address: Address | None
     lifetime: int
     since: float
+    serves: int
     spi_in: int
     mode: Keying
     kem: Kem
@@ -175,7 +178,7 @@ class Registration:
     @property
     def expires(self) -> float:
         """When it ends, in wall-clock seconds."""
-        return self.since + self.lifetime
+        return self.since + self.serves
 
     def record(self) -> Record:
         """Return what is stored; the store forgets it when it has ended."""
@@ -184,7 +187,7 @@ class Registration:
         writer.u16(self.path.port)
         _addresses(writer, (self.care_of,))
         _addresses(writer, () if self.home_address is None else (self.home_address,))
-        writer.u32(self.lifetime).raw(_REAL.pack(self.since)).u32(self.spi_in)
+        writer.u32(self.lifetime).raw(_REAL.pack(self.since)).u32(self.serves).u32(self.spi_in)
         writer.u8(self.mode).u8(self.kem).u8(self.rounds).u8(self.fallback)
         visit, agreement = self.visit, self.visit.agreement
         writer.u32(visit.spi_in).u32(visit.spi_out)
@@ -201,18 +204,58 @@ class Registration:
             path = Path(host, reader.u16("port"))
             (care_of,), homes = _read_addresses(reader), _read_addresses(reader)
             lifetime, since = reader.u32("lifetime"), _REAL.unpack(reader.take(_REAL.size, "since"))[0]
-            spi_in, mode, kem = reader.u32("SPI"), Keying(reader.u8("mode")), Kem(reader.u8("Kem"))
+            serves, spi_in = reader.u32("lifetime"), reader.u32("SPI")
+            mode, kem = Keying(reader.u8("mode")), Kem(reader.u8("Kem"))
             rounds, fallback = reader.u8("rounds"), bool(reader.u8("fallback"))
             spis = reader.u32("SPI"), reader.u32("SPI")
             algorithms = tuple(map(named, _read_text(reader).split()))
             agreement = Agreement(algorithms, reader.u32("lifetime"), reader.u64("mebioctets"))
             visit = Visit(*spis, agreement, AgreedKeys.from_octets(_lp(reader)))
             home = homes[0] if homes else None
-            return cls(
-                home_agent, agent, path, care_of, home, lifetime, since, spi_in, mode, kem, rounds, fallback, visit
-            )
+            times = lifetime, since, serves
+            return cls(home_agent, agent, path, care_of, home, *times, spi_in, mode, kem, rounds, fallback, visit)
 
         return _read(record, read, "a registration")
+
+
+@frozen
+class Restored:
+    """What a store has of a node: ``held`` are its associations by their SPIs here, and when they end (wall-clock).
+
+    ``damaged`` has a sentence for what could not be read.
+    """
+
+    home: Home | None
+    registration: Registration | None
+    held: dict[int, float]
+    damaged: tuple[str, ...]
+
+
+def restored(snapshot: Snapshot, local: str, home_agent: str) -> Restored:
+    """Return what ``local`` has with ``home_agent``; a registration without its association is none."""
+    records = {record.kind: record for record in snapshot.records if record.name == home_agent.encode()}
+    ours = (each for each in snapshot.associations if each.peer == home_agent and is_of_registration(each))
+    held = {each.spi_in: each.expires for each in ours}
+    home: Home | None = None
+    registration: Registration | None = None
+    damaged: list[str] = []
+    try:
+        if HOME in records:
+            home = Home.read(records[HOME])
+        if REGISTRATION in records:
+            registration = Registration.read(records[REGISTRATION])
+    except StoreFailed as error:
+        damaged.append(str(error))
+    if home is None or home.node != local:
+        return Restored(None, None, held, tuple(damaged))
+    if registration is not None and registration.spi_in not in held:
+        registration = None
+    return Restored(home, registration, held, tuple(damaged))
+
+
+def is_of_registration(association: Association) -> bool:
+    """Tell whether an association came of registering."""
+    return association.root.partition(" ")[0] == registration_root(0).partition(" ")[0]
 
 
 def _read(record: Record, read: Callable[[Reader], T], what: str) -> T:

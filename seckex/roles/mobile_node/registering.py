@@ -12,181 +12,57 @@ changes what is offered.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from enum import Enum
 from typing import Final, TypeAlias
 
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
 from seckex.crypto.authority import registration_root
 from seckex.crypto.registration import NO_PREVIOUS
 from seckex.errors import AuthenticationFailed, PeerFault, Unfeasible
-from seckex.events import ClocksApart, CounterReceived, StoreTrouble
-from seckex.events.mobile_node import (
-    AgentRefused,
-    Registered,
-    RegistrationFailed,
-    RegistrationRefused,
-    RegistrationSent,
-)
+from seckex.events import ClocksApart, CounterReceived, NegotiationRefused, StoreTrouble
+from seckex.events.mobile_node import AgentRefused, RegistrationSent
 from seckex.machine import (
-    Action,
     Arm,
     Deliver,
     Now,
-    Path,
     Persist,
     PersistConflict,
     Persisted,
     PersistFailed,
     Report,
-    Send,
     Step,
     Tick,
     Transitions,
 )
-from seckex.roles.mobile_node.agents import Agent
-from seckex.roles.mobile_node.plan import Offers, Plan, opening, remaining
+from seckex.roles.mobile_node.attempt import (
+    FIRST_WAIT,
+    GIVE_UP,
+    Attempt,
+    Cause,
+    CookieAsked,
+    Done,
+    Ended,
+    Failed,
+    Hint,
+    Moved,
+    Refused,
+    Reply,
+    Sending,
+)
+from seckex.roles.mobile_node.countering import acceptable_in, taken_up
+from seckex.roles.mobile_node.plan import Offers, opening, remaining
 from seckex.roles.mobile_node.records import REGISTRATION, Home, Registration
-from seckex.roles.mobile_node.request import Agreed, Entropy, Request, Verdict, Wish, draft, read_offer
-from seckex.sa.algorithms import PROTOCOL_NAMES
+from seckex.roles.mobile_node.request import Agreed, Request, Verdict, Wish, draft
 from seckex.sa.association import Association
-from seckex.sa.offer import Offer, numbered
-from seckex.sa.proposal import Chosen, own_offer, select
-from seckex.sa.registration import KEY_AGREEMENTS, kems, narrowed
+from seckex.sa.proposal import own_offer
 from seckex.sa.store import DeleteAssociation, DeleteRecord, PutAssociation, PutRecord, Unit
-from seckex.wire.advertisement import AdvertisementFlag
-from seckex.wire.extensions import SaPayloadExtension
 from seckex.wire.mobileip import AgentRefusal, NodeReply, with_cookie
-from seckex.wire.numbers import MAX_DATAGRAM, MAX_ROUNDS, Code, Kem, Keying, Role, SaSubType
+from seckex.wire.numbers import MAX_ROUNDS, Code, Kem, Role
 from seckex.wire.registration import Answer
 
-FIRST_WAIT: Final = 1.0
-GIVE_UP: Final = 15.0
-JITTER: Final = 0.25
 LINGER: Final = 1.0
-
-# Anybody on the way can send hints; the first few are told, so that the others cannot flood the log.
-MOST_HINTS: Final = 4
 # So many times a request is sent again with the cookie that somebody asks for.
 MOST_COOKIES: Final = 4
-
-
-# -- what happens to a registration
-
-
-@frozen
-class Reply:
-    """A reply of the home agent's, as the agent passed it on, came for this request; ``path`` is where from."""
-
-    reply: NodeReply
-
-
-@frozen
-class Refused:
-    """The agent itself says that it does not pass on: a hint, not authenticated."""
-
-    refusal: AgentRefusal
-
-
-@frozen
-class CookieAsked:
-    """A COOKIE came for this request: a hint, not authenticated."""
-
-    cookie: bytes
-
-
-@frozen
-class Hint:
-    """The request could not be sent, or a reply did not verify, and why."""
-
-    why: str
-
-
-# -- what comes of it
-
-
-@frozen
-class Moved:
-    """An index is used up, durably: ``home`` is what is shared from now on."""
-
-    home: Home
-
-
-# -- how it goes
-
-
-@frozen
-class Attempt:
-    """What stays the same from round to round: by way of whom, for how long, through which port of its own.
-
-    ``held`` are the associations with the home agent so far, by their SPIs here. ``shift`` corrects Identifications by
-    the home agent's clock, in seconds; ``again`` tells that this was begun anew once already.
-    """
-
-    plan: Plan
-    agent: Agent
-    lifetime: int
-    via: int
-    held: tuple[int, ...]
-    entropy: Entropy = field(repr=False)
-    new_spi: Callable[[], int] = field(repr=False)
-    shift: int = 0
-    again: bool = False
-    hints: tuple[str, ...] = ()
-
-    def path(self, octets: bytes) -> Path:
-        """Return where a request goes: over TCP if it is too long for a datagram."""
-        return self.agent.path._replace(via=self.via, tcp=len(octets) > MAX_DATAGRAM)
-
-    def jittered(self, seconds: float) -> float:
-        """Return a little more than ``seconds``."""
-        return seconds * (1 + JITTER * int.from_bytes(self.entropy(2), "big") / 0xFFFF)
-
-    def failed(self, home: Home, cause: Cause, code: int, why: str, causes: tuple[str, ...] = ()) -> Step:
-        """Return the end of an attempt that has come to nothing, told as such."""
-        causes = (*self.hints, *causes)
-        event = RegistrationFailed(self.plan.home_agent, self.agent.nai, why, causes)
-        return Step(Finished(), (Report(event), Deliver(Failed(self, home, cause, code, why, causes))))
-
-
-@frozen
-class Done:
-    """Registered: durable, and to be used in place of what there was before."""
-
-    attempt: Attempt
-    home: Home
-    registration: Registration
-    association: Association
-
-
-@frozen
-class Ended:
-    """Deregistered, as the home agent has confirmed."""
-
-    attempt: Attempt
-    home: Home
-
-
-class Cause(Enum):
-    """Whose word it is that a registration failed."""
-
-    SILENCE = "silence"
-    AGENT = "agent"
-    HOME_AGENT = "home agent"
-    HERE = "here"
-
-
-@frozen
-class Failed:
-    """Not registered; ``code`` is that of a refusal, 0 for none."""
-
-    attempt: Attempt
-    home: Home
-    cause: Cause
-    code: int
-    why: str
-    causes: tuple[str, ...] = ()
 
 
 def begin(attempt: Attempt, home: Home) -> Step:
@@ -227,8 +103,7 @@ class ExpectIndex:
         try:
             request = draft(plan, self.home, attempt.agent, self.wish, attempt.entropy, now)
         except (PeerFault, Unfeasible) as fault:
-            step = attempt.failed(self.spent, Cause.HERE, 0, str(fault))
-            return Step(step.state, (moved, *step.actions))
+            return Step(Finished(), (moved, *attempt.failed(self.spent, Cause.HERE, 0, str(fault))))
         sending = Sending(request.octets, 0, FIRST_WAIT, now.monotonic + GIVE_UP)
         sending, actions = sending.again(attempt, now)
         wish, agent = self.wish, attempt.agent
@@ -236,23 +111,6 @@ class ExpectIndex:
             plan.home_agent, agent.nai, str(agent.path), wish.round, wish.lifetime, request.fallback, str(wish.offers)
         )
         return Step(ExpectReply(attempt, self.spent, request, sending), (moved, Report(event_of_it), *actions))
-
-
-@frozen
-class Sending:
-    """A request on its way: how often it went out, and when it is given up."""
-
-    octets: bytes = field(repr=False)
-    sent: int
-    wait: float
-    give_up: float
-    cookies: int = 0
-
-    def again(self, attempt: Attempt, now: Now) -> tuple[Sending, tuple[Action, ...]]:
-        """Return it after one more sending, and the actions that do it."""
-        deadline = min(now.monotonic + attempt.jittered(self.wait), self.give_up)
-        actions = (Send(self.octets, attempt.path(self.octets)), Arm(deadline))
-        return evolve(self, sent=self.sent + 1, wait=self.wait * 2), actions
 
 
 @frozen
@@ -280,9 +138,7 @@ class ExpectReply:
             case CookieAsked(cookie):
                 return self._cookie_asked(cookie, now)
             case Hint(why):
-                if why in self.attempt.hints or len(self.attempt.hints) == MOST_HINTS:
-                    return Step(self)
-                return Step(evolve(self, attempt=evolve(self.attempt, hints=(*self.attempt.hints, why))))
+                return Step(evolve(self, attempt=self.attempt.hinted(why)))
             case Tick():
                 return self._ticked(now)
 
@@ -290,7 +146,7 @@ class ExpectReply:
         if self.refusal is not None:
             return Step(self)
         agent, code, text = self.attempt.agent, refusal.header.code, refusal.detail.text
-        event = AgentRefused(agent.nai, str(agent.path), code, text)
+        event = AgentRefused(self.attempt.plan.home_agent, agent.nai, str(agent.path), code, text)
         return Step(evolve(self, refusal=refusal), (Report(event), Arm(now.monotonic + LINGER)))
 
     def _cookie_asked(self, cookie: bytes, now: Now) -> Step:
@@ -309,13 +165,14 @@ class ExpectReply:
         attempt = self.attempt
         if self.refusal is not None:
             code, text = self.refusal.header.code, self.refusal.detail.text
-            return attempt.failed(self.home, Cause.AGENT, code, f"the agent says (not authenticated): {text}")
+            why = f"the agent says (not authenticated): {text}"
+            return Step(Finished(), attempt.failed(self.home, Cause.AGENT, code, why))
         if now.monotonic < self.sending.give_up:
             sending, actions = self.sending.again(attempt, now)
             return Step(evolve(self, sending=sending), actions)
         path = attempt.path(self.sending.octets)
         why = f"no reply from {path} to {self.sending.sent} requests"
-        return attempt.failed(self.home, Cause.SILENCE, 0, why, self._causes(now))
+        return Step(Finished(), attempt.failed(self.home, Cause.SILENCE, 0, why, self._causes(now)))
 
     def _causes(self, now: Now) -> tuple[str, ...]:
         plan, over = self.attempt.plan, int(now.wall) - self.request.home_key_until
@@ -334,7 +191,7 @@ class ExpectReply:
         try:
             verdict = self.request.judge(reply)
         except PeerFault as fault:
-            return self.attempt.failed(self._answered(), Cause.HOME_AGENT, fault.code, fault.why)
+            return self._breach(self._answered(), fault)
         home = self._answered(verdict)
         if verdict.accepted:
             return self._accepted(reply, verdict, home, now)
@@ -349,59 +206,48 @@ class ExpectReply:
             return Step(step.state, (Report(ClocksApart(plan.home_agent, shift)), *step.actions))
         if answer.code == Code.UNKNOWN_EXCHANGE and not self.attempt.again:
             return begin(anew, home)
-        return self._end(home, answer.code, text, _shown(answer, plan))
+        return self._end(home, plan.home_agent, answer.code, text, acceptable_in(answer, plan))
+
+    def _breach(self, home: Home, fault: PeerFault) -> Step:
+        """End for what the home agent, being authenticated, should not have said."""
+        return Step(Finished(), self.attempt.failed(home, Cause.HOME_AGENT, fault.code, fault.why))
 
     def _answered(self, verdict: Verdict | None = None) -> Home:
         """Return what is shared once a reply was authentic: later indices count from this one."""
         keys = () if verdict is None else verdict.answer.home_keys
         return evolve(self.home, answered=self.home.chain.index, keys=keys or self.home.keys)
 
-    def _end(self, home: Home, code: int, why: str, acceptable: str) -> Step:
-        plan, agent = self.attempt.plan, self.attempt.agent
-        event = RegistrationRefused(plan.home_agent, agent.nai, code, why, acceptable)
+    def _end(self, home: Home, by: str, code: int, why: str, acceptable: str, detail: tuple[str, ...] = ()) -> Step:
+        """End for a refusal, the home agent's or ours."""
+        attempt, peer = self.attempt, self.attempt.plan.home_agent
+        event = NegotiationRefused(peer, by, code, why, detail, acceptable)
         causes = (f"acceptable would be {acceptable}",) if acceptable else ()
-        return Step(
-            Finished(), (Report(event), Deliver(Failed(self.attempt, home, Cause.HOME_AGENT, code, why, causes)))
-        )
+        failed = Failed(attempt, home, Cause.HOME_AGENT, code, why, (*detail, *causes))
+        return Step(Finished(), (Report(event), Deliver(failed)))
 
     # -- counter-offers
 
     def _countered(self, verdict: Verdict, home: Home, text: str) -> Step:
         answer, plan, wish = verdict.answer, self.attempt.plan, self.request.wish
-        acceptable = _shown(answer, plan)
+        acceptable = acceptable_in(answer, plan)
         heard = Report(CounterReceived(plan.home_agent, wish.round, acceptable, text))
         try:
-            offers = self._taken_up(answer) or remaining(plan, wish.offers)
+            offers = taken_up(answer, plan, wish.offers, self._possible) or remaining(plan, wish.offers)
         except PeerFault as fault:
-            step = self.attempt.failed(home, Cause.HOME_AGENT, fault.code, fault.why)
+            step = self._breach(home, fault)
             return Step(step.state, (heard, *step.actions))
         if wish.round == MAX_ROUNDS:
-            step = self._end(home, Code.TOO_MANY_ROUNDS, f"{MAX_ROUNDS} rounds without agreement", acceptable)
+            why = f"{MAX_ROUNDS} rounds without agreement"
+            step = self._end(home, plan.local, Code.TOO_MANY_ROUNDS, why, acceptable)
         elif offers is None:
-            why = f"the counter-offer is not within our own policy: {own_offer(plan.policy)}"
-            step = self._end(home, Code.NOTHING_ACCEPTABLE, why, acceptable)
+            why, own = "the counter-offer is not within our own policy", (f"ours is {own_offer(plan.policy)}",)
+            step = self._end(home, plan.local, Code.NOTHING_ACCEPTABLE, why, acceptable, own)
         else:
             step = _round(self.attempt, home, wish.round + 1, verdict.previous, offers)
         return Step(step.state, (heard, *step.actions))
 
-    def _taken_up(self, answer: Answer) -> Offers | None:
-        """Return what of the counter-offers our own policy would have offered, None where that is not in each of them.
-
-        Raises `PeerFault`.
-        """
-        plan, offers = self.attempt.plan, self.request.wish.offers
-        possible = [kem for kem in kems(plan.policy) if self._possible(kem)]
-        for kem in sorted(possible, key=lambda kem: kem is not offers.kem):
-            fresh = offers if kem is offers.kem else opening(plan, kem)
-            home = _taken(answer.home_offer, plan.sub_type, plan, kem, fresh.home)
-            visit = _taken(answer.agent_offer, SaSubType.MN_FA, plan, kem, fresh.visit)
-            if home is not None and visit is not None:
-                return evolve(fresh, home=home, visit=visit)
-        return None
-
     def _possible(self, kem: Kem) -> bool:
-        needed = AdvertisementFlag.TCP | AdvertisementFlag.HYBRID if kem is Kem.X25519_ML_KEM_768 else 0
-        return self.home.key(kem) is not None and self.attempt.agent.flags & needed == needed
+        return self.home.key(kem) is not None and self.attempt.agent.passes_on(kem)
 
     # -- acceptance
 
@@ -416,9 +262,11 @@ class ExpectReply:
             agreed = self.request.agree(reply, verdict)
         except PeerFault as fault:
             # It was accepted there, under the root that comes next, and no key of it is used.
-            return attempt.failed(healed, Cause.HOME_AGENT, fault.code, fault.why)
-        registration = self._registration(verdict.answer, agreed, now)
-        done = Done(attempt, healed, registration, self._association(verdict, agreed, now))
+            return self._breach(healed, fault)
+        # What comes of a registration does not outlive it.
+        lifetime = min(agreed.agreement.lifetime, agreed.lifetime)
+        registration = self._registration(verdict.answer, agreed, lifetime, now)
+        done = Done(attempt, healed, registration, self._association(verdict, agreed, lifetime, now))
         unit: Unit = (
             *gone,
             PutAssociation(done.association),
@@ -427,7 +275,7 @@ class ExpectReply:
         )
         return Step(ExpectStored(attempt, done), (Persist(unit),))
 
-    def _registration(self, answer: Answer, agreed: Agreed, now: Now) -> Registration:
+    def _registration(self, answer: Answer, agreed: Agreed, lifetime: int, now: Now) -> Registration:
         attempt, wish = self.attempt, self.request.wish
         return Registration(
             home_agent=attempt.plan.home_agent,
@@ -437,6 +285,7 @@ class ExpectReply:
             home_address=answer.home_address,
             lifetime=agreed.lifetime,
             since=now.wall,
+            serves=lifetime,
             spi_in=wish.spi_home,
             mode=answer.mode,
             kem=wish.offers.kem,
@@ -445,10 +294,8 @@ class ExpectReply:
             visit=agreed.visit,
         )
 
-    def _association(self, verdict: Verdict, agreed: Agreed, now: Now) -> Association:
+    def _association(self, verdict: Verdict, agreed: Agreed, lifetime: int, now: Now) -> Association:
         plan = self.attempt.plan
-        # What comes of a registration does not outlive it.
-        lifetime = min(agreed.agreement.lifetime, agreed.lifetime)
         return Association(
             role=Role.INITIATOR,
             local=plan.local,
@@ -462,34 +309,6 @@ class ExpectReply:
             confirmed=True,
             root=registration_root(self.home.kvno),
         )
-
-
-def is_of_registration(association: Association) -> bool:
-    """Tell whether an association came of registering."""
-    return association.root.partition(" ")[0] == registration_root(0).partition(" ")[0]
-
-
-def _taken(said: SaPayloadExtension | None, sub_type: SaSubType, plan: Plan, kem: Kem, kept: Offer) -> Offer | None:
-    """Return what of a counter-offer our policy has with ``kem``; ``kept`` where there was no counter-offer."""
-    if said is None:
-        return kept
-    verdict = select(read_offer(said, sub_type), narrowed(plan.policy, kem), shares_needed=False)
-    return evolve(numbered((verdict.alternative,)), sub_type=sub_type) if isinstance(verdict, Chosen) else None
-
-
-def _shown(answer: Answer, plan: Plan) -> str:
-    """Return what the home agent would take, for people."""
-    parts: list[str] = []
-    for said, sub_type, where in (
-        (answer.home_offer, plan.sub_type, "with it"),
-        (answer.agent_offer, SaSubType.MN_FA, "with the agent"),
-    ):
-        if said is not None:
-            try:
-                parts.append(f"{where} {read_offer(said, sub_type)}")
-            except PeerFault as fault:
-                parts.append(f"{where} something that cannot be read: {fault.why}")
-    return ", ".join(parts)
 
 
 @frozen
@@ -509,30 +328,7 @@ class ExpectStored:
                 self.attempt, self.result.home, Cause.HERE, Code.INSUFFICIENT_RESOURCES, f"nothing was stored: {why}"
             )
             return Step(Finished(), (Report(StoreTrouble(peer, why)), Deliver(lost)))
-        told = (Report(_told(self.result)),) if isinstance(self.result, Done) else ()
-        return Step(Finished(), (*told, Deliver(self.result)))
-
-
-def _told(done: Done) -> Registered:
-    registration, association = done.registration, done.association
-    return Registered(
-        home_agent=registration.home_agent,
-        agent=registration.agent,
-        care_of=str(registration.care_of),
-        home_address="" if registration.home_address is None else str(registration.home_address),
-        lifetime=registration.lifetime,
-        keying=keying_name(registration.mode),
-        kem=KEY_AGREEMENTS[registration.kem].name,
-        rounds=registration.rounds,
-        transforms={PROTOCOL_NAMES[each.protocol]: each.name for each in association.agreement.algorithms},
-        spi_in=association.spi_in,
-        spi_out=association.spi_out,
-    )
-
-
-def keying_name(mode: Keying) -> str:
-    """Return what people call a keying mode."""
-    return mode.name.lower().replace("_", "-")
+        return Step(Finished(), (Deliver(self.result),))
 
 
 @frozen

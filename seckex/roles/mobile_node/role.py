@@ -1,72 +1,29 @@
-"""The mobile node as a role: when to register, by way of whom, and what to do with what came of it.
-
-It is registered as long as it is wanted: again before the lifetime is over; again
-when the agent is lost, has restarted or is no longer the one to choose. After a
-failure another agent is tried, or the same one again after a growing pause. What
-an agent or an advertisement says nobody has authenticated: it can make the node
-try again, now and then, and never changes what it offers.
-"""
+"""The mobile node as a role: what is said to it, read, and given to whom it concerns."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Final
 
-from seckex.errors import AuthenticationFailed, Malformed, PeerFault, StoreFailed, Unfeasible, UnsupportedVersion
-from seckex.events.mobile_node import (
-    AgentHeard,
-    AgentLost,
-    AgentRestarted,
-    Deregistered,
-    NoAgent,
-    NotProvisioned,
-    ProvisionTaken,
-    RegistrationEnded,
-)
-from seckex.machine import Now, Path, Report, Tick
+from seckex.errors import AuthenticationFailed, Malformed, PeerFault, UnsupportedVersion
+from seckex.machine import Now, Path, Report
 from seckex.node.actions import NodeAction
 from seckex.node.drops import Drops
-from seckex.roles.faces import Adopt, ClosePort, Release, RoleAction
-from seckex.roles.mobile_node import registering, showing
-from seckex.roles.mobile_node.agents import Agent, AgentKey, Agents, News
-from seckex.roles.mobile_node.course import Course
+from seckex.roles.faces import RoleAction
+from seckex.roles.mobile_node import showing
+from seckex.roles.mobile_node.attempt import CookieAsked, Hint, Refused, Reply
+from seckex.roles.mobile_node.keeping import Keeping
 from seckex.roles.mobile_node.plan import Plan
-from seckex.roles.mobile_node.records import HOME, REGISTRATION, Home, Registration, objection_to
-from seckex.roles.mobile_node.registering import (
-    Attempt,
-    Cause,
-    CookieAsked,
-    Done,
-    Ended,
-    ExpectIndex,
-    ExpectReply,
-    ExpectStored,
-    Failed,
-    Hint,
-    Moved,
-    Refused,
-    Reply,
-)
+from seckex.roles.mobile_node.registering import ExpectReply
 from seckex.roles.mobile_node.request import Entropy
-from seckex.roles.mobile_node.schedule import Schedule
-from seckex.roles.mobile_node.soliciting import ANSWER_WITHIN, Soliciting
-from seckex.sa.association import WORKER_BITS
-from seckex.sa.store import DeleteAssociation, DeleteRecord, Outcome, PutRecord, Snapshot, Unit
+from seckex.sa.store import Outcome, Snapshot
 from seckex.wire.advertisement import decode_advertisement
 from seckex.wire.extensions import Cookie
 from seckex.wire.general import decode_header, decode_message
 from seckex.wire.mobileip import AgentRefusal, decode_node_reply
-from seckex.wire.numbers import LOWEST_SPI, REGISTRATION_REPLY, Code, Kind
-
-#: How long a challenge is waited for that is newer than the one that is known.
-REFRESH_WITHIN: Final = 2.0
-#: After so many rounds of questions that nobody has answered the operator is told.
-TOLD_AFTER: Final = 2
+from seckex.wire.numbers import REGISTRATION_REPLY, Kind
 
 _KINDS: Final = frozenset((int(Kind.ADVERTISEMENT), int(Kind.COOKIE), REGISTRATION_REPLY))
-# An agent that says one of these can be asked again at once, with a newer challenge.
-_STALE: Final = (Code.UNKNOWN_CHALLENGE, Code.STALE_CHALLENGE)
-_AT_ONCE: Final = (Code.AGENT_UNSPECIFIED, *_STALE)
 
 
 def _none_taken(_spi: int) -> bool:
@@ -80,25 +37,8 @@ class MobileNode:
     """
 
     def __init__(self, plan: Plan, entropy: Entropy, taken: Callable[[int], bool] = _none_taken) -> None:
-        self.plan = plan
-        self.agents = Agents(plan)
-        self.home: Home | None = None
-        self.registration: Registration | None = None
-        self.wanted = True
-        self.last_failure: Failed | None = None
-        self.course = Course(self._delivered)
-        self.schedule = Schedule(entropy)
-        self._entropy = entropy
-        self._taken = taken
+        self.keeping = Keeping(plan, entropy, taken)
         self._drops = Drops()
-        self._vias = 0
-        self._soliciting = Soliciting(entropy, self._new_via)
-        self._refreshing: AgentKey | None = None
-        self._provisioning = False
-        #: Until when the agent of before a restart may be heard again (monotonic).
-        self._grace: float | None = None
-        #: Associations with the home agent that the store has, and when they end (wall-clock).
-        self._held: dict[int, float] = {}
 
     # -- what a role has
 
@@ -110,45 +50,21 @@ class MobileNode:
     @property
     def counters(self) -> dict[str, int]:
         """See `Role.counters`."""
-        return {**self._drops.counters, "agents": len(self.agents), "commits-waiting": self.course.waiting}
+        return {
+            **self._drops.counters,
+            "agents": len(self.keeping.agents),
+            "commits-waiting": self.keeping.course.waiting,
+        }
 
     def status(self, now: Now) -> dict[str, Any]:
         """See `Role.status`."""
-        return showing.status(self, now)
+        return showing.status(self.keeping, now)
 
     def start(self, snapshot: Snapshot, now: Now) -> list[RoleAction]:
         """See `Role.start`."""
         actions: list[RoleAction] = []
-        self._read(snapshot, actions)
-        if self.home is None:
-            actions.append(Report(NotProvisioned(self.plan.home_agent)))
-            return actions
-        self._soliciting.search(now)
-        if self.registration is None:
-            self.schedule.soon(now)
-        else:
-            self.agents.in_use = (self.registration.agent, self.registration.path.host, self.registration.path.port)
-            self.schedule.registered(self.registration, now)
-            self._grace = now.monotonic + ANSWER_WITHIN
-        self._consider(now, actions)
+        self.keeping.start(snapshot, now, actions)
         return actions
-
-    def _read(self, snapshot: Snapshot, actions: list[RoleAction]) -> None:
-        """Take over what the store holds, as far as it is ours and whole."""
-        name, home_agent = self.plan.home_agent.encode(), self.plan.home_agent
-        records = {record.kind: record for record in snapshot.records if record.name == name}
-        try:
-            if HOME in records:
-                home = Home.read(records[HOME])
-                self.home = home if home.node == self.plan.local else None
-            if REGISTRATION in records and self.home is not None:
-                self.registration = Registration.read(records[REGISTRATION])
-        except StoreFailed as error:
-            actions.append(Report(RegistrationEnded(home_agent, str(error))))
-        ours = (each for each in snapshot.associations if each.peer == home_agent)
-        self._held = {each.spi_in: each.expires for each in ours if registering.is_of_registration(each)}
-        if self.registration is not None and self.registration.spi_in not in self._held:
-            self.registration = None
 
     # -- what happens
 
@@ -168,7 +84,7 @@ class MobileNode:
             self._drop("unauthenticated", error, path, now, actions)
         except PeerFault as error:
             self._drop("incompatible", error, path, now, actions)
-        self._consider(now, actions)
+        self.keeping.consider(now, actions)
         return actions
 
     def _drop(self, cause: str, error: Exception, path: Path, now: Now, actions: list[RoleAction]) -> None:
@@ -199,14 +115,14 @@ class MobileNode:
         """See `Role.failed`."""
         actions: list[RoleAction] = []
         if self._expecting(path) is not None:
-            self.course.drive(Hint(f"{path} cannot be reached: {why}"), now, actions)
+            self.keeping.course.drive(Hint(f"{path} cannot be reached: {why}"), now, actions)
         return actions
 
     def committed(self, token: int, outcome: Outcome | str, now: Now) -> list[RoleAction]:
         """See `Role.committed`."""
         actions: list[RoleAction] = []
-        self.course.committed(token, outcome, now, actions)
-        self._consider(now, actions)
+        self.keeping.course.committed(token, outcome, now, actions)
+        self.keeping.consider(now, actions)
         return actions
 
     def worked(self, token: int, result: object, now: Now) -> list[RoleAction]:  # noqa: ARG002  # nothing is done aside
@@ -215,53 +131,22 @@ class MobileNode:
 
     def tick(self, now: Now) -> list[RoleAction]:
         """See `Role.tick`."""
-        actions: list[RoleAction] = self._soliciting.tick(now)
-        for agent in self.agents.expired(now):
-            actions.append(Report(AgentLost(agent.nai, str(agent.path), self._uses(agent))))
-            if self._uses(agent):
-                self.schedule.hinted(now)
-        if self._grace is not None and self._grace <= now.monotonic:
-            self._grace = None
-            if self.agents.used is None:
-                self.schedule.hinted(now)
-        if self.registration is not None and now.wall >= self.registration.expires:
-            actions.append(Report(RegistrationEnded(self.plan.home_agent, "its lifetime is over")))
-            self._forget(now)
-        if self.course.deadline is not None and self.course.deadline <= now.monotonic:
-            self.course.drive(Tick(), now, actions)
-        self._look(now, actions)
-        self._consider(now, actions)
+        actions: list[RoleAction] = []
+        self.keeping.tick(now, actions)
         return actions
 
     def next_deadline(self, now: Now) -> float | None:
         """See `Role.next_deadline`."""
-        deadlines = [self.agents.lost_at(), self._soliciting.over_at(), self._grace]
-        if self.course.state is not None:
-            deadlines.append(self.course.deadline)
-        elif self.home is not None and not self._soliciting.searching:
-            deadlines.append(self.schedule.due)
-        deadlines.append(self._soliciting.due(self.agents.used))
-        if self.registration is not None:
-            deadlines.append(now.monotonic + max(self.registration.expires - now.wall, 0))
-        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+        return self.keeping.next_deadline(now)
 
     # -- what comes in
 
     def _advertised(self, octets: bytes, path: Path, now: Now, actions: list[RoleAction]) -> None:
         identification, said = decode_advertisement(octets)
-        if not self._soliciting.asked(identification, path.via) and (identification or not self.plan.groups):
+        keeping = self.keeping
+        if not keeping.soliciting.asked(identification, path.via) and (identification or not keeping.plan.groups):
             raise AuthenticationFailed("an advertisement that nobody asked for")
-        agent, news = self.agents.heard(said, path.host, now)
-        if news is News.NEW:
-            actions.append(Report(AgentHeard(agent.nai, agent.domain, str(agent.path))))
-        elif news is News.RESTARTED:
-            actions.append(Report(AgentRestarted(agent.nai, str(agent.path), self._uses(agent))))
-            if self._uses(agent):
-                self.schedule.hinted(now)
-        if news is not News.NOTHING and self._refreshing == agent.key:
-            # Its challenge is what was waited for.
-            self._refreshing = None
-            self.schedule.at(now.monotonic)
+        keeping.advertised(said, path.host, now, actions)
 
     def _replied(self, octets: bytes, path: Path, now: Now, actions: list[RoleAction]) -> None:
         said = decode_node_reply(octets)
@@ -269,12 +154,12 @@ class MobileNode:
         if state is None or said.header.identification != state.identification:
             self._drops.counters["answers-unexpected"] += 1
         elif isinstance(said, AgentRefusal):
-            self.course.drive(Refused(said), now, actions)
+            self.keeping.course.drive(Refused(said), now, actions)
         else:
             try:
-                self.course.drive(Reply(said), now, actions)
+                self.keeping.course.drive(Reply(said), now, actions)
             except AuthenticationFailed as error:
-                self.course.drive(Hint(f"a reply from {path.host} does not verify: {error}"), now, actions)
+                self.keeping.course.drive(Hint(f"a reply from {path.host} does not verify: {error}"), now, actions)
                 raise
 
     def _cookie_asked(self, octets: bytes, path: Path, now: Now, actions: list[RoleAction]) -> None:
@@ -284,250 +169,9 @@ class MobileNode:
         if state is None or message.header.identification != state.identification or not cookies:
             self._drops.counters["answers-unexpected"] += 1
         else:
-            self.course.drive(CookieAsked(cookies[0].cookie), now, actions)
+            self.keeping.course.drive(CookieAsked(cookies[0].cookie), now, actions)
 
     def _expecting(self, path: Path) -> ExpectReply | None:
         """Return the state that awaits what comes through a port."""
-        state = self.course.state
+        state = self.keeping.course.state
         return state if isinstance(state, ExpectReply) and state.attempt.via == path.via else None
-
-    # -- what to do next
-
-    def _uses(self, agent: Agent) -> bool:
-        return agent.key == self.agents.in_use
-
-    def _look(self, now: Now, actions: list[RoleAction]) -> None:
-        """Ask whether agents are there, if that is due."""
-        due = self._soliciting.due(self.agents.used)
-        if due is None or due > now.monotonic:
-            return
-        targets = dict.fromkeys((*self.plan.solicit, *self.plan.groups))
-        if self.registration is not None:
-            targets[self.registration.path.host, self.registration.path.port] = None
-        actions += self._soliciting.ask(targets, now)
-        self._soliciting.looked(now)
-        waiting = self.schedule.due is not None and self.schedule.due <= now.monotonic
-        if waiting and self._soliciting.tries == TOLD_AFTER and self._soliciting.searching:
-            actions.append(Report(NoAgent(self.plan.home_agent, self.agents.objections(self.plan.kem))))
-
-    def _consider(self, now: Now, actions: list[RoleAction]) -> None:
-        """Begin a registration if one is due, and there is somebody to register by."""
-        if self.home is None or self.course.state is not None or self._provisioning:
-            return
-        if not self.wanted and self.registration is None:
-            self.schedule.never()
-            self._soliciting.rest()
-            return
-        agent = self.agents.best(self.plan.kem, now)
-        if agent is None:
-            self._soliciting.search(now)
-            self._look(now, actions)
-            return
-        if self._soliciting.searching:
-            self._soliciting.found(now)
-        used = self.agents.used
-        if used is not None and agent.key != used.key and self.wanted:
-            # Another one is preferred, or this one will not do any more.
-            self.schedule.hinted(now)
-        if self.schedule.due is None or self.schedule.due > now.monotonic:
-            return
-        if agent.stale_at <= now.monotonic and self._refreshing != agent.key:
-            self._refreshing = agent.key
-            actions += self._soliciting.ask([(agent.path.host, agent.path.port)], now)
-            self.schedule.due = now.monotonic + REFRESH_WITHIN
-            return
-        self._begin(agent, now, actions)
-
-    def _begin(self, agent: Agent, now: Now, actions: list[RoleAction]) -> None:
-        if self.home is None:
-            return
-        self.schedule.never()
-        self._refreshing = None
-        self._held = {spi: ends for spi, ends in self._held.items() if ends > now.wall}
-        attempt = Attempt(
-            plan=self.plan,
-            agent=agent,
-            lifetime=agent.granting(self.plan.lifetime) if self.wanted else 0,
-            via=self._new_via(),
-            held=tuple(self._held),
-            entropy=self._entropy,
-            new_spi=self._new_spi,
-        )
-        self.course.begin(registering.begin(attempt, self.home), now, actions)
-
-    def _new_via(self) -> int:
-        self._vias -= 1
-        return self._vias
-
-    def _new_spi(self) -> int:
-        while True:
-            drawn = int.from_bytes(self._entropy(4), "big")
-            spi = drawn >> WORKER_BITS << WORKER_BITS | self.plan.worker
-            if spi >= LOWEST_SPI and spi not in self._held and not self._taken(spi):
-                return spi
-
-    # -- what registrations come to
-
-    def _delivered(self, result: object, now: Now, actions: list[RoleAction]) -> None:
-        match result:
-            case Moved(home):
-                self.home = home
-            case Done():
-                self._registered(result, now, actions)
-            case Ended(attempt, home):
-                self.home = home
-                actions.append(ClosePort(attempt.via))
-                self._ended(now, actions, told=True)
-            case Failed():
-                self._not_registered(result, now, actions)
-
-    def _registered(self, done: Done, now: Now, actions: list[RoleAction]) -> None:
-        association = done.association
-        self.home, self.registration, self.last_failure = done.home, done.registration, None
-        replaced, self._held = tuple(self._held), {association.spi_in: association.expires}
-        self.agents.in_use, self._grace = done.attempt.agent.key, None
-        self.agents.worked(done.attempt.agent.key)
-        actions += [ClosePort(done.attempt.via), Adopt(association, replaced)]
-        if self.wanted:
-            self.schedule.registered(done.registration, now)
-        else:
-            self.schedule.soon(now)
-
-    def _ended(self, now: Now, actions: list[RoleAction], *, told: bool) -> None:
-        """Have no registration any more, as was wanted; what the store had of it is gone or is about to go."""
-        actions += (Release(spi, "deregistered") for spi in self._held)
-        self._held = {}
-        actions.append(Report(Deregistered(self.plan.home_agent, told)))
-        self._forget(now)
-
-    def _forget(self, now: Now) -> None:
-        self.registration = self.agents.in_use = self._grace = None
-        if self.wanted:
-            self.schedule.soon(now)
-
-    def _not_registered(self, failed: Failed, now: Now, actions: list[RoleAction]) -> None:
-        attempt = failed.attempt
-        self.home, self.last_failure = failed.home, failed
-        actions.append(ClosePort(attempt.via))
-        if not attempt.lifetime and not self.wanted:
-            record = DeleteRecord(REGISTRATION, self.plan.home_agent.encode())
-            gone: Unit = (*map(DeleteAssociation, self._held), record)
-            self.course.commit(gone, lambda _outcome, _now, _actions: None, actions)
-            self._ended(now, actions, told=False)
-            return
-        fresh = self.schedule.first
-        self.schedule.failed(now)
-        if failed.cause is Cause.AGENT and failed.code in _AT_ONCE and fresh:
-            self.schedule.at(now.monotonic)
-            if failed.code in _STALE:
-                self.agents.age(attempt.agent.key, now)
-            return
-        if failed.cause in (Cause.AGENT, Cause.SILENCE):
-            self.agents.failed(attempt.agent.key, now)
-            other = self.agents.best(self.plan.kem, now)
-            if other is not None and not self.agents.avoided(other, now):
-                self.schedule.at(now.monotonic)
-
-    # -- what an operator asks for, and links
-
-    def up(self, now: Now) -> list[RoleAction]:
-        """Be registered from now on; raises `Unfeasible`."""
-        self._insist()
-        actions: list[RoleAction] = []
-        self.wanted = True
-        if self.registration is None:
-            self.schedule.soon(now)
-        self._consider(now, actions)
-        return actions
-
-    def again(self, now: Now) -> list[RoleAction]:
-        """Register again now; raises `Unfeasible`."""
-        self._insist()
-        if self.course.state is not None:
-            raise Unfeasible(f"a registration with {self.plan.home_agent} is under way already")
-        actions: list[RoleAction] = []
-        self.wanted = True
-        self.schedule.soon(now)
-        self._consider(now, actions)
-        return actions
-
-    def down(self, now: Now) -> list[RoleAction]:
-        """Deregister, and stay so until asked for otherwise; raises `Unfeasible`."""
-        self._insist()
-        actions: list[RoleAction] = []
-        self.wanted = False
-        state = self.course.state
-        if isinstance(state, ExpectReply | ExpectIndex) and state.attempt.lifetime:
-            self._let_go(actions)
-        self.schedule.soon(now)
-        self._consider(now, actions)
-        return actions
-
-    def _insist(self) -> None:
-        if self.home is None:
-            raise Unfeasible(f"nothing is shared with {self.plan.home_agent} yet: run seckex provision")
-
-    def _let_go(self, actions: list[RoleAction]) -> None:
-        """Let a registration go that is under way; its index is used up."""
-        state = self.course.state
-        if isinstance(state, ExpectIndex):
-            # The store may have it as used already.
-            self.home = state.spent
-        if isinstance(state, ExpectIndex | ExpectReply):
-            actions.append(ClosePort(state.attempt.via))
-        self.course.let_go()
-
-    def doubted(self, spi_in: int, now: Now, *, proved: bool) -> list[RoleAction]:
-        """Register again where the home agent is said not to know an association; ``proved`` if it said so itself."""
-        actions: list[RoleAction] = []
-        if self.registration is not None and self.registration.spi_in == spi_in:
-            if proved:
-                self.schedule.soon(now)
-            else:
-                self.schedule.hinted(now)
-            self._consider(now, actions)
-        return actions
-
-    def provision(self, home: Home, done: Callable[[str], None]) -> list[RoleAction]:
-        """Take over what came of another KEY 0; ``done`` is called with why it was not stored, or nothing.
-
-        Raises `Unfeasible` where it is not newer than what is known, or not for us.
-        """
-        objection = objection_to(home, self.plan.local, self.plan.home_agent, self.home)
-        if not objection and isinstance(self.course.state, ExpectStored):
-            objection = "a registration is just being stored: try again in a moment"
-        if objection:
-            raise Unfeasible(objection)
-        actions: list[RoleAction] = []
-        self._let_go(actions)
-
-        def stored(outcome: Outcome | str, now: Now, actions: list[RoleAction]) -> None:
-            self._provisioning = False
-            if outcome is not Outcome.STORED:
-                done(f"the store cannot be written: {outcome}")
-                self.schedule.failed(now)
-                return
-            self.home = home
-            actions.append(Report(ProvisionTaken(home.home_agent, home.kvno)))
-            self.schedule.soon(now)
-            done("")
-
-        # Nothing is begun meanwhile that would store what was shared before.
-        self.schedule.never()
-        self._provisioning = True
-        self.course.commit((PutRecord(home.record()),), stored, actions)
-        return actions
-
-    def reconfigure(self, plan: Plan, now: Now) -> list[RoleAction]:
-        """Go on by another plan for the same home agent."""
-        actions: list[RoleAction] = []
-        if plan != self.plan:
-            self.plan = self.agents.plan = plan
-            if isinstance(self.course.state, ExpectReply):
-                # What is offered by the old plan may be agreed to.
-                self._let_go(actions)
-            self._soliciting.search(now)
-            self.schedule.soon(now)
-            self._look(now, actions)
-            self._consider(now, actions)
-        return actions

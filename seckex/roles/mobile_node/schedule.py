@@ -54,11 +54,11 @@ class Schedule:
     def registered(self, registration: Registration, now: Now) -> None:
         """Begin again before a registration is over: at 80 to 90 % of it.
 
-        That is drawn, so that many nodes do not come at once. A clock that was set back does not make it younger than new.
+        That is drawn, so that many nodes do not come at once. A clock that was set back makes nothing younger than new.
         """
         self._pause = FIRST_PAUSE
         drawn = int.from_bytes(self._entropy(2), "big") / 0xFFFF
-        most = registration.lifetime * (RENEW_FROM + (RENEW_TO - RENEW_FROM) * drawn)
+        most = registration.serves * (RENEW_FROM + (RENEW_TO - RENEW_FROM) * drawn)
         self.due = now.monotonic + min(max(registration.since + most - now.wall, 0), most)
 
     def never(self) -> None:

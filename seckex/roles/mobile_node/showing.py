@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from seckex.events.mobile_node import Registered
 from seckex.machine import Now
 from seckex.roles.mobile_node.agents import Agent
+from seckex.roles.mobile_node.attempt import Done, Failed
 from seckex.roles.mobile_node.records import Home, Registration
-from seckex.roles.mobile_node.registering import Failed, keying_name
+from seckex.sa.algorithms import PROTOCOL_NAMES
 from seckex.sa.registration import KEY_AGREEMENTS
 from seckex.wire.advertisement import AdvertisementFlag
+from seckex.wire.numbers import Keying
 
 if TYPE_CHECKING:
-    from seckex.roles.mobile_node.role import MobileNode
+    from seckex.roles.mobile_node.keeping import Keeping
 
 
-def status(node: MobileNode, now: Now) -> dict[str, Any]:
+def status(node: Keeping, now: Now) -> dict[str, Any]:
     """Return all of it, ready for JSON, without secrets."""
     due = node.schedule.due
     return {
@@ -30,7 +33,30 @@ def status(node: MobileNode, now: Now) -> dict[str, Any]:
     }
 
 
-def _state(node: MobileNode) -> str:
+def keying_name(mode: Keying) -> str:
+    """Return what people call a keying mode."""
+    return mode.name.lower().replace("_", "-")
+
+
+def told(done: Done) -> Registered:
+    """Return the event that tells of a registration."""
+    registration, association = done.registration, done.association
+    return Registered(
+        peer=registration.home_agent,
+        agent=registration.agent,
+        care_of=str(registration.care_of),
+        home_address="" if registration.home_address is None else str(registration.home_address),
+        lifetime=registration.lifetime,
+        keying=keying_name(registration.mode),
+        kem=KEY_AGREEMENTS[registration.kem].name,
+        rounds=registration.rounds,
+        transforms={PROTOCOL_NAMES[each.protocol]: each.name for each in association.agreement.algorithms},
+        spi_in=association.spi_in,
+        spi_out=association.spi_out,
+    )
+
+
+def _state(node: Keeping) -> str:
     if node.home is None:
         return "not provisioned"
     if node.course.state is not None:
@@ -84,7 +110,7 @@ def _failure(failed: Failed) -> dict[str, Any]:
     }
 
 
-def _agent(agent: Agent, node: MobileNode, now: Now) -> dict[str, Any]:
+def _agent(agent: Agent, node: Keeping, now: Now) -> dict[str, Any]:
     flags = agent.flags
     return {
         "nai": agent.nai,

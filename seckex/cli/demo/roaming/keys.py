@@ -1,0 +1,113 @@
+"""What the daemons keep of a registration: KEY 1, 2 and 3, read out of their own databases with their master keys."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from attrs import field, frozen
+
+from seckex.cli.demo.processes import DemoFailed
+from seckex.cli.demo.roaming.world import AGENT, HOME, NODE, World
+from seckex.crypto.schedule import AgreedKeys
+from seckex.crypto.secrets import Secret
+from seckex.crypto.suites import SHA256
+from seckex.net.daemon import DATABASE
+from seckex.roles.foreign_agent import visitors
+from seckex.roles.home_agent import records as of_home
+from seckex.roles.mobile_node import records as of_node
+from seckex.sa.association import Association
+from seckex.sa.store import Record, Snapshot
+from seckex.storage.masterkey import load_master_key
+from seckex.storage.sqlite import SqliteStore
+
+KEYS: Final = ("KEY 1", "KEY 2", "KEY 3")
+#: Between whom each is.
+ENDS: Final = {"KEY 1": (NODE, HOME), "KEY 2": (AGENT, HOME), "KEY 3": (AGENT, NODE)}
+
+
+@frozen
+class Held:
+    """One of the keys as one of its ends holds it: its SPI there, the secret that all of it comes from."""
+
+    spi: int
+    secret: Secret = field(repr=False)
+
+    @property
+    def check(self) -> str:
+        """A value that tells keys apart and says nothing of them."""
+        return SHA256.mac(self.secret.octets, b"seckex demo check")[:4].hex()
+
+
+def stored(state: Path) -> Snapshot:
+    """Return what the database in a state directory holds, unsealed, without touching it."""
+    with tempfile.TemporaryDirectory(prefix="seckex-demo-") as folder:
+        copy = Path(folder) / DATABASE
+        copy.touch(0o600)
+        original = (state / DATABASE).absolute()
+        with closing(sqlite3.connect(f"{original.as_uri()}?mode=ro", uri=True)) as source:
+            with closing(sqlite3.connect(copy)) as target:
+                source.backup(target)
+        store = SqliteStore(copy, load_master_key(state / "master.key", copy, os.urandom), os.urandom)
+        try:
+            return store.load(0, time.time())
+        finally:
+            store.close()
+
+
+def unsealed(state: Path) -> Iterator[bytes]:
+    """Yield all octets that the database in a state directory holds for who has its master key."""
+    found = stored(state)
+    for association in found.associations:
+        yield from (association.local.encode(), association.peer.encode(), association.keys.octets())
+    for record in found.records:
+        yield from (record.name, record.octets)
+
+
+def keys_of(world: World, role: str) -> dict[str, Held]:
+    """Return those of `KEYS` that a node, agent or home agent has by its own database, of the one registration."""
+    found = stored(world.state(role))
+    return {NODE: _of_node, AGENT: _of_agent, HOME: _of_home}[role](world, found)
+
+
+def _of_node(world: World, found: Snapshot) -> dict[str, Held]:
+    registration = of_node.Registration.read(_record(found, of_node.REGISTRATION))
+    visit = registration.visit
+    association = _association(found, world.nai(HOME))
+    return {"KEY 1": _held(association.spi_in, association.keys), "KEY 3": _held(visit.spi_in, visit.keys)}
+
+
+def _of_agent(_world: World, found: Snapshot) -> dict[str, Held]:
+    visitor = visitors.decode(_record(found, visitors.KIND).octets)
+    return {"KEY 2": _held(visitor.spi_home, visitor.key2), "KEY 3": _held(visitor.spi_node, visitor.key3)}
+
+
+def _of_home(world: World, found: Snapshot) -> dict[str, Held]:
+    node = of_home.read_node(_record(found, of_home.NODE), world.nai(HOME))
+    association = _association(found, world.nai(NODE))
+    [binding] = node.bindings
+    return {"KEY 1": _held(association.spi_in, association.keys), "KEY 2": _held(binding.spi_in, binding.keys)}
+
+
+def _held(spi: int, keys: AgreedKeys) -> Held:
+    return Held(spi, keys.secret)
+
+
+def _record(found: Snapshot, kind: str) -> Record:
+    fitting = [record for record in found.records if record.kind == kind]
+    if len(fitting) != 1:
+        raise DemoFailed(f"there are {len(fitting)} records of kind {kind}, and there should be one")
+    return fitting[0]
+
+
+def _association(found: Snapshot, peer: str) -> Association:
+    fitting = [association for association in found.associations if association.peer == peer]
+    if not fitting:
+        raise DemoFailed(f"nothing is stored that was agreed with {peer}")
+    return fitting[-1]

@@ -1,0 +1,170 @@
+"""The configurations of the roaming network's daemons, and their certificates."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from seckex.cli.demo.roaming.world import AAA_F, AAA_H, AGENT, CENTER, HOME, NODE, World
+from seckex.config.files import create_private
+from seckex.crypto.issuing import Authority
+
+SERVICE: Final = "files"
+_ROLES: Final = {NODE: "initiator", HOME: "responder", CENTER: "kdc"}
+
+_PROPOSAL: Final = """
+[[policy.proposals]]
+encryption = ["{encryption}"]
+authentication = ["hmac-sha-256"]
+prf = ["prf-hmac-sha-256"]
+key-agreement = ["x25519"]
+lifetime = "8h"
+"""
+
+
+def write_certificates(world: World) -> None:
+    """Make an authority and a certificate for everybody who needs one."""
+    now = time.time()
+    root = Authority.issue_itself("the authority of the demo", now, 2)
+    authority = Authority.from_pem(root.certificate, root.key.octets)
+    create_private(world.directory / "ca.pem", root.certificate)
+    for role in world.roles:
+        if role != NODE:
+            issued = authority.issue(world.nai(role), now, 1)
+            create_private(world.directory / f"{role}.pem", issued.certificate)
+            create_private(world.directory / f"{role}.key", issued.key.octets)
+
+
+def write_settings(world: World) -> None:
+    """Write the configuration of every role."""
+    for role in world.roles:
+        world.config(role).write_text(_beginning(world, role) + _SECTIONS[role](world))
+
+
+def _beginning(world: World, role: str) -> str:
+    identity = f'nai = "{world.nai(role)}"'
+    if role != NODE:
+        identity += f'\ncertificate = "{role}.pem"\nprivate-key = "{role}.key"\ntrust = ["ca.pem"]'
+    return f"""\
+role = "{_ROLES.get(role, "agent")}"
+
+[identity]
+{identity}
+
+[state]
+directory = "{role}"
+
+[log]
+format = "json"
+file = "{role}.log"
+"""
+
+
+def _hop(world: World, role: str) -> str:
+    return f"""
+[[hops]]
+nai = "{world.nai(role)}"
+address = "{world.address(role)}"
+port = {world.ports.hops[role]}
+"""
+
+
+def _hops_listen(world: World, role: str, *callers: str) -> str:
+    accept = ", ".join(f'"{world.nai(caller)}"' for caller in callers)
+    return f"""
+[hops-listen]
+addresses = ["{world.address(role)}"]
+port = {world.ports.hops[role]}
+accept = [{accept}]
+"""
+
+
+def _node(world: World) -> str:
+    # The one that it would rather have comes first, and alone in the first round.
+    proposals = _PROPOSAL.format(encryption="chacha20-poly1305") + _PROPOSAL.format(encryption="aes-256-gcm")
+    return f"""
+[[peers]]
+nai = "{world.nai(HOME)}"
+authentication = "registration"
+address = "{world.address(HOME)}"
+port = {world.ports.own[HOME]}
+
+[registration]
+lifetime = "30m"
+port = {world.ports.own[AGENT]}
+interface = "lo"
+
+[[forwards]]
+listen = "tcp:{world.ports.forward}:interface=127.0.0.1"
+peer = "{world.nai(HOME)}"
+service = "{SERVICE}"
+
+[policy]
+open-with = 1
+{proposals}"""
+
+
+def _listen(world: World, role: str) -> str:
+    return f"""
+[listen]
+addresses = ["{world.address(role)}"]
+port = {world.ports.own[role]}
+"""
+
+
+def _agent(world: World) -> str:
+    servers = f'servers = ["{world.nai(AAA_F)}"]' if world.servers else ""
+    return f"""{_listen(world, AGENT)}
+[foreign-agent]
+advertise-every = "2s"
+{servers}
+{_hop(world, AAA_F if world.servers else HOME)}"""
+
+
+def _aaa_f(world: World) -> str:
+    return f"""{_listen(world, AAA_F)}
+[[aaa.routes]]
+realm = "example.org"
+next = ["{world.nai(AAA_H)}"]
+{_hop(world, AAA_H)}{_hops_listen(world, AAA_F, AGENT)}"""
+
+
+def _aaa_h(world: World) -> str:
+    return f"""{_listen(world, AAA_H)}
+[aaa]
+home-agents = ["{world.nai(HOME)}"]
+{_hop(world, HOME)}{_hops_listen(world, AAA_H, AAA_F)}"""
+
+
+def _home(world: World) -> str:
+    return f"""{_listen(world, HOME)}
+[home-agent]
+kdcs = ["{world.nai(CENTER)}"]
+keying = "{world.keying}"
+
+[[peers]]
+nai = "*@example.org"
+authentication = "registration"
+services = ["{SERVICE}"]
+
+[services.{SERVICE}]
+connect = "tcp:127.0.0.1:{world.ports.web}"
+
+[policy]
+{_PROPOSAL.format(encryption="aes-256-gcm")}
+{_hop(world, CENTER)}{_hops_listen(world, HOME, AAA_H if world.servers else AGENT)}"""
+
+
+def _center(world: World) -> str:
+    return _hops_listen(world, CENTER, HOME)
+
+
+_SECTIONS: Final[Mapping[str, Callable[[World], str]]] = {
+    NODE: _node,
+    AGENT: _agent,
+    AAA_F: _aaa_f,
+    AAA_H: _aaa_h,
+    HOME: _home,
+    CENTER: _center,
+}

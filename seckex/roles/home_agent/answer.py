@@ -1,0 +1,330 @@
+"""What a home agent replies, and what that leaves: docs/registration.md, sections 6 and 7.
+
+Acceptance and refusal have the same parts and the same sizes, and both spend the
+index of the request. Nothing is sent from here: a `Said` has first to be durable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from attrs import evolve, field, frozen
+
+from seckex.crypto.authority import registration_root
+from seckex.crypto.kem import kem
+from seckex.crypto.registration import equation5, key1, key2, next_previous, sub_seeds, transcript
+from seckex.crypto.registration_seals import seal_agent_secrets, seal_answer, sign_reply
+from seckex.crypto.secrets import Secret
+from seckex.errors import PeerFault, Unfeasible
+from seckex.machine import Now
+from seckex.roles.home_agent.bindings import Binding
+from seckex.roles.home_agent.judgement import NO_ADDRESS, Granted
+from seckex.roles.home_agent.nodes import KnownNode
+from seckex.roles.home_agent.recognition import Recognized
+from seckex.roles.home_agent.records import KeptReply, node_record, reply_record
+from seckex.roles.home_agent.refusals import Sealed, Unheard
+from seckex.roles.home_agent.terms import HomeTerms
+from seckex.sa import registration
+from seckex.sa.association import Agreement, Association
+from seckex.sa.offer import Offer
+from seckex.sa.store import DeleteAssociation, PutAssociation, PutRecord, Unit
+from seckex.wire.extensions import Detail, SaPayloadExtension
+from seckex.wire.keying import HomeKey
+from seckex.wire.mobileip import AgentRequest, ReplyHeader, encode_home_reply, encode_reply_header
+from seckex.wire.numbers import Code, Keying, Role, SaSubType
+from seckex.wire.registration import (
+    AgentAnswer,
+    Answer,
+    encode_agent_answer,
+    encode_answer,
+)
+
+#: How long a reply is kept for repetitions of its request.
+REPLY_KEPT: Final = 300.0
+
+_KEY: Final = 32
+_NO_KEY: Final = bytes(_KEY)
+_NO_PSEUDONYM: Final = bytes(16)
+# A clock before 1970 is as good as any.
+_MOST_CLOCK: Final = 0xFFFFFFFFFFFFFFFF
+
+
+@frozen
+class Heard:
+    """A request whose agent and node are authentic; ``digest`` is the SHA-256 of the whole message, ``req`` of req."""
+
+    asked: AgentRequest
+    found: Recognized
+    digest: bytes
+    req: bytes
+
+    @property
+    def nai(self) -> str:
+        """The node's name."""
+        return self.found.node.nai
+
+
+@frozen
+class Shared:
+    """The secrets that a reply gives to node (ee) and agent (ss2), and what comes of them."""
+
+    y: bytes
+    c2: bytes
+    tr: bytes
+    ee: Secret = field(repr=False)
+    k: Secret = field(repr=False)
+    ss2: Secret = field(repr=False)
+
+
+@frozen
+class Said:
+    """A reply, and the node after it.
+
+    ``association`` is new, those in ``gone`` are no more. ``previous`` is what the node's next round must have, after a
+    counter-offer. ``refusal`` is why, of a refusal, and ``granted`` what, of an acceptance.
+    """
+
+    reply: KeptReply
+    node: KnownNode
+    until: float
+    association: Association | None = None
+    gone: tuple[int, ...] = ()
+    previous: bytes | None = None
+    refusal: Sealed | None = None
+    granted: Granted | None = None
+
+    def unit(self, digest: bytes) -> Unit:
+        """Return what has to be durable before the reply leaves."""
+        kept = PutRecord(reply_record(digest, self.reply, self.until), fresh=True)
+        own = () if self.association is None else (PutAssociation(self.association),)
+        return (kept, PutRecord(node_record(self.node)), *map(DeleteAssociation, self.gone), *own)
+
+
+def share(heard: Heard, terms: HomeTerms) -> Shared:
+    """Return the secrets of a reply; raises `Unheard` where nothing can be sealed to a share."""
+    request, shares = heard.asked.request, heard.asked.shares
+    way = kem(request.kem)
+    try:
+        y, ee = way.seal(request.x, terms.entropy(way.randomness))
+        c2, ss2 = way.seal(shares.z, terms.entropy(way.randomness))
+    except PeerFault as fault:
+        raise Unheard(Code.BAD_KEY_SHARE, "share", str(fault)) from None
+    tr = transcript(request.octets, heard.asked.shares_data, y)
+    return Shared(y, c2, tr, ee, heard.found.root.reply_key(heard.found.es, ee, tr), ss2)
+
+
+def accept(
+    heard: Heard,
+    shared: Shared,
+    granted: Granted,
+    drawn: tuple[bytes, ...],
+    keys: tuple[HomeKey, ...],
+    terms: HomeTerms,
+    now: Now,
+) -> Said:
+    """Return an acceptance; ``drawn`` are a1, k2 and k3, or the seed, and nothing for a deregistration."""
+    if granted.choices is None:
+        return _ended(heard, shared, granted, keys, terms, now)
+    asked, found, choices = heard.asked, heard.found, granted.choices
+    block, node, agent, tr = found.block, found.node, asked.request.agent, shared.tr
+    of_node, of_agent, a1, k2 = _handed_out(heard, granted, drawn, tr, terms)
+    spi = terms.new_spi(block.spi_home)
+    spi_of_agent = terms.new_spi(asked.shares.spi_home, spi)
+    answer = Answer(
+        code=Code.REGISTERED,
+        renewed=found.renewed,
+        mode=terms.keying,
+        lifetime=granted.lifetime,
+        proposal=0,
+        transform=0,
+        clock=int(now.wall) & _MOST_CLOCK,
+        spi_of_home=spi,
+        a=of_node[0],
+        b=of_node[1],
+        agent_digest=block.agent_digest,
+        home_offer=choices.home.said,
+        agent_offer=choices.visit.said,
+        home_address=granted.home_address,
+        home_agent_address=terms.address,
+        home_keys=keys,
+    )
+    before = next((each for each in node.bindings if each.agent == agent and each.until > now.wall), None)
+    pseudonym = terms.entropy(16) if before is None else before.pseudonym
+    secrets = AgentAnswer(
+        code=Code.REGISTERED,
+        mode=terms.keying,
+        lifetime=granted.lifetime,
+        spi_of_home=spi_of_agent,
+        spi_of_node=block.spi_agent,
+        a=of_agent[0],
+        b=of_agent[1],
+        pseudonym=pseudonym,
+        home_offer=choices.agent.said,
+        node_offer=choices.visit.said,
+        home_agent_address=terms.address,
+        mixed=terms.mix,
+    )
+    reply = _reply(heard, shared, encode_answer(answer, asked.request.kem), secrets, terms)
+    ss2 = shared.ss2 if terms.mix else None
+    between = (agent, terms.nai), (asked.shares.spi_home, spi_of_agent)
+    binding = Binding(
+        agent=agent,
+        care_of=asked.request.care_of,
+        address=asked.address,
+        lifetime=granted.lifetime,
+        until=now.wall + granted.lifetime,
+        pseudonym=pseudonym,
+        spi_in=spi_of_agent,
+        spi_out=asked.shares.spi_home,
+        choice=choices.agent.said.payload,
+        keys=key2(choices.agent.agreement.prf, k2, ss2, tr, *between),
+        layer2=block.layer2,
+    )
+    agreement = choices.home.agreement
+    association = Association(
+        role=Role.RESPONDER,
+        local=terms.nai,
+        peer=node.nai,
+        spi_in=spi,
+        spi_out=block.spi_home,
+        agreement=_within(agreement, granted.lifetime),
+        created=now.wall,
+        transcript=tr,
+        keys=key1(agreement.prf, a1, shared.k, tr, (node.nai, terms.nai), (block.spi_home, spi), terms.content),
+        confirmed=True,
+        root=registration_root(node.current.kvno),
+        replaces=node.association,
+    )
+    after = evolve(
+        _healed(heard, shared, terms),
+        bindings=(*granted.kept, binding),
+        association=spi,
+        home_address=None if granted.home_address == NO_ADDRESS else granted.home_address,
+    )
+    gone = (node.association,) if node.association else ()
+    return Said(reply, after, now.wall + REPLY_KEPT, association, gone, granted=granted)
+
+
+def _handed_out(
+    heard: Heard, granted: Granted, drawn: tuple[bytes, ...], tr: bytes, terms: HomeTerms
+) -> tuple[tuple[bytes, bytes], tuple[bytes, bytes], Secret, Secret]:
+    """Return A and B of the node, those of the agent, and what goes into KEY 1 and into KEY 2."""
+    if terms.keying is not Keying.SEMI_STATEFUL:
+        a1, k2, k3 = drawn
+        return (a1, k3), (k2, k3), Secret(a1), Secret(k2)
+    (seed,) = drawn
+    mh, hf, mf = sub_seeds(Secret(seed))
+    asked, here = heard.asked, terms.address
+    own = equation5(mh, terms.nai, heard.nai, here, granted.home_address, tr)
+    agents = equation5(hf, terms.nai, asked.request.agent, here, asked.address, tr)
+    return (mh.octets, mf.octets), (hf.octets, mf.octets), own, agents
+
+
+def _ended(
+    heard: Heard, shared: Shared, granted: Granted, keys: tuple[HomeKey, ...], terms: HomeTerms, now: Now
+) -> Said:
+    """Return the reply to a deregistration: it has no keys, and what it ended is told to the agent by its pseudonym."""
+    node, agent = heard.found.node, heard.asked.request.agent
+    answer = _without_keys(heard, Code.REGISTERED, terms, now)
+    plaintext = encode_answer(evolve(answer, home_keys=keys), heard.asked.request.kem)
+    pseudonym = next((each.pseudonym for each in node.bindings if each.agent == agent), _NO_PSEUDONYM)
+    reply = _reply(heard, shared, plaintext, _nothing(Code.REGISTERED, pseudonym, terms), terms)
+    healed = _healed(heard, shared, terms)
+    after = evolve(healed, bindings=granted.kept) if granted.kept else healed.left()
+    gone = (node.association,) if node.association and not granted.kept else ()
+    return Said(reply, after, now.wall + REPLY_KEPT, gone=gone, granted=granted)
+
+
+def refuse(heard: Heard, shared: Shared, refusal: Sealed, terms: HomeTerms, now: Now) -> Said:
+    """Return a refusal, which only the node can tell why."""
+    request, found = heard.asked.request, heard.found
+    bare = evolve(
+        _without_keys(heard, refusal.code, terms, now), proposal=refusal.proposal, transform=refusal.transform
+    )
+    plaintext = b""
+    for text, home, visit in _shed(refusal):
+        detail = Detail(refusal.code, refusal.proposal, refusal.transform, text)
+        answer = evolve(bare, detail=detail, home_offer=_offer(home), agent_offer=_offer(visit))
+        try:
+            plaintext = encode_answer(answer, request.kem)
+            break
+        except Unfeasible:
+            continue
+    reply = _reply(heard, shared, plaintext, _nothing(Code.UNSPECIFIED, _NO_PSEUDONYM, terms), terms)
+    previous = None
+    if refusal.code == Code.COUNTER_OFFER:
+        previous = next_previous(request.previous, request.octets, plaintext)
+    spent = found.credentials.used(found.block.index, found.root)
+    after = found.node.with_credentials(found.credentials, spent)
+    return Said(reply, after, now.wall + REPLY_KEPT, previous=previous, refusal=refusal)
+
+
+def _shed(refusal: Sealed) -> Iterator[tuple[str, Offer | None, Offer | None]]:
+    """Yield ever shorter ways to say it, the last of which always has room."""
+    home, visit = refusal.home, refusal.visit
+    longest = max((len(offer.alternatives) for offer in (home, visit) if offer is not None), default=0)
+    for count in range(longest, 0, -1):
+        yield refusal.text, _first(home, count), _first(visit, count)
+    yield refusal.text, None, None
+
+
+def _first(offer: Offer | None, count: int) -> Offer | None:
+    return None if offer is None else evolve(offer, alternatives=offer.alternatives[:count])
+
+
+def _offer(offer: Offer | None) -> SaPayloadExtension | None:
+    if offer is None or not offer.alternatives:
+        return None
+    return SaPayloadExtension(registration.encode(offer, SaSubType(offer.sub_type)))
+
+
+def _within(agreement: Agreement, lifetime: int) -> Agreement:
+    # What comes of a registration does not outlive it.
+    return agreement if agreement.lifetime <= lifetime else evolve(agreement, lifetime=lifetime)
+
+
+def _healed(heard: Heard, shared: Shared, terms: HomeTerms) -> KnownNode:
+    found = heard.found
+    names = found.node.nai, terms.nai
+    spent = found.credentials.used(found.block.index, found.root)
+    current = spent.healed_by(found.root.healed(shared.ee, shared.tr), names)
+    return evolve(found.node, current=current, former=None)
+
+
+def _without_keys(heard: Heard, code: Code, terms: HomeTerms, now: Now) -> Answer:
+    return Answer(
+        code=code,
+        renewed=heard.found.renewed,
+        mode=terms.keying,
+        lifetime=0,
+        proposal=0,
+        transform=0,
+        clock=int(now.wall) & _MOST_CLOCK,
+        spi_of_home=0,
+        a=_NO_KEY,
+        b=_NO_KEY,
+        agent_digest=heard.found.block.agent_digest,
+    )
+
+
+def _nothing(code: Code, pseudonym: bytes, terms: HomeTerms) -> AgentAnswer:
+    return AgentAnswer(code, terms.keying, 0, 0, 0, _NO_KEY, _NO_KEY, pseudonym)
+
+
+def _reply(heard: Heard, shared: Shared, plaintext: bytes, secrets: AgentAnswer, terms: HomeTerms) -> KeptReply:
+    asked = heard.asked
+    request = asked.request
+    header = ReplyHeader(secrets.code, secrets.lifetime, request.header.identification)
+    start = encode_reply_header(header)
+    octets = encode_home_reply(
+        header,
+        request.kem,
+        y=shared.y,
+        sealed=seal_answer(shared.k, shared.tr, start, plaintext),
+        c2=shared.c2,
+        sealed_secrets=seal_agent_secrets(shared.ss2, shared.tr, start, encode_agent_answer(secrets)),
+        certificates=terms.identity.chain,
+        sign=lambda covered: sign_reply(terms.identity, request.agent, asked.octets, covered),
+    )
+    return KeptReply(heard.req, octets)

@@ -1,0 +1,31 @@
+"""Where a node is: a binding for each agent that it is registered through, and the key with that agent."""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+from seckex.crypto.schedule import AgreedKeys
+from seckex.wire.frames import Address
+from seckex.wire.info import Layer2Extension
+
+
+@frozen
+class Binding:
+    """A node at an ``agent``, ``until`` then (wall-clock seconds).
+
+    ``address`` is the agent's own; ``pseudonym`` is what the agent calls the node, as long as this lasts.
+    ``spi_in`` and ``spi_out`` are the SPIs of the association with the agent, here and there, ``choice`` is the
+    SA payload that says what was chosen for it, and ``keys`` are KEY 2.
+    """
+
+    agent: str
+    care_of: Address
+    address: Address
+    lifetime: int
+    until: float
+    pseudonym: bytes
+    spi_in: int
+    spi_out: int
+    choice: bytes = field(repr=False)
+    keys: AgreedKeys = field(repr=False)
+    layer2: Layer2Extension | None = None

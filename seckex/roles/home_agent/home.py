@@ -1,0 +1,63 @@
+"""All that a home agent has in mind, in one place: its nodes, keys, replies, and rounds of negotiations."""
+
+from __future__ import annotations
+
+import heapq
+from typing import Final
+
+from seckex.machine import Now
+from seckex.node.tables import ExpiringTable
+from seckex.roles.home_agent.choices import Choosing
+from seckex.roles.home_agent.nodes import KnownNode, NodeTable
+from seckex.roles.home_agent.replies import Replies
+from seckex.roles.home_agent.statics import Statics
+from seckex.roles.home_agent.terms import HomeTerms
+
+ROUND_WITHIN: Final = 30.0
+MOST_ROUNDS_REMEMBERED: Final = 4096
+
+
+class Home:
+    """See the module; ``terms`` may be replaced."""
+
+    def __init__(self, terms: HomeTerms, now: Now) -> None:
+        self.terms = terms
+        self.choosing = Choosing(terms.policy, terms.sub_type)
+        self.nodes = NodeTable(terms.limits.nodes)
+        self.replies = Replies(terms.limits.replies)
+        self.statics = Statics((), terms.rotation, now.wall)
+        #: What the next round of a node's negotiation must have as its Previous, by NAI.
+        self.rounds: ExpiringTable[str, bytes] = ExpiringTable(MOST_ROUNDS_REMEMBERED, ROUND_WITHIN, yielding=True)
+        self._ends: list[tuple[float, str]] = []
+
+    def reconfigure(self, terms: HomeTerms) -> None:
+        """Go on by other terms; what is over a lowered limit stays until it ends by itself."""
+        if (terms.policy, terms.sub_type) != (self.terms.policy, self.terms.sub_type):
+            self.choosing = Choosing(terms.policy, terms.sub_type)
+        self.terms = terms
+        self.nodes.limit = terms.limits.nodes
+        self.replies.limit = terms.limits.replies
+        self.statics.rotation = terms.rotation
+
+    def bound(self, nai: str, until: float) -> None:
+        """Look after a binding when it expires (wall-clock seconds)."""
+        heapq.heappush(self._ends, (until, nai))
+
+    def next_end(self) -> float | None:
+        """Return when a binding may expire, in wall-clock seconds."""
+        return self._ends[0][0] if self._ends else None
+
+    def expired(self, now: float) -> list[tuple[KnownNode, KnownNode]]:
+        """Take out bindings that have expired; return each node before and after that.
+
+        In the store they need no end: they are told by their dates.
+        """
+        changed: list[tuple[KnownNode, KnownNode]] = []
+        while self._ends and self._ends[0][0] <= now:
+            nai = heapq.heappop(self._ends)[1]
+            node = self.nodes.get(nai)
+            after = None if node is None else node.lived(now)
+            if node is not None and after is not None and after is not node:
+                self.nodes.put(after)
+                changed.append((node, after))
+        return changed

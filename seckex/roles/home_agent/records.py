@@ -1,0 +1,219 @@
+"""What a home agent must not forget: its nodes, its replies, its static keys, and how far it knows the centers' nodes.
+
+Records are sealed at rest. Version and lengths are checked when they are read,
+since a record may be from another version of the program.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Final, TypeVar
+
+from attrs import frozen
+
+from seckex.crypto.kem import KemKey, kem
+from seckex.crypto.registration import Root
+from seckex.crypto.schedule import AgreedKeys
+from seckex.crypto.secrets import Secret
+from seckex.crypto.spichain import Chain, Window
+from seckex.errors import ApiMisuse, Malformed, StoreFailed
+from seckex.roles.home_agent.bindings import Binding
+from seckex.roles.home_agent.nodes import Credentials, KnownNode
+from seckex.sa.store import Record
+from seckex.wire.buffer import Reader, Writer
+from seckex.wire.frames import Address
+from seckex.wire.info import Layer2Extension
+from seckex.wire.keying import HomeKey
+from seckex.wire.numbers import Kem
+
+NODE: Final = "ha.node"
+REPLY: Final = "ha.reply"
+STATIC_KEY: Final = "ha.static-key"
+SERIAL: Final = "ha.serial"
+
+_VERSION: Final = 1
+_HEAD: Final = struct.Struct(">BQBI")
+_CREDENTIALS: Final = struct.Struct(">I8s32s68s32s")
+_BINDING: Final = struct.Struct(">Hd16sII")
+_STATIC: Final = struct.Struct(">BBQQ")
+_DIGEST: Final = 32
+_ENABLED, _FORMER = 0x1, 0x2
+_NONE: Final = bytes(32)
+
+T = TypeVar("T")
+
+
+def _read(record: Record, read: Callable[[Reader], T]) -> T:
+    reader = Reader(record.octets)
+    try:
+        found = read(reader)
+        reader.end("record")
+    except (Malformed, ApiMisuse, ValueError) as error:
+        raise StoreFailed(str(error)) from None
+    return found
+
+
+# -- nodes
+
+
+def node_record(node: KnownNode) -> Record:
+    """Return what is stored of a node."""
+    flags = (_ENABLED if node.enabled else 0) | (0 if node.former is None else _FORMER)
+    writer = Writer().pack(_HEAD, _VERSION, node.serial, flags, node.association)
+    for each in node.credentials:
+        healed = _NONE if each.healed is None else each.healed.secret.octets
+        root, chain = each.root.secret.octets, each.window.chain.octets()
+        writer.raw(_CREDENTIALS.pack(each.kvno, each.check, root, chain, healed))
+    _address(writer, node.home_address)
+    writer.u8(len(node.bindings))
+    for binding in node.bindings:
+        writer.prefixed(binding.agent.encode())
+        _address(writer, binding.care_of)
+        _address(writer, binding.address)
+        numbers = binding.lifetime, binding.until, binding.pseudonym, binding.spi_in, binding.spi_out
+        writer.raw(_BINDING.pack(*numbers)).prefixed(binding.choice).prefixed(binding.keys.octets())
+        layer2 = binding.layer2
+        writer.prefixed(b"" if layer2 is None else bytes((layer2.content,)) + layer2.address)
+    return Record(NODE, node.nai.encode(), writer.octets())
+
+
+def read_node(record: Record, home_agent: str) -> KnownNode:
+    """Read what `node_record` wrote; raises `StoreFailed`."""
+    nai = record.name.decode()
+    names = nai, home_agent
+
+    def read(reader: Reader) -> KnownNode:
+        version, serial, flags, association = reader.unpack(_HEAD, "node")
+        _check_version(reader, version)
+        current = _credentials(reader, names)
+        former = _credentials(reader, names) if flags & _FORMER else None
+        address = _read_address(reader)
+        bindings = tuple(_read_binding(reader) for _ in range(reader.u8("bindings")))
+        return KnownNode(nai, serial, bool(flags & _ENABLED), current, former, bindings, association, address)
+
+    return _read(record, read)
+
+
+def _check_version(reader: Reader, version: int) -> None:
+    if version != _VERSION:
+        raise reader.fail("version", f"{version}, known is {_VERSION}")
+
+
+def _credentials(reader: Reader, names: tuple[str, str]) -> Credentials:
+    kvno, check, root, chain, healed = reader.unpack(_CREDENTIALS, "credentials")
+    following = None if healed == _NONE else Root(Secret(healed), names, kvno)
+    return Credentials(kvno, check, Root(Secret(root), names, kvno), following, Window.of(Chain.from_octets(chain)))
+
+
+def _read_binding(reader: Reader) -> Binding:
+    agent, care_of, address = _lp(reader).decode(), _read_address(reader), _read_address(reader)
+    if care_of is None or address is None:
+        raise reader.fail("binding", "without addresses")
+    lifetime, until, pseudonym, spi_in, spi_out = reader.unpack(_BINDING, "binding")
+    choice, keys, layer2 = _lp(reader), AgreedKeys.from_octets(_lp(reader)), _lp(reader)
+    link = Layer2Extension(layer2[0], layer2[1:]) if layer2 else None
+    return Binding(agent, care_of, address, lifetime, until, pseudonym, spi_in, spi_out, choice, keys, link)
+
+
+def _lp(reader: Reader) -> bytes:
+    return reader.take(reader.u32("length"), "text")
+
+
+def _address(writer: Writer, address: Address | None) -> None:
+    octets = b"" if address is None else address.packed
+    writer.u8(len(octets)).raw(octets)
+
+
+def _read_address(reader: Reader) -> Address | None:
+    octets = reader.take(reader.u8("address"), "address")
+    return ip_address(octets) if octets else None
+
+
+# -- replies
+
+
+@frozen
+class KeptReply:
+    """What was replied, and to which request of a node's: ``req``, its SHA-256."""
+
+    req: bytes
+    octets: bytes
+
+
+def reply_record(digest: bytes, reply: KeptReply, until: float) -> Record:
+    """Return what is stored of a reply to the agent's message of that SHA-256."""
+    return Record(REPLY, digest, reply.req + reply.octets, until)
+
+
+def read_reply(record: Record) -> KeptReply:
+    """Read what `reply_record` wrote; raises `StoreFailed`."""
+
+    def read(reader: Reader) -> KeptReply:
+        return KeptReply(reader.take(_DIGEST, "digest"), reader.rest())
+
+    return _read(record, read)
+
+
+# -- static keys
+
+
+@frozen
+class StaticKey:
+    """A static KEM key: in use from ``since`` and ``until`` then (wall-clock seconds)."""
+
+    number: Kem
+    since: int
+    until: int
+    seed: Secret
+    key: KemKey
+
+    @classmethod
+    def of(cls, number: Kem, since: int, until: int, seed: bytes) -> StaticKey:
+        """Return the key that ``seed`` makes."""
+        return cls(number, since, until, Secret(seed), kem(number).keypair(seed))
+
+    @property
+    def name(self) -> bytes:
+        """The name of its record."""
+        return bytes((self.number,)) + self.since.to_bytes(8, "big")
+
+    @property
+    def told(self) -> HomeKey:
+        """What nodes and centers are told."""
+        return HomeKey(self.number, self.until, self.key.public)
+
+    def record(self) -> Record:
+        """Return what is stored."""
+        start = _STATIC.pack(_VERSION, self.number, self.since, self.until)
+        return Record(STATIC_KEY, self.name, start + self.seed.octets)
+
+    @classmethod
+    def read(cls, record: Record) -> StaticKey:
+        """Read what `record` wrote; raises `StoreFailed`."""
+
+        def read(reader: Reader) -> StaticKey:
+            version, number, since, until = reader.unpack(_STATIC, "static key")
+            _check_version(reader, version)
+            return cls.of(Kem(number), since, until, reader.rest())
+
+        return _read(record, read)
+
+
+# -- how far the nodes of the centers are known
+
+
+def serial_record(serial: int) -> Record:
+    """Return what is stored."""
+    return Record(SERIAL, b"", Writer().u8(_VERSION).u64(serial).octets())
+
+
+def read_serial(record: Record) -> int:
+    """Read what `serial_record` wrote; raises `StoreFailed`."""
+
+    def read(reader: Reader) -> int:
+        _check_version(reader, reader.u8("version"))
+        return reader.u64("serial")
+
+    return _read(record, read)

@@ -1,0 +1,207 @@
+"""A home agent, or a mobility manager, as a role.
+
+What agents say comes over hops, and goes to `registering`; what centers say of
+nodes to `keeping`. Everything that it knows is in memory and in records: of
+``ha.node``, ``ha.reply``, ``ha.static-key`` and ``ha.serial``. One process serves a state directory.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from seckex.errors import Malformed, PeerFault, UnsupportedVersion
+from seckex.events.home_agent import BindingExpired
+from seckex.machine import Now, Path, Report
+from seckex.node.conversation import Driver
+from seckex.roles.faces import RoleAction
+from seckex.roles.home_agent.home import Home
+from seckex.roles.home_agent.keeping import Keeping
+from seckex.roles.home_agent.nodes import KnownNode
+from seckex.roles.home_agent.registering import Asker, Registering
+from seckex.roles.home_agent.terms import HomeTerms
+from seckex.sa.store import Outcome, Snapshot
+from seckex.wire import hop
+from seckex.wire.extensions import Detail
+from seckex.wire.numbers import Kind, SaSubType
+
+MOST_SHOWN: Final = 256
+
+_EVICTED_AT_ONCE: Final = 256
+_LONGEST: Final = 3600.0
+
+
+class HomeAgent:
+    """See the module, and `seckex.roles.faces.Role`."""
+
+    kinds = frozenset((int(Kind.RELAY), int(Kind.CHANGED)))
+
+    def __init__(self, terms: HomeTerms, now: Now) -> None:
+        self.home = Home(terms, now)
+        self._driver = Driver()
+        self._registering = Registering(self.home, self._driver)
+        self._keeping = Keeping(self.home, self._driver, self._registering)
+
+    # -- what is told of it
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """See `Role.counters`."""
+        home, registering = self.home, self._registering
+        counts = ("registered", "refused", "deregistered", "repeated", "centers-failed")
+        return dict(registering.drops.counters) | {
+            "nodes": len(home.nodes),
+            "bound": home.nodes.bound,
+            "replies": len(home.replies),
+            "under-way": len(registering),
+            "rounds": len(home.rounds),
+            **{name: registering.counters[name] for name in counts},
+        }
+
+    def status(self, now: Now) -> dict[str, Any]:
+        """See `Role.status`."""
+        home, terms, syncing = self.home, self.home.terms, self._keeping.syncing
+        nodes = sorted(home.nodes, key=lambda node: (not node.bindings, node.nai))[:MOST_SHOWN]
+        return {
+            "kind": "mobility-manager" if terms.sub_type is SaSubType.MN_SMM else "home-agent",
+            "keying": terms.keying.name.lower().replace("_", "-"),
+            "centers": list(terms.centers),
+            "centers-failing": syncing.failing or None,
+            "serial": syncing.serial,
+            "nodes": [self._shown(node, now) for node in nodes],
+            "nodes-not-shown": len(home.nodes) - len(nodes),
+        }
+
+    def _shown(self, node: KnownNode, now: Now) -> dict[str, Any]:
+        refusal = self._registering.refusals.get(node.nai)
+        return {
+            "nai": node.nai,
+            "enabled": node.enabled,
+            "kvno": node.current.kvno,
+            "home-address": None if node.home_address is None else str(node.home_address),
+            "spi-in": node.association or None,
+            "bindings": [
+                {
+                    "agent": each.agent,
+                    "care-of": str(each.care_of),
+                    "lifetime": each.lifetime,
+                    "left": max(0, int(each.until - now.wall)),
+                }
+                for each in node.bindings
+                if each.until > now.wall
+            ],
+            "refused": None
+            if refusal is None
+            else {"code": refusal.code, "why": refusal.why, "agent": refusal.agent, "at": int(refusal.at)},
+        }
+
+    def explain(self, nai: str, now: Now) -> dict[str, Any]:
+        """Return what is known of a node, and why it was refused last, for people who wonder."""
+        node = self.home.nodes.get(nai)
+        if node is None:
+            return {"nai": nai, "known": False, "centers-failing": self._keeping.syncing.failing or None}
+        return {"known": True, **self._shown(node, now)}
+
+    # -- its life
+
+    def reconfigure(self, terms: HomeTerms, now: Now) -> list[RoleAction]:
+        """Go on by other terms of the same name and kind; what is under way goes on by those of before."""
+        self.home.reconfigure(terms)
+        self._keeping.syncing.hasten(now)
+        return []
+
+    def start(self, snapshot: Snapshot, now: Now) -> list[RoleAction]:
+        """See `Role.start`."""
+        actions: list[Any] = []
+        self._keeping.start(snapshot, now, actions)
+        return actions
+
+    def received(self, octets: bytes, path: Path, now: Now) -> list[RoleAction]:  # noqa: ARG002  # a role's interface
+        """Count it: nobody is heard but neighbours."""
+        self._registering.drops.ration("not-over-a-hop", now)
+        return []
+
+    def heard(self, neighbour: str, octets: bytes, now: Now) -> list[RoleAction]:
+        """See `Role.heard`."""
+        actions: list[Any] = []
+        try:
+            message = hop.decode_hop(octets)
+        except (Malformed, UnsupportedVersion, PeerFault):
+            self._registering.drops.ration("malformed", now)
+            return actions
+        registering, keeping = self._registering, self._keeping
+        match message:
+            case hop.Relay():
+                registering.relayed(Asker(neighbour, message.identification), message.message, now, actions)
+                if registering.unknown_named:
+                    registering.unknown_named = False
+                    keeping.syncing.hasten(now)
+            case hop.Changed():
+                keeping.changed(neighbour, now)
+            case hop.Issued():
+                registering.issued(neighbour, message.identification, message.material, now, actions)
+            case hop.NotIssued():
+                registering.not_issued(neighbour, message.identification, message.detail, now, actions)
+            case hop.Entries() if keeping.syncing.awaits(message.identification):
+                keeping.entries(neighbour, message, now, actions)
+            case _:
+                registering.drops.ration("not-asked", now)
+        return actions
+
+    def awaits(self, identification: int) -> bool:
+        """See `Role.awaits`."""
+        return self._registering.awaits(identification) or self._keeping.syncing.awaits(identification)
+
+    def unreachable(self, neighbour: str, identification: int, why: str, code: int, now: Now) -> list[RoleAction]:
+        """See `Role.unreachable`."""
+        actions: list[Any] = []
+        if self._keeping.syncing.awaits(identification):
+            self._keeping.missed(why, now, actions)
+        else:
+            detail = Detail(code, 0, 0, why)
+            self._registering.not_issued(neighbour, identification, detail, now, actions)
+        return actions
+
+    def failed(self, path: Path, why: str, now: Now) -> list[RoleAction]:  # noqa: ARG002  # a role's interface
+        """Nothing: a home agent sends to nobody but neighbours."""
+        return []
+
+    def committed(self, token: int, outcome: Outcome | str, now: Now) -> list[RoleAction]:
+        """See `Role.committed`."""
+        actions: list[Any] = []
+        conversation, _ = self._driver.committed(token, outcome, now, actions)
+        if conversation is None:
+            self._keeping.committed(token, outcome, now, actions)
+        self._keeping.resume(now, actions)
+        self._forget(_EVICTED_AT_ONCE, actions)
+        return actions
+
+    def _forget(self, least: int, actions: list[Any]) -> None:
+        evicted = self.home.replies.evicted(least)
+        if evicted:
+            self._driver.commit(None, evicted, actions)
+
+    def worked(self, token: int, result: object, now: Now) -> list[RoleAction]:  # noqa: ARG002  # a role's interface
+        """Nothing: no work is done aside."""
+        return []
+
+    def tick(self, now: Now) -> list[RoleAction]:
+        """See `Role.tick`."""
+        actions: list[Any] = []
+        self._registering.tick(now, actions)
+        self._keeping.tick(now, actions)
+        self.home.replies.expire(now.wall)
+        for _ in self.home.rounds.expired(now.monotonic):
+            pass
+        for before, after in self.home.expired(now.wall):
+            agents = {each.agent for each in before.bindings} - {each.agent for each in after.bindings}
+            actions += [Report(BindingExpired(before.nai, agent)) for agent in sorted(agents)]
+        self._forget(1, actions)
+        return actions
+
+    def next_deadline(self, now: Now) -> float | None:
+        """See `Role.next_deadline`."""
+        wall = [each for each in (self.home.next_end(), self.home.replies.oldest()) if each is not None]
+        soonest = [self._registering.deadline(), self._keeping.deadline(), self.home.rounds.deadline()]
+        # A wall clock may be set: it is looked at again in time.
+        soonest += [now.monotonic + min(max(each - now.wall, 0.0), _LONGEST) for each in wall]
+        return min((each for each in soonest if each is not None), default=None)

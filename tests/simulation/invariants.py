@@ -1,0 +1,196 @@
+"""What must hold at every step, whatever goes wrong.
+
+`Invariants` looks at what becomes durable and at what is said, as it happens, and at all memory and stores now and
+then:
+
+- keys: nobody makes a key that is not his, and no two ends have different keys of one context;
+- index: a node says nothing new under an index that it used, and a home agent's base never goes back;
+- acceptance: a request of a node's has one reply, and spends an index that was not spent;
+- durable first: a home agent's reply leaves after it is stored, an agent's after its visitor is, a node's request after
+  its index is, keys of a center after they are;
+- privacy: what agents, relays and centers hold, show or say has no identity, address or key that they must not have.
+"""
+
+from __future__ import annotations
+
+from attrs import define, field
+
+from seckex.roles.foreign_agent.visitors import KIND as VISITOR
+from seckex.roles.foreign_agent.visitors import decode as decode_visitor
+from seckex.roles.home_agent.records import NODE, REPLY, read_node
+from seckex.roles.kdc.issued import ISSUED
+from seckex.roles.mobile_node.records import HOME as NODES_HOME
+from seckex.roles.mobile_node.records import Home
+from seckex.sa.store import PutRecord, Record, Unit
+from seckex.wire.hop import Issued, Relayed, decode_hop
+from seckex.wire.mobileip import AgentRefusal, decode_node_reply, decode_node_request
+from seckex.wire.numbers import REGISTRATION_REPLY, REGISTRATION_REQUEST, Code, Kind
+from tests.roaming.host import Host
+from tests.roaming.knowledge import GAP, Ledger, memory, said, shown, stored
+from tests.roaming.world import HOME, NODES, World, home_address, layer2_address
+
+_REPLY_START = 32
+
+
+@define(eq=False)
+class Invariants:
+    """See the module; it looks from when it is made."""
+
+    world: World
+    ledger: Ledger
+    requests: dict[str, set[bytes]] = field(factory=dict)
+    spis: dict[int, bytes] = field(factory=dict)
+    bases: dict[tuple[str, int], int] = field(factory=dict)
+    replies: dict[bytes, bytes] = field(factory=dict)
+    visitors: set[tuple[str, int]] = field(factory=set)
+    accepted: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        network = self.world.network
+        network.saying, network.storing = self.saying, self.storing
+
+    # -- what becomes durable
+
+    def storing(self, host: Host, unit: Unit) -> None:
+        """Look at a unit that became durable."""
+        with self.world.network.aside():
+            self._stored(host, unit)
+
+    def _stored(self, host: Host, unit: Unit) -> None:
+        put = [operation.record for operation in unit if isinstance(operation, PutRecord)]
+        for record in put:
+            if record.kind == VISITOR:
+                self.visitors.add((host.name, decode_visitor(record.octets).spi_home))
+        replies = [record for record in put if record.kind == REPLY]
+        for record in put:
+            if record.kind == NODE:
+                self._moved(record, spent=bool(replies))
+        if replies and not any(record.kind == NODE for record in put):
+            self.world.network.fail("a request is answered without spending its index")
+        for record in replies:
+            self._replied(record)
+
+    def _moved(self, record: Record, *, spent: bool) -> None:
+        node = read_node(record, HOME)
+        for credentials in node.credentials:
+            key = node.nai, credentials.kvno
+            base, before = credentials.window.base, self.bases.get(key, 0)
+            self.bases[key] = base
+            if base < before:
+                self.world.network.fail(f"the base of {node.nai} goes back from {before} to {base}")
+            if spent and credentials is node.current and base == before:
+                self.world.network.fail(f"a request of {node.nai} is answered without spending its index")
+
+    def _replied(self, record: Record) -> None:
+        req, reply = record.octets[:_REPLY_START], record.octets[_REPLY_START:]
+        if self.replies.setdefault(req, reply) != reply:
+            self.world.network.fail("one request has two replies")
+        self.accepted += reply[1] == Code.REGISTERED
+
+    # -- what is said
+
+    def saying(self, host: Host, octets: bytes) -> None:
+        """Look at a message."""
+        with self.world.network.aside():
+            self._said(host, octets)
+
+    def _said(self, host: Host, octets: bytes) -> None:
+        if host in self.world.nodes and octets[0] == REGISTRATION_REQUEST:
+            self._requested(host, octets)
+        elif host in self.world.agents and octets[0] == REGISTRATION_REPLY:
+            self._passed(host, octets)
+        elif octets[3] == Kind.RELAYED and host is self.world.home:
+            self._relayed(octets)
+        elif octets[3] == Kind.ISSUED:
+            self._issued(host, octets)
+
+    def _requested(self, host: Host, octets: bytes) -> None:
+        request = decode_node_request(octets)
+        own = self.requests.setdefault(host.name, set())
+        own.add(request.octets)
+        if self.spis.setdefault(request.spi, request.octets) != request.octets:
+            self.world.network.fail(f"{host.name} says something new under the SPI {request.spi:#010x}")
+        record = host.store.records[NODES_HOME, HOME.encode()]
+        if Home.read(record).chain.index < len(own):
+            self.world.network.fail(f"{host.name} says something under an index that is not durable as used")
+
+    def _passed(self, host: Host, octets: bytes) -> None:
+        reply = decode_node_reply(octets)
+        if isinstance(reply, AgentRefusal) or reply.header.code != Code.REGISTERED or not reply.header.lifetime:
+            return
+        if (host.name, reply.shares.spi_home) not in self.visitors:
+            self.world.network.fail(f"{host.name} passes on a registration that it has not stored")
+
+    def _relayed(self, octets: bytes) -> None:
+        message = decode_hop(octets)
+        if isinstance(message, Relayed) and message.message not in self.replies.values():
+            self.world.network.fail("the home agent says a reply that is not durable")
+
+    def _issued(self, host: Host, octets: bytes) -> None:
+        message = decode_hop(octets)
+        if not isinstance(message, Issued):
+            return
+        records = [record.octets for record in host.store.records.values() if record.kind == ISSUED]
+        for key in message.material.keys:
+            if not any(key in record for record in records):
+                self.world.network.fail(f"{host.name} gives a key away that is not durable")
+
+    # -- who knows what
+
+    def look_around(self) -> None:
+        """Look into all memory, stores, messages and whatever is shown."""
+        with self.world.network.aside():
+            self._look_around()
+
+    def _look_around(self) -> None:
+        world = self.world
+        self.ledger.check((each.name for each in world.nodes), (each.name for each in world.agents), (world.home.name,))
+        private = self._private()
+        roots = self._roots()
+        for host in world.network.hosts.values():
+            held = memory(host) + stored(host)
+            if host in world.relays:
+                self._absent(host, held + shown(host) + said(world.network, host), private)
+            if host in world.nodes or host is world.home:
+                continue
+            self._absent(host, held, roots)
+            self._absent(
+                host, held, {f"a key of {names}": key for names, key in self._keys() if host.name not in names}
+            )
+            self._absent(host, shown(host), {f"a key of {names}": key for names, key in self._keys()})
+        for datagram in world.network.sent[-200:]:
+            if any(each in datagram.octets for each in private.values()):
+                world.network.fail(f"{datagram.label} has {private} in the clear")
+
+    def _absent(self, host: Host, held: bytes, wanted: dict[str, bytes]) -> None:
+        for what, octets in wanted.items():
+            if octets in held or octets.hex().encode() in held:
+                self.world.network.fail(f"{host.name} has {what}")
+
+    def _private(self) -> dict[str, bytes]:
+        found: dict[str, bytes] = {}
+        for number in range(len(self.world.nodes)):
+            found[f"the identity of {NODES[number]}"] = NODES[number].partition("@")[0].encode()
+            address = home_address(number, self.world.shape.version).packed
+            # Four octets may stand somewhere by chance.
+            found[f"the home address of {NODES[number]}"] = address if len(address) > 4 else GAP + address + GAP
+            found[f"the layer 2 address of {NODES[number]}"] = layer2_address(number).address
+        return found
+
+    def _roots(self) -> dict[str, bytes]:
+        """Return what nodes and home agent alone share once a registration has healed what provisioning gave."""
+        found: dict[str, bytes] = {}
+        for host in self.world.nodes:
+            record = host.store.records.get((NODES_HOME, HOME.encode()))
+            if record is not None and (home := Home.read(record)).answered:
+                found[f"the chain of {host.name}"] = home.chain.octets()[4:36]
+                if home.root.octets not in self.world.first_roots:
+                    found[f"the root of {host.name}"] = home.root.octets
+        return found
+
+    def _keys(self) -> list[tuple[tuple[str, ...], bytes]]:
+        return [
+            (tuple(sorted(self.ledger.made.get(secret, ()))), secret)
+            for found in self.ledger.agreed.values()
+            for secret in found
+        ]

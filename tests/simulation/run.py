@@ -1,0 +1,162 @@
+"""One seed: a network that is drawn, a time in which everything goes wrong, a time in which nothing does.
+
+In the end every node has to be registered, with the same keys as its home agent and its agent have.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Final
+
+from attrs import frozen
+
+from seckex.errors import Unfeasible
+from seckex.roles.mobile_node.role import MobileNode
+from seckex.wire.numbers import Kem, Keying
+from tests.roaming.agreement import missing
+from tests.roaming.host import Host
+from tests.roaming.knowledge import Ledger
+from tests.roaming.world import Shape, World
+from tests.simulation.chaos import Chaos
+from tests.simulation.invariants import Invariants
+from tests.simulation.toy import toys
+
+SHORTEST, LONGEST = 20.0, 90.0
+CALM: Final = 400.0
+LOOK_EVERY: Final = 20.0
+
+
+@frozen
+class Result:
+    """What a seed has come to; ``trace`` is the hash of all that happened in its order."""
+
+    seed: int
+    trace: str
+    steps: int
+    crashes: int
+    accepted: int
+    simulated: float
+    lines: tuple[str, ...]
+
+
+def shape_of(rng: random.Random) -> Shape:
+    """Return what the network of a seed is made of."""
+    topology = rng.choice(("direct", "aaa", "aaa"))
+    return Shape(
+        topology=topology,
+        keying=rng.choice(tuple(Keying)),
+        kem=rng.choice((Kem.X25519, Kem.X25519, Kem.X25519_ML_KEM_768)),
+        center=rng.choice(("own", "own", "home", "aaa" if topology == "aaa" else "own")),
+        nodes=2,
+        agents=2,
+        replica=rng.random() < 0.25,
+        lifetime=rng.choice((60, 60, 300)),
+        version=rng.choice((4, 6)),
+        rounds=rng.random() < 0.25,
+        bindings=rng.choice((1, 1, 2)),
+    )
+
+
+class Simulation:
+    """One seed; `run` raises `twisted.trial.unittest.FailTest` where something does not hold."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self._rng = random.Random(f"simulation {seed}")  # noqa: S311  # has to repeat itself
+        self.world = World(shape_of(self._rng), f"simulation {seed}")
+        self._hash = hashlib.sha256()
+        self.world.network.trace = self._traced
+        self.ledger = Ledger(self.world.network)
+        self.chaos: Chaos | None = None
+
+    def _traced(self, line: str, octets: bytes) -> None:
+        self._hash.update(line.encode())
+        self._hash.update(octets)
+
+    def run(self) -> Result:
+        """Run it to its end."""
+        network = self.world.network
+        network.note(f"seed {self.seed}: {self.world.shape}")
+        with toys(), self.ledger.watching():
+            invariants = Invariants(self.world, self.ledger)
+            self.world.start()
+            for node in self.world.nodes:
+                node.cells = {"cell1", "cell2"}
+            self.chaos = Chaos(self.world, self._rng)
+            network.note(str(self.chaos))
+            self._wrong(invariants)
+            self.chaos.end()
+            network.note("nothing goes wrong from here on")
+            for node in self.world.nodes:
+                node.cells |= {"cell1"}
+                self._asked(node, "up")
+            network.run_until(self._settled, CALM)
+            # What was on its way may still change something.
+            network.run(5)
+            network.run_until(self._settled, CALM)
+            invariants.look_around()
+        return Result(
+            self.seed,
+            self._hash.hexdigest(),
+            network.steps,
+            self.chaos.crashed,
+            invariants.accepted,
+            network.monotonic,
+            tuple(network.lines),
+        )
+
+    def _wrong(self, invariants: Invariants) -> None:
+        network = self.world.network
+        until = network.monotonic + SHORTEST + self._rng.random() * (LONGEST - SHORTEST)
+        looked = network.monotonic
+        while network.monotonic < until:
+            network.run(self._rng.random() * 8)
+            self._something()
+            if network.monotonic - looked > LOOK_EVERY:
+                looked = network.monotonic
+                invariants.look_around()
+
+    # -- what people do meanwhile
+
+    def _something(self) -> None:
+        rng, network = self._rng, self.world.network
+        what = rng.choice(("move", "move", "again", "down", "up", "clock", "cut", "restart"))
+        node = rng.choice(self.world.nodes)
+        host = rng.choice(list(network.hosts.values()))
+        network.note(f"something happens: {what}")
+        match what:
+            case "move":
+                node.cells = set(rng.choice((("cell1",), ("cell2",), ("cell1", "cell2"), ())))
+            case "again" | "up" | "down":
+                self._asked(node, what)
+            case "clock":
+                node.skew = rng.choice((0.0, 200.0, -200.0, 5000.0, -5000.0))
+            case "cut":
+                network.break_hops(host)
+            case "restart" if host.house is not None:
+                host.restart()
+
+    def _asked(self, host: Host, what: str) -> None:
+        if host.house is None:
+            return
+        role = host.role(MobileNode)
+        now = host.now()
+        try:
+            actions = getattr(role.keeping, what)(now)
+        except Unfeasible:
+            return
+        host.ask(role, lambda: actions)
+
+    # -- how it has to end
+
+    def _settled(self) -> bool:
+        return not any(missing(self.world, node) for node in self.world.nodes)
+
+
+def run(seed: int, breaking: Callable[[], AbstractContextManager[object]] = nullcontext) -> Result:
+    """Run a seed, with something broken where ``breaking`` does that."""
+    with breaking():
+        return Simulation(seed).run()
