@@ -196,11 +196,10 @@ class HomeAgent:
     def next_deadline(self, now: Now) -> float | None:
         """See `Role.next_deadline`."""
         home, keeping = self.home, self._keeping
-        soonest = min(
+        return min(
             self._registering.deadline() or _NEVER,
             keeping.deadline(),
             home.rounds.deadline() or _NEVER,
             # A wall clock may be set: it is looked at again in time.
             now.monotonic + min(max(min(home.next_end(), home.replies.oldest()) - now.wall, 0.0), _LONGEST),
         )
-        return soonest if soonest < _NEVER else None
