@@ -319,7 +319,7 @@ class CounterTests(Table):
         assert home is not None
         self.assertIn("x25519-ml-kem-768", str(registration.decode(home.payload, SaSubType.MN_HA)))
         self.assertIsNone(found.answer.agent_offer)
-        hybrid = {"number": Kem.X25519_ML_KEM_768, "round": 2, "previous": found.previous}
+        hybrid: dict[str, Any] = {"number": Kem.X25519_ML_KEM_768, "round": 2, "previous": found.previous}
         self.assertEqual(self.register(home_offer=home.payload, **hybrid)[1].answer.code, 0)
 
     def test_nobody_chooses_another_kem_than_there_is(self) -> None:
