@@ -295,6 +295,13 @@ class Network:
             " ".join(line.split()[1:5]) for line in self.lines if any(a in line for a in (" --> ", " ==> ", " ::> "))
         ]
 
+    def last(self, wanted: str) -> Datagram:
+        """Return the youngest datagram that is called ``wanted``."""
+        found = [datagram for datagram in self.sent if datagram.called(wanted)]
+        if not found:
+            self.fail(f"no {wanted} was sent")
+        return found[-1]
+
     def count(self, octets: int, host: Host, path: Path) -> None:
         """Take note that ``host`` got so many octets from ``path``, or with a negative number sent them there."""
         key = host.name, path._replace(via=None, tcp=False)

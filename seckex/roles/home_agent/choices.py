@@ -1,7 +1,8 @@
 """What is chosen in a registration, three times: docs/registration.md, section 9.
 
 Between node and home agent by our policy, between node and agent by what the
-agent would take, between agent and home agent by our policy again. Offers are the
+agent would take, between agent and home agent by our policy again. Where our policy
+has nothing for the KEM of a request, the node is countered with the KEM that it has. Offers are the
 same few octets over and over, and reading them costs more than the public-key
 work: so what came out is kept, by the octets, `MOST_REMEMBERED` of each sort, the
 oldest giving way. Only offers of agents that were authenticated get here, and of their nodes.
@@ -40,9 +41,12 @@ class Choice:
 
 @frozen
 class AgentSide:
-    """What was chosen with the agent, and by which policy it chooses from what nodes offer it."""
+    """What was chosen with the agent, and by which policy it chooses from what nodes offer it.
 
-    choice: Choice
+    For a KEM that we do not take nothing was chosen.
+    """
+
+    choice: Choice | None
     visits: Policy
 
 
@@ -90,7 +94,7 @@ class Choosing:
     def _look(self, kem: Kem, offer: bytes, visits: bytes) -> AgentSide:
         own = registration.narrowed(self._policy, kem)
         judged = _judge(SaSubType.HA_FA, offer, own)
-        if judged.choice is None:
+        if judged.choice is None and own.proposals:
             why = f"nothing of what the agent offers will do: {judged.why}; acceptable would be {own_offer(own)}"
             raise Unheard(Code.NOTHING_ACCEPTABLE, "agent-offer", why)
         return AgentSide(judged.choice, _policy_in(visits, self._policy))
@@ -109,13 +113,15 @@ class Choosing:
             return Sealed(fault.code, fault.why, fault.proposal, fault.transform)
         except Malformed as fault:
             return Sealed(Code.POORLY_FORMED, str(fault))
-        if home.choice is not None and visit.choice is not None:
+        if home.choice is not None and visit.choice is not None and side.choice is not None:
             return Choices(home.choice, visit.choice, side.choice)
-        return self._without(home, visit, request.round)
+        # What the agent would take with another KEM it says where it is asked with that.
+        return self._without(home, visit if side.choice is not None else None, request.round)
 
-    def _without(self, home: _Judged, visit: _Judged, round_: int) -> Sealed:
+    def _without(self, home: _Judged, visit: _Judged | None, round_: int) -> Sealed:
         """Return the refusal of what was not chosen: a counter-offer, or the end."""
-        amiss = [(each, where) for each, where in ((home, "home agent"), (visit, "agent")) if each.choice is None]
+        judged = [(home, "home agent")] if visit is None else [(home, "home agent"), (visit, "agent")]
+        amiss = [(each, where) for each, where in judged if each.choice is None]
         why = "; ".join(f"with the {where}: {each.why}" for each, where in amiss)
         countered = all(isinstance(each.verdict, Countered) for each, _ in amiss)
         code = Code.NOTHING_ACCEPTABLE
@@ -123,14 +129,14 @@ class Choosing:
             code = Code.COUNTER_OFFER if round_ < MAX_ROUNDS else Code.TOO_MANY_ROUNDS
         first = next(iter(amiss[0][0].verdict.reasons), None)
         at_fault = (first.proposal, first.transform) if first is not None else (0, 0)
-        return Sealed(code, why, *at_fault, home.acceptable, visit.acceptable)
+        return Sealed(code, why, *at_fault, home.acceptable, None if visit is None else visit.acceptable)
 
     def _look_up(self, name: tuple[SaSubType, Kem, bytes, bytes], policy: Policy) -> _Judged:
         """Return the verdict on the offer in ``name``, whose last part tells whose ``policy`` it is."""
         judged = self._judged.get(name)
         if judged is None:
             sub_type, kem, offer, _ = name
-            judged = _judge(sub_type, offer, registration.narrowed(policy, kem))
+            judged = _judge(sub_type, offer, _for(kem, policy))
             _remember(self._judged, name, judged)
         return judged
 
@@ -139,6 +145,15 @@ def _remember(memory: dict[K, V], name: K, value: V) -> None:
     if len(memory) >= MOST_REMEMBERED:
         del memory[next(iter(memory))]
     memory[name] = value
+
+
+def _for(kem: Kem, policy: Policy) -> Policy:
+    """Return what a policy has for a KEM, and where that is nothing what it has for others."""
+    own = registration.narrowed(policy, kem)
+    if own.proposals:
+        return own
+    others = (registration.narrowed(policy, each).proposals for each in registration.kems(policy))
+    return evolve(own, proposals=tuple(proposal for each in others for proposal in each))
 
 
 def _judge(sub_type: SaSubType, payload: bytes, policy: Policy) -> _Judged:

@@ -64,6 +64,7 @@ class Keeping:
         self.registration: Registration | None = None
         self.wanted = True
         self.last_failure: Failed | None = None
+        self.counters = {"begun": 0, "registered": 0, "failed": 0}
         self.course = Course(self._delivered)
         self.schedule = Schedule(entropy)
         self.soliciting = Soliciting(entropy, self._new_via)
@@ -94,6 +95,9 @@ class Keeping:
             self.agents.in_use = (self.registration.agent, self.registration.path.host, self.registration.path.port)
             self.schedule.registered(self.registration, now)
             self._grace = now.monotonic + ANSWER_WITHIN
+            if self.home.chain.index != self.home.answered:
+                # A request was out, and the home agent may have taken it in place of what is known here.
+                self.schedule.soon(now)
         self.consider(now, actions)
 
     def tick(self, now: Now, actions: list[RoleAction]) -> None:
@@ -206,6 +210,7 @@ class Keeping:
             entropy=self._entropy,
             new_spi=self._new_spi,
         )
+        self.counters["begun"] += 1
         self.course.begin(registering.begin(attempt, self.home), now, actions)
 
     def _new_via(self) -> int:
@@ -236,6 +241,7 @@ class Keeping:
 
     def _registered(self, done: Done, now: Now, actions: list[RoleAction]) -> None:
         association = done.association
+        self.counters["registered"] += 1
         self.home, self.registration, self.last_failure = done.home, done.registration, None
         replaced, self._held = tuple(self._held), {association.spi_in: association.expires}
         self._going = {spi: until for spi, until in self._going.items() if until > now.monotonic}
@@ -263,6 +269,7 @@ class Keeping:
 
     def _not_registered(self, failed: Failed, now: Now, actions: list[RoleAction]) -> None:
         attempt = failed.attempt
+        self.counters["failed"] += 1
         self.home, self.last_failure = failed.home, failed
         actions.append(ClosePort(attempt.via))
         if not attempt.lifetime and not self.wanted:
