@@ -29,7 +29,7 @@ def _agent(agent: Mapping[str, Any], boxed: bool) -> Iterator[RenderableType]:
     yield Text("\nforeign agent", style="bold")
     by = ", ".join(texts(get("servers"))) or "each home agent itself"
     yield Text(f"  {'domain':<14}{plain(get('domain', '?'))}, care-of {', '.join(texts(get('care-of')))}")
-    yield Text(f"  {'requests go to':<16}{by}")
+    yield Text(f"  {'asks':<14}{by}")
     busy = f"busy with {plain(get('busy'))}" if get("busy") else "not busy"
     said = f"advertisement {plain(get('sequence', '?'))}, {busy}"
     yield Text(f"  {'says':<14}{said}; {plain(get('under-way', '?'))} requests under way")

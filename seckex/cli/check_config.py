@@ -19,6 +19,7 @@ from seckex.config.listen import ListeningSettings
 from seckex.config.load import AnySettings, Loaded, load_any
 from seckex.config.policy import ProposalSettings
 from seckex.config.problems import ConfigInvalid
+from seckex.config.registration import Registration
 from seckex.config.responder import ResponderSettings
 from seckex.config.values import duration, size
 
@@ -79,7 +80,7 @@ def _print_summary(loaded: Loaded[AnySettings], as_json: bool) -> None:
 def _meaning(loaded: Loaded[Any]) -> dict[str, list[str]]:
     """Return, by topic, lines that say what the file amounts to."""
     settings: AnySettings = loaded.settings
-    keys = {peer.nai: "by certificate" for peer in getattr(settings, "peers", ())}
+    keys = {peer.nai: f"by {peer.authentication}" for peer in getattr(settings, "peers", ())}
     keys |= {nai: f"KEY 0 SPI {key0.spi:#010x} kvno {key0.kvno}" for nai, key0 in loaded.keys.items()}
     meaning: dict[str, list[str]] = {}
     if loaded.credentials is not None:
@@ -89,6 +90,8 @@ def _meaning(loaded: Loaded[Any]) -> dict[str, list[str]]:
         meaning["peers"] = [
             f"{peer.nai} at {peer.address} port {peer.port}, {keys[peer.nai]}" for peer in settings.peers
         ]
+        if settings.home is not None:
+            meaning["registers"] = _registration(settings.registration)
         meaning["forwards"] = [f"{each.listen} -> {each.service} of {each.peer}" for each in settings.forwards]
     if isinstance(settings, ListeningSettings):
         meaning["listens on"] = [f"{address} port {settings.listen.port}" for address in settings.listen.addresses]
@@ -112,6 +115,13 @@ def _meaning(loaded: Loaded[Any]) -> dict[str, list[str]]:
         ]
     meaning["state"] = [str(settings.state.directory)]
     return meaning
+
+
+def _registration(settings: Registration) -> list[str]:
+    """Return how a mobile node registers."""
+    heard = [f"at {host}" for host in settings.solicit] + [f"in the group {group}" for group in settings.groups]
+    agents = ", ".join(settings.agents) or "any agent"
+    return [f"for {duration(settings.lifetime)} by {settings.kem}", f"by way of {agents}, heard {', '.join(heard)}"]
 
 
 def _agent(settings: AgentSettings) -> dict[str, list[str]]:

@@ -16,6 +16,7 @@ from seckex.config.values import (
     Address,
     Nai,
     OneDuration,
+    OneOf,
     Seconds,
     Several,
     Whole,
@@ -90,6 +91,9 @@ class ForeignAgent:
 
     interface: Annotated[str, INTERFACE] = ""
     """The network interface of these; ``""`` is the one that has the address listened on."""
+
+    mix_secrets: Annotated[str, OneOf(("always", "as-home-agents-say"))] = "always"
+    """Whether registrations are refused (code 71) by which who issues keys could read what home agents and we say."""
 
     requests: Annotated[int, Whole(1, 65536)] = 1024
     """Requests that await their reply at once; a further one is refused (code 66)."""

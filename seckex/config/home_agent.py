@@ -77,7 +77,7 @@ class HomeAgent:
 
     mix_secrets: Annotated[str, OneOf(("always", "never"))] = "always"
     """Whether what agent and home agent have sealed to each other goes into their key as well; without it a center that
-    issues keys could read what they say. Agents must agree."""
+    issues keys could read what they say; agents may refuse that."""
 
     rotation: Annotated[int, Seconds(3600, 7 * 86400)] = 7 * 86400
     """How long a static key is the youngest; it is destroyed after twice that, and who has not registered meanwhile

@@ -26,6 +26,18 @@ class PrincipalAdded(Event):
 
 
 @frozen
+class PrincipalAllowed(Event):
+    """A node was disabled, or enabled again; its home agent is told."""
+
+    principal: str
+    enabled: bool
+    serial: int
+
+    def __str__(self) -> str:
+        return f"{self.principal} was {'enabled' if self.enabled else 'disabled'}"
+
+
+@frozen
 class PrincipalProvisioned(Event):
     """The KEY 0 of a node was given away in a provisioning file; ``sealed`` says for whom."""
 

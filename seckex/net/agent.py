@@ -93,6 +93,7 @@ class AgentDaemon(ListeningDaemon[AgentSettings]):
             interval=agent.advertise_every,
             groups=self._groups(agent),
             worker=settings.state.worker,
+            mix=agent.mix_secrets == "always",
             taken=lambda spi: self.principal.node.associations.get(spi) is not None,
             limits=Limits(agent.requests, agent.answers, agent.visitors, flood),
         )

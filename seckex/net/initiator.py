@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +14,7 @@ from seckex.config.problems import Problem, key_path
 from seckex.dialog.faces import Cause, Closure
 from seckex.dialog.link import Link
 from seckex.dialog.stream import Dialog
-from seckex.events import LinkClosed
+from seckex.events import Event, LinkClosed, NegotiationRefused
 from seckex.machine import Path
 from seckex.net.address import PeerAddress
 from seckex.net.control import Commands
@@ -28,8 +27,7 @@ from seckex.net.peer import PeerLinks
 from seckex.net.reload import Prepared
 from seckex.node.limits import Limits, Peer
 from seckex.roles.faces import Role
-from seckex.sa.association import WORKER_BITS, Association
-from seckex.wire.dialog import DIALOG_ID_SIZE
+from seckex.sa.association import Association
 from seckex.wire.numbers import Code
 
 
@@ -48,10 +46,10 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
             _forwards(self.settings),
             self._links,
             self.settings.limits.forward_connections,
-            self._new_dialog_id,
+            self.new_dialog_id,
             self.log,
         )
-        self.dials = Dials(reactor, self.settings.identity.nai, self._links, self._new_dialog_id, self.log)
+        self.dials = Dials(reactor, self.settings.identity.nai, self._links, self.new_dialog_id, self.log)
 
     def peers(self) -> list[Peer]:
         """See `Daemon.peers`."""
@@ -68,7 +66,14 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
             return {}
         held = self.principal.node.associations
         self._roaming = Roaming(self.reactor, plan, lambda spi: held.get(spi) is not None, self.log)
+        self.log.subscribe(self._told)
         return {ROLE: self._roaming.role}
+
+    def _told(self, _at: float, event: Event) -> None:
+        """Have programs wait no longer for an association with a home agent that refuses."""
+        home = self.settings.home
+        if isinstance(event, NegotiationRefused) and home is not None and event.peer == home.nai:
+            self.dials.refused(event.peer)
 
     def operator(self) -> Operator:
         """See `Daemon.operator`."""
@@ -81,11 +86,6 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
     def watcher(self) -> InitiatorDaemon:
         """See `Daemon.watcher`."""
         return self
-
-    def _new_dialog_id(self) -> bytes:
-        """Return the id of a new dialog: random, with this worker's number in its lowest bits."""
-        drawn = int.from_bytes(os.urandom(DIALOG_ID_SIZE), "big")
-        return (drawn >> WORKER_BITS << WORKER_BITS | self.settings.state.worker).to_bytes(DIALOG_ID_SIZE, "big")
 
     def bind(self) -> None:
         """Take the forwards' ports."""

@@ -52,6 +52,7 @@ class KdcCommands:
         """Return what answers each command, by its name."""
         return {
             "kdc-add": self._add,
+            "kdc-allow": self._allow,
             "kdc-list": self._list,
             "kdc-show": self._show,
             "kdc-export": self._export,
@@ -87,19 +88,32 @@ class KdcCommands:
             home_address=_optional(request, "home_address", HomeAddress()),
             layer2=_optional(request, "layer2", Ethernet()),
         )
+        answered, told = self._answering(f"{new.nai} is not added")
+        self._ask(lambda now: self._center.add(new, now, told))
+        return answered
+
+    def _allow(self, request: Request) -> Deferred[Answer]:
+        nai, enabled = _text(request, "principal", NAI), request.get("enabled")
+        if not isinstance(enabled, bool):
+            raise Declined("enabled must be true or false", "unfit")
+        answered, told = self._answering(f"{nai} is not {'enabled' if enabled else 'disabled'}")
+        self._ask(lambda now: self._center.allow(nai, now, told, enabled=enabled))
+        return answered
+
+    def _answering(self, failed: str) -> tuple[Deferred[Answer], Callable[[Known | str], None]]:
+        """Return what is answered, and what takes the node as it is then, or why nothing was stored."""
         answered: Deferred[Answer] = Deferred()
 
-        def told(outcome: Principal | str) -> None:
+        def told(outcome: Known | str) -> None:
             if answered.called:
                 # Nobody waits any more.
                 return
             if isinstance(outcome, str):
-                answered.errback(Declined(f"{new.nai} is not added: {outcome}", "not-stored"))
+                answered.errback(Declined(f"{failed}: {outcome}", "not-stored"))
             else:
                 answered.callback(self._shown(outcome))
 
-        self._ask(lambda now: self._center.add(new, now, told))
-        return answered
+        return answered, told
 
     def _export(self, request: Request) -> Deferred[Answer]:
         seal, how = _sealing(request)

@@ -56,6 +56,7 @@ _BLOCK: Final = struct.Struct(">IIII")
 _ANSWER: Final = struct.Struct(">HBBHBBQI")
 _AGENT_ANSWER: Final = struct.Struct(">HBBHHII")
 _RENEWED: Final = 0x1
+_UNMIXED: Final = 0x1
 _REASON_START: Final = 4  # a detail's numbers, before its text
 _MODES: Final = frozenset(map(int, Keying))
 _OUTSIDE: Final = (int(Code.REGISTERED), int(Code.UNSPECIFIED))
@@ -114,7 +115,7 @@ class AgentAnswer:
     """What the agent alone reads of a reply: eF. ``code`` is 0 or 128.
 
     ``a`` and ``b`` are k2 and k3, or S_hf and S_mf; ``pseudonym`` stands for the node. ``home_offer`` is what was
-    chosen between home agent and agent, ``node_offer`` between node and agent.
+    chosen between home agent and agent, ``node_offer`` between node and agent. ``mixed``: KEY 2 has ss2 in it.
     """
 
     code: int
@@ -128,6 +129,7 @@ class AgentAnswer:
     home_offer: SaPayloadExtension | None = None
     node_offer: SaPayloadExtension | None = None
     home_agent_address: Address | None = None
+    mixed: bool = True
 
 
 # -- extensions in an order, each at most once
@@ -135,7 +137,10 @@ class AgentAnswer:
 
 @frozen
 class _Slot:
-    """A place for an extension: its sub-type, and which ``values`` octet ``at`` of its data may have, any if empty."""
+    """A place for an extension: its sub-type, and which ``values`` octet ``at`` of its data may have, any if empty.
+
+    ``read`` reads the data whole.
+    """
 
     name: str
     sub: int
@@ -206,7 +211,6 @@ def _read_parts(octets: bytes, reader: Reader, slots: Sequence[_Slot]) -> dict[s
                 not slot.values or (data.remaining > slot.at and octets[data.offset + slot.at] in slot.values)
             ):
                 found[slot.name] = slot.read(data)
-                data.end("Length")
                 break
         else:
             raise reader.fail("extension", f"{sub} does not stand here", start)
@@ -316,7 +320,8 @@ def encode_agent_answer(answer: AgentAnswer) -> bytes:
     if answer.code not in _OUTSIDE:
         raise ApiMisuse("an agent is told 0 or 128")
     spis = (_spi_or_none(answer.spi_of_home), _spi_or_none(answer.spi_of_node))
-    start = Writer().pack(_AGENT_ANSWER, answer.code, answer.mode, 0, answer.lifetime, 0, *spis)
+    flags = 0 if answer.mixed else _UNMIXED
+    start = Writer().pack(_AGENT_ANSWER, answer.code, answer.mode, flags, answer.lifetime, 0, *spis)
     start.raw(sized(answer.a, KEY_SIZE, "A")).raw(sized(answer.b, KEY_SIZE, "B"))
     parts = (
         start.raw(sized(answer.pseudonym, PSEUDONYM_SIZE, "a pseudonym")).octets(),
@@ -330,20 +335,23 @@ def encode_agent_answer(answer: AgentAnswer) -> bytes:
 def decode_agent_answer(octets: bytes) -> AgentAnswer:
     """Return what is in eF, as unsealed; raises `Malformed`, with offsets from its start."""
     reader = _sized_reader(octets, AGENT_ANSWER_SIZE)
-    code, mode, reserved, lifetime, zeros, spi_of_home, spi_of_node = reader.unpack(_AGENT_ANSWER, "eF")
+    code, mode, flags, lifetime, reserved, spi_of_home, spi_of_node = reader.unpack(_AGENT_ANSWER, "eF")
     if code not in _OUTSIDE:
         raise reader.fail("Code", f"{code} where an agent is told 0 or 128", 0)
     if mode not in _MODES:
         raise reader.fail("Mode", f"{mode} does not exist", 2)
-    if reserved or zeros:
-        raise reader.fail("Reserved", "reserved octets are not zero", 3)
+    if flags & ~_UNMIXED:
+        raise reader.fail("Flags", f"0x{flags:02x}, reserved bits are set", 3)
+    if reserved:
+        raise reader.fail("Reserved", "reserved octets are not zero", 6)
     for offset, spi in ((8, spi_of_home), (12, spi_of_node)):
         if spi:
             read_spi(reader, spi, offset)
     a, b = reader.take(KEY_SIZE, "A"), reader.take(KEY_SIZE, "B")
     pseudonym = reader.take(PSEUDONYM_SIZE, "pseudonym")
     parts = _read_parts(octets, reader, _IN_AGENT_ANSWER)
-    return AgentAnswer(code, Keying(mode), lifetime, spi_of_home, spi_of_node, a, b, pseudonym, **parts)
+    fields = (code, Keying(mode), lifetime, spi_of_home, spi_of_node, a, b, pseudonym)
+    return AgentAnswer(*fields, **parts, mixed=not flags)
 
 
 def _sized_reader(octets: bytes, size: int) -> Reader:

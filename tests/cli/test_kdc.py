@@ -171,6 +171,15 @@ class AloneTests(KdcCase):
         self.assertEqual([one["principal"] for one in told], ["b@example.org", "a@example.org"])
         self.assertEqual({one["schema"] for one in told}, {"seckex.kdc-principal/1"})
 
+    def test_a_node_is_disabled_and_enabled(self) -> None:
+        self.add()
+        self.assertEqual(self.kdc("disable", NODE).stdout, f"{NODE} is disabled\n")
+        self.assertIn("disabled", self.kdc("list").stdout)
+        self.assertIn("is disabled", self.kdc("disable", NODE).stdout)
+        told = json.loads(self.kdc("enable", NODE, "--json").stdout)
+        self.assertEqual((told["schema"], told["enabled"]), ("seckex.kdc-principal/1", True))
+        self.assertIn("not known here", self.kdc("disable", "x@example.org", code=1).stderr)
+
     def test_a_long_list_comes_in_parts(self) -> None:
         self.patch(KdcCommands, "_list", _in_parts(2))
         for n in range(5):
@@ -345,6 +354,9 @@ class SocketTests(KdcCase):
             {"command": "kdc-add"},
             {"command": "kdc-add", "principal": 1, "home_agent": HOME},
             {"command": "kdc-add", "principal": NODE, "home_agent": HOME, "layer2": []},
+            {"command": "kdc-allow", "principal": NODE},
+            {"command": "kdc-allow", "principal": NODE, "enabled": 0},
+            {"command": "kdc-allow", "enabled": True},
             {"command": "kdc-list", "after": "0"},
             {"command": "kdc-list", "after": -1},
             {"command": "kdc-list", "after": True},

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import tempfile
 import tomllib
 from pathlib import Path
 from typing import Any, get_args
@@ -11,7 +13,11 @@ from typing import Any, get_args
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from seckex.config.load import AnySettings, load_any, read_settings
+from seckex.config.agent import AgentSettings
+from seckex.config.common import pattern_of
+from seckex.config.initiator import InitiatorSettings
+from seckex.config.load import AnySettings, load, load_any, read_settings
+from seckex.config.responder import ResponderSettings
 from seckex.config.structure import file_key
 from tests.config.written import key0_text, write_credentials, write_private
 
@@ -81,6 +87,20 @@ class SampleTests(SynchronousTestCase):
     def test_they_work_as_they_are(self) -> None:
         self.assertEqual({name: self.settings(name).role for name in SAMPLES}, SAMPLES)
 
+    def test_that_of_a_mobile_node_works_as_it_is(self) -> None:
+        file = self.directory / "initiator-roaming.toml"
+        file.write_text((CONF / file.name).read_text())
+        settings = load_any(file).settings
+        assert isinstance(settings, InitiatorSettings)
+        home = load_any(self.directory / "home-agent.toml").settings
+        agent = load_any(self.directory / "agent.toml").settings
+        assert isinstance(home, ResponderSettings)
+        assert isinstance(agent, AgentSettings)
+        assert settings.home is not None
+        # What they say of each other is so.
+        self.assertEqual((settings.home.nai, settings.home.address), (home.identity.nai, home.listen.addresses[0]))
+        self.assertEqual(settings.registration.solicit, agent.listen.addresses)
+
     def test_every_setting_is_shown(self) -> None:
         for name in SAMPLES:
             raw = tomllib.loads((self.directory / f"full-{name}").read_text())
@@ -102,3 +122,40 @@ class SampleTests(SynchronousTestCase):
     def test_they_can_be_read_where_they_lie(self) -> None:
         for name in SAMPLES:
             read_settings(CONF / name)
+
+
+class AaaTests(SynchronousTestCase):
+    """The samples of the folder aaa: three agents that know each other."""
+
+    def setUp(self) -> None:
+        # Control sockets have short paths: trial's own folders are too deep.
+        self.directory = Path(tempfile.mkdtemp(prefix="seckex-test-"))
+        self.addCleanup(shutil.rmtree, self.directory)
+        (self.directory / "aaa").mkdir()
+        for name, nai in (
+            ("agent", "agent@visited.example"),
+            ("aaa/foreign-server", "aaa@visited.example"),
+            ("aaa/home-server", "aaa@example.org"),
+        ):
+            write_credentials(self.directory, name, nai)
+
+    def test_they_work_as_they_are_and_find_each_other(self) -> None:
+        read: dict[str, AgentSettings] = {}
+        for file in sorted((CONF / "aaa").glob("*.toml")):
+            copy = self.directory / "aaa" / file.name
+            copy.write_text(file.read_text())
+            settings = load(copy, AgentSettings).settings
+            read[settings.identity.nai] = settings
+        self.assertEqual(len(read), 3)
+        asked = set()
+        for nai, settings in read.items():
+            for hop in settings.hops:
+                there = read.get(hop.nai)
+                if there is not None:
+                    asked.add((nai, hop.nai))
+                    self.assertIn(hop.address, there.hops_listen.addresses)
+                    self.assertEqual(hop.port, there.hops_listen.port)
+                    self.assertTrue({nai, pattern_of(nai)} & {*there.hops_listen.accept})
+        agent, visited, home = "agent@visited.example", "aaa@visited.example", "aaa@example.org"
+        self.assertEqual(asked, {(agent, visited), (visited, home)})
+        self.assertEqual([route.next for route in read[visited].aaa.routes], [(home,)])

@@ -333,8 +333,12 @@ class AgentAnswerTests(FormCase):
 
     def test_fields(self) -> None:
         self.refused(with_octets(AGENT_OCTETS, 2, b"\3"), "Mode", 2)
-        for place in (3, 6, 7):
-            self.refused(with_octets(AGENT_OCTETS, place, b"\1"), "Reserved", 3)
+        self.refused(with_octets(AGENT_OCTETS, 3, b"\2"), "Flags", 3)
+        for place in (6, 7):
+            self.refused(with_octets(AGENT_OCTETS, place, b"\1"), "Reserved", 6)
+        unmixed = evolve(AGENT_ANSWER, mixed=False)
+        self.assertEqual(encode_agent_answer(unmixed), with_octets(AGENT_OCTETS, 3, b"\1"))
+        self.assertEqual(decode_agent_answer(encode_agent_answer(unmixed)), unmixed)
         for place in (8, 12):
             self.refused(with_octets(AGENT_OCTETS, place, bytes((0, 0, 0, 1))), "SPI", place)
         self.assertEqual(decode_agent_answer(with_octets(AGENT_OCTETS, 8, bytes(8))).spi_of_node, 0)

@@ -236,4 +236,3 @@ class PairPlay:
                 found: dict[str, Any] = association
                 return found
         raise DemoFailed(f"the {role} daemon holds no association with {peer}")
-

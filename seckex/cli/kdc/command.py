@@ -1,4 +1,4 @@
-"""``seckex kdc init``, ``add``, ``list``, ``show`` and ``export``."""
+"""``seckex kdc init``, ``add``, ``disable``, ``enable``, ``list``, ``show`` and ``export``."""
 
 from __future__ import annotations
 
@@ -125,6 +125,25 @@ def add(
         print_answer(answer)
     else:
         click.echo(plain(f"{answer['principal']} is at home with {answer['home_agent']}, key version {answer['kvno']}"))
+
+
+def _allowing(name: str, text: str, *, enabled: bool) -> None:
+    @kdc.command(name, help=text)
+    @click.argument("nai", metavar="NAI", callback=_nai)
+    @daemon_options
+    @json_option
+    def command(nai: str, socket_path: Path | None, config_path: Path | None, as_json: bool) -> None:
+        request = {"command": "kdc-allow", "principal": nai, "enabled": enabled}
+        with asking(socket_path, config_path) as ask:
+            answer = ask(request, PRINCIPAL_SCHEMA)
+        if as_json:
+            print_answer(answer)
+        else:
+            click.echo(plain(f"{answer['principal']} is {_state(answer)}"))
+
+
+_allowing("disable", "End what a node has with its home agent, and have it refused until it is enabled.", enabled=False)
+_allowing("enable", "Have a node's home agent take it again.", enabled=True)
 
 
 @kdc.command("list")

@@ -37,6 +37,8 @@ PROVE_WITHIN: Final = 5.0
 DEAD_AFTER: Final = 10.0
 CLOSE_WITHIN: Final = 2.0
 
+# A length and a message.
+_ONE: Final = 2
 _WELCOME: Final = b"\0\0"
 _LENGTH: Final = struct.Struct(">H")
 
@@ -62,6 +64,18 @@ class HopOwner(Protocol):
 
     def hop_heard(self, hop: HopConnection, octets: bytes) -> None:
         """Take a message."""
+        ...
+
+    def hop_reading(self) -> None:
+        """Expect `hop_heard`, once or more often, and then `hop_read`."""
+        ...
+
+    def hop_read(self) -> None:
+        """Have all that was said meanwhile written."""
+        ...
+
+    def hop_said(self, hop: HopConnection) -> None:
+        """Have a connection over which something was said written soon, or with `hop_read`."""
         ...
 
     def hop_resumed(self, hop: HopConnection) -> None:
@@ -101,6 +115,7 @@ class HopConnection(Int16StringReceiver):
         self.opened: Deferred[HopConnection] = Deferred(lambda _: self.abort("it was given up"))
         self.lost: Callable[[Failure], object] = _nobody
         self.gone: list[Deferred[None]] = []
+        self._said: list[bytes] = []
         self._why = ""
         self._secure = True
         self._timer: IDelayedCall | None = None
@@ -146,6 +161,14 @@ class HopConnection(Int16StringReceiver):
 
     # -- messages
 
+    def dataReceived(self, data: bytes) -> None:
+        """Take all messages that are whole, and write what they lead to at once."""
+        self._owner.hop_reading()
+        try:
+            super().dataReceived(data)  # type: ignore[no-untyped-call]  # Twisted's
+        finally:
+            self._owner.hop_read()
+
     def stringReceived(self, string: bytes) -> None:
         """Take what stands behind a length."""
         if self._over:
@@ -167,8 +190,17 @@ class HopConnection(Int16StringReceiver):
 
     def send(self, octets: bytes) -> None:
         """Say one message; what comes after the end of the connection is lost, as on the way."""
-        self.used = self._reactor.seconds()
-        self.transport.write(_LENGTH.pack(len(octets)) + octets)
+        said = self._said
+        said += (_LENGTH.pack(len(octets)), octets)
+        if len(said) == _ONE:
+            self.used = self._reactor.seconds()
+            self._owner.hop_said(self)
+
+    def flush(self) -> None:
+        """Write what was said: many messages in one go."""
+        said, self._said = self._said, []
+        if said and not self._over:
+            self.transport.write(b"".join(said))
 
     # -- the end
 
@@ -177,6 +209,7 @@ class HopConnection(Int16StringReceiver):
         if not self.standing or self.full:
             self.abort(why)
         elif not self._over:
+            self.flush()
             self._end(why)
             self.transport.unregisterProducer()
             self.transport.loseConnection()

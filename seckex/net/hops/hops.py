@@ -20,10 +20,14 @@ from typing import Any, Final
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.endpoints import HostnameEndpoint
-from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator
+from twisted.internet.interfaces import (
+    IOpenSSLClientConnectionCreator,
+    IOpenSSLServerConnectionCreator,
+    IProtocolFactory,
+)
 from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
-from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from seckex.config.common import pattern_of
@@ -68,6 +72,14 @@ class _Ends:
 _ENDS: Final = _Ends()
 
 
+def tls(reactor: Any, factory: IProtocolFactory, *, calling: bool) -> TLSMemoryBIOFactory:
+    """Return a factory of connections over TLS for the `TlsHop`s of ``factory``."""
+    made = TLSMemoryBIOFactory(_ENDS, calling, factory, clock=reactor)
+    # Small writes are put together here, by what belongs together, and need not wait for more.
+    made.protocol = TLSMemoryBIOProtocol
+    return made
+
+
 class Hops:
     """See the module.
 
@@ -105,9 +117,12 @@ class Hops:
         self._suppressed = 0
         self._counts: Counter[str] = Counter()
         self._stopped = False
+        # Connections over which something was said that is not written yet.
+        self._said: list[HopConnection] = []
+        self._reading = False
         self._calling: set[HopConnection] = set()
         factory = HopFactory(reactor, self, self._current, self._incoming.accepted)
-        self.ports = HopPorts(reactor, TLSMemoryBIOFactory(_ENDS, False, factory, clock=reactor), listen)
+        self.ports = HopPorts(reactor, tls(reactor, factory, calling=False), listen)
         self._looking = LoopingCall(self._look)
         self._looking.clock = reactor
 
@@ -184,7 +199,7 @@ class Hops:
         hop = TlsHop(self._reactor, self, contexts, calling=True)
         hop.expected = neighbour
         self._calling.add(hop)
-        factory = TLSMemoryBIOFactory(_ENDS, True, Factory.forProtocol(lambda: hop), clock=self._reactor)
+        factory = tls(self._reactor, Factory.forProtocol(lambda: hop), calling=True)
         endpoint = HostnameEndpoint(self._reactor, configured.address, configured.port, CONNECT_WITHIN)
         connecting: Deferred[Any] = endpoint.connect(factory)
 
@@ -210,11 +225,19 @@ class Hops:
             return "this daemon is stopping"
         if hop.calling:
             return "" if nai == hop.expected else f"it is {nai}, not {hop.expected}"
+        return self.stranger(nai, hop.security) or self._incoming.objection()
+
+    def stranger(self, nai: str, security: Security) -> str:
+        """Return why somebody who comes by what is secured like that is none of our neighbours; empty if he is one."""
         if nai == self.local:
             return f"it has our own name, {nai}"
-        if nai in self._neighbours or nai in self._accept or pattern_of(nai) in self._accept:
-            return self._incoming.objection()
-        return f"{nai} is neither among hops nor in hops-listen.accept"
+        configured = self._neighbours.get(nai)
+        if configured is not None and SECURITY[configured.security] is security:
+            return ""
+        if security is Security.TLS and (nai in self._accept or pattern_of(nai) in self._accept):
+            return ""
+        where = "neither among hops nor in hops-listen.accept" if security is Security.TLS else "not among hops"
+        return f"{nai} is {where}"
 
     def hop_opened(self, hop: HopConnection) -> None:
         """See `HopOwner.hop_opened`."""
@@ -228,6 +251,27 @@ class Hops:
         if not octets[1] & ANSWER_FLAG and not hop.calling:
             self._incoming.asked(hop, octets[_IDENTIFICATION])
         self._heard(hop.neighbour, octets)
+
+    def hop_reading(self) -> None:
+        """See `HopOwner.hop_reading`."""
+        self._reading = True
+
+    def hop_read(self) -> None:
+        """See `HopOwner.hop_read`."""
+        self._reading = False
+        if self._said:
+            self._flush()
+
+    def hop_said(self, hop: HopConnection) -> None:
+        """See `HopOwner.hop_said`."""
+        if not self._said and not self._reading:
+            self._reactor.callLater(0, self._flush)
+        self._said.append(hop)
+
+    def _flush(self) -> None:
+        said, self._said = self._said, []
+        for hop in said:
+            hop.flush()
 
     def hop_resumed(self, hop: HopConnection) -> None:
         """See `HopOwner.hop_resumed`."""
@@ -269,9 +313,8 @@ class Hops:
         for nai in [nai for nai in self._outgoing if before.get(nai) != self._neighbours.get(nai)]:
             self._outgoing.pop(nai).stop()
         for hop in self._incoming:
-            nai = hop.neighbour
-            if not (nai in self._neighbours or nai in self._accept or pattern_of(nai) in self._accept):
-                hop.refuse(f"{nai} is no neighbour any more")
+            if self.stranger(hop.neighbour, hop.security):
+                hop.refuse(f"{hop.neighbour} is no neighbour any more")
         self._look()
 
     def _look(self) -> None:

@@ -48,7 +48,10 @@ class Incoming:
     def accepted(self, hop: HopConnection) -> None:
         """Count a connection that has proved nothing yet."""
         if len(self._unproved) >= MOST_UNPROVED:
-            next(iter(self._unproved)).abort("too many have not proved their names")
+            oldest = next(iter(self._unproved))
+            # It goes later than the next one may come.
+            del self._unproved[oldest]
+            oldest.abort("too many have not proved their names")
         self._unproved[hop] = None
         # What comes of it is told to its owner.
         hop.opened.addErrback(lambda _: None)

@@ -13,7 +13,7 @@ from attrs import field, frozen
 from seckex.crypto.registration import equation5, key2, key3, transcript
 from seckex.crypto.registration_seals import open_agent_secrets, verify_reply
 from seckex.crypto.secrets import Secret
-from seckex.errors import AuthenticationFailed, Malformed
+from seckex.errors import AuthenticationFailed, Malformed, PeerIncompatible
 from seckex.machine import Now
 from seckex.roles.foreign_agent.asked import Asked
 from seckex.roles.foreign_agent.terms import AgentTerms, realm_of
@@ -96,6 +96,10 @@ def _registered(
     of_home = terms.choices.agreed(kem, home, said_home, terms.offers[kem][home])
     of_node = terms.choices.agreed(kem, node, said_node, request.offers[node].payload)
     k2, k3 = _drawn(answer, asked, terms, secrets.tr)
+    if not answer.mixed and terms.mix:
+        why = "KEY 2 would be without our own secret, which is not in the policy here"
+        raise PeerIncompatible(Code.NOTHING_ACCEPTABLE, why)
+    ss2 = secrets.ss2 if answer.mixed else None
     with_home = terms.nai, request.home_agent
     with_node = "@" + realm_of(request.home_agent), terms.nai
     visitor = Visitor(
@@ -111,7 +115,7 @@ def _registered(
         until=int(now.wall) + answer.lifetime,
         home_choice=said_home,
         node_choice=said_node,
-        key2=key2(of_home.prf, k2, secrets.ss2, secrets.tr, with_home, (shares.spi_home, answer.spi_of_home)),
+        key2=key2(of_home.prf, k2, ss2, secrets.tr, with_home, (shares.spi_home, answer.spi_of_home)),
         key3=key3(of_node.prf, k3, asked.ss3, secrets.tr, with_node, (answer.spi_of_node, shares.spi_node)),
     )
     return Verified(passed, visitor, of_node)

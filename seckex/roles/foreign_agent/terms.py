@@ -44,8 +44,9 @@ class AgentTerms:
     ``address`` is its own towards home agents, ``care_of`` what nodes may register; ``port`` where it takes requests.
     ``servers`` are the AAA servers that requests go to, one after the other, none where they go to the home agents
     themselves. ``realms`` and ``home_agents`` are whose nodes are served, all where empty. ``longest`` is the longest
-    registration, ``interval`` the time between advertisements, which go to ``groups``; both in seconds. ``taken``
-    tells which SPIs name something here already.
+    registration, ``interval`` the time between advertisements, which go to ``groups``; both in seconds. ``mix`` tells
+    that KEY 2 always has the agent's own secret in it, so that who draws keys cannot read what it seals; else home
+    agents say whether. ``taken`` tells which SPIs name something here already.
     """
 
     identity: Identity
@@ -63,6 +64,7 @@ class AgentTerms:
     interval: float = 10.0
     groups: tuple[str, ...] = ()
     worker: int = 0
+    mix: bool = True
     taken: Callable[[int], bool] = field(default=lambda _spi: False, repr=False, eq=False)
     limits: Limits = Limits()
     kems: tuple[Kem, ...] = field(init=False)

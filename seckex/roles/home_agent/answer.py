@@ -163,6 +163,7 @@ def accept(
         home_offer=choices.agent.said,
         node_offer=choices.visit.said,
         home_agent_address=terms.address,
+        mixed=terms.mix,
     )
     reply = _reply(heard, shared, encode_answer(answer, asked.request.kem), secrets, terms)
     ss2 = shared.ss2 if terms.mix else None

@@ -16,18 +16,24 @@ from attrs import evolve, field, frozen
 from seckex.crypto.registration import Root
 from seckex.crypto.secrets import Secret
 from seckex.crypto.spichain import Chain, Window
+from seckex.crypto.suites import SHA256
 from seckex.roles.home_agent.bindings import Binding
 from seckex.wire.frames import Address
 from seckex.wire.keying import NodeEntry
 
 MOST_TRIALS: Final = 4
+CHECK_SIZE: Final = 8
 
 
 @frozen
 class Credentials:
-    """What a version of KEY 0 has left: ``root``, ``healed`` after an accepted registration, and the chain's window."""
+    """What a version of KEY 0 has left: ``root``, ``healed`` after an accepted registration, and the chain's window.
+
+    ``check`` tells whether another KEY 0 has the same version.
+    """
 
     kvno: int
+    check: bytes
     root: Root
     healed: Root | None
     window: Window
@@ -43,8 +49,8 @@ class Credentials:
         """Return what is left after a request of that index came under ``root``; its healing is done by `healed_by`."""
         window = self.window.advance(index + 1)
         if root is self.healed:
-            return Credentials(self.kvno, root, None, window)
-        return Credentials(self.kvno, self.root, self.healed, window)
+            return Credentials(self.kvno, self.check, root, None, window)
+        return Credentials(self.kvno, self.check, self.root, self.healed, window)
 
     def healed_by(self, healed: Secret, names: tuple[str, str]) -> Credentials:
         """Return what is left after a registration was accepted."""
@@ -100,10 +106,11 @@ class KnownNode:
 
 def entered(entry: NodeEntry, known: KnownNode | None, names: tuple[str, str]) -> KnownNode:
     """Return what is known of a node after its center has told of it."""
-    if known is not None and known.current.kvno == entry.kvno:
+    check = SHA256.digest(entry.root)[:CHECK_SIZE]
+    if known is not None and (known.current.kvno, known.current.check) == (entry.kvno, check):
         return evolve(known, serial=entry.serial, enabled=entry.enabled)
     window = Window.of(Chain.begin(Secret(entry.chain)))
-    current = Credentials(entry.kvno, Root(Secret(entry.root), names, entry.kvno), None, window)
+    current = Credentials(entry.kvno, check, Root(Secret(entry.root), names, entry.kvno), None, window)
     if known is None:
         return KnownNode(entry.node, entry.serial, entry.enabled, current)
     return evolve(known, serial=entry.serial, enabled=entry.enabled, current=current, former=known.current)

@@ -35,7 +35,7 @@ SERIAL: Final = "ha.serial"
 
 _VERSION: Final = 1
 _HEAD: Final = struct.Struct(">BQBI")
-_CREDENTIALS: Final = struct.Struct(">I32s68s32s")
+_CREDENTIALS: Final = struct.Struct(">I8s32s68s32s")
 _BINDING: Final = struct.Struct(">Hd16sII")
 _STATIC: Final = struct.Struct(">BBQQ")
 _DIGEST: Final = 32
@@ -64,7 +64,8 @@ def node_record(node: KnownNode) -> Record:
     writer = Writer().pack(_HEAD, _VERSION, node.serial, flags, node.association)
     for each in node.credentials:
         healed = _NONE if each.healed is None else each.healed.secret.octets
-        writer.raw(_CREDENTIALS.pack(each.kvno, each.root.secret.octets, each.window.chain.octets(), healed))
+        root, chain = each.root.secret.octets, each.window.chain.octets()
+        writer.raw(_CREDENTIALS.pack(each.kvno, each.check, root, chain, healed))
     _address(writer, node.home_address)
     writer.u8(len(node.bindings))
     for binding in node.bindings:
@@ -101,9 +102,9 @@ def _check_version(reader: Reader, version: int) -> None:
 
 
 def _credentials(reader: Reader, names: tuple[str, str]) -> Credentials:
-    kvno, root, chain, healed = reader.unpack(_CREDENTIALS, "credentials")
+    kvno, check, root, chain, healed = reader.unpack(_CREDENTIALS, "credentials")
     following = None if healed == _NONE else Root(Secret(healed), names, kvno)
-    return Credentials(kvno, Root(Secret(root), names, kvno), following, Window.of(Chain.from_octets(chain)))
+    return Credentials(kvno, check, Root(Secret(root), names, kvno), following, Window.of(Chain.from_octets(chain)))
 
 
 def _read_binding(reader: Reader) -> Binding:

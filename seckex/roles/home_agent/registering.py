@@ -351,7 +351,8 @@ class Registering:
     def _refused(self, heard: Heard, refusal: Sealed, now: Now) -> CounterSent | NegotiationRefused:
         self.counters["refused"] += 1
         request, nai, here = heard.asked.request, heard.nai, self._home.terms.nai
-        would = "; ".join(str(each) for each in (refusal.home, refusal.visit) if each is not None)
+        offers = (("KEY 1", refusal.home), ("KEY 3", refusal.visit))
+        would = ", ".join(f"for {key} {offer}" for key, offer in offers if offer is not None)
         if refusal.code == Code.COUNTER_OFFER:
             return CounterSent(nai, request.round, would, (refusal.why,))
         self._remember(nai, LastRefusal(refusal.code, refusal.why, request.agent, now.wall))

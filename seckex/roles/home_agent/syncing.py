@@ -35,6 +35,7 @@ class Syncing:
         self._pause = SHORTEST_PAUSE
         self._asked = float("-inf")
         self._again = False
+        self._storing = False
         #: When to ask, or to give up waiting (monotonic); None while nothing is to be asked for, or it is being stored.
         self.due: float | None = None
 
@@ -43,13 +44,16 @@ class Syncing:
         return identification == self._awaited
 
     def begin(self, now: Now) -> None:
-        """Ask as soon as possible."""
-        self.due = now.monotonic
+        """Ask as soon as possible, of what is to be known by the answer to a question of now."""
+        if self._awaited is not None or self._storing:
+            self._again = True
+        else:
+            self.due = now.monotonic
 
     def hasten(self, now: Now) -> None:
         """Ask soon: there is something to be known."""
         soon = max(now.monotonic, self._asked + AT_ONCE)
-        if self._awaited is not None or self.due is None:
+        if self._awaited is not None or self._storing or self.due is None:
             self._again = True
         elif soon < self.due:
             self.due = soon
@@ -74,7 +78,7 @@ class Syncing:
 
     def missed(self, why: str, now: Now) -> tuple[str, ...]:
         """Take note that nothing of use came, and why; return which centers are left to ask."""
-        left, self._left, self._awaited = self._left, (), None
+        left, self._left, self._awaited, self._storing = self._left, (), None, False
         self.failing = f"{self.center}: {why}"
         if not left:
             self.due = now.monotonic + self._pause
@@ -90,11 +94,11 @@ class Syncing:
     def answered(self) -> None:
         """Take note that an answer came, which is being taken over."""
         self._awaited = self.due = None
-        self._left = ()
+        self._left, self._storing = (), True
 
     def taken(self, serial: int, *, more: bool, now: Now) -> None:
         """Take note that it has been."""
-        self.serial = max(self.serial, serial)
+        self.serial, self._storing = max(self.serial, serial), False
         self.failing, self._pause = "", SHORTEST_PAUSE
         soon = now.monotonic if more else max(now.monotonic, self._asked + AT_ONCE)
         self.due = soon if more or self._again else now.monotonic + REFRESH

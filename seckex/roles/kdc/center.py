@@ -2,7 +2,7 @@
 
 What neighbours say goes to `issuing` and `telling`; a replica has `copying`
 beside them. What an operator asks for is here: `add` makes a node with a KEY 0
-of its own, `provision` gives it away.
+of its own, `allow` disables and enables it, `provision` gives its KEY 0 away.
 
 Everything that a center knows is in memory and in records: of `kdc.principal`,
 `kdc.copy`, `kdc.issued` and `kdc.home-keys`. One process serves a state
@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from seckex.config.kdc import Kdc
 from seckex.config.provision import HomeKey, Provision
@@ -28,7 +28,7 @@ from seckex.errors import (
     UnsupportedVersion,
     reply_code,
 )
-from seckex.events.kdc import KeysRefused, PrincipalAdded, PrincipalProvisioned, RecordUnreadable
+from seckex.events.kdc import KeysRefused, PrincipalAdded, PrincipalAllowed, PrincipalProvisioned, RecordUnreadable
 from seckex.machine import Now, Path, Report
 from seckex.node.drops import Drops
 from seckex.roles.faces import RoleAction
@@ -267,6 +267,31 @@ class Center:
             return [Report(event), *self._telling.changed({principal.home_agent}, later)]
 
         return [self._commits.ask((PutRecord(principal.record(), fresh=True),), stored)]
+
+    def allow(self, nai: str, now: Now, told: Callable[[Known | str], None], *, enabled: bool) -> list[RoleAction]:
+        """Have a node's home agent take it, or no longer; ``told`` is called once, as by `add`.
+
+        Raises `Unfeasible` where there is no such node, or where it is not for this center to say.
+        """
+        known = self.find(nai)
+        if not isinstance(known, Principal):
+            raise Unfeasible(f"{self.local} is a replica of {self._settings.replicates}: say so there")
+        if known.enabled == enabled:
+            told(known)
+            return []
+        self._serial = max(self._serial + 1, int(now.wall * 1000))
+        changed = evolve(known, enabled=enabled, serial=self._serial)
+
+        def stored(outcome: Outcome | str, later: Now) -> list[RoleAction]:
+            if outcome is not Outcome.STORED:
+                told(str(outcome))
+                return []
+            self.directory.put(changed)
+            told(changed)
+            event = PrincipalAllowed(changed.nai, changed.enabled, changed.serial)
+            return [Report(event), *self._telling.changed({changed.home_agent}, later)]
+
+        return [self._commits.ask((PutRecord(changed.record()),), stored)]
 
     def _check(self, new: NewPrincipal) -> None:
         if self._copying is not None:

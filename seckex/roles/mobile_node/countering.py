@@ -45,8 +45,8 @@ def acceptable_in(answer: Answer, plan: Plan) -> str:
     """Return what a refusal says would be acceptable, for people."""
     parts: list[str] = []
     for said, sub_type, where in (
-        (answer.home_offer, plan.sub_type, "with it"),
-        (answer.agent_offer, SaSubType.MN_FA, "with the agent"),
+        (answer.home_offer, plan.sub_type, "for KEY 1"),
+        (answer.agent_offer, SaSubType.MN_FA, "for KEY 3"),
     ):
         if said is not None:
             try:

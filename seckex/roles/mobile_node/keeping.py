@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from seckex.errors import StoreFailed, Unfeasible
+from seckex.errors import Unfeasible
 from seckex.events import NegotiationFailed
 from seckex.events.mobile_node import (
     AgentHeard,
@@ -24,13 +24,14 @@ from seckex.events.mobile_node import (
     RegistrationEnded,
 )
 from seckex.machine import Now, Report, Tick
+from seckex.node.adopted import LET_GO_AFTER
 from seckex.roles.faces import Adopt, ClosePort, Release, RoleAction
 from seckex.roles.mobile_node import registering, showing
 from seckex.roles.mobile_node.agents import Agent, AgentKey, Agents, News
 from seckex.roles.mobile_node.attempt import Attempt, Cause, Done, Ended, Failed, Moved
 from seckex.roles.mobile_node.course import Course
 from seckex.roles.mobile_node.plan import Plan
-from seckex.roles.mobile_node.records import HOME, REGISTRATION, Home, Registration, objection_to
+from seckex.roles.mobile_node.records import REGISTRATION, Home, Registration, objection_to, restored
 from seckex.roles.mobile_node.registering import ExpectIndex, ExpectReply, ExpectStored
 from seckex.roles.mobile_node.request import Entropy
 from seckex.roles.mobile_node.schedule import Schedule
@@ -63,6 +64,7 @@ class Keeping:
         self.registration: Registration | None = None
         self.wanted = True
         self.last_failure: Failed | None = None
+        self.counters = {"begun": 0, "registered": 0, "failed": 0}
         self.course = Course(self._delivered)
         self.schedule = Schedule(entropy)
         self.soliciting = Soliciting(entropy, self._new_via)
@@ -75,10 +77,14 @@ class Keeping:
         self._grace: float | None = None
         #: Associations with the home agent that the store has, and when they end (wall-clock).
         self._held: dict[int, float] = {}
+        #: Those whose links may not have moved yet, and until when that may be (monotonic).
+        self._going: dict[int, float] = {}
 
     def start(self, snapshot: Snapshot, now: Now, actions: list[RoleAction]) -> None:
         """Take over what the store holds, and begin."""
-        self._read(snapshot, actions)
+        found = restored(snapshot, self.plan.local, self.plan.home_agent)
+        self.home, self.registration, self._held = found.home, found.registration, found.held
+        actions += (Report(RegistrationEnded(self.plan.home_agent, why)) for why in found.damaged)
         if self.home is None:
             actions.append(Report(NotProvisioned(self.plan.home_agent)))
             return
@@ -93,23 +99,6 @@ class Keeping:
                 # A request was out, and the home agent may have taken it in place of what is known here.
                 self.schedule.soon(now)
         self.consider(now, actions)
-
-    def _read(self, snapshot: Snapshot, actions: list[RoleAction]) -> None:
-        """Take over what the store holds, as far as it is ours and whole."""
-        name, home_agent = self.plan.home_agent.encode(), self.plan.home_agent
-        records = {record.kind: record for record in snapshot.records if record.name == name}
-        try:
-            if HOME in records:
-                home = Home.read(records[HOME])
-                self.home = home if home.node == self.plan.local else None
-            if REGISTRATION in records and self.home is not None:
-                self.registration = Registration.read(records[REGISTRATION])
-        except StoreFailed as error:
-            actions.append(Report(RegistrationEnded(home_agent, str(error))))
-        ours = (each for each in snapshot.associations if each.peer == home_agent)
-        self._held = {each.spi_in: each.expires for each in ours if registering.is_of_registration(each)}
-        if self.registration is not None and self.registration.spi_in not in self._held:
-            self.registration = None
 
     def tick(self, now: Now, actions: list[RoleAction]) -> None:
         """Do what is due."""
@@ -221,6 +210,7 @@ class Keeping:
             entropy=self._entropy,
             new_spi=self._new_spi,
         )
+        self.counters["begun"] += 1
         self.course.begin(registering.begin(attempt, self.home), now, actions)
 
     def _new_via(self) -> int:
@@ -251,8 +241,11 @@ class Keeping:
 
     def _registered(self, done: Done, now: Now, actions: list[RoleAction]) -> None:
         association = done.association
+        self.counters["registered"] += 1
         self.home, self.registration, self.last_failure = done.home, done.registration, None
         replaced, self._held = tuple(self._held), {association.spi_in: association.expires}
+        self._going = {spi: until for spi, until in self._going.items() if until > now.monotonic}
+        self._going |= dict.fromkeys(replaced, now.monotonic + LET_GO_AFTER)
         self.agents.in_use, self._grace = done.attempt.agent.key, None
         self.agents.worked(done.attempt.agent.key)
         actions += [ClosePort(done.attempt.via), Adopt(association, replaced), Report(showing.told(done))]
@@ -263,8 +256,9 @@ class Keeping:
 
     def _ended(self, now: Now, actions: list[RoleAction], *, told: bool) -> None:
         """Have no registration any more, as was wanted; what the store had of it is gone or is about to go."""
-        actions += (Release(spi, "deregistered") for spi in self._held)
-        self._held = {}
+        going = [spi for spi, until in self._going.items() if until > now.monotonic]
+        actions += (Release(spi, "deregistered") for spi in (*going, *self._held))
+        self._held = self._going = {}
         actions.append(Report(Deregistered(self.plan.home_agent, told)))
         self._forget(now)
 
@@ -275,6 +269,7 @@ class Keeping:
 
     def _not_registered(self, failed: Failed, now: Now, actions: list[RoleAction]) -> None:
         attempt = failed.attempt
+        self.counters["failed"] += 1
         self.home, self.last_failure = failed.home, failed
         actions.append(ClosePort(attempt.via))
         if not attempt.lifetime and not self.wanted:
@@ -348,7 +343,7 @@ class Keeping:
     def doubted(self, spi_in: int, now: Now, *, proved: bool) -> list[RoleAction]:
         """Register again where the home agent is said not to know an association; ``proved`` if it said so itself."""
         actions: list[RoleAction] = []
-        if self.registration is not None and self.registration.spi_in == spi_in:
+        if self.wanted and self.registration is not None and self.registration.spi_in == spi_in:
             if proved:
                 self.schedule.soon(now)
             else:

@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 
 from attrs import field, frozen
 
+from seckex.crypto.authority import registration_root
 from seckex.crypto.registration import Root
 from seckex.crypto.schedule import AgreedKeys
 from seckex.crypto.secrets import Secret
@@ -24,8 +25,8 @@ from seckex.errors import ApiMisuse, Malformed, StoreFailed
 from seckex.machine import Path
 from seckex.roles.mobile_node.plan import Address
 from seckex.sa.algorithms import named
-from seckex.sa.association import Agreement
-from seckex.sa.store import Record
+from seckex.sa.association import Agreement, Association
+from seckex.sa.store import Record, Snapshot
 from seckex.wire.buffer import Reader, Writer
 from seckex.wire.extensions import Layer2Extension
 from seckex.wire.keying import HomeKey
@@ -215,6 +216,46 @@ class Registration:
             return cls(home_agent, agent, path, care_of, home, *times, spi_in, mode, kem, rounds, fallback, visit)
 
         return _read(record, read, "a registration")
+
+
+@frozen
+class Restored:
+    """What a store has of a node: ``held`` are its associations by their SPIs here, and when they end (wall-clock).
+
+    ``damaged`` has a sentence for what could not be read.
+    """
+
+    home: Home | None
+    registration: Registration | None
+    held: dict[int, float]
+    damaged: tuple[str, ...]
+
+
+def restored(snapshot: Snapshot, local: str, home_agent: str) -> Restored:
+    """Return what ``local`` has with ``home_agent``; a registration without its association is none."""
+    records = {record.kind: record for record in snapshot.records if record.name == home_agent.encode()}
+    ours = (each for each in snapshot.associations if each.peer == home_agent and is_of_registration(each))
+    held = {each.spi_in: each.expires for each in ours}
+    home: Home | None = None
+    registration: Registration | None = None
+    damaged: list[str] = []
+    try:
+        if HOME in records:
+            home = Home.read(records[HOME])
+        if REGISTRATION in records:
+            registration = Registration.read(records[REGISTRATION])
+    except StoreFailed as error:
+        damaged.append(str(error))
+    if home is None or home.node != local:
+        return Restored(None, None, held, tuple(damaged))
+    if registration is not None and registration.spi_in not in held:
+        registration = None
+    return Restored(home, registration, held, tuple(damaged))
+
+
+def is_of_registration(association: Association) -> bool:
+    """Tell whether an association came of registering."""
+    return association.root.partition(" ")[0] == registration_root(0).partition(" ")[0]
 
 
 def _read(record: Record, read: Callable[[Reader], T], what: str) -> T:

@@ -311,11 +311,6 @@ class ExpectReply:
         )
 
 
-def is_of_registration(association: Association) -> bool:
-    """Tell whether an association came of registering."""
-    return association.root.partition(" ")[0] == registration_root(0).partition(" ")[0]
-
-
 @frozen
 class ExpectStored:
     """Has what it wanted; awaits its being durable."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from cryptography.x509 import CertificateRevocationList
 from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
+from seckex.cli.demo.processes import free_port
 from seckex.config.credentials import Credentials
 from seckex.config.hops import Hop, HopsListen
 from seckex.net.hops.hops import Hops
@@ -43,7 +45,7 @@ class Party:
     """One principal, with what it has heard and could not say."""
 
     def __init__(self, case: HopsCase, nai: str, *neighbours: Hop, accept: tuple[str, ...] = (), **how: Any) -> None:
-        self.nai = nai
+        self.nai, self.neighbours, self.accept = nai, neighbours, accept
         self.heard: list[tuple[str, bytes]] = []
         self.unreachable: list[tuple[str, bytes, str, int]] = []
         self.wall = NOW
@@ -68,16 +70,27 @@ class Party:
     def _heard(self, neighbour: str, octets: bytes) -> None:
         self.heard.append((neighbour, octets))
 
-    def listen(self) -> Party:
-        """Listen on loopback, at whichever port."""
-        self.hops.ports.listen = HopsListen(addresses=("127.0.0.1",))
-        # The settings know no port 0: a free one is taken and kept.
-        taken = Sockets({})
-        ports: Any = self.hops.ports
-        ports._bound["any"] = bound = taken.take((1, "127.0.0.1", self.port))
-        self.port = bound.getsockname()[1]
+    def listen(self, port: int = 0) -> Party:
+        """Listen on loopback, at whichever port unless told otherwise."""
+        # The settings know no port 0: a free one is taken first.
+        self.port = port or free_port()
+        self.hops.ports.listen = HopsListen(addresses=("127.0.0.1",), port=self.port)
+        self.hops.ports.bind(Sockets({}))
         self.hops.open()
         return self
+
+    def trusts(self, *lists: CertificateRevocationList) -> None:
+        """Go on with revocation lists, as after a reload."""
+        self.credentials = Credentials(self.credentials.identity, trust(ROOT, lists=lists))
+        self.again()
+
+    def again(self) -> None:
+        """Go on by the same settings and the credentials of the moment."""
+        self.hops.reconfigure(self.neighbours, HopsListen(accept=self.accept), self.credentials)
+
+    async def stopped(self) -> None:
+        """Stop, and wait until that is done."""
+        await self.hops.close()
 
     def hop(self, **how: Any) -> Hop:
         """Return how others reach it."""
@@ -96,7 +109,29 @@ def credentials(nai: str, maker: Maker = ROOT, trusted: Any = None, **how: Any) 
 class HopsCase(TestCase):
     """A test that waits for what happens on sockets."""
 
-    timeout = 30
+    timeout = 60
+
+    async def pair(self, **how: Any) -> tuple[Party, Party]:
+        """Return an agent and a relay that knows it, with a hop between them over which something was said."""
+        relay = Party(self, RELAY, accept=(AGENT,)).listen()
+        agent = Party(self, AGENT, relay.hop(), **how)
+        await self.said(agent, relay)
+        return agent, relay
+
+    async def said(self, sender: Party, receiver: Party, number: int = 1) -> None:
+        """Say something, and wait until it is heard."""
+        before = len(receiver.heard)
+        sender.hops.send(receiver.nai, request(number))
+        await self.until(lambda: len(receiver.heard) > before)
+
+    async def refused(self, sender: Party, neighbour: str) -> tuple[int, str]:
+        """Say something that cannot be said; return the code and why."""
+        before = len(sender.unreachable)
+        sender.hops.send(neighbour, request(99))
+        await self.until(lambda: len(sender.unreachable) > before)
+        nai, octets, why, code = sender.unreachable[-1]
+        self.assertEqual((nai, octets), (neighbour, request(99)))
+        return code, why
 
     async def until(self, done: Any) -> None:
         """Wait until ``done``."""

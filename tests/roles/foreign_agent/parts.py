@@ -199,7 +199,7 @@ class Home:
             care_of = request.request.care_of
             k2 = equation5(a, HOME, AGENT, HOME_ADDRESS, request.address, tr)
             k3 = equation5(b, AGENT, "@example.org", care_of, care_of, tr)
-        keys = key2(prf, k2, ss2, tr, (AGENT, HOME), (request.shares.spi_home, spi_of_home))
+        keys = key2(prf, k2, ss2 if answer.mixed else None, tr, (AGENT, HOME), (request.shares.spi_home, spi_of_home))
         return Replied(octets, request, keys, k3, tr, prf, spi_of_node)
 
 

@@ -39,6 +39,17 @@ class RegisteringTests(AgentCase):
                 self.assertNotEqual(visitor.key2.secret, visitor.key3.secret)
                 self.assertEqual((visitor.mode, visitor.kem), (mode, number))
 
+    def test_where_policy_allows_key_2_may_be_without_the_agents_secret(self) -> None:
+        relay = self.relayed(self.request())
+        said = self.hear(hop.Relayed(relay.identification, self.home.reply(relay.message, mixed=False).octets))
+        self.assertRefused(said, Code.AGENT_POORLY_FORMED_REPLY, "")
+        self.start(self.terms(mix=False))
+        for mixed in (False, True):
+            replied, _ = self.registered(self.request(), mixed=mixed)
+            visitor = self.agent.visitor(HOME, self.home.pseudonym)
+            assert visitor is not None
+            self.assertEqual(visitor.key2, replied.key2)
+
     def test_the_node_gets_the_home_agents_words_and_the_agents_shares(self) -> None:
         replied, reply = self.registered(self.request())
         self.assertEqual(reply.shares, replied.request.shares)

@@ -14,16 +14,18 @@ from seckex.config.kdc import Kdc
 from seckex.config.provision import HomeKey
 from seckex.crypto.secrets import Secret
 from seckex.errors import Malformed, PeerFault, Unfeasible
-from seckex.events.kdc import PrincipalAdded, PrincipalProvisioned, RecordUnreadable
+from seckex.events.kdc import PrincipalAdded, PrincipalAllowed, PrincipalProvisioned, RecordUnreadable
 from seckex.machine import Now, Path
 from seckex.roles.kdc.center import Center, NewPrincipal
 from seckex.roles.kdc.issued import ISSUED, Issued
-from seckex.roles.kdc.principals import PRINCIPAL, Copy, Directory, Principal
+from seckex.roles.kdc.principals import PRINCIPAL, Copy, Directory, Known, Principal
 from seckex.roles.kdc.telling import HOME_KEYS
 from seckex.sa.store import Record
+from seckex.wire import hop
 from seckex.wire.info import Layer2Extension
 from seckex.wire.keying import NodeQuery
-from tests.roles.kdc.parts import HOME, HOME_KEY, KDC, NODE, OTHER, CenterCase
+from seckex.wire.numbers import Code
+from tests.roles.kdc.parts import HOME, HOME_KEY, KDC, NODE, OTHER, Asking, CenterCase
 
 NODE_0 = Principal(nai=NODE, home_agent=HOME, kvno=1, key0=Secret(bytes(range(32))), serial=5, created=6)
 FULL = evolve(NODE_0, enabled=False, home_address=ip_address("2001:db8::7"), layer2=Layer2Extension(0, bytes(range(6))))
@@ -103,6 +105,64 @@ class AddingTests(CenterCase):
         role = self.kdc.role(Center)
         self.assertEqual(role.received(b"x", Path("192.0.2.9", 1), self.kdc.now()), [])
         self.assertEqual(role.status(self.kdc.now())["principals"], 0)
+
+
+class AllowingTests(CenterCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.add()
+        self.nodes(self.home)
+
+    def allow(self, *, enabled: bool) -> list[Known | str]:
+        """Enable or disable the node, as an operator would; return what he is told."""
+        told: list[Known | str] = []
+        role = self.kdc.role(Center)
+        self.kdc.ask(role, lambda: role.allow(NODE, self.kdc.now(), told.append, enabled=enabled))
+        self.network.run(0.1)
+        return told
+
+    def test_a_node_is_disabled_and_its_home_agent_told(self) -> None:
+        before = self.kdc.role(Center).find(NODE)
+        [disabled] = self.allow(enabled=False)
+        assert isinstance(disabled, Principal)
+        self.assertFalse(disabled.enabled)
+        self.assertGreater(disabled.serial, before.serial)
+        self.network.run(2)
+        self.assertTrue(self.home.role(Asking).all(hop.Changed))
+        [entry] = self.nodes(self.home, NodeQuery(before.serial, 64)).entries.entries
+        self.assertFalse(entry.enabled)
+        self.assertEqual(self.refusal(self.home, self.request()), Code.DISABLED_NODE)
+        self.kdc.restart()
+        self.assertEqual(self.kdc.role(Center).find(NODE), disabled)
+        self.assertEqual([str(event) for event in self.kdc.reported(PrincipalAllowed)], [f"{NODE} was disabled"])
+
+    def test_it_is_enabled_again(self) -> None:
+        self.allow(enabled=False)
+        [enabled] = self.allow(enabled=True)
+        assert isinstance(enabled, Principal)
+        self.assertTrue(enabled.enabled)
+        self.assertEqual(len(self.keys(self.home, self.request())), 3)
+
+    def test_what_is_so_already_changes_nothing(self) -> None:
+        before = self.kdc.role(Center).find(NODE)
+        self.assertEqual(self.allow(enabled=True), [before])
+
+    def test_what_is_not_stored_is_not_so(self) -> None:
+        self.kdc.commit_faults[len(self.kdc.units) + 1] = "the disk is full"
+        self.assertEqual(self.allow(enabled=False), ["the disk is full"])
+        self.assertTrue(self.kdc.role(Center).find(NODE).enabled)
+
+    def test_who_cannot_be_disabled(self) -> None:
+        role, now = self.kdc.role(Center), self.kdc.now()
+        error = self.assertRaises(Unfeasible, role.allow, "x@example.org", now, lambda _told: None, enabled=False)
+        self.assertIn("not known here", str(error))
+
+    def test_a_replica_leaves_it_to_its_center(self) -> None:
+        replica = Center("replica@example.org", Kdc(replicates=KDC), self.kdc.entropy)
+        replica.directory.put(Copy(NODE, HOME, 1, 1, True, False, bytes(32), bytes(32)))
+        now = self.kdc.now()
+        error = self.assertRaises(Unfeasible, replica.allow, NODE, now, lambda _told: None, enabled=False)
+        self.assertIn(f"is a replica of {KDC}: say so there", str(error))
 
 
 class ProvisioningTests(CenterCase):

@@ -248,6 +248,7 @@ class Agent:
     longest: int = 28800
     sequence: int = 0
     challenge: bytes = bytes(16)
+    port: int = 4434
     quiet: bool = False
     moves: list[Move] = Factory(list)
     requests: list[tuple[float, NodeRequest, Path]] = Factory(list)
@@ -268,7 +269,7 @@ class Agent:
             self.lifetime,
             self.longest,
             self.sequence,
-            4434,
+            self.port,
             self.challenge,
             self.nai,
             "visited.example",

@@ -300,6 +300,15 @@ class OperatorTests(KeepingCase):
         self.ask("up")
         self.registered(2)
 
+    def test_down_lets_go_of_what_was_replaced_a_moment_ago(self) -> None:
+        self.start()
+        self.registered()
+        self.ask("again")
+        self.registered(2)
+        self.ask("down")
+        self.network.run(2.0)
+        self.assertEqual(len(self.host.released), 2)
+
     def test_down_without_anybody_to_tell_ends_here(self) -> None:
         self.start()
         self.registered()

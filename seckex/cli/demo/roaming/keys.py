@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +22,7 @@ from seckex.roles.home_agent import records as of_home
 from seckex.roles.mobile_node import records as of_node
 from seckex.sa.association import Association
 from seckex.sa.store import Record, Snapshot
+from seckex.storage.inspect import copy_database
 from seckex.storage.masterkey import load_master_key
 from seckex.storage.sqlite import SqliteStore
 
@@ -50,10 +49,7 @@ def stored(state: Path) -> Snapshot:
     with tempfile.TemporaryDirectory(prefix="seckex-demo-") as folder:
         copy = Path(folder) / DATABASE
         copy.touch(0o600)
-        original = (state / DATABASE).absolute()
-        with closing(sqlite3.connect(f"{original.as_uri()}?mode=ro", uri=True)) as source:
-            with closing(sqlite3.connect(copy)) as target:
-                source.backup(target)
+        copy_database(state / DATABASE, copy)
         store = SqliteStore(copy, load_master_key(state / "master.key", copy, os.urandom), os.urandom)
         try:
             return store.load(0, time.time())

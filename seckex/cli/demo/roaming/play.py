@@ -46,7 +46,7 @@ class RoamingPlay:
         self._register()
         keys = self._compare_keys()
         self._who_could_read_what(keys)
-        self._ping()
+        # self._ping()
         self._fetch()
         self._renew(keys)
         self._leave()
@@ -85,9 +85,10 @@ class RoamingPlay:
         self._run("kdc", "init", "--config", center)
         where = ("--home-address", str(identity.home_address), "--layer2", identity.mac)
         self._run("kdc", "add", identity.nai, "--home-agent", world.nai(HOME), *where, "--config", center)
-        for role in (CENTER, HOME, *world.servers):
-            self._start(role)
+        self._start(CENTER)
         self._run("provision", "--new-key", "device.key")
+        for role in (HOME, *world.servers):
+            self._start(role)
         # What the node needs to register for the first time is known when the home agent has said its keys.
         self._wait("the home agent's static keys at the center", CENTER, "HomeKeysTaken")
         self._run("kdc", "export", identity.nai, "--to", "device.key.pub", "-o", "node.provision", "--config", center)
@@ -134,11 +135,10 @@ class RoamingPlay:
         for key in KEYS:
             one, other = ENDS[key]
             ends = held[one][key], held[other][key]
-            told = [f"{each.check}  SPI {each.spi:#010x}" for each in ends]
-            rows.append((key, f"{one} - {other}", *told))
+            rows.append((key, f"{one} - {other}", *(" ".join(each) for each in _told_of(*ends))))
             if ends[0].check != ends[1].check:
                 raise DemoFailed(f"{one} and {other} do not have the same {key}")
-        self.story.table(rows, ("", "between", "check value at the one", "at the other"))
+        self.story.table(rows, ("", "between", "check values", "SPIs"))
         return {key: held[ENDS[key][0]][key] for key in KEYS}
 
     def _who_could_read_what(self, keys: dict[str, Held]) -> None:
@@ -223,7 +223,7 @@ class RoamingPlay:
         self._run("kdc", "disable", nai, "--config", f"{CENTER}.toml")
         self._wait("the home agent to hear of it", HOME, "NodeEnded")
         self._run("up", home, "--config", f"{NODE}.toml", "--wait", "10", fails=True)
-        self._wait("the refusal", HOME, "NodeRefused")
+        self._wait("the refusal", HOME, "NegotiationRefused")
         self._wait("the refusal", AGENT, "HomeAgentRefused")
         told = self._run("explain", home, "--config", f"{NODE}.toml", lines=12)
         if "disabled" not in told:
@@ -289,3 +289,8 @@ class RoamingPlay:
         if not held:
             raise DemoFailed("home has no association with the node")
         return held[-1]
+
+
+def _told_of(one: Held, other: Held) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Return the check values and the SPIs of a key at both ends."""
+    return (one.check, other.check), (f"{one.spi:#010x}", f"{other.spi:#010x}")

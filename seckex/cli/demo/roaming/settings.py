@@ -88,11 +88,11 @@ def _node(world: World) -> str:
 nai = "{world.nai(HOME)}"
 authentication = "registration"
 address = "{world.address(HOME)}"
-port = {world.ports.home}
+port = {world.ports.own[HOME]}
 
 [registration]
 lifetime = "30m"
-port = {world.ports.agent}
+port = {world.ports.own[AGENT]}
 interface = "lo"
 
 [[forwards]]
@@ -105,13 +105,17 @@ open-with = 1
 {proposals}"""
 
 
-def _agent(world: World) -> str:
-    servers = f'servers = ["{world.nai(AAA_F)}"]' if world.servers else ""
+def _listen(world: World, role: str) -> str:
     return f"""
 [listen]
-addresses = ["{world.address(AGENT)}"]
-port = {world.ports.agent}
+addresses = ["{world.address(role)}"]
+port = {world.ports.own[role]}
+"""
 
+
+def _agent(world: World) -> str:
+    servers = f'servers = ["{world.nai(AAA_F)}"]' if world.servers else ""
+    return f"""{_listen(world, AGENT)}
 [foreign-agent]
 advertise-every = "2s"
 {servers}
@@ -119,7 +123,7 @@ advertise-every = "2s"
 
 
 def _aaa_f(world: World) -> str:
-    return f"""
+    return f"""{_listen(world, AAA_F)}
 [[aaa.routes]]
 realm = "example.org"
 next = ["{world.nai(AAA_H)}"]
@@ -127,18 +131,14 @@ next = ["{world.nai(AAA_H)}"]
 
 
 def _aaa_h(world: World) -> str:
-    return f"""
+    return f"""{_listen(world, AAA_H)}
 [aaa]
 home-agents = ["{world.nai(HOME)}"]
 {_hop(world, HOME)}{_hops_listen(world, AAA_H, AAA_F)}"""
 
 
 def _home(world: World) -> str:
-    return f"""
-[listen]
-addresses = ["{world.address(HOME)}"]
-port = {world.ports.home}
-
+    return f"""{_listen(world, HOME)}
 [home-agent]
 kdcs = ["{world.nai(CENTER)}"]
 keying = "{world.keying}"

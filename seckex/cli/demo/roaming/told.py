@@ -24,8 +24,8 @@ _TOLD: Final[Mapping[str, Collection[str]]] = {
     AGENT: ("VisitorRegistered", "VisitorLeft", "HomeAgentRefused", "HomeNetworkRefused", "RequestTurnedAway"),
     AAA_F: ("RegistrationNotRelayed", "NextHopFailed"),
     AAA_H: ("RegistrationNotRelayed", "NextHopFailed"),
-    HOME: ("NodesTaken", "NodeRegistered", "NodeRefused", "NodeDeregistered", "NodeEnded", "RequestUnheard"),
-    CENTER: ("PrincipalAdded", "PrincipalProvisioned", "HomeKeysTaken", "KeysRefused"),
+    HOME: ("NodesTaken", "NodeRegistered", "NegotiationRefused", "NodeDeregistered", "NodeEnded", "RequestUnheard"),
+    CENTER: ("PrincipalAllowed", "PrincipalProvisioned", "HomeKeysTaken", "KeysRefused"),
 }
 
 

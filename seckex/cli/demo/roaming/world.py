@@ -77,19 +77,18 @@ class Identity:
 
 @frozen
 class Ports:
-    """Where everything listens: ``agent`` and ``home`` for UDP and TCP, each in ``hops`` for secure hops."""
+    """Where everything listens: each role in ``own`` for UDP and TCP, in ``hops`` for secure hops."""
 
-    agent: int
-    home: int
+    own: Mapping[str, int]
+    hops: Mapping[str, int]
     web: int
     forward: int
-    hops: Mapping[str, int]
 
 
 def _ports() -> Ports:
-    both = {role: free_port(socket.SOCK_DGRAM, host=_ADDRESSES[role]) for role in (AGENT, HOME)}
+    own = {role: free_port(socket.SOCK_DGRAM, host=host) for role, host in _ADDRESSES.items()}
     hops = {role: free_port(host=host) for role, host in _ADDRESSES.items()}
-    return Ports(both[AGENT], both[HOME], free_port(), free_port(), hops)
+    return Ports(own, hops, free_port(), free_port())
 
 
 @frozen
