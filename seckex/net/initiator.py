@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,8 +27,7 @@ from seckex.net.peer import PeerLinks
 from seckex.net.reload import Prepared
 from seckex.node.limits import Limits, Peer
 from seckex.roles.faces import Role
-from seckex.sa.association import WORKER_BITS, Association
-from seckex.wire.dialog import DIALOG_ID_SIZE
+from seckex.sa.association import Association
 from seckex.wire.numbers import Code
 
 
@@ -48,10 +46,10 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
             _forwards(self.settings),
             self._links,
             self.settings.limits.forward_connections,
-            self._new_dialog_id,
+            self.new_dialog_id,
             self.log,
         )
-        self.dials = Dials(reactor, self.settings.identity.nai, self._links, self._new_dialog_id, self.log)
+        self.dials = Dials(reactor, self.settings.identity.nai, self._links, self.new_dialog_id, self.log)
 
     def peers(self) -> list[Peer]:
         """See `Daemon.peers`."""
@@ -88,11 +86,6 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
     def watcher(self) -> InitiatorDaemon:
         """See `Daemon.watcher`."""
         return self
-
-    def _new_dialog_id(self) -> bytes:
-        """Return the id of a new dialog: random, with this worker's number in its lowest bits."""
-        drawn = int.from_bytes(os.urandom(DIALOG_ID_SIZE), "big")
-        return (drawn >> WORKER_BITS << WORKER_BITS | self.settings.state.worker).to_bytes(DIALOG_ID_SIZE, "big")
 
     def bind(self) -> None:
         """Take the forwards' ports."""

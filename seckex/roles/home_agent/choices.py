@@ -41,8 +41,9 @@ class Choice:
 
 @frozen
 class AgentSide:
-    """What was chosen with the agent, None for a KEM that we do not take, and by which policy it chooses from what nodes
-    offer it.
+    """What was chosen with the agent, and by which policy it chooses from what nodes offer it.
+
+    For a KEM that we do not take nothing was chosen.
     """
 
     choice: Choice | None
