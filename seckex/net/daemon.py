@@ -107,6 +107,7 @@ class Daemon(MultiService, Generic[S]):
         self.principal: Principal
         self.house: HouseAtEdge | None = None
         self.hops: Hops | None = None
+        self.associated: AssociatedHops | None = None
         self.traffic: Traffic
         self._end_observing: Callable[[], None] | None = None
         self._commits: GroupCommit | None = None
