@@ -1,4 +1,4 @@
-"""What the daemons keep of a registration: KEY 1, 2 and 3, read out of their own databases with their master keys."""
+"""What the daemons keep: KEY 0, and KEY 1, 2 and 3 of a registration, read out of databases with their master keys."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from typing import Final
 from attrs import field, frozen
 
 from seckex.cli.demo.processes import DemoFailed
-from seckex.cli.demo.roaming.world import AGENT, HOME, NODE, World
+from seckex.cli.demo.roaming.world import AGENT, CENTER, HOME, NODE, World
 from seckex.crypto.schedule import AgreedKeys
 from seckex.crypto.secrets import Secret
 from seckex.crypto.suites import SHA256
 from seckex.net.daemon import DATABASE
 from seckex.roles.foreign_agent import visitors
 from seckex.roles.home_agent import records as of_home
+from seckex.roles.kdc.principals import PRINCIPAL, Principal
 from seckex.roles.mobile_node import records as of_node
 from seckex.sa.association import Association
 from seckex.sa.store import Record, Snapshot
@@ -64,6 +65,11 @@ def unsealed(state: Path) -> Iterator[bytes]:
         yield from (association.local.encode(), association.peer.encode(), association.keys.octets())
     for record in found.records:
         yield from (record.name, record.octets)
+
+
+def key0(world: World) -> Secret:
+    """Return KEY 0 of the node, which its center has."""
+    return Principal.read(_record(stored(world.state(CENTER)), PRINCIPAL)).key0
 
 
 def keys_of(world: World, role: str) -> dict[str, Held]:
