@@ -22,6 +22,7 @@ from seckex.cli.key import key
 from seckex.cli.lifecycle import down, rekey, up
 from seckex.cli.monitor import monitor
 from seckex.cli.output import Fault, Misconfigured
+from seckex.cli.ping import ping
 from seckex.cli.provision import provision
 from seckex.cli.reload import reload
 from seckex.cli.status import status
@@ -65,6 +66,7 @@ for _command in (
     down,
     explain,
     monitor,
+    ping,
     counters,
     doctor,
     bugreport,

@@ -39,9 +39,10 @@ from seckex.crypto.certified import Certificates
 from seckex.dialog.faces import DeadPeer, LinkAssociation
 from seckex.dialog.link import Link
 from seckex.dialog.table import DialogTables
-from seckex.errors import ApiMisuse, SeckexError
+from seckex.errors import ApiMisuse, PeerIncompatible, SeckexError
 from seckex.events import ConfigurationKept, ConfigurationReloaded
 from seckex.exchange.terms import Terms
+from seckex.machine import Now
 from seckex.machine import Path as PeerPath
 from seckex.net.commands import ControlCommands
 from seckex.net.commit import CommitThread, GroupCommit
@@ -58,18 +59,20 @@ from seckex.net.sockets import Sockets
 from seckex.net.status import StatusReport
 from seckex.net.stream import LinkTerms
 from seckex.net.supervisor import Supervisor
+from seckex.net.tracing import ROLE, TraceCommands
 from seckex.net.usage import Traffic
 from seckex.node.limits import Limits, Peer
 from seckex.node.node import Node
 from seckex.roles.faces import Role
 from seckex.roles.house import House
 from seckex.roles.kdc.center import Center
+from seckex.roles.trace import Tracer
 from seckex.sa.association import WORKER_BITS
 from seckex.storage.lock import WorkerLock
 from seckex.storage.masterkey import load_master_key
 from seckex.storage.sqlite import SqliteStore
 from seckex.wire.dialog import DIALOG_ID_SIZE, Hello
-from seckex.wire.numbers import MAX_BODY
+from seckex.wire.numbers import MAX_BODY, Code, Security
 
 DATABASE: Final = "seckex.db"
 # Less than supervisors wait before they kill.
@@ -104,6 +107,7 @@ class Daemon(MultiService, Generic[S]):
         self.principal: Principal
         self.house: HouseAtEdge | None = None
         self.hops: Hops | None = None
+        self.associated: AssociatedHops | None = None
         self.traffic: Traffic
         self._end_observing: Callable[[], None] | None = None
         self._commits: GroupCommit | None = None
@@ -181,6 +185,30 @@ class Daemon(MultiService, Generic[S]):
     def operator(self) -> Operator:
         """Return what an operator can have this daemon do."""
         return PrincipalOperator(self.principal)
+
+    def ways(self, destination: str) -> tuple[str, ...]:
+        """Return which neighbours lead to somebody, the best first; raises `PeerIncompatible` where none does."""
+        settings = self.settings
+        hops = settings.hops if isinstance(settings, HopSettings) else ()
+        come = self.hops is not None and self.hops.security(destination) is not Security.NONE
+        if come or any(hop.nai == destination for hop in hops):
+            return (destination,)
+        raise PeerIncompatible(Code.NEXT_HOP_UNREACHABLE, f"{destination} is not among hops")
+
+    def near(self, now: Now) -> tuple[str, PeerPath] | None:
+        """Return the agent that serves this daemon and where it is, of a mobile node that has one."""
+        del now
+        return None
+
+    def _tracer(self, nai: str) -> Tracer:
+        def security(neighbour: str) -> Security:
+            return Security.NONE if self.hops is None else self.hops.security(neighbour)
+
+        return Tracer(nai, self.ways, security, os.urandom, self.near, public=self.serves_visitors())
+
+    def serves_visitors(self) -> bool:
+        """Whether nodes that have no hops may ask for ways here."""
+        return False
 
     def commands_of_roles(self) -> Commands:
         """Return what answers the commands that roles have beside those of all daemons, by name."""
@@ -308,10 +336,13 @@ class Daemon(MultiService, Generic[S]):
             self.principal.watcher = HopWatcher(self.associated, self.watcher())
         self.principal.run(node.start(snapshot, now), now)
         roles = self.roles()
+        tracing: Commands = {}
         if roles:
-            house = House(settings.identity.nai, roles)
+            tracer = self._tracer(settings.identity.nai)
+            house = House(settings.identity.nai, {**roles, ROLE: tracer})
             self.house = HouseAtEdge(self.reactor, house, self.say, self._commits, self.principal, self.log, self.clock)
             self.principal.roles = self.house
+            tracing = TraceCommands(tracer, self.house, settings.identity.nai).commands()
             self.house.hops = self.hops
         self.open()
         if self.hops is not None:
@@ -335,6 +366,7 @@ class Daemon(MultiService, Generic[S]):
             **desk.commands(),
             **self._commands_of_center(),
             **self.commands_of_roles(),
+            **tracing,
             "reload": self._asked_to_reload,
         }
         self._control = listen_control(self.reactor, state.control, commands, desk.streams())

@@ -14,8 +14,9 @@ from seckex.config.problems import Problem, key_path
 from seckex.dialog.faces import Cause, Closure
 from seckex.dialog.link import Link
 from seckex.dialog.stream import Dialog
+from seckex.errors import PeerIncompatible
 from seckex.events import Event, LinkClosed, NegotiationRefused
-from seckex.machine import Path
+from seckex.machine import Now, Path
 from seckex.net.address import PeerAddress
 from seckex.net.control import Commands
 from seckex.net.daemon import Daemon, now_or_never
@@ -74,6 +75,14 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         home = self.settings.home
         if isinstance(event, NegotiationRefused) and home is not None and event.peer == home.nai:
             self.dials.refused(event.peer)
+
+    def near(self, now: Now) -> tuple[str, Path] | None:
+        """See `Daemon.near`."""
+        return None if self._roaming is None else self._roaming.near(now)
+
+    def ways(self, destination: str) -> tuple[str, ...]:
+        """See `Daemon.ways`: a node has no hops, and agents only where it hears them."""
+        raise PeerIncompatible(Code.NEXT_HOP_UNREACHABLE, f"no foreign agent is heard that would lead to {destination}")
 
     def operator(self) -> Operator:
         """See `Daemon.operator`."""

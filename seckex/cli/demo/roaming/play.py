@@ -122,8 +122,8 @@ class RoamingPlay:
     def _compare_keys(self) -> dict[str, Held]:
         self.story.chapter(
             "KEY 1, KEY 2, KEY 3",
-            "Each key is in the databases of its two ends, sealed under their own master keys. The check values below are "
-            "made of what is there.",
+            "Each key is in the databases of its two ends, sealed under their own master keys. The check values below "
+            "are made of what is there.",
         )
         keys = self._keys()
         self.story.good("the check values of both ends agree for KEY 1, KEY 2 and KEY 3")
