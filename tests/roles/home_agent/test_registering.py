@@ -235,6 +235,8 @@ class AddressTests(Table):
         self.assertEqual(str(found.answer.home_address), "10.0.0.2")
         _, found = self.register()
         self.assertEqual(str(found.answer.home_address), "10.0.0.2")
+        _, own = self.register(wanted=ip_address("10.0.0.1"))
+        self.code_of(own, Code.PROHIBITED, "is our own")
         _, outside = self.register(wanted=ip_address("10.0.1.1"))
         self.code_of(outside, Code.PROHIBITED, "is not in 10.0.0.0/30")
         first = self.node
