@@ -56,6 +56,8 @@ def hops(destination: str, way: Way) -> list[dict[str, Any]]:
     Each on the way has measured from there to the end and back. What the hops of others
     add is what they say; none adds less than nothing.
     """
+    if not way:
+        return []
     ends = [*(each.nai for each in way[1:]), destination]
     times = [*(each.microseconds for each in way), 0]
     return [

@@ -38,6 +38,8 @@ class DirectTests(AgentCase):
             (Code.UNKNOWN_DOMAIN, Code.AGENT_PROHIBITED),
             (Code.AGENT_NOT_ALLOWED, Code.AGENT_PROHIBITED),
             (Code.UNKNOWN_HOME_AGENT, Code.HOME_AGENT_UNREACHABLE),
+            (Code.NOTHING_ACCEPTABLE, Code.AGENT_PROHIBITED),
+            (Code.FAILED_AUTHENTICATION, Code.AGENT_UNSPECIFIED),
             (Code.REPLAYED, Code.AGENT_UNSPECIFIED),
             (Code.BEGIN_ANEW, Code.AGENT_UNSPECIFIED),
         ):
@@ -48,6 +50,16 @@ class DirectTests(AgentCase):
             self.assertNotIn("because", detail.text)
             event = self.told(HomeNetworkRefused)[-1]
             self.assertEqual((event.by, event.code, event.reason), (HOME, code, "because"))
+
+    def test_what_strangers_bring_about_does_not_fill_the_log(self) -> None:
+        for _ in range(30):
+            relay = self.relayed(self.request(home_agent="nobody@example.org"))
+            self.hear(not_relayed(relay, Code.FAILED_AUTHENTICATION, "", HOME), "nobody@example.org")
+        self.assertEqual(len(self.told(HomeNetworkRefused)), 10)
+        self.pass_time(6)
+        relay = self.relayed(self.request())
+        self.hear(not_relayed(relay, Code.FAILED_AUTHENTICATION, "", HOME))
+        self.assertEqual(self.told(HomeNetworkRefused)[-1].suppressed, 20)
 
     def test_the_same_refusal_again_for_the_same_request(self) -> None:
         request = self.request()
