@@ -10,11 +10,13 @@ from seckex.events.foreign_agent import RelayFailed
 from seckex.events.home_agent import CenterPassedOver, NodesTaken
 from seckex.events.mobile_node import AgentRefused
 from seckex.roles.aaa.ways import Ways
+from seckex.roles.trace import NoWay, Tracer
 from seckex.wire import hop
-from seckex.wire.hop import Route, decode_hop, encode_hop
-from seckex.wire.numbers import Code, Keying, Kind
+from seckex.wire.hop import Route, TracedHop, decode_hop, encode_hop
+from seckex.wire.numbers import Code, Keying, Kind, Security
 from tests.roaming.case import RoamingCase
 from tests.roaming.hop import Parcel, on_hop, snap
+from tests.roaming.host import Host
 from tests.roaming.world import CENTERS, FOREIGN_AAA, HOME, HOME_AAA, HOME_REALM, World
 
 OTHER_AAA = "aaa2@visited.example"
@@ -150,6 +152,50 @@ class HopTests(RoamingCase):
             if isinstance(message, hop.NotRelayed)
         ]
         self.assertEqual(codes, [Code.ROUTING_LOOP, Code.ROUTING_LOOP, Code.POORLY_FORMED])
+
+
+class TraceTests(RoamingCase):
+    def traced(self, world: World, host: Host, destination: str = HOME) -> tuple[TracedHop, ...] | NoWay:
+        """Have a host find the way to a home agent."""
+        found: list[tuple[TracedHop, ...] | NoWay] = []
+        tracer = host.role(Tracer)
+        host.ask(tracer, lambda: tracer.trace(destination, found.append, host.now()))
+        world.network.run_until(lambda: found)
+        return found[0]
+
+    def test_the_way_hop_by_hop(self) -> None:
+        for topology, names in (("direct", ["agent1"]), ("aaa", ["agent1", "aaaf", "aaah"])):
+            world = self.world(topology=topology)
+            for host in (world.nodes[0], world.agents[0]):
+                way = self.traced(world, host)
+                if isinstance(way, NoWay):
+                    self.fail(str(way))
+                others = [world.network.hosts[name].nai for name in names if name != host.name]
+                self.assertEqual([each.nai for each in way], [host.nai, *others])
+                expected = [Security.NONE] if host is world.nodes[0] else []
+                self.assertEqual([each.security for each in way], [*expected, *[Security.TLS] * len(names)])
+                times = [each.microseconds for each in way]
+                self.assertEqual(times, sorted(times, reverse=True))
+
+    def test_where_it_does_not_go_on(self) -> None:
+        world = self.world(topology="aaa")
+        world.home.stop()
+        for destination, by, code in (
+            (HOME, HOME_AAA, Code.NEXT_HOP_UNREACHABLE),
+            ("ha@elsewhere.example", FOREIGN_AAA, Code.UNKNOWN_REALM),
+        ):
+            found = self.traced(world, world.nodes[0], destination)
+            if not isinstance(found, NoWay):
+                self.fail("there is a way")
+            self.assertEqual((found.by, found.code), (by, code))
+
+    def test_nothing_of_the_node_is_in_it(self) -> None:
+        world = self.world(topology="aaa")
+        self.traced(world, world.nodes[0])
+        said = [p.octets for p in world.network.told] + [sent.octets for sent in world.network.sent]
+        traces = b"".join(octets for octets in said if octets[3:4] in (bytes((Kind.TRACE,)), bytes((Kind.TRACED,))))
+        self.assertTrue(traces)
+        self.assertNotIn(b"wanderer", traces)
 
 
 class CenterTests(RoamingCase):
