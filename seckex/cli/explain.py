@@ -128,7 +128,7 @@ def _memories(answer: Mapping[str, Any]) -> Iterator[str]:
     if isinstance(registration, dict):
         yield from (f"  {line}" for line in registration_lines(registration))
         for agent, address, *_, note in agent_rows(registration):
-            yield f"  agent {agent} at {address}: {note}"
+            yield f"  agent {agent} at {address}{'' if note == '-' else f': {note}'}"
     if isinstance(clock, dict):
         yield f"at {dated(clock)} its clock was {plain(clock.get('seconds'))} s from ours"
     remembered = [each for each in failures if isinstance(each, dict)] if isinstance(failures, list) else []

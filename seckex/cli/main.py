@@ -22,6 +22,7 @@ from seckex.cli.key import key
 from seckex.cli.lifecycle import down, rekey, up
 from seckex.cli.monitor import monitor
 from seckex.cli.output import Fault, Misconfigured
+from seckex.cli.ping import ping
 from seckex.cli.provision import provision
 from seckex.cli.reload import reload
 from seckex.cli.status import status
@@ -65,6 +66,7 @@ for _command in (
     down,
     explain,
     monitor,
+    ping,
     counters,
     doctor,
     bugreport,
@@ -85,7 +87,7 @@ for _command in (
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def demo(ctx: click.Context, arguments: tuple[str, ...]) -> None:
-    """Run an initiator and a responder on this machine and show what they do."""
+    """Run a roaming network on this machine, and find out who could read what."""
     # Imported when asked for: it brings in both daemons.
     command: click.Command = importlib.import_module("seckex.cli.demo").demo
     code = command.main(list(arguments), prog_name=ctx.command_path, standalone_mode=False)

@@ -57,8 +57,7 @@ class HopsListen:
     """The TCP port."""
 
     accept: Annotated[tuple[Nai, ...], Several(0, MAX_HOPS)] = ()
-    """Who may come beside those of ``hops``, also by an association that it has begun with us;
-    ``*@realm`` is everybody of that realm."""
+    """Who may come by TLS beside those of ``hops``; ``*@realm`` is everybody of that realm."""
 
 
 @frozen(kw_only=True)
@@ -76,9 +75,14 @@ class HopSettings(Settings):
         listen: HopsListen | None = sections.get("hops_listen")
         identity: Identity | None = sections.get("identity")
         yield from repeated((hop.nai for hop in hops), "hops[{}].nai".format)
+        peers = {peer.nai: peer for peer in sections.get("peers", ()) if not isinstance(peer, Unread)}
         for index, hop in enumerate(hops):
             if not isinstance(hop, Unread):
                 yield from _hop(hop, f"hops[{index}]", identity)
+                peer = peers.get(hop.nai) if hop.security == "association" else None
+                if peer is not None and peer.authentication != hop.authentication:
+                    what = f'must be "{peer.authentication}", as peers has it for {hop.nai}'
+                    yield Problem(f"hops[{index}].authentication", what)
         if listen is not None:
             yield from _listening(listen)
 

@@ -1,4 +1,8 @@
-"""What the operator of a foreign agent is told: of visitors by pseudonym and realm, and of the way to their homes."""
+"""What the operator of a foreign agent is told: of visitors by pseudonym and realm, and of the way to their homes.
+
+Whoever can reach the agent can have a request relayed that leads nowhere. So those that tell of such are rationed:
+``suppressed`` were not reported before.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,10 @@ from typing import ClassVar
 from attrs import frozen
 
 from seckex.events import Event, label_of, shown
+
+
+def _more(suppressed: int) -> str:
+    return f" ({suppressed} more not shown)" if suppressed else ""
 
 
 @frozen
@@ -45,7 +53,7 @@ class VisitorLeft(Event):
 
 @frozen
 class RequestTurnedAway(Event):
-    """A node's request was not relayed; ``suppressed`` were not reported before it."""
+    """A node's request was not relayed."""
 
     realm: str
     code: int
@@ -58,9 +66,9 @@ class RequestTurnedAway(Event):
         return label_of(self.code)
 
     def __str__(self) -> str:
-        more = f" ({self.suppressed} more not shown)" if self.suppressed else ""
         whose = f"for {shown(self.realm)} " if self.realm else ""
-        return f"turned a request {whose}away with {self.code} {self.label}: {shown(self.reason)}{more}"
+        why = f"{self.code} {self.label}: {shown(self.reason)}"
+        return f"turned a request {whose}away with {why}{_more(self.suppressed)}"
 
 
 @frozen
@@ -73,6 +81,7 @@ class RelayFailed(Event):
     code: int
     reason: str
     then: str
+    suppressed: int = 0
 
     @property
     def label(self) -> str:
@@ -83,7 +92,7 @@ class RelayFailed(Event):
         what = f"trying {self.then}" if self.then else "nobody else is left to try"
         return (
             f"{self.neighbour} does not take a request to {shown(self.home_agent)} on, {self.code} {self.label}: "
-            f"{shown(self.reason)}; {what}"
+            f"{shown(self.reason)}; {what}{_more(self.suppressed)}"
         )
 
 
@@ -96,6 +105,7 @@ class HomeNetworkRefused(Event):
     by: str
     code: int
     reason: str
+    suppressed: int = 0
 
     @property
     def label(self) -> str:
@@ -104,7 +114,7 @@ class HomeNetworkRefused(Event):
 
     def __str__(self) -> str:
         what = f"a request to {shown(self.home_agent)} with {self.code} {self.label}"
-        return f"{shown(self.by)} refuses {what}: {shown(self.reason)}"
+        return f"{shown(self.by)} refuses {what}: {shown(self.reason)}{_more(self.suppressed)}"
 
 
 @frozen
@@ -112,9 +122,10 @@ class HomeAgentRefused(Event):
     """A home agent has refused a node; the reason is sealed, for the node alone."""
 
     home_agent: str
+    suppressed: int = 0
 
     def __str__(self) -> str:
-        return f"{shown(self.home_agent)} refuses a node; why is for the node to know"
+        return f"{shown(self.home_agent)} refuses a node; why is for the node to know{_more(self.suppressed)}"
 
 
 @frozen
@@ -125,10 +136,11 @@ class ReplyUnbelievable(Event):
     neighbour: str
     home_agent: str
     why: str
+    suppressed: int = 0
 
     def __str__(self) -> str:
         what = f"a reply of {shown(self.home_agent)} that came by way of {self.neighbour}"
-        return f"{what} is not believed: {shown(self.why)}"
+        return f"{what} is not believed: {shown(self.why)}{_more(self.suppressed)}"
 
 
 @frozen
@@ -139,9 +151,11 @@ class NoReply(Event):
     home_agent: str
     neighbour: str
     seconds: float
+    suppressed: int = 0
 
     def __str__(self) -> str:
-        return f"no reply of {shown(self.home_agent)} within {self.seconds:g} s, asked by way of {self.neighbour}"
+        what = f"no reply of {shown(self.home_agent)} within {self.seconds:g} s"
+        return f"{what}, asked by way of {self.neighbour}{_more(self.suppressed)}"
 
 
 @frozen

@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred
 from seckex.config.agent import AgentSettings
 from seckex.config.foreign_agent import ForeignAgent as ForeignAgentSettings
 from seckex.config.load import Loaded
-from seckex.errors import ApiMisuse
+from seckex.errors import ApiMisuse, PeerIncompatible
 from seckex.machine import Path
 from seckex.net.kdc import center_of, possible_kdc, settle_center
 from seckex.net.listening import ListeningDaemon
@@ -57,6 +57,25 @@ class AgentDaemon(ListeningDaemon[AgentSettings]):
         if settings.aaa.relays:
             roles["aaa"] = AaaRelay(nai, Ways.of(settings.aaa), settings.aaa.pending, os.urandom)
         return roles | center_of(settings.kdc, nai)
+
+    def ways(self, destination: str) -> tuple[str, ...]:
+        """See `Daemon.ways`: as registrations go, and otherwise to whoever there is a hop to."""
+        agent, aaa = self.settings.foreign_agent, self.settings.aaa
+        if agent is not None and agent.servers and destination not in agent.servers:
+            return agent.servers
+        if aaa.relays:
+            try:
+                return Ways.of(aaa).to(destination)
+            except PeerIncompatible as refusal:
+                try:
+                    return super().ways(destination)
+                except PeerIncompatible:
+                    raise refusal from None
+        return super().ways(destination)
+
+    def serves_visitors(self) -> bool:
+        """See `Daemon.serves_visitors`."""
+        return self.settings.foreign_agent is not None
 
     def settle_roles(self) -> None:
         """See `Daemon.settle_roles`."""

@@ -28,7 +28,7 @@ from twisted.python.failure import Failure
 
 from seckex.config.common import Settings
 from seckex.config.credentials import Credentials
-from seckex.config.hops import HopSettings
+from seckex.config.hops import Hop, HopSettings
 from seckex.config.initiator import InitiatorPeer
 from seckex.config.load import Loaded, give, load, prepare_state
 from seckex.config.problems import ConfigInvalid, Problem, key_path
@@ -39,14 +39,16 @@ from seckex.crypto.certified import Certificates
 from seckex.dialog.faces import DeadPeer, LinkAssociation
 from seckex.dialog.link import Link
 from seckex.dialog.table import DialogTables
-from seckex.errors import ApiMisuse, SeckexError
+from seckex.errors import ApiMisuse, PeerIncompatible, SeckexError
 from seckex.events import ConfigurationKept, ConfigurationReloaded
 from seckex.exchange.terms import Terms
+from seckex.machine import Now
 from seckex.machine import Path as PeerPath
 from seckex.net.commands import ControlCommands
 from seckex.net.commit import CommitThread, GroupCommit
 from seckex.net.control import Commands, listen_control
-from seckex.net.hops.hops import Dial, Hops
+from seckex.net.hops.associated import AssociatedHops, HopWatcher, associated
+from seckex.net.hops.hops import Hops
 from seckex.net.house import HouseAtEdge
 from seckex.net.kdc_commands import KdcCommands
 from seckex.net.log import EventLog, observe
@@ -57,17 +59,20 @@ from seckex.net.sockets import Sockets
 from seckex.net.status import StatusReport
 from seckex.net.stream import LinkTerms
 from seckex.net.supervisor import Supervisor
+from seckex.net.tracing import ROLE, TraceCommands
 from seckex.net.usage import Traffic
 from seckex.node.limits import Limits, Peer
 from seckex.node.node import Node
 from seckex.roles.faces import Role
 from seckex.roles.house import House
 from seckex.roles.kdc.center import Center
+from seckex.roles.trace import Tracer
+from seckex.sa.association import WORKER_BITS
 from seckex.storage.lock import WorkerLock
 from seckex.storage.masterkey import load_master_key
 from seckex.storage.sqlite import SqliteStore
-from seckex.wire.dialog import Hello
-from seckex.wire.numbers import MAX_BODY
+from seckex.wire.dialog import DIALOG_ID_SIZE, Hello
+from seckex.wire.numbers import MAX_BODY, Code, Security
 
 DATABASE: Final = "seckex.db"
 # Less than supervisors wait before they kill.
@@ -102,6 +107,7 @@ class Daemon(MultiService, Generic[S]):
         self.principal: Principal
         self.house: HouseAtEdge | None = None
         self.hops: Hops | None = None
+        self.associated: AssociatedHops | None = None
         self.traffic: Traffic
         self._end_observing: Callable[[], None] | None = None
         self._commits: GroupCommit | None = None
@@ -180,13 +186,33 @@ class Daemon(MultiService, Generic[S]):
         """Return what an operator can have this daemon do."""
         return PrincipalOperator(self.principal)
 
+    def ways(self, destination: str) -> tuple[str, ...]:
+        """Return which neighbours lead to somebody, the best first; raises `PeerIncompatible` where none does."""
+        settings = self.settings
+        hops = settings.hops if isinstance(settings, HopSettings) else ()
+        come = self.hops is not None and self.hops.security(destination) is not Security.NONE
+        if come or any(hop.nai == destination for hop in hops):
+            return (destination,)
+        raise PeerIncompatible(Code.NEXT_HOP_UNREACHABLE, f"{destination} is not among hops")
+
+    def near(self, now: Now) -> tuple[str, PeerPath] | None:
+        """Return the agent that serves this daemon and where it is, of a mobile node that has one."""
+        del now
+        return None
+
+    def _tracer(self, nai: str) -> Tracer:
+        def security(neighbour: str) -> Security:
+            return Security.NONE if self.hops is None else self.hops.security(neighbour)
+
+        return Tracer(nai, self.ways, security, os.urandom, self.near, public=self.serves_visitors())
+
+    def serves_visitors(self) -> bool:
+        """Whether nodes that have no hops may ask for ways here."""
+        return False
+
     def commands_of_roles(self) -> Commands:
         """Return what answers the commands that roles have beside those of all daemons, by name."""
         return {}
-
-    def dial(self) -> Dial | None:
-        """Return what makes hops under associations, None where none can be made."""
-        return None
 
     # -- life
 
@@ -247,6 +273,11 @@ class Daemon(MultiService, Generic[S]):
     def _bind_hops(self) -> None:
         settings = self.settings
         if isinstance(settings, HopSettings):
+            nai = settings.identity.nai
+            self.associated = AssociatedHops(
+                self.reactor, nai, self._hop_links, self.new_dialog_id, self.retire_idle, self.log
+            )
+            self.associated.setServiceParent(self)
             self.hops = Hops(
                 self.reactor,
                 settings.identity.nai,
@@ -257,9 +288,21 @@ class Daemon(MultiService, Generic[S]):
                 self._unreachable,
                 self.log,
                 self.clock,
-                self.dial(),
+                self.associated.dial,
             )
+            self.associated.owner = self.hops
             self.hops.ports.bind(self.sockets)
+
+    def _hop_links(self) -> LinkTerms:
+        limits = self.settings.limits
+        return self.link_terms(limits.dialog_credit, limits.dialogs_per_peer)
+
+    def _known(self) -> list[Peer]:
+        """Return all peers, and the neighbours to whom hops are dialogs under associations."""
+        settings = self.settings
+        hops = associated(settings.hops) if isinstance(settings, HopSettings) else {}
+        neighbours = [Peer(self.terms(hop), PeerPath(hop.address, hop.port)) for hop in hops.values()]
+        return [*(peer for peer in self.peers() if peer.terms.peer not in hops), *neighbours]
 
     def _heard(self, neighbour: str, octets: bytes) -> None:
         if self.house is not None:
@@ -282,17 +325,24 @@ class Daemon(MultiService, Generic[S]):
             self.log.say("error", "{complaint}", complaint=complaint)
         self._thread = CommitThread(self.reactor)
         self._commits = GroupCommit(store, self._thread, self.reactor)
-        node = Node(settings.identity.nai, self.peers(), os.urandom, self.limits())
+        node = Node(settings.identity.nai, self._known(), os.urandom, self.limits())
         self._forget_keys()
         self.traffic = Traffic(node.associations)
         self.principal = Principal(self.reactor, node, self._commits, self.log, self.clock)
         self.principal.watcher = self.watcher()
+        if self.associated is not None and isinstance(settings, HopSettings):
+            self.associated.principal, self.associated.traffic = self.principal, self.traffic
+            self.associated.meet(settings.hops)
+            self.principal.watcher = HopWatcher(self.associated, self.watcher())
         self.principal.run(node.start(snapshot, now), now)
         roles = self.roles()
+        tracing: Commands = {}
         if roles:
-            house = House(settings.identity.nai, roles)
+            tracer = self._tracer(settings.identity.nai)
+            house = House(settings.identity.nai, {**roles, ROLE: tracer})
             self.house = HouseAtEdge(self.reactor, house, self.say, self._commits, self.principal, self.log, self.clock)
             self.principal.roles = self.house
+            tracing = TraceCommands(tracer, self.house, settings.identity.nai).commands()
             self.house.hops = self.hops
         self.open()
         if self.hops is not None:
@@ -316,6 +366,7 @@ class Daemon(MultiService, Generic[S]):
             **desk.commands(),
             **self._commands_of_center(),
             **self.commands_of_roles(),
+            **tracing,
             "reload": self._asked_to_reload,
         }
         self._control = listen_control(self.reactor, state.control, commands, desk.streams())
@@ -417,7 +468,7 @@ class Daemon(MultiService, Generic[S]):
         held = _contents(self.loaded.credentials)
         self.loaded, self.settings = evolve(loaded, settings=settings), settings
         self.log.set_level(settings.log.level)
-        self.principal.reconfigure(self.peers(), self.limits())
+        self.principal.reconfigure(self._known(), self.limits())
         self._forget_keys()
         self.settle()
         self._settle_hops()
@@ -450,6 +501,8 @@ class Daemon(MultiService, Generic[S]):
         if self.hops is not None and isinstance(self.settings, HopSettings):
             settings = self.settings
             self.hops.ports.settle(settings.hops_listen)
+            if self.associated is not None:
+                self.associated.meet(settings.hops)
             self.hops.reconfigure(settings.hops, settings.hops_listen, self.loaded.credentials)
 
     def stopService(self) -> Deferred[None]:
@@ -489,7 +542,7 @@ class Daemon(MultiService, Generic[S]):
 
     # -- what both roles use
 
-    def terms(self, peer: InitiatorPeer | ResponderPeer, clock_window: int = 300) -> Terms:
+    def terms(self, peer: InitiatorPeer | ResponderPeer | Hop, clock_window: int = 300) -> Terms:
         """Return the terms of exchanges with ``peer``."""
         settings, credentials, nai = self.settings, self.loaded.credentials, peer.nai
         authority: Authority
@@ -504,6 +557,11 @@ class Daemon(MultiService, Generic[S]):
             raise ApiMisuse(f"nothing is configured that would authenticate {nai}")
         policy, worker = settings.policy.as_policy(), settings.state.worker
         return Terms(settings.identity.nai, nai, authority, policy, os.urandom, worker, clock_window)
+
+    def new_dialog_id(self) -> bytes:
+        """Return the id of a new dialog: random, with this worker's number in its lowest bits."""
+        drawn = int.from_bytes(os.urandom(DIALOG_ID_SIZE), "big")
+        return (drawn >> WORKER_BITS << WORKER_BITS | self.settings.state.worker).to_bytes(DIALOG_ID_SIZE, "big")
 
     def link_terms(self, credit: int, most_dialogs: int) -> LinkTerms:
         """Return what all links of this daemon have in common."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,8 +14,9 @@ from seckex.config.problems import Problem, key_path
 from seckex.dialog.faces import Cause, Closure
 from seckex.dialog.link import Link
 from seckex.dialog.stream import Dialog
+from seckex.errors import PeerIncompatible
 from seckex.events import Event, LinkClosed, NegotiationRefused
-from seckex.machine import Path
+from seckex.machine import Now, Path
 from seckex.net.address import PeerAddress
 from seckex.net.control import Commands
 from seckex.net.daemon import Daemon, now_or_never
@@ -28,8 +28,7 @@ from seckex.net.peer import PeerLinks
 from seckex.net.reload import Prepared
 from seckex.node.limits import Limits, Peer
 from seckex.roles.faces import Role
-from seckex.sa.association import WORKER_BITS, Association
-from seckex.wire.dialog import DIALOG_ID_SIZE
+from seckex.sa.association import Association
 from seckex.wire.numbers import Code
 
 
@@ -48,10 +47,10 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
             _forwards(self.settings),
             self._links,
             self.settings.limits.forward_connections,
-            self._new_dialog_id,
+            self.new_dialog_id,
             self.log,
         )
-        self.dials = Dials(reactor, self.settings.identity.nai, self._links, self._new_dialog_id, self.log)
+        self.dials = Dials(reactor, self.settings.identity.nai, self._links, self.new_dialog_id, self.log)
 
     def peers(self) -> list[Peer]:
         """See `Daemon.peers`."""
@@ -77,6 +76,14 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         if isinstance(event, NegotiationRefused) and home is not None and event.peer == home.nai:
             self.dials.refused(event.peer)
 
+    def near(self, now: Now) -> tuple[str, Path] | None:
+        """See `Daemon.near`."""
+        return None if self._roaming is None else self._roaming.near(now)
+
+    def ways(self, destination: str) -> tuple[str, ...]:
+        """See `Daemon.ways`: a node has no hops, and agents only where it hears them."""
+        raise PeerIncompatible(Code.NEXT_HOP_UNREACHABLE, f"no foreign agent is heard that would lead to {destination}")
+
     def operator(self) -> Operator:
         """See `Daemon.operator`."""
         return super().operator() if self._roaming is None else RoamingOperator(self.principal, self._roaming)
@@ -88,11 +95,6 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
     def watcher(self) -> InitiatorDaemon:
         """See `Daemon.watcher`."""
         return self
-
-    def _new_dialog_id(self) -> bytes:
-        """Return the id of a new dialog: random, with this worker's number in its lowest bits."""
-        drawn = int.from_bytes(os.urandom(DIALOG_ID_SIZE), "big")
-        return (drawn >> WORKER_BITS << WORKER_BITS | self.settings.state.worker).to_bytes(DIALOG_ID_SIZE, "big")
 
     def bind(self) -> None:
         """Take the forwards' ports."""

@@ -21,13 +21,14 @@ from seckex.dialog.stream import Dialog
 from seckex.events import LinkClosed
 from seckex.net.daemon import Daemon, one_line
 from seckex.net.forwards import Services
+from seckex.net.hops.associated import SERVICE
 from seckex.net.port import SharedPort
 from seckex.net.reload import Prepared
 from seckex.net.sockets import Name
 from seckex.net.stream import LinkPort
 from seckex.node.limits import Flood, Limits
 from seckex.sa.association import Association
-from seckex.wire.numbers import Code
+from seckex.wire.numbers import Code, Security
 
 L = TypeVar("L", bound=ListeningSettings)
 
@@ -193,8 +194,12 @@ class ListeningDaemon(Daemon[L]):
             self.retire_idle(link)
 
     def dialog_offered(self, link: Link, dialog: Dialog) -> None:
-        """Connect it to its service."""
-        self.served.offered(link, dialog)
+        """Connect it to its service; a hop is one of our own."""
+        if dialog.service != SERVICE or self.associated is None or self.hops is None:
+            self.served.offered(link, dialog)
+            return
+        peer = "" if link.association is None else link.association.peer
+        self.associated.offered(dialog, peer, self.hops.stranger(peer, Security.ASSOCIATION))
 
     def link_idle(self, _link: Link) -> None:
         """Nothing: the initiator closes links."""

@@ -129,6 +129,14 @@ class Roaming:
         self.ask(lambda now: self.role.keeping.reconfigure(plan, now))
         self.listen(interface)
 
+    def near(self, now: Now) -> tuple[str, Path] | None:
+        """Return the agent that the node is registered by, or would be, and where that is; None if none is heard."""
+        keeping = self.role.keeping
+        if keeping.registration is not None:
+            return keeping.registration.agent, keeping.registration.path
+        agent = keeping.agents.best(keeping.plan.kem, now)
+        return None if agent is None else (agent.nai, agent.path)
+
     def commands(self) -> Commands:
         """Return what answers each command, by its name."""
         return {"provision": self._provision}

@@ -43,3 +43,12 @@ def _inspect(path: Path, connection: sqlite3.Connection) -> list[str]:
         return [f"{path} was written by a newer version of seckex (schema {version}, this one knows {len(MIGRATIONS)})"]
     rows = connection.execute(f"PRAGMA quick_check({MOST_FAULTS})").fetchall()
     return [f"{path}: {row[0]}" for row in rows if row[0] != "ok"]
+
+
+def copy_database(path: Path, copy: Path) -> None:
+    """Copy a database as it is at one moment into the file ``copy``, while others may be writing to it."""
+    with (
+        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as source,
+        closing(sqlite3.connect(copy)) as target,
+    ):
+        source.backup(target)

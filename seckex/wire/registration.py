@@ -137,7 +137,10 @@ class AgentAnswer:
 
 @frozen
 class _Slot:
-    """A place for an extension: its sub-type, and which ``values`` octet ``at`` of its data may have, any if empty."""
+    """A place for an extension: its sub-type, and which ``values`` octet ``at`` of its data may have, any if empty.
+
+    ``read`` reads the data whole.
+    """
 
     name: str
     sub: int
@@ -208,7 +211,6 @@ def _read_parts(octets: bytes, reader: Reader, slots: Sequence[_Slot]) -> dict[s
                 not slot.values or (data.remaining > slot.at and octets[data.offset + slot.at] in slot.values)
             ):
                 found[slot.name] = slot.read(data)
-                data.end("Length")
                 break
         else:
             raise reader.fail("extension", f"{sub} does not stand here", start)

@@ -111,8 +111,10 @@ class HopViewTests(SynchronousTestCase):
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=True) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from([*HOME, *NODE, *BINDING, *CENTER, *HOP, "at", "code"]), inner, max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from([*HOME, *NODE, *BINDING, *CENTER, *HOP, "at", "code"]), inner, max_size=5)
+    ),
     max_leaves=12,
 )
 

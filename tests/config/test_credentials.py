@@ -103,8 +103,8 @@ class WrongTests(CredentialsCase):
             ),
             (
                 WHOLE.replace('"certificate"', '"certficate"'),
-                'peers[0].authentication: must be one of "key0", "certificate", "registration", not "certficate": did you mean '
-                '"certificate"?',
+                'peers[0].authentication: must be one of "key0", "certificate", "registration", not "certficate": '
+                'did you mean "certificate"?',
             ),
             (
                 INITIATOR.replace(HOME, "*@example.org"),

@@ -80,6 +80,19 @@ class FlowTests(RoamingCase):
             for _, holders in self.ledger.holders(content):
                 self.assertEqual(len(holders & {"node1", "node2"}), 1)
 
+    def test_without_mixing_where_both_policies_have_it_so(self) -> None:
+        for keying in Keying:
+            for agents, homes in ((True, True), (False, True), (False, False), (True, False)):
+                world = self.world(start=False, keying=keying)
+                world.terms["home"]["home-agent"] = evolve(world.terms["home"]["home-agent"], mix=homes)
+                world.terms["agent1"]["agent"] = evolve(world.terms["agent1"]["agent"], mix=agents)
+                world.start()
+                if homes or not agents:
+                    self.registered(world)
+                else:
+                    world.network.run(5)
+                    self.assertEqual(world.agents[0].counters["agent.visitors"], 0)
+
     def test_the_same_every_time(self) -> None:
         said: list[list[bytes]] = []
         for _ in range(2):

@@ -18,6 +18,8 @@ from seckex.config.kdc import Kdc
 from seckex.config.provision import Provision
 from seckex.crypto.registration import provisioned
 from seckex.crypto.spichain import Chain
+from seckex.errors import PeerIncompatible
+from seckex.machine import Now, Path
 from seckex.roles.aaa.relay import AaaRelay
 from seckex.roles.aaa.ways import Ways
 from seckex.roles.faces import Role
@@ -29,11 +31,12 @@ from seckex.roles.kdc.center import Center, NewPrincipal
 from seckex.roles.mobile_node.plan import Plan
 from seckex.roles.mobile_node.records import Home
 from seckex.roles.mobile_node.role import MobileNode
+from seckex.roles.trace import Tracer
 from seckex.sa.policy import Policy
 from seckex.sa.store import PutRecord
 from seckex.wire.info import Layer2Extension
 from seckex.wire.keying import HomeKey
-from seckex.wire.numbers import Kem, Keying, Layer2Content
+from seckex.wire.numbers import Code, Kem, Keying, Layer2Content, Security
 from tests.conversation import INDISPENSABLE, proposal
 from tests.roaming.air import GROUPS, PORT, family
 from tests.roaming.certificates import identity, trust
@@ -144,6 +147,7 @@ class World:
             servers=() if direct else (FOREIGN_AAA,),
             groups=tuple(group for group in GROUPS if family(group) == self.shape.version),
         )
+        self.terms[name]["trace"] = Way(lambda home_agent: (home_agent,) if direct else (FOREIGN_AAA,), public=True)
         return host
 
     def _node(self, number: int) -> Host:
@@ -158,6 +162,8 @@ class World:
             simultaneous=self.shape.bindings > 1,
             groups=tuple((group, PORT) for group in GROUPS if family(group) == self.shape.version),
         )
+        near = AGENTS[0], self.agents[0].path
+        self.terms[name]["trace"] = Way(_nowhere, lambda _now: near)
         return host
 
     def _roles_of_home(self) -> None:
@@ -173,6 +179,7 @@ class World:
             bindings=self.shape.bindings,
             same_pseudonym=self.shape.same_pseudonym,
         )
+        self.terms["home"]["trace"] = Way(_nowhere)
 
     def _roles_of_servers(self) -> None:
         if self.foreign_aaa is None or self.home_aaa is None:
@@ -181,6 +188,8 @@ class World:
         self.home_aaa.neighbours = {HOME}
         self.terms["aaaf"]["aaa"] = Ways(frozenset(), {HOME_REALM: (HOME_AAA,)})
         self.terms["aaah"]["aaa"] = Ways(frozenset((HOME,)), {})
+        for name in ("aaaf", "aaah"):
+            self.terms[name]["trace"] = Way(self.terms[name]["aaa"].to)
 
     def _roles_of_centers(self) -> None:
         first, *others = self.centers
@@ -235,6 +244,23 @@ class World:
         return file
 
 
+@frozen
+class Way:
+    """How a host finds ways: by those that registrations go, or by asking who is ``near``."""
+
+    ways: Callable[[str], tuple[str, ...]]
+    near: Callable[[Now], tuple[str, Path] | None] = lambda _now: None
+    public: bool = False
+
+
+def _secure(_neighbour: str) -> Security:
+    return Security.TLS
+
+
+def _nowhere(home_agent: str) -> tuple[str, ...]:
+    raise PeerIncompatible(Code.UNKNOWN_REALM, f"no way leads to {home_agent}")
+
+
 def home_address(number: int, version: int = 4) -> Any:
     """Return the address at home of a node."""
     return ip_address(f"10.77.0.{number + 5}" if version == 4 else f"2001:db8:77::{number + 5}")
@@ -266,5 +292,6 @@ _MADE: Final[Mapping[str, Callable[[Host, Any], Role]]] = {
     "agent": lambda _host, terms: ForeignAgent(terms),
     "home-agent": lambda host, terms: HomeAgent(terms, host.now()),
     "aaa": lambda host, ways: AaaRelay(host.nai, ways, 1024, host.entropy),
+    "trace": lambda host, way: Tracer(host.nai, way.ways, _secure, host.entropy, way.near, public=way.public),
     "center": lambda host, settings: Center(host.nai, settings, host.entropy),
 }

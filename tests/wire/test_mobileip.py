@@ -242,6 +242,22 @@ class NodeRequestTests(FormCase):
                     fill = bytes(max(0, 1152 - len(octets)))
                     self.assertRaises(Malformed, decode_node_request, octets + fill)
 
+    def test_no_extension_is_longer_than_what_it_says(self) -> None:
+        for one, field in ((0, "registration"), (5, "node shares"), (9, "identity block")):
+            longer = vendor(EXTENSIONS[one][9], EXTENSIONS[one][10:] + b"\0")
+            # The padding makes up for it.
+            parts = [*EXTENSIONS[:one], longer, *EXTENSIONS[one + 1 :]]
+            parts[8] = vendor(20, bytes(521))
+            octets = HEADER + b"".join(parts)
+            self.assertEqual(len(octets), 1152)
+            end = octets.index(longer) + len(longer) - 1
+            self.refused(octets, field, end)
+
+    def test_the_mac_is_the_end(self) -> None:
+        octets = HEADER + b"".join([*EXTENSIONS[:8], vendor(20, bytes(512)), *EXTENSIONS[9:]])
+        self.refused(octets + bytes(10), "request", 1142)
+        self.refused(octets + EXTENSIONS[8][:10], "request", 1142)
+
     def test_extensions_that_version_1_does_not_have(self) -> None:
         for changed in (
             with_octets(REQUEST, at(1), b"\x27"),  # another type

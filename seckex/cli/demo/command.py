@@ -7,6 +7,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Final, Protocol
@@ -78,13 +79,13 @@ def demo(
     for one_topology, one_keying in product(TOPOLOGIES, KEYINGS) if every else [(topology, keying)]:
         world = (one_topology or TOPOLOGIES[0], one_keying or KEYINGS[0])
         story.title(f"A roaming network: {world[0]}, {world[1]}")
-        status = _told(story, keep, lambda directory, world=world: _roaming(story, directory, world, size))
+        status = _told(story, keep, partial(_roaming, story, world, size))
         if status:
             return status
     return 0
 
 
-def _roaming(story: Story, directory: Path, world: tuple[str, str], size: int | None) -> RoamingPlay:
+def _roaming(story: Story, world: tuple[str, str], size: int | None, directory: Path) -> RoamingPlay:
     return RoamingPlay(story, World(*world, directory), size or ROAMING_SIZE)
 
 

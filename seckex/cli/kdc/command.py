@@ -142,7 +142,7 @@ def _allowing(name: str, text: str, *, enabled: bool) -> None:
             click.echo(plain(f"{answer['principal']} is {_state(answer)}"))
 
 
-_allowing("disable", "Have a node's home agent end what it has with it, and refuse it until it is enabled.", enabled=False)
+_allowing("disable", "End what a node has with its home agent, and have it refused until it is enabled.", enabled=False)
 _allowing("enable", "Have a node's home agent take it again.", enabled=True)
 
 

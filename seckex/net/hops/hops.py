@@ -225,11 +225,19 @@ class Hops:
             return "this daemon is stopping"
         if hop.calling:
             return "" if nai == hop.expected else f"it is {nai}, not {hop.expected}"
+        return self.stranger(nai, hop.security) or self._incoming.objection()
+
+    def stranger(self, nai: str, security: Security) -> str:
+        """Return why somebody who comes by what is secured like that is none of our neighbours; empty if he is one."""
         if nai == self.local:
             return f"it has our own name, {nai}"
-        if nai in self._neighbours or nai in self._accept or pattern_of(nai) in self._accept:
-            return self._incoming.objection()
-        return f"{nai} is neither among hops nor in hops-listen.accept"
+        configured = self._neighbours.get(nai)
+        if configured is not None and SECURITY[configured.security] is security:
+            return ""
+        if security is Security.TLS and (nai in self._accept or pattern_of(nai) in self._accept):
+            return ""
+        where = "neither among hops nor in hops-listen.accept" if security is Security.TLS else "not among hops"
+        return f"{nai} is {where}"
 
     def hop_opened(self, hop: HopConnection) -> None:
         """See `HopOwner.hop_opened`."""
@@ -305,9 +313,8 @@ class Hops:
         for nai in [nai for nai in self._outgoing if before.get(nai) != self._neighbours.get(nai)]:
             self._outgoing.pop(nai).stop()
         for hop in self._incoming:
-            nai = hop.neighbour
-            if not (nai in self._neighbours or nai in self._accept or pattern_of(nai) in self._accept):
-                hop.refuse(f"{nai} is no neighbour any more")
+            if self.stranger(hop.neighbour, hop.security):
+                hop.refuse(f"{hop.neighbour} is no neighbour any more")
         self._look()
 
     def _look(self) -> None:

@@ -65,6 +65,9 @@ _HINTS: Final[Mapping[int, Code]] = {
     Code.AGENT_FAILED_AUTHENTICATION: Code.AGENT_PROHIBITED,
     Code.UNKNOWN_DOMAIN: Code.AGENT_PROHIBITED,
     Code.AGENT_NOT_ALLOWED: Code.AGENT_PROHIBITED,
+    Code.PROHIBITED: Code.AGENT_PROHIBITED,
+    Code.NOTHING_ACCEPTABLE: Code.AGENT_PROHIBITED,
+    Code.BAD_CERTIFICATE: Code.AGENT_PROHIBITED,
     # With the agent, that is: what node and home agent do not agree on is sealed.
     Code.NOTHING_ACCEPTABLE: Code.AGENT_PROHIBITED,
     Code.UNKNOWN_HOME_AGENT: Code.HOME_AGENT_UNREACHABLE,
@@ -142,7 +145,15 @@ class TurnAway:
     text: str
 
 
-Delivered: TypeAlias = Ask | Pass | TurnAway
+@frozen
+class Tell:
+    """Tell the operator, within a ration: anybody can bring this about."""
+
+    event: Rationed
+
+
+Rationed: TypeAlias = RelayFailed | HomeNetworkRefused | HomeAgentRefused | ReplyUnbelievable | NoReply
+Delivered: TypeAlias = Ask | Pass | TurnAway | Tell
 
 
 # -- states
@@ -189,18 +200,18 @@ class ExpectReply:
         except (Malformed, PeerFault) as fault:
             return self._unbelievable(event, str(fault), Code.AGENT_POORLY_FORMED_REPLY, now)
         if not verified.unit:
-            return Step(Finished(), (Report(HomeAgentRefused(home_agent)), Deliver(Pass(verified))))
+            return Step(Finished(), (_tell(HomeAgentRefused(home_agent)), Deliver(Pass(verified))))
         return Step(ExpectStored(home_agent, verified), (Persist(verified.unit),))
 
     def _unbelievable(self, event: Replied, why: str, hint: Code, now: Now) -> Step:
-        report = Report(ReplyUnbelievable(event.neighbour, self.asked.request.home_agent, why))
+        report = _tell(ReplyUnbelievable(event.neighbour, self.asked.request.home_agent, why))
         if event.neighbour != self.hops[0]:
             return Step(self, (report,))
         return self._next(now, Code.UNSPECIFIED, why, hint, report)
 
     def _declined(self, event: Declined) -> Step:
         home_agent = self.asked.request.home_agent
-        report = Report(HomeNetworkRefused(home_agent, event.by, event.code, event.text))
+        report = _tell(HomeNetworkRefused(home_agent, event.by, event.code, event.text))
         hint = self._hint(event.code)
         return Step(Finished(), (report, Deliver(TurnAway(hint, _ADVICE[hint]))))
 
@@ -208,15 +219,13 @@ class ExpectReply:
         hint = Code.AGENT_TIMEOUT
         if now.monotonic < self.until:
             return self._next(now, hint, "it says nothing", hint)
-        report = Report(NoReply(self.asked.request.home_agent, self.hops[0], GIVE_UP_AFTER))
+        report = _tell(NoReply(self.asked.request.home_agent, self.hops[0], GIVE_UP_AFTER))
         return Step(Finished(), (report, Deliver(TurnAway(hint, _ADVICE[hint]))))
 
-    def _next(self, now: Now, code: int, why: str, hint: Code, *told: Report) -> Step:
+    def _next(self, now: Now, code: int, why: str, hint: Code, *told: Action) -> Step:
         """Go on to the next hop, or tell the node ``hint`` if there is none."""
         tried, *left = self.hops
-        report = told or (
-            Report(RelayFailed(tried, self.asked.request.home_agent, code, why, left[0] if left else "")),
-        )
+        report = told or (_tell(RelayFailed(tried, self.asked.request.home_agent, code, why, left[0] if left else "")),)
         if not left:
             return Step(Finished(), (*report, Deliver(TurnAway(hint, _ADVICE[hint]))))
         state = evolve(self, hops=tuple(left), tried=(*self.tried, tried))
@@ -267,3 +276,7 @@ TRANSITIONS: Final[Transitions] = {
     },
     Finished: {},
 }
+
+
+def _tell(event: Rationed) -> Deliver:
+    return Deliver(Tell(event))

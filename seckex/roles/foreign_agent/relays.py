@@ -13,13 +13,14 @@ import math
 from collections import Counter
 from typing import Any, Final
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from seckex.crypto.kem import kem
 from seckex.events import shown
 from seckex.events.foreign_agent import VisitorLeft, VisitorRegistered
 from seckex.machine import Now, Path, Report, Send, Tick
 from seckex.node.conversation import Conversation, Driver
+from seckex.node.drops import Drops
 from seckex.node.tables import ExpiringTable
 from seckex.roles.faces import Relay
 from seckex.roles.foreign_agent import relaying
@@ -67,6 +68,7 @@ class Relays:
         self._timers: list[tuple[float, int, Conversation]] = []
         self._sequence = 0
         self._counts: Counter[str] = Counter()
+        self._rationed = Drops()
 
     def __len__(self) -> int:
         return len(self._under_way)
@@ -184,6 +186,9 @@ class Relays:
         elif isinstance(result, relaying.Pass):
             self._pass(result.verified, actions)
             self._answer(conversation, result.verified.octets, now, actions)
+        elif isinstance(result, relaying.Tell):
+            if self._rationed.ration("", now):
+                actions.append(Report(evolve(result.event, suppressed=self._rationed.left_out())))
         elif isinstance(result, relaying.TurnAway):
             self._counts[f"turned-away.{result.code.label}"] += 1
             refusal = refused(result.code, under_way.request.header.identification, result.text)

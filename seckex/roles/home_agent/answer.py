@@ -33,7 +33,7 @@ from seckex.sa.store import DeleteAssociation, PutAssociation, PutRecord, Unit
 from seckex.wire.extensions import Detail, SaPayloadExtension
 from seckex.wire.keying import HomeKey
 from seckex.wire.mobileip import AgentRequest, ReplyHeader, encode_home_reply, encode_reply_header
-from seckex.wire.numbers import Code, Keying, Role, SaSubType
+from seckex.wire.numbers import MAX_PAYLOADS, Code, Keying, Role, SaSubType
 from seckex.wire.registration import (
     AgentAnswer,
     Answer,
@@ -273,11 +273,23 @@ def refuse(heard: Heard, shared: Shared, refusal: Sealed, terms: HomeTerms, now:
 
 def _shed(refusal: Sealed) -> Iterator[tuple[str, Offer | None, Offer | None]]:
     """Yield ever shorter ways to say it, the last of which always has room."""
-    home, visit = refusal.home, refusal.visit
+    home, visit = _bounded(refusal.home), _bounded(refusal.visit)
     longest = max((len(offer.alternatives) for offer in (home, visit) if offer is not None), default=0)
     for count in range(longest, 0, -1):
         yield refusal.text, _first(home, count), _first(visit, count)
     yield refusal.text, None, None
+
+
+def _bounded(offer: Offer | None) -> Offer | None:
+    """Return as much of an offer as one SA payload may hold."""
+    if offer is None:
+        return None
+    held = 0
+    for count, alternative in enumerate(offer.alternatives):
+        held += len(alternative.protocols)
+        if held > MAX_PAYLOADS:
+            return _first(offer, count)
+    return offer
 
 
 def _first(offer: Offer | None, count: int) -> Offer | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from typing import Final
 
 from seckex.machine import Now
@@ -45,9 +46,9 @@ class Home:
         """Look after a binding when it expires (wall-clock seconds)."""
         heapq.heappush(self._ends, (until, nai))
 
-    def next_end(self) -> float | None:
-        """Return when a binding may expire, in wall-clock seconds."""
-        return self._ends[0][0] if self._ends else None
+    def next_end(self) -> float:
+        """Return when a binding may expire, in wall-clock seconds; infinity where there is none."""
+        return self._ends[0][0] if self._ends else math.inf
 
     def expired(self, now: float) -> list[tuple[KnownNode, KnownNode]]:
         """Take out bindings that have expired; return each node before and after that.

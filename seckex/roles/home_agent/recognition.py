@@ -99,7 +99,7 @@ def _by_spi(request: NodeRequest, node: KnownNode, es: Secret) -> Recognized | N
             try:
                 verify_mac(keys.ka, covered, request.mac)
                 block = decode_block(open_identity(keys.kid, hd, request.sealed))
-            except (AuthenticationFailed, Malformed):
+            except (AuthenticationFailed, Malformed, PeerFault):
                 continue
             if block.node == node.nai:
                 return Recognized(node, credentials, root, es, block, fallback=False)
@@ -110,7 +110,7 @@ def _by_fallback(request: NodeRequest, nodes: NodeTable, es: Secret) -> Recogniz
     hd, covered = request.octets[: request.hd_end], request.octets[: request.covered]
     try:
         block = decode_block(open_identity(fallback_kid(es, hd), hd, request.sealed))
-    except (AuthenticationFailed, Malformed):
+    except (AuthenticationFailed, Malformed, PeerFault):
         return None
     node = nodes.get(block.node)
     if node is None:

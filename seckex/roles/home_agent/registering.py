@@ -39,8 +39,6 @@ from seckex.wire.mobileip import AgentRequest, decode_agent_request
 from seckex.wire.numbers import MOST_HOPS, Code, Kem
 from seckex.wire.registration import MAX_REASON
 
-#: How long what a node's next round must have is remembered (docs/registration.md, section 9).
-ROUND_WITHIN: Final = 30.0
 #: A center that has failed is passed over for so long while there are others.
 PASSED_OVER_FOR: Final = 10.0
 

@@ -91,8 +91,11 @@ class HomeTerms:
         return not self.agents or agent in self.agents
 
     def granted(self, wanted: int) -> int:
-        """Return the lifetime that a registration gets that wants ``wanted`` seconds, 0 where that is too short."""
-        granted = max(each for each in LIFETIMES if each <= min(wanted, self.longest))
+        """Return the lifetime that a registration gets that wants ``wanted`` seconds, 0 where that is too short.
+
+        All of them are `LIFETIMES`.
+        """
+        granted = min(wanted, self.longest)
         return granted if granted >= self.shortest else 0
 
     def new_spi(self, *others: int) -> int:

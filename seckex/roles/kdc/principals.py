@@ -272,5 +272,5 @@ class Directory:
             return
         for at, nai in changes.after(serial):
             known = self._known[nai]
-            if known.serial == at and home_agent in (None, known.home_agent):
+            if known.serial == at:
                 yield known

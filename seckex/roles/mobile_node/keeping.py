@@ -95,6 +95,9 @@ class Keeping:
             self.agents.in_use = (self.registration.agent, self.registration.path.host, self.registration.path.port)
             self.schedule.registered(self.registration, now)
             self._grace = now.monotonic + ANSWER_WITHIN
+            if self.home.chain.index != self.home.answered:
+                # A request was out, and the home agent may have taken it in place of what is known here.
+                self.schedule.soon(now)
         self.consider(now, actions)
 
     def tick(self, now: Now, actions: list[RoleAction]) -> None:

@@ -15,10 +15,11 @@ from seckex.events.foreign_agent import ReplyUnbelievable
 from seckex.machine import Path
 from seckex.roles.foreign_agent import Limits
 from seckex.sa import registration
+from seckex.sa.algorithms import BY_NAME
 from seckex.wire import hop
 from seckex.wire.extensions import SaPayloadExtension
 from seckex.wire.mobileip import decode_home_reply
-from seckex.wire.numbers import Code, Kem, Keying, SaSubType
+from seckex.wire.numbers import Code, Kem, Keying, ProtocolId, SaSubType
 from tests.roaming.certificates import identity, trust
 from tests.roles.foreign_agent.parts import AGENT, HOME, NODE_PATH, AgentCase, Home
 
@@ -136,6 +137,17 @@ class ReplyAttacks(AgentCase):
             whole = SaPayloadExtension(registration.encode_offer(policy, Kem.X25519, sub))
             relay, octets = self.replied(**{part: whole})  # type: ignore[arg-type]  # as above
             self.disbelieved(octets, relay, Code.AGENT_POORLY_FORMED_REPLY)
+
+    def test_a_choice_of_what_only_the_node_would_take(self) -> None:
+        (ours,) = self.terms().policy.proposals
+        only = {**ours.algorithms, ProtocolId.ENCRYPTION: (BY_NAME["aes-256-gcm"],)}
+        self.start(self.terms(policy=evolve(self.terms().policy, proposals=(evolve(ours, algorithms=only),))))
+        other = {**ours.algorithms, ProtocolId.ENCRYPTION: (BY_NAME["aes-128-gcm"],)}
+        policy = evolve(self.terms().policy, proposals=(evolve(ours, algorithms=other),))
+        offer = registration.encode_offer(policy, Kem.X25519, SaSubType.MN_FA)
+        relay = self.relayed(self.request(agent_offer=offer))
+        octets = self.home.reply(relay.message).octets
+        self.disbelieved(octets, relay, Code.AGENT_POORLY_FORMED_REPLY, "not in the policy here")
 
     def test_another_kem_in_the_answer(self) -> None:
         relay = self.relayed(self.request())

@@ -7,7 +7,7 @@ from seckex.roles.foreign_agent.relaying import GIVE_UP_AFTER, NEXT_AFTER
 from seckex.wire import hop
 from seckex.wire.mobileip import NodeReply, decode_node_reply
 from seckex.wire.numbers import Code
-from tests.roles.foreign_agent.parts import HOME, OTHER_SERVER, SERVER, AgentCase, not_relayed
+from tests.roles.foreign_agent.parts import HOME, NODE_PATH, OTHER_SERVER, SERVER, AgentCase, not_relayed
 
 
 class DirectTests(AgentCase):
@@ -38,6 +38,8 @@ class DirectTests(AgentCase):
             (Code.UNKNOWN_DOMAIN, Code.AGENT_PROHIBITED),
             (Code.AGENT_NOT_ALLOWED, Code.AGENT_PROHIBITED),
             (Code.UNKNOWN_HOME_AGENT, Code.HOME_AGENT_UNREACHABLE),
+            (Code.NOTHING_ACCEPTABLE, Code.AGENT_PROHIBITED),
+            (Code.FAILED_AUTHENTICATION, Code.AGENT_UNSPECIFIED),
             (Code.REPLAYED, Code.AGENT_UNSPECIFIED),
             (Code.BEGIN_ANEW, Code.AGENT_UNSPECIFIED),
         ):
@@ -48,6 +50,16 @@ class DirectTests(AgentCase):
             self.assertNotIn("because", detail.text)
             event = self.told(HomeNetworkRefused)[-1]
             self.assertEqual((event.by, event.code, event.reason), (HOME, code, "because"))
+
+    def test_what_strangers_bring_about_does_not_fill_the_log(self) -> None:
+        for _ in range(30):
+            relay = self.relayed(self.request(home_agent="nobody@example.org"))
+            self.hear(not_relayed(relay, Code.FAILED_AUTHENTICATION, "", HOME), "nobody@example.org")
+        self.assertEqual(len(self.told(HomeNetworkRefused)), 10)
+        self.pass_time(6)
+        relay = self.relayed(self.request())
+        self.hear(not_relayed(relay, Code.FAILED_AUTHENTICATION, "", HOME))
+        self.assertEqual(self.told(HomeNetworkRefused)[-1].suppressed, 20)
 
     def test_the_same_refusal_again_for_the_same_request(self) -> None:
         request = self.request()
@@ -117,6 +129,20 @@ class ServersTests(AgentCase):
         self.assertEqual(self.hear(not_relayed(relay, Code.NEXT_HOP_UNREACHABLE, "", SERVER), SERVER), b"")
         self.assertEqual(self.hear(not_relayed(relay, Code.AGENT_NOT_ALLOWED, "", SERVER), SERVER), b"")
         self.passes_by_the_other(relay)
+
+    def test_a_late_lie_of_the_first_is_told_and_changes_nothing(self) -> None:
+        relay = self.relayed(self.request())
+        self.pass_time(NEXT_AFTER + 0.1)
+        self.assertEqual(self.hear(hop.Relayed(relay.identification, b"\x03"), SERVER), b"")
+        self.assertEqual(self.told(ReplyUnbelievable)[0].neighbour, SERVER)
+        self.passes_by_the_other(relay)
+
+    def test_an_answer_that_does_not_leave_is_counted_and_the_node_asks_again(self) -> None:
+        request = self.request()
+        _, reply = self.registered(request)
+        self.assertEqual(self.agent.failed(NODE_PATH, "the connection is gone", self.now), [])
+        self.assertEqual(self.agent.counters["unsent"], 1)
+        self.assertEqual(self.say(request.octets), reply.octets)
 
     def test_when_there_is_nobody_left(self) -> None:
         relay = self.relayed(self.request())

@@ -62,6 +62,12 @@ class ReplayTests(Table):
         request = self.request(fallback=True)
         self.unheard(self.agent.relay(request.octets).octets, Code.REPLAYED, "replay")
 
+    def test_an_index_that_makes_no_sense(self) -> None:
+        for changes in ({"index": 65_538, "fallback": True}, {"index": 0xFFFFFFFF, "fallback": True}, {"index": 4}):
+            request = self.request(**changes)
+            self.unheard(self.agent.relay(request.octets).octets, FAILED, "index")
+        self.assertEqual(self.register(index=65_537, fallback=True)[1].answer.code, 0)
+
     def test_at_the_limit_the_oldest_reply_is_forgotten_and_its_request_a_replay(self) -> None:
         self.start(limits=Limits(replies=2))
         for _ in range(2):

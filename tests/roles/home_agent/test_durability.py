@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from seckex.events import StoreTrouble, StoreUnwritable
 from seckex.events.kdc import RecordUnreadable
+from seckex.node.actions import Commit
 from seckex.roles.home_agent.records import NODE as NODE_RECORD
 from seckex.roles.home_agent.records import REPLY, SERIAL, STATIC_KEY
 from seckex.sa.store import Outcome, PutRecord, Record
@@ -131,8 +132,8 @@ class RestartTests(Table):
         self.hold()
         self.relay(message)
         self.assertEqual(len(self.held or ()), 1)
-        commit = (self.held or [])[0]
-        self.store.commit([commit.unit])
+        held: list[Commit] = self.held or []
+        self.store.commit([held[0].unit])
         self.held = None
         self.start()
         self.assertIsInstance(self.relay(message)[0], hop.Relayed)

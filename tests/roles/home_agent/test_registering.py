@@ -267,6 +267,8 @@ class AddressTests(Table):
         self.assertEqual(str(found.answer.home_address), "10.0.0.2")
         _, found = self.register()
         self.assertEqual(str(found.answer.home_address), "10.0.0.2")
+        _, own = self.register(wanted=ip_address("10.0.0.1"))
+        self.code_of(own, Code.PROHIBITED, "is our own")
         _, outside = self.register(wanted=ip_address("10.0.1.1"))
         self.code_of(outside, Code.PROHIBITED, "is not in 10.0.0.0/30")
         first = self.node
@@ -399,13 +401,17 @@ class ShapeTests(Table):
             self.assertEqual(len(sizes), 1, number)
 
     def test_a_refusal_says_as_much_as_there_is_room_for(self) -> None:
-        many = evolve(CHACHA, proposals=tuple(evolve(CHACHA.proposals[0], lifetime=60 + n) for n in range(40)))
-        self.start(policy=evolve(many, proposals=(*many.proposals, AES.proposals[0])))
+        many = evolve(AES, proposals=tuple(evolve(AES.proposals[0], lifetime=60 + n) for n in range(40)))
+        self.start(policy=many)
         self.node.policy = CHACHA
-        self.agent.policy = AES
-        _, found = self.register(home_offer=registration.encode_offer(CHACHA, Kem.X25519, SaSubType.MN_HA))
-        self.assertEqual(found.answer.code, Code.COUNTER_OFFER)
-        self.assertIsNotNone(found.answer.agent_offer)
+        _, found = self.register()
+        self.code_of(found, Code.COUNTER_OFFER, "with the home agent: proposal 1")
+        home = found.answer.home_offer
+        assert home is not None
+        said = registration.decode(home.payload, SaSubType.MN_HA)
+        # The best first, and not all of them.
+        self.assertEqual([each.lifetime for each in said.alternatives], [60 + n for n in range(len(said.alternatives))])
+        self.assertLess(len(said.alternatives), 40)
 
     def test_durable_before_it_is_sent(self) -> None:
         self.start()

@@ -11,7 +11,7 @@ from seckex.roles.kdc.center import Center, NewPrincipal
 from seckex.roles.kdc.copying import REFRESH
 from seckex.roles.kdc.principals import Principal
 from seckex.wire import hop
-from seckex.wire.keying import MAX_ENTRIES, NodeQuery
+from seckex.wire.keying import MAX_ENTRIES, NodeEntries, NodeEntry, NodeQuery
 from seckex.wire.numbers import Code
 from tests.roaming.hop import on_hop, snap
 from tests.roles.kdc.parts import HOME, KDC, NODE, OTHER, Asking, CenterCase
@@ -97,6 +97,62 @@ class CopyingTests(CopyingCase):
         self.network.run(5)
         self.assertEqual(self.copied(), MAX_ENTRIES + 5)
         self.assertIn("the disk is full", self.spare.reported(CopyingFailed)[0].why)
+
+    def test_long_names_go_into_as_many_parts_as_are_needed(self) -> None:
+        realm = "a" * 60 + "." + "b" * 60 + "." + "c" * 60 + "." + "d" * 50 + ".example"
+        for n in range(MAX_ENTRIES):
+            self.add(f"n{n}@{'e' * 100}.example.org", f"home@{realm}")
+        self.spare.start()
+        self.network.run()
+        self.assertEqual(self.copied(), MAX_ENTRIES)
+        self.assertGreater(len(self.spare.reported(NodesCopied)), 1)
+
+    def test_a_change_while_it_asks_is_asked_for_too(self) -> None:
+        self.add()
+        self.spare.start()
+        self.network.run_until(lambda: self.network.hop_between(self.spare, self.kdc))
+        self.spare.commit_delay = 0.5
+        self.network.run_until(lambda: self.spare.units)
+        self.add("second@example.org")
+        self.network.run(5)
+        self.assertEqual(self.copied(), 2)
+
+    def answering(self, *serials: int, more: bool = False) -> list[str]:
+        """Have the center answer with entries of these serials; return what the replica says of it."""
+        self.spare.stop()
+        self.spare.reports.clear()
+        self.kdc.stop()
+        self.spare.start()
+        self.network.run(0.1)
+        entry = NodeEntry(0, True, False, 1, NODE, bytes(32), bytes(32), HOME)
+        entries = tuple(evolve(entry, serial=serial, node=f"n{serial}@example.org") for serial in serials)
+        role = self.spare.role(Center)
+        assert role._copying is not None
+        number = role._copying._awaited
+        self.assertIsNotNone(number)
+        said = hop.encode_hop(hop.Entries(number or 0, NodeEntries(1, more, entries)))
+        self.spare.hear(OTHER, said)
+        self.network.run(0.1)
+        self.assertEqual(self.copied(), 0)
+        self.assertTrue(role.awaits(number or 0))
+        self.spare.hear(KDC, said)
+        self.network.run(0.1)
+        return [event.why for event in self.spare.reported(CopyingFailed)]
+
+    def test_an_answer_of_somebody_else_or_out_of_order_is_of_no_use(self) -> None:
+        self.network.silent.add(frozenset((SPARE, KDC)))
+        for serials, more in (((2, 1), False), ((0, 1), False), ((), True)):
+            self.assertEqual(self.answering(*serials, more=more), ["its answer is out of order"])
+            self.assertEqual(self.copied(), 0)
+        self.assertEqual(self.answering(1, 2), [])
+        self.assertEqual(self.copied(), 2)
+
+    def test_it_asks_less_and_less_often(self) -> None:
+        self.kdc.stop()
+        self.spare.start()
+        self.network.run(300)
+        asked = [parcel for parcel in self.network.told if parcel.sender == SPARE]
+        self.assertLess(len(asked), 16)
 
     def test_a_center_that_comes_later_is_found(self) -> None:
         self.add()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from attrs import evolve
+from twisted.trial.unittest import SynchronousTestCase
 
 from seckex.config.kdc import Kdc
 from seckex.events.kdc import KeysNotStored, KeysRefused
+from seckex.machine import Now
 from seckex.node.actions import Commit
 from seckex.roles.faces import Relay
 from seckex.roles.kdc import issuing
 from seckex.roles.kdc.center import Center
-from seckex.roles.kdc.issued import ISSUED, REMEMBERED
+from seckex.roles.kdc.issued import ISSUED, REMEMBERED, Issued, request_name
 from seckex.sa.store import PutRecord
 from seckex.wire import hop
 from seckex.wire.general import Header, encode_header
@@ -194,6 +198,31 @@ class IssuingTests(CenterCase):
         self.kdc.restart()
         self.keys(self.home, self.request(digest=b"\1" * 32))
         self.assertEqual(len([1 for kind, _ in self.kdc.store.records if kind == ISSUED]), 2)
+
+
+class IssuedTests(SynchronousTestCase):
+    DRAWN: ClassVar = {bytes(16): bytes((1, 3)) + bytes(96)}
+
+    def test_a_request_is_its_neighbours(self) -> None:
+        names = {request_name(*each) for each in (("a@x", b"q"), ("b@x", b"q"), ("a@x", b"r"), ("a@", b"xq"))}
+        self.assertEqual((len(names), {len(name) for name in names}), (4, {16}))
+
+    def test_no_record_has_the_name_of_another(self) -> None:
+        issued, now = Issued(1024), Now(0.0, 1e9)
+        records = [issued.record(self.DRAWN, each) for each in (now, now, now._replace(wall=0.0))]
+        after = Issued(1024)
+        after.restore(records[-1], now)
+        records.append(after.record(self.DRAWN, now._replace(wall=0.0)))
+        self.assertEqual(sorted({record.name for record in records}), [record.name for record in records])
+
+    def test_what_is_in_two_records_is_remembered_once(self) -> None:
+        issued, now = Issued(1024), Now(0.0, 1e9)
+        record = issued.record(self.DRAWN, now)
+        for _ in range(2):
+            issued.restore(record, now)
+        self.assertEqual(len(issued), 1)
+        issued.expire(Now(REMEMBERED, 0.0))
+        self.assertEqual((len(issued), issued.next_end), (0, None))
 
 
 class BoundTests(CenterCase):

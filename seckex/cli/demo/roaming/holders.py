@@ -13,18 +13,21 @@ from typing import Final
 
 from attrs import define, field
 
-from seckex.cli.demo.roaming.keys import KEYS, Held, unsealed
+from seckex.cli.demo.roaming.keys import KEYS, unsealed
 from seckex.cli.demo.roaming.memory import MemoryUnreadable, Sought, held_in, held_in_memory
 from seckex.cli.demo.roaming.world import AGENT, CENTER, HOME, NODE, Identity, World
+from seckex.crypto.secrets import Secret
 
-NAI, ADDRESS, LAYER2 = "NAI", "home address", "layer 2 address"
-WHAT: Final = (NAI, ADDRESS, LAYER2, *KEYS)
+NAI, ADDRESS, LAYER2, KEY0 = "NAI", "home address", "layer 2 address", "KEY 0"
+WHAT: Final = (NAI, ADDRESS, LAYER2, KEY0, *KEYS)
 
 #: Whose business each is; an AAA server's is none of it.
 MAY_HOLD: Final[Mapping[str, Collection[str]]] = {
     NAI: (NODE, HOME, CENTER),
     ADDRESS: (NODE, HOME, CENTER),
     LAYER2: (NODE, HOME, CENTER),
+    # A node has it only for as long as it takes it over.
+    KEY0: (CENTER,),
     "KEY 1": (NODE, HOME),
     "KEY 2": (AGENT, HOME),
     "KEY 3": (AGENT, NODE),
@@ -34,6 +37,7 @@ MUST_HOLD: Final[Mapping[str, Collection[str]]] = {
     NAI: (NODE, HOME),
     ADDRESS: (NODE, HOME),
     LAYER2: (NODE, HOME),
+    KEY0: (CENTER,),
     "KEY 1": (NODE, HOME),
     "KEY 2": (AGENT, HOME),
     "KEY 3": (AGENT, NODE),
@@ -84,14 +88,14 @@ class Holdings:
 _WORDS: Final = {MEMORY: "memory", STATE: "its files", LOG: "its log"}
 
 
-def sought(identity: Identity, keys: Mapping[str, Held]) -> Sought:
+def sought(identity: Identity, keys: Mapping[str, Secret]) -> Sought:
     """Return what each of `WHAT` looks like as octets."""
     return {
         # What stands before the realm is the node's alone.
         NAI: (identity.nai.partition("@")[0].encode(),),
         ADDRESS: tuple(_forms_of_address(identity.home_address)),
         LAYER2: (identity.layer2, identity.mac.encode(), identity.layer2.hex().encode()),
-        **{what: (held.secret.octets, held.secret.octets.hex().encode()) for what, held in keys.items()},
+        **{what: (key.octets, key.octets.hex().encode()) for what, key in keys.items()},
     }
 
 

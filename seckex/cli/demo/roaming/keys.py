@@ -1,20 +1,18 @@
-"""What the daemons keep of a registration: KEY 1, 2 and 3, read out of their own databases with their master keys."""
+"""What the daemons keep: KEY 0, and KEY 1, 2 and 3 of a registration, read out of databases with their master keys."""
 
 from __future__ import annotations
 
 import os
-import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 from attrs import field, frozen
 
 from seckex.cli.demo.processes import DemoFailed
-from seckex.cli.demo.roaming.world import AGENT, HOME, NODE, World
+from seckex.cli.demo.roaming.world import AGENT, CENTER, HOME, NODE, World
 from seckex.crypto.schedule import AgreedKeys
 from seckex.crypto.secrets import Secret
 from seckex.crypto.suites import SHA256
@@ -22,9 +20,11 @@ from seckex.net.daemon import DATABASE
 from seckex.roles.foreign_agent import visitors
 from seckex.roles.home_agent import records as of_home
 from seckex.roles.home_agent.nodes import KnownNode
+from seckex.roles.kdc.principals import PRINCIPAL, Principal
 from seckex.roles.mobile_node import records as of_node
 from seckex.sa.association import Association
 from seckex.sa.store import Record, Snapshot
+from seckex.storage.inspect import copy_database
 from seckex.storage.masterkey import load_master_key
 from seckex.storage.sqlite import SqliteStore
 
@@ -51,10 +51,7 @@ def stored(state: Path) -> Snapshot:
     with tempfile.TemporaryDirectory(prefix="seckex-demo-") as folder:
         copy = Path(folder) / DATABASE
         copy.touch(0o600)
-        original = (state / DATABASE).absolute()
-        with closing(sqlite3.connect(f"{original.as_uri()}?mode=ro", uri=True)) as source:
-            with closing(sqlite3.connect(copy)) as target:
-                source.backup(target)
+        copy_database(state / DATABASE, copy)
         store = SqliteStore(copy, load_master_key(state / "master.key", copy, os.urandom), os.urandom)
         try:
             return store.load(0, time.time())
@@ -69,6 +66,11 @@ def unsealed(state: Path) -> Iterator[bytes]:
         yield from (association.local.encode(), association.peer.encode(), association.keys.octets())
     for record in found.records:
         yield from (record.name, record.octets)
+
+
+def key0(world: World) -> Secret:
+    """Return KEY 0 of the node, which its center has."""
+    return Principal.read(_record(stored(world.state(CENTER)), PRINCIPAL)).key0
 
 
 def keys_of(world: World, role: str) -> dict[str, Held]:

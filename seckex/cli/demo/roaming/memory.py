@@ -20,7 +20,7 @@ from seckex.errors import SeckexError
 PIECE: Final = 1 << 22
 _MAPPING: Final = re.compile(r"([0-9a-f]+)-([0-9a-f]+) r")
 
-#: What is sought: for each name the octets that it may look like.
+#: What is sought: for each name the octets that it may look like, less than a piece.
 Sought = Mapping[str, Collection[bytes]]
 
 

@@ -1,0 +1,68 @@
+"""The demo as it is run: all roles of a roaming network as processes, from KEY 0 to a refusal, and what each holds."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from seckex.cli.demo.processes import seckex
+from seckex.cli.demo.roaming.holders import MAY_HOLD, MUST_HOLD, WHAT
+
+_TIMEOUT: Final = 180
+
+
+class DemoTests(SynchronousTestCase):
+    def told(self, *arguments: str) -> str:
+        """Run the demo to its good end, and return what it told."""
+        before = self.folders()
+        ended = subprocess.run(
+            [seckex(), "demo", "--plain", "--size", "1MiB", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT,
+            check=False,
+        )
+        self.assertEqual(ended.returncode, 0, ended.stdout + ended.stderr)
+        self.assertEqual(ended.stderr, "")
+        self.assertIn("all processes have ended, the temporary folder is gone", ended.stdout)
+        self.assertEqual(self.folders() - before, set())
+        return ended.stdout
+
+    def folders(self) -> set[Path]:
+        return set(Path(tempfile.gettempdir()).glob("seckex-demo-*"))
+
+    def table(self, text: str) -> dict[str, dict[str, str]]:
+        """Return who holds what, by what and role."""
+        lines = [line for line in text.splitlines() if line.strip()]
+        start = next(at for at, line in enumerate(lines) if line.split()[:2] == ["node", "agent"])
+        roles = lines[start].split()
+        rows = lines[start + 1 : start + 1 + len(WHAT)]
+        cells = [re.split(r" {2,}", line.strip()) for line in rows]
+        return {what: dict(zip(roles, where, strict=True)) for what, *where in cells}
+
+    def check_table(self, text: str) -> None:
+        table = self.table(text)
+        self.assertEqual(tuple(table), WHAT)
+        for what, holders in table.items():
+            for role, where in holders.items():
+                if role not in MAY_HOLD[what]:
+                    self.assertEqual(where, "-", f"{role}, {what}")
+                if role in MUST_HOLD[what]:
+                    self.assertIn("m", where, f"{role}, {what}")
+
+    def test_directly_and_stateless(self) -> None:
+        text = self.told()
+        self.check_table(text)
+        for words in ("registered after 2 rounds", "stateless, with aes-256-gcm", "KEY 1, KEY 2 and KEY 3", "disabled"):
+            self.assertIn(words, text)
+
+    def test_by_way_of_servers_and_semi_stateful(self) -> None:
+        text = self.told("--topology", "aaa", "--keying", "semi-stateful")
+        self.check_table(text)
+        self.assertLessEqual({"aaa-f", "aaa-h"}, set(self.table(text)[WHAT[0]]))
+        self.assertIn("semi-stateful, with aes-256-gcm", text)
