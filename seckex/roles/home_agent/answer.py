@@ -21,6 +21,7 @@ from seckex.machine import Now
 from seckex.roles.home_agent.bindings import Binding
 from seckex.roles.home_agent.judgement import NO_ADDRESS, Granted
 from seckex.roles.home_agent.nodes import KnownNode
+from seckex.roles.home_agent.pseudonyms import NO_PSEUDONYM
 from seckex.roles.home_agent.recognition import Recognized
 from seckex.roles.home_agent.records import KeptReply, node_record, reply_record
 from seckex.roles.home_agent.refusals import Sealed, Unheard
@@ -46,7 +47,6 @@ REPLY_KEPT: Final = 300.0
 
 _KEY: Final = 32
 _NO_KEY: Final = bytes(_KEY)
-_NO_PSEUDONYM: Final = bytes(16)
 # A clock before 1970 is as good as any.
 _MOST_CLOCK: Final = 0xFFFFFFFFFFFFFFFF
 
@@ -120,13 +120,17 @@ def accept(
     shared: Shared,
     granted: Granted,
     drawn: tuple[bytes, ...],
+    pseudonym: bytes,
     keys: tuple[HomeKey, ...],
     terms: HomeTerms,
     now: Now,
 ) -> Said:
-    """Return an acceptance; ``drawn`` are a1, k2 and k3, or the seed, and nothing for a deregistration."""
+    """Return an acceptance; ``drawn`` are a1, k2 and k3, or the seed, and nothing for a deregistration.
+
+    ``pseudonym`` is what the agent is told to call the node.
+    """
     if granted.choices is None:
-        return _ended(heard, shared, granted, keys, terms, now)
+        return _ended(heard, shared, granted, pseudonym, keys, terms, now)
     asked, found, choices = heard.asked, heard.found, granted.choices
     block, node, agent, tr = found.block, found.node, asked.request.agent, shared.tr
     of_node, of_agent, a1, k2 = _handed_out(heard, granted, drawn, tr, terms)
@@ -150,8 +154,6 @@ def accept(
         home_agent_address=terms.address,
         home_keys=keys,
     )
-    before = next((each for each in node.bindings if each.agent == agent and each.until > now.wall), None)
-    pseudonym = terms.entropy(16) if before is None else before.pseudonym
     secrets = AgentAnswer(
         code=Code.REGISTERED,
         mode=terms.keying,
@@ -219,13 +221,22 @@ def _handed_out(
 
 
 def _ended(
-    heard: Heard, shared: Shared, granted: Granted, keys: tuple[HomeKey, ...], terms: HomeTerms, now: Now
+    heard: Heard,
+    shared: Shared,
+    granted: Granted,
+    pseudonym: bytes,
+    keys: tuple[HomeKey, ...],
+    terms: HomeTerms,
+    now: Now,
 ) -> Said:
-    """Return the reply to a deregistration: it has no keys, and what it ended is told to the agent by its pseudonym."""
-    node, agent = heard.found.node, heard.asked.request.agent
+    """Return the reply to a deregistration: it has no keys.
+
+    What it ended is told to the agent by its pseudonym, where that is the visit's; one that is a registration's stays
+    there until it ends, for it would tell that the two requests are of one node.
+    """
+    node = heard.found.node
     answer = _without_keys(heard, Code.REGISTERED, terms, now)
     plaintext = encode_answer(evolve(answer, home_keys=keys), heard.asked.request.kem)
-    pseudonym = next((each.pseudonym for each in node.bindings if each.agent == agent), _NO_PSEUDONYM)
     reply = _reply(heard, shared, plaintext, _nothing(Code.REGISTERED, pseudonym, terms), terms)
     after = _after(heard, shared, terms, granted.kept, node.association, node.home_address)
     after = after if granted.kept else after.left()
@@ -248,7 +259,7 @@ def refuse(heard: Heard, shared: Shared, refusal: Sealed, terms: HomeTerms, now:
             break
         except Unfeasible:
             continue
-    reply = _reply(heard, shared, plaintext, _nothing(Code.UNSPECIFIED, _NO_PSEUDONYM, terms), terms)
+    reply = _reply(heard, shared, plaintext, _nothing(Code.UNSPECIFIED, NO_PSEUDONYM, terms), terms)
     previous = None
     if refusal.code == Code.COUNTER_OFFER:
         previous = next_previous(request.previous, request.octets, plaintext)

@@ -28,6 +28,7 @@ from seckex.roles.home_agent.answer import Heard, Said
 from seckex.roles.home_agent.choices import AgentSide
 from seckex.roles.home_agent.home import Home
 from seckex.roles.home_agent.judgement import NO_ADDRESS, Granted, judge
+from seckex.roles.home_agent.pseudonyms import NO_PSEUDONYM
 from seckex.roles.home_agent.recognition import admit, recognize
 from seckex.roles.home_agent.refusals import Sealed, Unheard
 from seckex.roles.home_agent.turns import Turns
@@ -185,7 +186,8 @@ class Registering:
             heard.asked, side, heard.found, home.terms, home.choosing, home.nodes, home.rounds.get(nai), now
         )
         keys = home.statics.told(*_TOLD[heard.asked.request.kem])
-        step = serving.begin(serving.Case(heard, home.terms, self.centers(now), keys), verdict, now)
+        pseudonym = self._pseudonym(heard, verdict, now)
+        step = serving.begin(serving.Case(heard, home.terms, self.centers(now), keys, pseudonym), verdict, now)
         conversation = _Serving(heard, step.state, self)
         self.turns.take(nai, conversation)
         self._under_way[heard.digest] = _UnderWay(heard.req, [asker])
@@ -193,6 +195,15 @@ class Registering:
         if isinstance(verdict, Granted) and verdict.home_address != NO_ADDRESS:
             home.nodes.claim(nai, verdict.home_address)
         self._driver.take(conversation, step.state, step.actions, now, actions)
+
+    def _pseudonym(self, heard: Heard, verdict: Granted | Sealed, now: Now) -> bytes:
+        """Return what the agent is told to call the node."""
+        if isinstance(verdict, Sealed):
+            return NO_PSEUDONYM
+        node, agent, home = heard.found.node, heard.asked.request.agent, self._home
+        if verdict.choices is None:
+            return home.pseudonyms.of_visit(node, agent, home.terms, now)
+        return home.pseudonyms.give(node, agent, verdict.lifetime, home.terms, now)
 
     def let_go(self, nai: str, why: str, now: Now, actions: list[Any]) -> None:
         """Give up what waits for keys of a node."""
