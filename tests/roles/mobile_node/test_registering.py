@@ -103,7 +103,8 @@ class Registering(World):
         self.host.ask(self.node, lambda: self.node.keeping.again(self.host.now()))
 
     def test_keys_of_the_other_kem_outlast_an_answer_that_has_no_room_for_them(self) -> None:
-        self.home.home_keys = tuple(key for key in self.home.keys() if key.kem == Kem.X25519)
+        held = self.home.keys()
+        self.home.home_keys = tuple(key for key in held if key.kem == Kem.X25519)
         self.start()
         self.registered()
         kept = self.node.keeping.home
