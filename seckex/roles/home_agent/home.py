@@ -10,6 +10,7 @@ from seckex.machine import Now
 from seckex.node.tables import ExpiringTable
 from seckex.roles.home_agent.choices import Choosing
 from seckex.roles.home_agent.nodes import KnownNode, NodeTable
+from seckex.roles.home_agent.pseudonyms import Pseudonyms
 from seckex.roles.home_agent.replies import Replies
 from seckex.roles.home_agent.statics import Statics
 from seckex.roles.home_agent.terms import HomeTerms
@@ -26,6 +27,7 @@ class Home:
         self.choosing = Choosing(terms.policy, terms.sub_type)
         self.nodes = NodeTable(terms.limits.nodes)
         self.replies = Replies(terms.limits.replies)
+        self.pseudonyms = Pseudonyms(terms.limits.nodes)
         self.statics = Statics((), terms.rotation, now.wall)
         #: What the next round of a node's negotiation must have as its Previous, by NAI.
         self.rounds: ExpiringTable[str, bytes] = ExpiringTable(MOST_ROUNDS_REMEMBERED, ROUND_WITHIN, yielding=True)
@@ -36,7 +38,7 @@ class Home:
         if (terms.policy, terms.sub_type) != (self.terms.policy, self.terms.sub_type):
             self.choosing = Choosing(terms.policy, terms.sub_type)
         self.terms = terms
-        self.nodes.limit = terms.limits.nodes
+        self.nodes.limit = self.pseudonyms.limit = terms.limits.nodes
         self.replies.limit = terms.limits.replies
         self.statics.rotation = terms.rotation
 
