@@ -13,7 +13,7 @@ from attrs import evolve, field, frozen
 
 from seckex.crypto.authority import registration_root
 from seckex.crypto.kem import kem
-from seckex.crypto.registration import equation5, key1, key2, next_previous, sub_seeds, transcript
+from seckex.crypto.registration import Root, equation5, key1, key2, next_previous, sub_seeds, transcript
 from seckex.crypto.registration_seals import seal_agent_secrets, seal_answer, sign_reply
 from seckex.crypto.secrets import Secret
 from seckex.errors import PeerFault, Unfeasible
@@ -31,6 +31,7 @@ from seckex.sa.association import Agreement, Association
 from seckex.sa.offer import Offer
 from seckex.sa.store import DeleteAssociation, PutAssociation, PutRecord, Unit
 from seckex.wire.extensions import Detail, SaPayloadExtension
+from seckex.wire.frames import Address
 from seckex.wire.keying import HomeKey
 from seckex.wire.mobileip import AgentRequest, ReplyHeader, encode_home_reply, encode_reply_header
 from seckex.wire.numbers import MAX_PAYLOADS, Code, Keying, Role, SaSubType
@@ -220,12 +221,8 @@ def accept(
         root=registration_root(node.current.kvno),
         replaces=node.association,
     )
-    after = evolve(
-        _healed(heard, shared, terms),
-        bindings=(*granted.kept, binding),
-        association=spi,
-        home_address=None if granted.home_address == NO_ADDRESS else granted.home_address,
-    )
+    address = None if granted.home_address == NO_ADDRESS else granted.home_address
+    after = _after(heard, shared, terms, (*granted.kept, binding), spi, address)
     gone = (node.association,) if node.association else ()
     return Said(reply, after, now.wall + REPLY_KEPT, association, gone, granted=granted)
 
@@ -263,8 +260,8 @@ def _ended(
     answer = _without_keys(heard, Code.REGISTERED, terms, now)
     plaintext = encode_answer(evolve(answer, home_keys=keys), heard.asked.request.kem)
     reply = _reply(heard, shared, plaintext, _nothing(Code.REGISTERED, pseudonym, terms), terms)
-    healed = _healed(heard, shared, terms)
-    after = evolve(healed, bindings=granted.kept) if granted.kept else healed.left()
+    after = _after(heard, shared, terms, granted.kept, node.association, node.home_address)
+    after = after if granted.kept else after.left()
     gone = (node.association,) if node.association and not granted.kept else ()
     return Said(reply, after, now.wall + REPLY_KEPT, gone=gone, granted=granted)
 
@@ -338,12 +335,20 @@ def _within(agreement: Agreement, lifetime: int) -> Agreement:
     return agreement if agreement.lifetime <= lifetime else evolve(agreement, lifetime=lifetime)
 
 
-def _healed(heard: Heard, shared: Shared, terms: HomeTerms) -> KnownNode:
+def _after(
+    heard: Heard,
+    shared: Shared,
+    terms: HomeTerms,
+    bindings: tuple[Binding, ...],
+    association: int,
+    address: Address | None,
+) -> KnownNode:
+    """Return the node after what was accepted: its root has healed, and nothing is kept of an older KEY 0."""
     found = heard.found
-    names = found.node.nai, terms.nai
-    spent = found.credentials.used(found.block.index, found.root)
-    current = spent.healed_by(found.root.healed(shared.ee, shared.tr), names)
-    return evolve(found.node, current=current, former=None)
+    node, credentials = found.node, found.credentials
+    healed = Root(found.root.healed(shared.ee, shared.tr), (node.nai, terms.nai), credentials.kvno)
+    current = credentials.used(found.block.index, found.root, healed)
+    return KnownNode(node.nai, node.serial, node.enabled, current, None, bindings, association, address)
 
 
 def _without_keys(heard: Heard, code: Code, terms: HomeTerms, now: Now) -> Answer:

@@ -215,8 +215,8 @@ class ExpectReply:
     def _answered(self, verdict: Verdict | None = None) -> Home:
         """Return what is shared once a reply was authentic: later indices count from this one."""
         told = () if verdict is None else verdict.answer.home_keys
-        # Of a KEM that it does not tell of the key that is known stays: the next registration may be with that one.
-        others = (key for key in self.home.keys if key.kem not in {each.kem for each in told})
+        # An answer has room for those of its own KEM; what it says nothing of goes on.
+        others = tuple(key for key in self.home.keys if key.kem not in {each.kem for each in told})
         return evolve(self.home, answered=self.home.chain.index, keys=(*told, *others))
 
     def _end(self, home: Home, by: str, code: int, why: str, acceptable: str, detail: tuple[str, ...] = ()) -> Step:
