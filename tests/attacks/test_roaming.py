@@ -93,7 +93,6 @@ class Attacked(SynchronousTestCase):
         stage.node_registers()
         stage.world.network.run(1)
         stage.node_registers()
-        self.invariants.look_around()
 
     def lasting(self, stage: Stage, only: Host | None = None) -> tuple[object, ...]:
         """Return all that lasts, anywhere or at one host, save for what means nothing."""
@@ -377,6 +376,7 @@ class MatrixTests(Attacked):
 def _cell(attack: Callable[[Attacked, Visit], None], visit: Visit) -> Callable[[MatrixTests], None]:
     def test(self: MatrixTests) -> None:
         attack(self, visit)
+        self.invariants.look_around()
 
     return test
 
