@@ -146,7 +146,7 @@ class TroubleTests(AgentCase):
         self.assertEqual(world.nodes[0].reported(AgentRestarted), [])
 
     def test_a_busy_agent_is_left_for_another(self) -> None:
-        world = self.world(start=False, agents=2, nodes=2)
+        world = self.world(start=False, agents=2, nodes=2, same_pseudonym=True)
         terms = world.terms["agent1"]["agent"]
         world.terms["agent1"]["agent"] = evolve(terms, limits=Limits(visitors=1))
         for node in world.nodes:
