@@ -82,8 +82,8 @@ def _pair(first: AnySettings, second: AnySettings) -> _Pair:
     if isinstance(second, InitiatorSettings):
         first, second = second, first
     if not isinstance(first, InitiatorSettings) or not isinstance(second, ResponderSettings):
-        roles = "an initiator" if isinstance(first, InitiatorSettings) else "a responder"
-        raise NoPair(f"both files are of {roles}: a negotiation is between an initiator and a responder")
+        roles = f"{first.role} and {second.role}"
+        raise NoPair(f"the files are of the roles {roles}: a negotiation is between an initiator and a responder")
     asked = next((peer for peer in first.peers if peer.nai == second.identity.nai), None)
     by_name = {peer.nai: peer for peer in second.peers}
     known = by_name.get(first.identity.nai) or by_name.get(pattern_of(first.identity.nai))

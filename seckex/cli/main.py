@@ -87,7 +87,7 @@ for _command in (
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def demo(ctx: click.Context, arguments: tuple[str, ...]) -> None:
-    """Run an initiator and a responder on this machine and show what they do."""
+    """Run a roaming network on this machine, and find out who could read what."""
     # Imported when asked for: it brings in both daemons.
     command: click.Command = importlib.import_module("seckex.cli.demo").demo
     code = command.main(list(arguments), prog_name=ctx.command_path, standalone_mode=False)

@@ -14,6 +14,7 @@ from seckex.config.problems import Problem, key_path
 from seckex.dialog.faces import Cause, Closure
 from seckex.dialog.link import Link
 from seckex.dialog.stream import Dialog
+from seckex.errors import PeerIncompatible
 from seckex.events import Event, LinkClosed, NegotiationRefused
 from seckex.machine import Now, Path
 from seckex.net.address import PeerAddress

@@ -60,8 +60,12 @@ class Adopted:
     def release(self, spi_in: int, why: str, actions: list[NodeAction]) -> None:
         """See `seckex.node.node.Node.release`."""
         association = self._associations.get(spi_in)
-        if association is not None:
-            self._end(association, why, actions)
+        if association is None:
+            return
+        for held in self._associations.held(association.peer):
+            # Who is registered no more has nothing of what was replaced either.
+            if held is association or held.spi_in in self._going:
+                self._end(held, why, actions)
 
     def _end(self, association: Association, why: str, actions: list[NodeAction]) -> None:
         spi = association.spi_in

@@ -23,12 +23,18 @@ from seckex.machine import Now, Path
 from seckex.node.actions import Commit, Work
 from seckex.roles.faces import Relay, Role, RoleAction
 from seckex.sa.store import Outcome, Snapshot
-from seckex.wire.general import decode_header
+from seckex.wire.general import Header, answers, decode_header, encode_header
 from seckex.wire.numbers import HEADER_SIZE, MESSAGE_TYPE, REGISTRATION_REPLY, REGISTRATION_REQUEST, ROAMING_KINDS, Kind
 
 MOST_TURNS: Final = 1000
 
 _KIND_AT: Final = slice(2, 4)
+_IDENTIFICATION: Final = slice(4, 12)
+_BEGINNING: Final = 4
+# What the header of every kind begins with: over hops it is looked up, not read.
+_BEGINNINGS: Final = {
+    encode_header(Header(kind, answers(kind), 0, 0))[:_BEGINNING]: (kind, answers(kind)) for kind in ROAMING_KINDS
+}
 # A mobile node hears the hints on ports of its own; elsewhere they are a node's.
 _FROM_OUTSIDE: Final = ROAMING_KINDS | {Kind.COOKIE, Kind.USE_TCP}
 _REGISTRATION: Final = (REGISTRATION_REQUEST, REGISTRATION_REPLY)
@@ -125,28 +131,39 @@ class House:
 
     def next_deadline(self, now: Now) -> float | None:
         """Return when `tick` has something to do (monotonic)."""
-        deadlines = (role.next_deadline(now) for role in self.roles.values())
-        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+        first: float | None = None
+        # After each message: the plainest way is the cheapest.
+        for role in self.roles.values():
+            deadline = role.next_deadline(now)
+            if deadline is not None and (first is None or deadline < first):
+                first = deadline
+        return first
 
     # -- who is meant
 
     def _taking(self, kind: int) -> Role | None:
-        return next((role for role in self.roles.values() if kind in role.kinds), None)
+        for role in self.roles.values():
+            if kind in role.kinds:
+                return role
+        return None
 
     def _awaiting(self, identification: int) -> Role | None:
-        return next((role for role in self.roles.values() if role.awaits(identification)), None)
+        for role in self.roles.values():
+            if role.awaits(identification):
+                return role
+        return None
 
     def _hearing(self, octets: bytes) -> list[Role]:
         """Return whom a message from a neighbour is for; a stray is counted."""
-        try:
-            header = decode_header(octets[:HEADER_SIZE])
-        except (Malformed, UnsupportedVersion):
+        known = _BEGINNINGS.get(octets[:_BEGINNING]) if len(octets) >= HEADER_SIZE else None
+        if known is None:
             self.strays += 1
             return []
-        if header.kind is Kind.CHANGED:
-            found = [role for role in self.roles.values() if header.kind in role.kinds]
+        kind, answer = known
+        if kind is Kind.CHANGED:
+            found = [role for role in self.roles.values() if kind in role.kinds]
         else:
-            one = self._awaiting(header.identification) if header.answer else self._taking(header.kind)
+            one = self._awaiting(int.from_bytes(octets[_IDENTIFICATION], "big")) if answer else self._taking(kind)
             found = [] if one is None else [one]
         self.strays += not found
         return found
@@ -158,8 +175,14 @@ class House:
 
     # -- what they ask for
 
+    def _is_inside(self, action: RoleAction) -> bool:
+        kind = type(action)
+        return kind is Commit or kind is Work or (isinstance(action, Relay) and action.neighbour == self.local)
+
     def _run(self, role: Role, asked: Sequence[RoleAction], now: Now) -> list[RoleAction]:
         """Return what is to be done outside; what is said to ourselves is heard at once."""
+        if not any(self._is_inside(action) for action in asked):
+            return list(asked)
         outside: list[RoleAction] = []
         waiting = deque((role, action) for action in asked)
         turns = 0

@@ -113,7 +113,7 @@ class FileTests(StatusCase):
         for pair in ((self.initiator, self.initiator), (self.responder, self.responder)):
             result = self.run_command("explain", *map(str, pair))
             self.assertEqual((result.exit_code, result.stdout), (4, ""))
-            self.assertIn("both files are of", result.stderr)
+            self.assertIn("the files are of the roles", result.stderr)
         self.responder.write_text("[lok]")
         self.assertEqual(self.explain().exit_code, 4)
         self.assertEqual(self.run_command("explain", "a", "b", "c").exit_code, 2)

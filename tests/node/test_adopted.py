@@ -114,6 +114,16 @@ class AdoptedTests(AdoptedCase):
         # Its record is the business of whoever registers.
         self.assertEqual(home.units, [])
 
+    def test_what_it_has_replaced_goes_with_it(self) -> None:
+        home = self.host(HOME, EVERYBODY)
+        self.adopt(home, self.registered(0x1000))
+        self.adopt(home, self.registered(0x2000), 0x1000)
+        other = "other@example.org"
+        self.adopt(home, self.registered(0x3000, peer=other))
+        self.adopt(home, self.registered(0x4000, peer=other), 0x3000)
+        home._run(home.node.release(0x2000, "deregistered"))
+        self.assertEqual(self.held(home), [0x3000, 0x4000])
+
     def test_it_is_kept_over_a_restart_as_long_as_registering_is_configured(self) -> None:
         home = self.host(HOME, EVERYBODY)
         self.adopt(home, self.registered(0x1000))

@@ -8,6 +8,7 @@ from seckex.events import CounterReceived, NegotiationRefused
 from seckex.events.foreign_agent import HomeNetworkRefused
 from seckex.events.home_agent import RequestUnheard
 from seckex.events.mobile_node import AgentRefused, Registered, RegistrationSent
+from seckex.roles.home_agent.role import HomeAgent
 from seckex.sa.policy import Policy
 from seckex.wire.numbers import Code, Kem, Keying
 from tests.conversation import INDISPENSABLE, proposal
@@ -98,6 +99,24 @@ class NegotiationTests(RoamingCase):
         self.assertTold(world.nodes[0], Registered, rounds=2, kem="x25519-ml-kem-768")
         requests = [arrow for arrow in self.said(world) if arrow.endswith("REQUEST")]
         self.assertEqual(requests, ["node1 --> agent1 REQUEST", "node1 ==> agent1 REQUEST"])
+
+    def test_a_node_keeps_the_key_of_the_kem_that_it_would_rather_have(self) -> None:
+        only_x25519 = Policy((EITHER.proposals[1],), INDISPENSABLE)
+        world = self.policies(EITHER, EITHER, only_x25519, Kem.X25519_ML_KEM_768)
+        node = world.nodes[0]
+        for _ in range(2):
+            self.registered(world)
+            self.assertTold(node, Registered, kem="x25519", rounds=2)
+            self.asked(node, "again")
+            world.network.run(3)
+        # It has asked for the hybrid first each time, and gets it when the home agent takes that again.
+        self.assertEqual([each.round for each in node.reported(RegistrationSent)], [1, 2] * 3)
+        terms = evolve(world.terms["home"]["home-agent"], policy=EITHER)
+        world.home.role(HomeAgent).reconfigure(terms, world.home.now())
+        self.asked(node, "again")
+        world.network.run(3)
+        self.registered(world)
+        self.assertTold(node, Registered, kem="x25519-ml-kem-768", rounds=1)
 
     def test_the_hybrid_is_never_taken_back(self) -> None:
         only_x25519 = Policy((proposal("aes-256-gcm hmac-sha-256 prf-hmac-sha-256 x25519"),), INDISPENSABLE)

@@ -83,8 +83,10 @@ class Story:
         """Say that something did not."""
         self.console.print(f"  [bold red]{'FAIL':>{_WIDTH}}[/bold red]  {escape(text)}", soft_wrap=True)
 
-    def table(self, rows: Sequence[Sequence[str]], heads: Sequence[str]) -> None:
-        """Show what several hold, side by side."""
+    def table(self, rows: Sequence[Sequence[str]], heads: Sequence[str], *, always: bool = True) -> None:
+        """Show what several hold, side by side; what is not for ``always`` is left out in brief."""
+        if self._brief and not always:
+            return
         table = Table(box=None, padding=(0, 2), show_header=True, header_style="bold")
         for head in heads:
             table.add_column(escape(head))

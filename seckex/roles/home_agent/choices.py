@@ -115,7 +115,6 @@ class Choosing:
             return Sealed(Code.POORLY_FORMED, str(fault))
         if home.choice is not None and visit.choice is not None and side.choice is not None:
             return Choices(home.choice, visit.choice, side.choice)
-        # What the agent would take with another KEM it says where it is asked with that.
         return self._without(home, visit if side.choice is not None else None, request.round)
 
     def _without(self, home: _Judged, visit: _Judged | None, round_: int) -> Sealed:
@@ -136,7 +135,9 @@ class Choosing:
         judged = self._judged.get(name)
         if judged is None:
             sub_type, kem, offer, _ = name
-            judged = _judge(sub_type, offer, _for(kem, policy))
+            # The agent is not asked for another KEM: what it would take with that it says where it is asked with it.
+            own = registration.narrowed(policy, kem) if sub_type is SaSubType.MN_FA else _for(kem, policy)
+            judged = _judge(sub_type, offer, own)
             _remember(self._judged, name, judged)
         return judged
 

@@ -8,6 +8,7 @@ the first start and rotated; the centers are told of them with the next question
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
@@ -243,6 +244,7 @@ class Keeping:
             else:
                 actions += self.syncing.ask(self._registering.centers(now), self._home.statics.told(), now)
 
-    def deadline(self) -> float | None:
-        """Return when `tick` has something to do (monotonic)."""
-        return min((each for each in (self._keys_at, self.syncing.due) if each is not None), default=None)
+    def deadline(self) -> float:
+        """Return when `tick` has something to do (monotonic); infinity where nothing is to be waited for."""
+        keys, due = self._keys_at, self.syncing.due
+        return min(math.inf if keys is None else keys, math.inf if due is None else due)

@@ -6,6 +6,8 @@ that was answered to other octets of an agent's is known by its own SHA-256.
 
 from __future__ import annotations
 
+import math
+
 from seckex.roles.home_agent.records import REPLY, KeptReply
 from seckex.sa.store import DeleteRecord, Unit
 
@@ -56,6 +58,8 @@ class Replies:
         evicted, self._evicted = self._evicted, []
         return tuple(DeleteRecord(REPLY, digest) for digest in evicted)
 
-    def oldest(self) -> float | None:
-        """Return when the oldest expires, if there is any (wall-clock seconds)."""
-        return next((until for until, _ in self._kept.values()), None)
+    def oldest(self) -> float:
+        """Return when the oldest expires (wall-clock seconds); infinity where there is none."""
+        for until, _ in self._kept.values():
+            return until
+        return math.inf

@@ -7,6 +7,7 @@ nodes to `keeping`. Everything that it knows is in memory and in records: of
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 from seckex.errors import Malformed, PeerFault, UnsupportedVersion
@@ -28,6 +29,7 @@ MOST_SHOWN: Final = 256
 
 _EVICTED_AT_ONCE: Final = 256
 _LONGEST: Final = 3600.0
+_NEVER: Final = math.inf
 
 
 class HomeAgent:
@@ -93,13 +95,6 @@ class HomeAgent:
             if refusal is None
             else {"code": refusal.code, "why": refusal.why, "agent": refusal.agent, "at": int(refusal.at)},
         }
-
-    def explain(self, nai: str, now: Now) -> dict[str, Any]:
-        """Return what is known of a node, and why it was refused last, for people who wonder."""
-        node = self.home.nodes.get(nai)
-        if node is None:
-            return {"nai": nai, "known": False, "centers-failing": self._keeping.syncing.failing or None}
-        return {"known": True, **self._shown(node, now)}
 
     # -- its life
 
@@ -200,8 +195,11 @@ class HomeAgent:
 
     def next_deadline(self, now: Now) -> float | None:
         """See `Role.next_deadline`."""
-        wall = [each for each in (self.home.next_end(), self.home.replies.oldest()) if each is not None]
-        soonest = [self._registering.deadline(), self._keeping.deadline(), self.home.rounds.deadline()]
-        # A wall clock may be set: it is looked at again in time.
-        soonest += [now.monotonic + min(max(each - now.wall, 0.0), _LONGEST) for each in wall]
-        return min((each for each in soonest if each is not None), default=None)
+        home, keeping = self.home, self._keeping
+        return min(
+            self._registering.deadline() or _NEVER,
+            keeping.deadline(),
+            home.rounds.deadline() or _NEVER,
+            # A wall clock may be set: it is looked at again in time.
+            now.monotonic + min(max(min(home.next_end(), home.replies.oldest()) - now.wall, 0.0), _LONGEST),
+        )

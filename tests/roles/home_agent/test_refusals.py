@@ -148,7 +148,7 @@ class NodeTests(Table):
         event = self.told(NegotiationRefused)[-1]
         self.assertEqual((event.peer, event.code, event.detail), (NODE, code, (f"through {AGENT}",)))
         self.assertIn(why, event.reason)
-        shown = self.home.explain(NODE, self.now())["refused"]
+        shown = self.home.status(self.now())["nodes"][0]["refused"]
         self.assertEqual((shown["code"], shown["agent"]), (code, AGENT))
         self.assertIn(why, shown["why"])
         return found
@@ -312,10 +312,21 @@ class CounterTests(Table):
         _, found = self.register(round=2, previous=found.previous)
         self.code_of(found, Code.UNKNOWN_EXCHANGE)
 
-    def test_what_is_in_no_policy_with_this_kem(self) -> None:
+    def test_what_there_is_for_another_kem(self) -> None:
         self.start(policy=Policy((proposal("aes-256-gcm prf-hmac-sha-256 x25519-ml-kem-768"),), INDISPENSABLE))
-        said = self.unheard(self.agent.relay(self.request().octets).octets, Code.NOTHING_ACCEPTABLE, "agent-offer")
-        self.assertIn("nothing of what the agent offers will do", said.detail.text)
+        _, found = self.countered()
+        home = found.answer.home_offer
+        assert home is not None
+        self.assertIn("x25519-ml-kem-768", str(registration.decode(home.payload, SaSubType.MN_HA)))
+        self.assertIsNone(found.answer.agent_offer)
+        hybrid: dict[str, Any] = {"number": Kem.X25519_ML_KEM_768, "round": 2, "previous": found.previous}
+        self.assertEqual(self.register(home_offer=home.payload, **hybrid)[1].answer.code, 0)
+
+    def test_nobody_chooses_another_kem_than_there_is(self) -> None:
+        other = registration.encode_offer(AES, Kem.X25519_ML_KEM_768, SaSubType.MN_HA)
+        self.countered(home_offer=other)
+        other = registration.encode_offer(AES, Kem.X25519_ML_KEM_768, SaSubType.MN_FA)
+        self.countered(agent_offer=other)
 
     def test_a_center_refuses(self) -> None:
         self.start(keying=Keying.STATEFUL)

@@ -37,16 +37,16 @@ _DIRECT: Final = (NODE, AGENT, HOME, CENTER)
 _AAA: Final = (NODE, AGENT, AAA_F, AAA_H, HOME, CENTER)
 _DRAWINGS: Final = {
     "direct": (
-        "          radio            TLS 1.3           TLS 1.3       ",
-        "  node  ~ ~ ~ ~ ~  agent ========== home ============ center",
-        "                              |                        ",
-        "                         web server                    ",
+        "         radio            TLS            TLS",
+        "  node ~ ~ ~ ~ ~ agent ========= home ========= center",
+        "                 example.net       |  example.org",
+        "                              web server",
     ),
     "aaa": (
-        "          radio          TLS          TLS          TLS         TLS",
-        "  node  ~ ~ ~ ~ ~  agent ===== aaa-f ===== aaa-h ===== home ===== center",
-        "                                                        |",
-        "                   visited network            web server     ",
+        "         radio          TLS         TLS         TLS        TLS",
+        "  node ~ ~ ~ ~ ~ agent ===== aaa-f ===== aaa-h ===== home ===== center",
+        "                 example.net             example.org   |",
+        "                                                  web server",
     ),
 }
 
