@@ -154,6 +154,9 @@ class TroubleTests(AgentCase):
             plan = world.terms[node.name]["node"]
             world.terms[node.name]["node"] = evolve(plan, agents=(NORTH, SOUTH))
         world.nodes[1].cells = set()
+        # By other names each time a visitor that registers again is another one, until the first one's time is over.
+        home = world.terms["home"]["home-agent"]
+        world.terms["home"]["home-agent"] = evolve(home, same_pseudonym=True)
         world.start()
         self.at(world, NORTH)
         self.assertTold(world.agents[0], AgentBusy)

@@ -27,7 +27,7 @@ from tests.simulation.toy import toys
 SHORTEST, LONGEST = 20.0, 90.0
 CUT_OFF_FOR: Final = 300.0
 CALM: Final = 400.0
-LOOK_EVERY: Final = 20.0
+LOOK_EVERY: Final = 60.0
 
 
 @frozen
