@@ -5,9 +5,11 @@ gathered go into the next one, which is begun before the outcomes of the last
 are told, so that disk and reactor work side by side. Batches grow with the load
 by themselves.
 
-A transaction costs some 250 us of processor time beside what its units cost, so
-on a fast disk there would be many small ones: commits are begun `PACE` apart at
-least. The first unit after a pause does not wait.
+A transaction costs some 250 us of processor time beside what its units cost,
+so on a fast disk there would be many small ones: after one of several units the
+next is begun `PACE` later at least. One of a single unit is followed at once:
+whoever asks for one thing after the other does not wait, and many who ask at
+the same time soon come together.
 
 Limits: at most `MOST_WAITING` units wait and at most `MOST_AT_ONCE` are in one
 transaction. When too many wait a unit is refused at once: the store does not
@@ -145,8 +147,9 @@ class GroupCommit:
 
     def _next(self) -> None:
         self._due = None
-        self._not_before = self._clock.seconds() + PACE
         batch = self._waiting[:MOST_AT_ONCE]
+        if len(batch) > 1:
+            self._not_before = self._clock.seconds() + PACE
         del self._waiting[:MOST_AT_ONCE]
         self._running = True
         self._aside.run(partial(self._store.commit, [unit for unit, _ in batch]), partial(self._finished, batch))

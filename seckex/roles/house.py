@@ -19,8 +19,6 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from attrs import evolve
-
 from seckex.errors import ApiMisuse, Malformed, UnsupportedVersion
 from seckex.machine import Now, Path
 from seckex.node.actions import Commit, Work
@@ -209,6 +207,11 @@ class House:
 
     # -- what they ask for
 
+    def _token(self, asking: Role, action: Commit | Work) -> int:
+        self._last += 1
+        self._tokens[self._last] = asking, action.token
+        return self._last
+
     def _is_inside(self, action: RoleAction) -> bool:
         kind = type(action)
         return kind is Commit or kind is Work or (isinstance(action, Relay) and action.neighbour == self.local)
@@ -222,10 +225,10 @@ class House:
         turns = 0
         while waiting:
             asking, action = waiting.popleft()
-            if isinstance(action, Commit | Work):
-                self._last += 1
-                self._tokens[self._last] = asking, action.token
-                outside.append(evolve(action, token=self._last))
+            if isinstance(action, Commit):
+                outside.append(Commit(self._token(asking, action), action.unit))
+            elif isinstance(action, Work):
+                outside.append(Work(self._token(asking, action), action.call))
             elif isinstance(action, Relay) and action.neighbour == self.local:
                 turns += 1
                 if turns > MOST_TURNS:

@@ -126,22 +126,26 @@ class GroupCommitTests(GroupCommitCase):
         self.turn()
         self.assertEqual(begun, [1])
 
-    def test_fast_commits_keep_their_pace(self) -> None:
-        self.submit(0)
+    def test_fast_commits_of_several_keep_their_pace(self) -> None:
+        for number in (0, 1, 2):
+            self.submit(number)
+        self.thread.turn()
         self.clock.advance(commit.PACE / 4)
         self.thread.turn()
+        self.assertEqual(self.store.batches, [1, 2])
         # Stored in no time; the next units gather until it is time for them.
-        for number in (1, 2, 3):
+        for number in (3, 4, 5):
             self.submit(number)
             self.assertEqual(self.thread.pending, [])
             self.clock.advance(commit.PACE / 4)
         self.thread.turn()
-        self.assertEqual(self.store.batches, [1, 3])
-        # After a pause the first does not wait.
+        self.assertEqual(self.store.batches, [1, 2, 3])
         self.clock.advance(commit.PACE)
-        self.submit(4)
-        self.thread.turn()
-        self.assertEqual(self.store.batches, [1, 3, 1])
+        # Those who come one by one do not wait for each other.
+        for number in (6, 7):
+            self.submit(number)
+            self.thread.turn()
+        self.assertEqual(self.store.batches, [1, 2, 3, 1, 1])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_what_is_submitted_by_who_was_told_is_stored_too(self) -> None:
@@ -223,15 +227,17 @@ class StopTests(GroupCommitCase):
         self.assertTrue(self.store.closed and self.thread.stopped)
 
     def test_what_would_have_waited_for_its_time_is_stored_at_once(self) -> None:
-        self.submit(0)
-        self.thread.turn()
-        self.submit(1)
+        for number in range(3):
+            self.submit(number)
+        for _ in range(2):
+            self.thread.turn()
+        self.submit(3)
         self.assertEqual(self.thread.pending, [])
         stopped = self.group.stop()
         self.thread.turn()
         self.thread.turn()
         self.successResultOf(stopped)
-        self.assertEqual(self.heard, [(0, STORED), (1, STORED)])
+        self.assertEqual(self.heard, [(n, STORED) for n in range(4)])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_nothing_more_is_taken(self) -> None:

@@ -266,16 +266,22 @@ def _ended(
     return Said(reply, after, now.wall + REPLY_KEPT, gone=gone, granted=granted)
 
 
-def refuse(heard: Heard, shared: Shared, refusal: Sealed, terms: HomeTerms, now: Now) -> Said:
-    """Return a refusal, which only the node can tell why."""
+def refuse(
+    heard: Heard, shared: Shared, refusal: Sealed, keys: tuple[HomeKey, ...], terms: HomeTerms, now: Now
+) -> Said:
+    """Return a refusal, which only the node can tell why.
+
+    It tells static keys as well, where there is room: a node that begins with a KEM that is always countered would
+    else never hear of the new ones of that KEM.
+    """
     request, found = heard.asked.request, heard.found
     bare = evolve(
         _without_keys(heard, refusal.code, terms, now), proposal=refusal.proposal, transform=refusal.transform
     )
     plaintext = b""
-    for text, home, visit in _shed(refusal):
-        detail = Detail(refusal.code, refusal.proposal, refusal.transform, text)
-        answer = evolve(bare, detail=detail, home_offer=_offer(home), agent_offer=_offer(visit))
+    for told, home, visit in _shed(refusal, keys):
+        detail = Detail(refusal.code, refusal.proposal, refusal.transform, refusal.text)
+        answer = evolve(bare, detail=detail, home_offer=_offer(home), agent_offer=_offer(visit), home_keys=told)
         try:
             plaintext = encode_answer(answer, request.kem)
             break
@@ -290,13 +296,16 @@ def refuse(heard: Heard, shared: Shared, refusal: Sealed, terms: HomeTerms, now:
     return Said(reply, after, now.wall + REPLY_KEPT, previous=previous, refusal=refusal)
 
 
-def _shed(refusal: Sealed) -> Iterator[tuple[str, Offer | None, Offer | None]]:
+def _shed(
+    refusal: Sealed, keys: tuple[HomeKey, ...]
+) -> Iterator[tuple[tuple[HomeKey, ...], Offer | None, Offer | None]]:
     """Yield ever shorter ways to say it, the last of which always has room."""
     home, visit = _bounded(refusal.home), _bounded(refusal.visit)
+    yield keys, home, visit
     longest = max((len(offer.alternatives) for offer in (home, visit) if offer is not None), default=0)
     for count in range(longest, 0, -1):
-        yield refusal.text, _first(home, count), _first(visit, count)
-    yield refusal.text, None, None
+        yield (), _first(home, count), _first(visit, count)
+    yield (), None, None
 
 
 def _bounded(offer: Offer | None) -> Offer | None:

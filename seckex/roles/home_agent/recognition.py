@@ -70,7 +70,7 @@ def recognize(request: NodeRequest, nodes: NodeTable, statics: Iterable[StaticKe
     """Return whose request it is; raises `Unheard`."""
     candidates = nodes.candidates(request.spi)
     try:
-        # With all of them: the time that it takes is not to tell which form a request has, or how old its node's key is.
+        # With all of them: the time that it takes is not to tell which form a request has, or how old its key is.
         opened = [static.key.open(request.ciphertext) for static in statics]
     except PeerFault as fault:
         raise Unheard(Code.BAD_KEY_SHARE, "share", str(fault)) from None

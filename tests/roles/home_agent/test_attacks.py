@@ -296,3 +296,18 @@ class Spied:
     def open(self, ciphertext: bytes) -> Secret:
         self._opened.append(self)
         return self._key.open(ciphertext)
+
+
+class SubscriberTests(Table):
+    """What a node that is known and has turned can do to others."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.start()
+
+    def test_registering_all_the_time_leaves_no_more_than_registering_once(self) -> None:
+        for _ in range(200):
+            self.register()
+        self.assertLess(len(self.home.home._ends), 100)
+        self.wait(1801)
+        self.assertEqual(self.home.counters["bound"], 0)
