@@ -10,7 +10,6 @@ from seckex.crypto.authority import Registration, registration_root
 from seckex.crypto.schedule import agree
 from seckex.crypto.secrets import Secret
 from seckex.errors import ApiMisuse, AuthenticationFailed, Unfeasible
-from seckex.errors import Unfeasible
 from seckex.events import AssociationEnded
 from seckex.exchange.terms import Terms
 from seckex.machine import Path
