@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from attrs import Factory, define
+from attrs import Factory, define, field
 
 from seckex.config.kdc import MODES, Kdc
 from seckex.errors import PeerFault, PeerIncompatible
@@ -47,7 +47,7 @@ def _unknown() -> PeerIncompatible:
 
 @define
 class _Drawn:
-    material: bytes
+    material: bytes = field(repr=False)
     asking: list[tuple[str, int]] = Factory(list)
 
 

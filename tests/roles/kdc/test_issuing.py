@@ -43,6 +43,9 @@ class IssuingTests(CenterCase):
         self.assertEqual({len(key) for key in stateful + seed}, {32})
         self.assertEqual(len({*stateful, *seed}), 4)
 
+    def test_what_was_drawn_cannot_be_shown_by_accident(self) -> None:
+        self.assertNotIn("seed of a reg", repr(issuing._Drawn(b"seed of a registration")))
+
     def test_another_request_gets_other_keys(self) -> None:
         first = self.keys(self.home, self.request())
         for changed in (
