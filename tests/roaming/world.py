@@ -16,10 +16,9 @@ from attrs import frozen
 
 from seckex.config.kdc import Kdc
 from seckex.config.provision import Provision
-from seckex.crypto.registration import provisioned
-from seckex.crypto.spichain import Chain
 from seckex.errors import PeerIncompatible
 from seckex.machine import Now, Path
+from seckex.net.mobile_node import home_of
 from seckex.roles.aaa.relay import AaaRelay
 from seckex.roles.aaa.ways import Ways
 from seckex.roles.faces import Role
@@ -29,13 +28,11 @@ from seckex.roles.home_agent.role import HomeAgent
 from seckex.roles.home_agent.terms import HomeTerms
 from seckex.roles.kdc.center import Center, NewPrincipal
 from seckex.roles.mobile_node.plan import Plan
-from seckex.roles.mobile_node.records import Home
 from seckex.roles.mobile_node.role import MobileNode
 from seckex.roles.trace import Tracer
 from seckex.sa.policy import Policy
 from seckex.sa.store import PutRecord
 from seckex.wire.info import Layer2Extension
-from seckex.wire.keying import HomeKey
 from seckex.wire.numbers import Code, Kem, Keying, Layer2Content, Security
 from tests.conversation import INDISPENSABLE, proposal
 from tests.roaming.air import GROUPS, PORT, family
@@ -269,22 +266,6 @@ def home_address(number: int, version: int = 4) -> Any:
 def layer2_address(number: int) -> Layer2Extension:
     """Return the address on layer 2 of a node."""
     return Layer2Extension(Layer2Content.ETHERNET, bytes.fromhex(f"02dec0de000{number + 1}"))
-
-
-def home_of(file: Provision) -> Home:
-    """Return what a node keeps of a provisioning file."""
-    root, chain = provisioned(file.key0, (file.nai, file.home_agent), file.kvno)
-    return Home(
-        node=file.nai,
-        home_agent=file.home_agent,
-        kvno=file.kvno,
-        root=root,
-        chain=Chain.begin(chain),
-        keys=tuple(HomeKey(Kem(key.kem), key.until, key.public) for key in file.home_keys),
-        home_address=file.home_address,
-        layer2=file.layer2,
-        addresses=tuple(map(ip_address, file.addresses)),
-    )
 
 
 _MADE: Final[Mapping[str, Callable[[Host, Any], Role]]] = {

@@ -13,12 +13,11 @@ from typing import Final, TypeAlias
 from attrs import evolve, field, frozen
 
 from seckex.roles.mobile_node.choices import Choices
-from seckex.sa.association import Agreement
 from seckex.sa.offer import Offer
 from seckex.sa.policy import Policy
 from seckex.sa.proposal import own_offer
-from seckex.sa.registration import KEY_AGREEMENTS, encode, narrowed
-from seckex.wire.numbers import Kem, ProtocolId, SaSubType
+from seckex.sa.registration import encode, narrowed
+from seckex.wire.numbers import Kem, SaSubType
 
 Address: TypeAlias = IPv4Address | IPv6Address
 
@@ -125,9 +124,3 @@ def _offers(plan: Plan, kem: Kem, first: int, count: int) -> Offers:
     offer = own_offer(policy, first, count)
     opened = min(first + count if count else len(policy.proposals), len(policy.proposals))
     return Offers(kem, evolve(offer, sub_type=plan.sub_type), evolve(offer, sub_type=SaSubType.MN_FA), opened)
-
-
-def kem_of(agreement: Agreement) -> Kem | None:
-    """Return the KEM that stands for an agreement's key agreement, None where there is none."""
-    chosen = agreement.algorithm(ProtocolId.KEY_AGREEMENT)
-    return next((kem for kem, algorithm in KEY_AGREEMENTS.items() if algorithm == chosen), None)
