@@ -143,13 +143,16 @@ class AgentDaemon(ListeningDaemon[AgentSettings]):
         self._join()
 
     def _join(self) -> None:
-        """Be in the groups of the configuration, on the links of the addresses, and in no others."""
+        """Be in the groups of the configuration, on the links of the addresses, and in no others.
+
+        A reload tries again where one could not be had: the interface may be there by now.
+        """
         agent, listen = self.settings.foreign_agent, self.settings.listen
         if agent is None:
             return
         groups = self._groups(agent)
         wanted = (groups, agent.interface, listen)
-        if wanted == self._joined:
+        if wanted == self._joined and not self._multicast.lacking:
             return
         self._multicast.leave()
         self._joined = wanted

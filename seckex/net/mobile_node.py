@@ -94,9 +94,9 @@ class Roaming:
         self.listen(interface)
 
     def listen(self, interface: str) -> None:
-        """Hear the groups of the plan, and no others."""
+        """Hear the groups of the plan, and no others; try again where one could not be had."""
         groups = self.role.keeping.plan.groups
-        if self.house is None or self._joined == (groups, interface):
+        if self.house is None or (self._joined == (groups, interface) and not self._multicast.lacking):
             return
         self._multicast.leave()
         self._joined = groups, interface

@@ -143,12 +143,15 @@ class Multicast:
         self._listening: list[IListeningPort] = []
         self._speaking: dict[str, list[socket.socket]] = {}
         self._failing: set[str] = set()
+        #: Whether a group could not be joined, or spoken to from some place, since all were left.
+        self.lacking = False
 
     def join(self, group: str, port: int, place: Place) -> None:
         """Hear what is said to a group."""
         try:
             opened = place.open(group, port)
         except OSError as error:
+            self.lacking = True
             self._told(group, f"it cannot be joined: {_why(error)}")
             return
         protocol = _Listener(self._heard, place)
@@ -169,6 +172,7 @@ class Multicast:
                 opened.bind((place.address, 0))
         except OSError as error:
             opened.close()
+            self.lacking = True
             self._told(group, f"nothing can be said to it from {place.address or 'here'}: {_why(error)}")
             return
         self._speaking.setdefault(group, []).append(opened)
@@ -187,6 +191,7 @@ class Multicast:
 
     def leave(self) -> list[Any]:
         """Leave all groups and say nothing more; return Deferreds of that."""
+        self.lacking = False
         listening, self._listening = self._listening, []
         for sockets in self._speaking.values():
             for each in sockets:

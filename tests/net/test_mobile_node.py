@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import os
 import shutil
+import socket
 import tempfile
 import time
+from errno import ENODEV
 from pathlib import Path as File
 from typing import Any
 
 from twisted.internet import reactor as installed
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import Deferred, ensureDeferred, gatherResults
 from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
@@ -24,7 +26,10 @@ from seckex.crypto.registration import provisioned
 from seckex.crypto.spichain import Chain
 from seckex.machine import Now, Path, Send
 from seckex.net.initiator import InitiatorDaemon
-from seckex.net.mobile_node import ROLE
+from seckex.net.log import EventLog
+from seckex.net.mobile_node import ROLE, Roaming
+from seckex.net.multicast import Place
+from seckex.roles.mobile_node.plan import Plan
 from seckex.roles.mobile_node.records import Home as Shared
 from tests.roles.mobile_node.scripted import KEY0, Agent, Home
 from tests.roles.mobile_node.world import AES, HOME, NODE
@@ -75,6 +80,31 @@ class Radio(DatagramProtocol):
         for action in self.agent.received(datagram, Path(*addr), Now(time.monotonic(), time.time())):
             if isinstance(action, Send):
                 self.transport.write(action.octets, action.path[:2])  # type: ignore[union-attr]  # it is there
+
+
+class GroupTests(TestCase):
+    def test_what_could_not_be_heard_is_tried_again_at_a_reload_and_nothing_else_is(self) -> None:
+        tried: list[str] = []
+        plan = Plan(NODE, HOME, AES, groups=(("239.255.67.34", 4434),))
+        roaming = Roaming(reactor, plan, lambda _spi: False, EventLog("error", lambda: 0.0))
+        self.addCleanup(lambda: gatherResults([each for each in roaming.close() if each is not None]))
+        house: Any = Standing()
+        whole = Place.open
+
+        def absent(_place: Place, group: str, _port: int) -> socket.socket:
+            tried.append(group)
+            raise OSError(ENODEV, "")
+
+        def there(place: Place, group: str, port: int) -> socket.socket:
+            tried.append(group)
+            return whole(place, group, port)
+
+        self.patch(Place, "open", absent)
+        roaming.open(house, "lo")
+        self.patch(Place, "open", there)
+        for _ in range(3):
+            roaming.listen("lo")
+        self.assertEqual(len(tried), 2)
 
 
 class MobileNodeDaemonTests(TestCase):
