@@ -112,6 +112,7 @@ class Daemon(MultiService, Generic[S]):
         self._end_observing: Callable[[], None] | None = None
         self._commits: GroupCommit | None = None
         self._thread: CommitThread | None = None
+        self._store: SqliteStore | None = None
         self._lock: WorkerLock | None = None
         self._master: MasterKey | None = None
         self._control: IListeningPort | None = None
@@ -251,6 +252,8 @@ class Daemon(MultiService, Generic[S]):
             self._end_observing()
         if self._thread is not None:
             self._thread.stop()
+        if self._store is not None:
+            self._store.close()
         if self._lock is not None:
             self._lock.release()
 
@@ -318,7 +321,7 @@ class Daemon(MultiService, Generic[S]):
         settings, state = self.settings, self.settings.state
         database = state.directory / DATABASE
         master, self._master = self._master or load_master_key(state.master_key, database, os.urandom), None
-        store = SqliteStore(database, master, os.urandom)
+        self._store = store = SqliteStore(database, master, os.urandom)
         now = self.clock.now()
         snapshot = store.load(state.worker, now.wall)
         for complaint in snapshot.damaged:

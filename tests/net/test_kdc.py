@@ -26,12 +26,13 @@ from seckex.config.hops import Hop, HopsListen
 from seckex.config.kdc import KdcSettings
 from seckex.config.load import load
 from seckex.config.responder import ResponderSettings
-from seckex.net.daemon import Daemon
+from seckex.net.daemon import Daemon, StartFailed
 from seckex.net.hops.hops import Hops
 from seckex.net.kdc import KdcDaemon
 from seckex.net.log import EventLog
 from seckex.net.principal import Clock
 from seckex.net.responder import ResponderDaemon
+from seckex.storage.sqlite import SqliteStore
 from seckex.wire import hop
 from seckex.wire.keying import KeyRequest, NodeQuery
 from seckex.wire.numbers import Keying
@@ -145,6 +146,27 @@ REQUEST: Final = KeyRequest(Keying.STATEFUL, 3600, 1, bytes(32), NODE, "agent@ex
 
 
 class KdcDaemonTests(DaemonCase):
+    async def test_a_start_that_fails_late_leaves_nothing_open(self) -> None:
+        closed: list[SqliteStore] = []
+        whole = SqliteStore.close
+
+        def close(store: SqliteStore) -> None:
+            closed.append(store)
+            whole(store)
+
+        self.patch(SqliteStore, "close", close)
+        file = self.write("kdc", self.kdc_toml())
+        daemon = KdcDaemon(reactor, load(file, KdcSettings))
+        in_the_way = self.directory / "kdc" / "control.sock"
+        daemon.privilegedStartService()
+        in_the_way.mkdir()
+        self.assertRaises(StartFailed, daemon.startService)
+        self.assertEqual(len(closed), 1)
+        in_the_way.rmdir()
+        # Ports are closed in the next turn of the reactor.
+        await deferLater(reactor, 0)
+        self.start(KdcDaemon(reactor, load(file, KdcSettings)))
+
     async def test_a_home_agent_gets_keys_and_the_same_after_a_restart(self) -> None:
         file = self.write("kdc", self.kdc_toml())
         daemon = KdcDaemon(reactor, load(file, KdcSettings))
