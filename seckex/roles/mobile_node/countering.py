@@ -7,8 +7,8 @@ from collections.abc import Callable
 from attrs import evolve
 
 from seckex.errors import PeerFault
-from seckex.roles.mobile_node.plan import Offers, Plan, opening
 from seckex.roles.mobile_node.choices import read_offer
+from seckex.roles.mobile_node.plan import Offers, Plan, opening
 from seckex.sa.offer import Offer, numbered
 from seckex.sa.proposal import Chosen, select
 from seckex.sa.registration import kems, narrowed
