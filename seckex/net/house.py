@@ -10,6 +10,7 @@ Limits: ports of their own are at most `MOST_PORTS`; the oldest is closed for on
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeVar
 
@@ -18,7 +19,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 
-from seckex.errors import SeckexError, StoreFailed
+from seckex.errors import SeckexError, StoreFailed, Unfeasible
 from seckex.machine import Now, Path, Report, Send
 from seckex.net.datagram import Datagrams
 from seckex.net.log import EventLog
@@ -37,6 +38,8 @@ MOST_PORTS: Final = 64
 T = TypeVar("T")
 
 _SOON: Final = 0.001
+#: Which timer is next is asked for at most so often: under load for many messages at once (seconds).
+LOOK_APART: Final = 0.01
 
 
 class Hops(Protocol):
@@ -120,7 +123,12 @@ class HouseAtEdge:
         self._ports: dict[int, OwnPort] = {}
         self._timer: IDelayedCall | None = None
         self._timer_at = 0.0
+        self._looked = -math.inf
         self._stopped = False
+        house.fault = self._fault
+
+    def _fault(self, role: str, error: Exception) -> None:
+        self._log.failure(f"the role {role} failed", Failure(error))
 
     def start(self, snapshot: Snapshot) -> None:
         """Take over what the store holds."""
@@ -129,20 +137,21 @@ class HouseAtEdge:
 
     def received(self, octets: bytes, path: Path) -> None:
         """Take a message from whoever can reach us."""
-        now = self._clock.now()
-        self.run(self.house.received(octets, path, now), now)
+        if not self._stopped:
+            now = self._clock.now()
+            self.run(self.house.received(octets, path, now), now)
 
     def heard(self, neighbour: str, octets: bytes) -> None:
         """Take a message that came over a secure hop."""
-        now = self._clock.now()
-        self.run(self.house.heard(neighbour, octets, now), now)
+        if not self._stopped:
+            now = self._clock.now()
+            self.run(self.house.heard(neighbour, octets, now), now)
 
     def unreachable(self, neighbour: str, octets: bytes, why: str, code: int) -> None:
         """Take note that a message could not be said over a hop."""
-        if self._stopped:
-            return
-        now = self._clock.now()
-        self.run(self.house.unreachable(neighbour, octets, why, code, now), now)
+        if not self._stopped:
+            now = self._clock.now()
+            self.run(self.house.unreachable(neighbour, octets, why, code, now), now)
 
     def failed(self, path: Path, why: str) -> None:
         """Take note that something could not be sent; roles hear of it when the actions under way are done."""
@@ -155,7 +164,12 @@ class HouseAtEdge:
             self.run(self.house.failed(path, why, now), now)
 
     def ask(self, role: Role, what: Callable[[Now], list[RoleAction]]) -> None:
-        """Run what a role wants that an operator has asked for something; raises what ``what`` raises."""
+        """Run what a role wants that an operator has asked for something.
+
+        Raises what ``what`` raises, and `Unfeasible` after `stop`.
+        """
+        if self._stopped:
+            raise Unfeasible("this daemon is stopping")
         now = self._clock.now()
         asked = what(now)
         self.run(self.house.ask(role, lambda: asked, now), now)
@@ -205,12 +219,8 @@ class HouseAtEdge:
         if port is None:
             if len(self._ports) >= MOST_PORTS:
                 self._ports.pop(next(iter(self._ports))).close()
-            port = self._ports[path.via] = OwnPort(self._reactor, path.via, self._back, self.failed, self.place)
+            port = self._ports[path.via] = OwnPort(self._reactor, path.via, self.received, self.failed, self.place)
         port.send(octets, path)
-
-    def _back(self, octets: bytes, path: Path) -> None:
-        if not self._stopped:
-            self.received(octets, path)
 
     def _relay(self, neighbour: str, octets: bytes) -> None:
         if self.hops is None:
@@ -249,8 +259,15 @@ class HouseAtEdge:
         deferToThreadPool(self._reactor, self._reactor.getThreadPool(), action.call).addBoth(done)
 
     def _arm(self, now: Now) -> None:
-        deadline = self.house.next_deadline(now)
-        if deadline is None or self._stopped:
+        if self._stopped:
+            return
+        look_at = self._looked + LOOK_APART
+        if self._timer is not None and now.monotonic < look_at:
+            deadline: float | None = look_at
+        else:
+            self._looked = now.monotonic
+            deadline = self.house.next_deadline(now)
+        if deadline is None:
             return
         if self._timer is not None:
             if self._timer_at <= deadline + _SOON:

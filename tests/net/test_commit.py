@@ -227,15 +227,17 @@ class StopTests(GroupCommitCase):
         self.assertTrue(self.store.closed and self.thread.stopped)
 
     def test_what_would_have_waited_for_its_time_is_stored_at_once(self) -> None:
-        self.submit(0)
-        self.thread.turn()
-        self.submit(1)
+        for number in range(3):
+            self.submit(number)
+        for _ in range(2):
+            self.thread.turn()
+        self.submit(3)
         self.assertEqual(self.thread.pending, [])
         stopped = self.group.stop()
         self.thread.turn()
         self.thread.turn()
         self.successResultOf(stopped)
-        self.assertEqual(self.heard, [(0, STORED), (1, STORED)])
+        self.assertEqual(self.heard, [(n, STORED) for n in range(4)])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_nothing_more_is_taken(self) -> None:

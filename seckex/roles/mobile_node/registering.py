@@ -297,14 +297,14 @@ class ExpectReply:
         )
 
     def _association(self, verdict: Verdict, agreed: Agreed, lifetime: int, now: Now) -> Association:
-        plan = self.attempt.plan
+        plan, agreement = self.attempt.plan, agreed.agreement
         return Association(
             role=Role.INITIATOR,
             local=plan.local,
             peer=plan.home_agent,
             spi_in=self.request.wish.spi_home,
             spi_out=agreed.spi_out,
-            agreement=evolve(agreed.agreement, lifetime=lifetime),
+            agreement=agreement if agreement.lifetime == lifetime else evolve(agreement, lifetime=lifetime),
             created=now.wall,
             transcript=verdict.tr,
             keys=agreed.keys,
