@@ -6,6 +6,9 @@ answer, goes to each role that takes it. What a role says
 to our own name is heard here, by whichever role it is for: so a key
 distribution center may live in the process of a home agent, which asks it like any other.
 
+A role that raises, which is a fault of the program, costs what it was given and no more: ``House.fault`` is
+told, and the others go on. One whose tick has failed has its next `_AGAIN_AFTER` seconds later.
+
 Limit: what roles of one process say to each other goes back and forth at most
 `MOST_TURNS` times in one turn; more is a fault of the program and is reported as one.
 """
@@ -26,6 +29,7 @@ from seckex.wire.numbers import HEADER_SIZE, MESSAGE_TYPE, REGISTRATION_REPLY, R
 
 MOST_TURNS: Final = 1000
 
+_AGAIN_AFTER: Final = 1.0
 _KIND_AT: Final = slice(2, 4)
 _IDENTIFICATION: Final = slice(4, 12)
 _BEGINNING: Final = 4
@@ -35,6 +39,7 @@ _BEGINNINGS: Final = {
 }
 # A mobile node hears the hints on ports of its own; elsewhere they are a node's.
 _FROM_OUTSIDE: Final = ROAMING_KINDS | {Kind.COOKIE, Kind.USE_TCP}
+_NOTHING: Final = ()
 _REGISTRATION: Final = (REGISTRATION_REQUEST, REGISTRATION_REPLY)
 
 
@@ -47,12 +52,18 @@ def is_roaming(octets: bytes) -> bool:
     )
 
 
+def _raised(_role: str, error: Exception) -> None:
+    raise error
+
+
 class House:
-    """The roles of the principal ``local``, by name."""
+    """The roles of the principal ``local``, by name; ``fault`` is told which of them has raised what."""
 
     def __init__(self, local: str, roles: Mapping[str, Role]) -> None:
         self.local = local
         self.roles = roles
+        self.fault: Callable[[str, Exception], None] = _raised
+        self._again: dict[str, float] = {}
         self._tokens: dict[int, tuple[Role, int]] = {}
         self._last = 0
         self.strays = 0
@@ -71,7 +82,7 @@ class House:
         """Start all."""
         actions: list[RoleAction] = []
         for role in self.roles.values():
-            actions += self._run(role, role.start(snapshot, now), now)
+            actions += self._run(role, self._had(role, role.start, snapshot, now), now)
         return actions
 
     def received(self, octets: bytes, path: Path, now: Now) -> list[RoleAction]:
@@ -80,13 +91,13 @@ class House:
         if role is None:
             self.strays += 1
             return []
-        return self._run(role, role.received(octets, path, now), now)
+        return self._run(role, self._had(role, role.received, octets, path, now), now)
 
     def heard(self, neighbour: str, octets: bytes, now: Now) -> list[RoleAction]:
         """Give a message from a neighbour to the role that takes or awaits it."""
         actions: list[RoleAction] = []
         for role in self._hearing(octets):
-            actions += self._run(role, role.heard(neighbour, octets, now), now)
+            actions += self._run(role, self._had(role, role.heard, neighbour, octets, now), now)
         return actions
 
     def unreachable(self, neighbour: str, octets: bytes, why: str, code: int, now: Now) -> list[RoleAction]:
@@ -95,24 +106,24 @@ class House:
         role = self._awaiting(identification)
         if role is None:
             return []
-        return self._run(role, role.unreachable(neighbour, identification, why, code, now), now)
+        return self._run(role, self._had(role, role.unreachable, neighbour, identification, why, code, now), now)
 
     def failed(self, path: Path, why: str, now: Now) -> list[RoleAction]:
         """Tell all roles that nothing could be sent to ``path``."""
         actions: list[RoleAction] = []
         for role in self.roles.values():
-            actions += self._run(role, role.failed(path, why, now), now)
+            actions += self._run(role, self._had(role, role.failed, path, why, now), now)
         return actions
 
     def committed(self, token: int, outcome: Outcome | str, now: Now) -> list[RoleAction]:
         """See `Role.committed`."""
         role, own = self._owner(token)
-        return self._run(role, role.committed(own, outcome, now), now)
+        return self._run(role, self._had(role, role.committed, own, outcome, now), now)
 
     def worked(self, token: int, result: object, now: Now) -> list[RoleAction]:
         """See `Role.worked`."""
         role, own = self._owner(token)
-        return self._run(role, role.worked(own, result, now), now)
+        return self._run(role, self._had(role, role.worked, own, result, now), now)
 
     def ask(self, role: Role, what: Callable[[], Sequence[RoleAction]], now: Now) -> list[RoleAction]:
         """Run what ``role`` wants after it was asked for something by an operator."""
@@ -121,21 +132,44 @@ class House:
     def tick(self, now: Now) -> list[RoleAction]:
         """Do what is due."""
         actions: list[RoleAction] = []
-        for role in self.roles.values():
-            deadline = role.next_deadline(now)
+        for name, role in self.roles.items():
+            deadline = self._deadline(name, role, now)
             if deadline is not None and deadline <= now.monotonic:
-                actions += self._run(role, role.tick(now), now)
+                self._again[name] = now.monotonic + _AGAIN_AFTER
+                ticked = self._had(role, role.tick, now)
+                if ticked is not _NOTHING:
+                    del self._again[name]
+                actions += self._run(role, ticked, now)
         return actions
+
+    def _deadline(self, name: str, role: Role, now: Now) -> float | None:
+        deadline = role.next_deadline(now)
+        if deadline is not None and name in self._again:
+            return max(deadline, self._again[name])
+        return deadline
 
     def next_deadline(self, now: Now) -> float | None:
         """Return when `tick` has something to do (monotonic)."""
         first: float | None = None
         # After each message: the plainest way is the cheapest.
-        for role in self.roles.values():
-            deadline = role.next_deadline(now)
+        for name, role in self.roles.items():
+            deadline = self._deadline(name, role, now)
             if deadline is not None and (first is None or deadline < first):
                 first = deadline
         return first
+
+    # -- what goes wrong
+
+    def _had(self, role: Role, take: Callable[..., list[RoleAction]], *what: object) -> Sequence[RoleAction]:
+        """Return what ``role`` wants when it takes something; nothing if that fails."""
+        try:
+            return take(*what)
+        except Exception as error:
+            self._fault(role, error)
+            return _NOTHING
+
+    def _fault(self, role: Role, error: Exception) -> None:
+        self.fault(next((name for name, each in self.roles.items() if each is role), ""), error)
 
     # -- who is meant
 
@@ -198,11 +232,12 @@ class House:
             elif isinstance(action, Relay) and action.neighbour == self.local:
                 turns += 1
                 if turns > MOST_TURNS:
-                    raise ApiMisuse("roles of one process do not stop talking to each other")
+                    self._fault(asking, ApiMisuse("roles of one process do not stop talking to each other"))
+                    break
                 said = [
                     (hearing, each)
                     for hearing in self._hearing(action.octets)
-                    for each in hearing.heard(self.local, action.octets, now)
+                    for each in self._had(hearing, hearing.heard, self.local, action.octets, now)
                 ]
                 waiting.extendleft(reversed(said))
             else:

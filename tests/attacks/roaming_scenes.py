@@ -12,13 +12,15 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from seckex.events.mobile_node import RegistrationSent
 from seckex.machine import Path
 from seckex.node.limits import Flood
 from seckex.roles.foreign_agent.terms import Limits
+from seckex.roles.mobile_node.records import HOME as NODES_HOME
+from seckex.roles.mobile_node.records import MOST_UNANSWERED, Home
 from seckex.roles.trace import Tracer
+from seckex.sa.store import PutRecord
 from seckex.wire.numbers import Keying
-from tests.link import Datagram, lose, on
+from tests.link import Datagram
 from tests.roaming.agreement import missing
 from tests.roaming.hop import Parcel
 from tests.roaming.host import Host
@@ -37,12 +39,12 @@ def register(world: World) -> None:
 
 
 def by_fallback(world: World) -> None:
-    """Have the node ask in vain until it uses the fallback's form."""
-    node = world.nodes[0]
-    world.network.faults.insert(0, on("REQUEST", lose, 40))
+    """Let a node come that has asked in vain for as often as there are one-time SPIs to do it with."""
+    store = world.nodes[0].store
+    home = Home.read(store.records[NODES_HOME, HOME.encode()])
+    spent = evolve(home, chain=home.chain.after(MOST_UNANSWERED))
+    store.commit([(PutRecord(spent.record()),)])
     register(world)
-    world.network.run_until(lambda: any(each.fallback for each in node.reported(RegistrationSent)), 1800)
-    del world.network.faults[0]
 
 
 def skewed(world: World) -> None:

@@ -238,6 +238,7 @@ class HopConnection(TwistedProtocol):
 
     def _end(self, why: str) -> None:
         self._over = True
+        self.standing = False
         self._why = self._why or why
         self._stop_timer()
 
@@ -246,7 +247,6 @@ class HopConnection(TwistedProtocol):
         super().connectionLost(reason)
         why = self._why or self.reason_of(reason)
         self._end(why)
-        self.standing = False
         self._owner.hop_closed(self, why)
         self.lost(reason)
         gone, self.gone = self.gone, []

@@ -52,6 +52,27 @@ _MOST_CLOCK: Final = 0xFFFFFFFFFFFFFFFF
 
 
 @frozen
+class ForAgent:
+    """``c2``, which gives ``ss2`` to an agent."""
+
+    c2: bytes
+    ss2: Secret = field(repr=False)
+
+
+def seal_to_agent(asked: AgentRequest, terms: HomeTerms) -> ForAgent:
+    """Return a secret for the agent; raises `Unheard` where nothing can be sealed to its share.
+
+    That comes before the node is looked for: an agent could else ask over and over, with a share that is none,
+    whether a request that it holds back would still be taken, and see when its node registers elsewhere.
+    """
+    way = kem(asked.request.kem)
+    try:
+        return ForAgent(*way.seal(asked.shares.z, terms.entropy(way.randomness)))
+    except PeerFault as fault:
+        raise Unheard(Code.BAD_KEY_SHARE, "share", f"the agent's: {fault}") from None
+
+
+@frozen
 class Heard:
     """A request whose agent and node are authentic; ``digest`` is the SHA-256 of the whole message, ``req`` of req."""
 
@@ -59,6 +80,7 @@ class Heard:
     found: Recognized
     digest: bytes
     req: bytes
+    for_agent: ForAgent
 
     @property
     def nai(self) -> str:
@@ -103,16 +125,16 @@ class Said:
 
 
 def share(heard: Heard, terms: HomeTerms) -> Shared:
-    """Return the secrets of a reply; raises `Unheard` where nothing can be sealed to a share."""
-    request, shares = heard.asked.request, heard.asked.shares
+    """Return the secrets of a reply; raises `Unheard` where nothing can be sealed to the node's share."""
+    request, for_agent = heard.asked.request, heard.for_agent
     way = kem(request.kem)
     try:
         y, ee = way.seal(request.x, terms.entropy(way.randomness))
-        c2, ss2 = way.seal(shares.z, terms.entropy(way.randomness))
     except PeerFault as fault:
         raise Unheard(Code.BAD_KEY_SHARE, "share", str(fault)) from None
     tr = transcript(request.octets, heard.asked.shares_data, y)
-    return Shared(y, c2, tr, ee, heard.found.root.reply_key(heard.found.es, ee, tr), ss2)
+    k = heard.found.root.reply_key(heard.found.es, ee, tr)
+    return Shared(y, for_agent.c2, tr, ee, k, for_agent.ss2)
 
 
 def accept(
@@ -244,16 +266,22 @@ def _ended(
     return Said(reply, after, now.wall + REPLY_KEPT, gone=gone, granted=granted)
 
 
-def refuse(heard: Heard, shared: Shared, refusal: Sealed, terms: HomeTerms, now: Now) -> Said:
-    """Return a refusal, which only the node can tell why."""
+def refuse(
+    heard: Heard, shared: Shared, refusal: Sealed, keys: tuple[HomeKey, ...], terms: HomeTerms, now: Now
+) -> Said:
+    """Return a refusal, which only the node can tell why.
+
+    It tells static keys as well, where there is room: a node that begins with a KEM that is always countered would
+    else never hear of the new ones of that KEM.
+    """
     request, found = heard.asked.request, heard.found
     bare = evolve(
         _without_keys(heard, refusal.code, terms, now), proposal=refusal.proposal, transform=refusal.transform
     )
     plaintext = b""
-    for text, home, visit in _shed(refusal):
-        detail = Detail(refusal.code, refusal.proposal, refusal.transform, text)
-        answer = evolve(bare, detail=detail, home_offer=_offer(home), agent_offer=_offer(visit))
+    for told, home, visit in _shed(refusal, keys):
+        detail = Detail(refusal.code, refusal.proposal, refusal.transform, refusal.text)
+        answer = evolve(bare, detail=detail, home_offer=_offer(home), agent_offer=_offer(visit), home_keys=told)
         try:
             plaintext = encode_answer(answer, request.kem)
             break
@@ -268,13 +296,16 @@ def refuse(heard: Heard, shared: Shared, refusal: Sealed, terms: HomeTerms, now:
     return Said(reply, after, now.wall + REPLY_KEPT, previous=previous, refusal=refusal)
 
 
-def _shed(refusal: Sealed) -> Iterator[tuple[str, Offer | None, Offer | None]]:
+def _shed(
+    refusal: Sealed, keys: tuple[HomeKey, ...]
+) -> Iterator[tuple[tuple[HomeKey, ...], Offer | None, Offer | None]]:
     """Yield ever shorter ways to say it, the last of which always has room."""
     home, visit = _bounded(refusal.home), _bounded(refusal.visit)
+    yield keys, home, visit
     longest = max((len(offer.alternatives) for offer in (home, visit) if offer is not None), default=0)
     for count in range(longest, 0, -1):
-        yield refusal.text, _first(home, count), _first(visit, count)
-    yield refusal.text, None, None
+        yield (), _first(home, count), _first(visit, count)
+    yield (), None, None
 
 
 def _bounded(offer: Offer | None) -> Offer | None:

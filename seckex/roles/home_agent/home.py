@@ -18,6 +18,9 @@ from seckex.roles.home_agent.terms import HomeTerms
 ROUND_WITHIN: Final = 30.0
 MOST_ROUNDS_REMEMBERED: Final = 4096
 
+# So many ends of bindings that were replaced are not worth looking for.
+_SPARE: Final = 64
+
 
 class Home:
     """See the module; ``terms`` may be replaced."""
@@ -32,6 +35,7 @@ class Home:
         #: What the next round of a node's negotiation must have as its Previous, by NAI.
         self.rounds: ExpiringTable[str, bytes] = ExpiringTable(MOST_ROUNDS_REMEMBERED, ROUND_WITHIN, yielding=True)
         self._ends: list[tuple[float, str]] = []
+        self._most_ends = _SPARE
 
     def reconfigure(self, terms: HomeTerms) -> None:
         """Go on by other terms; what is over a lowered limit stays until it ends by itself."""
@@ -45,6 +49,11 @@ class Home:
     def bound(self, nai: str, until: float) -> None:
         """Look after a binding when it expires (wall-clock seconds)."""
         heapq.heappush(self._ends, (until, nai))
+        # What was replaced leaves its end behind; these must not become more than what lives.
+        if len(self._ends) > self._most_ends:
+            self._ends = [(each.until, node.nai) for node in self.nodes for each in node.bindings]
+            heapq.heapify(self._ends)
+            self._most_ends = 2 * len(self._ends) + _SPARE
 
     def next_end(self) -> float:
         """Return when a binding may expire, in wall-clock seconds; infinity where there is none."""

@@ -24,7 +24,7 @@ from seckex.node.drops import Drops
 from seckex.node.tables import ExpiringTable
 from seckex.roles.faces import Adopt, Relay, Release
 from seckex.roles.home_agent import serving
-from seckex.roles.home_agent.answer import Heard, Said
+from seckex.roles.home_agent.answer import Heard, Said, seal_to_agent
 from seckex.roles.home_agent.choices import AgentSide
 from seckex.roles.home_agent.home import Home
 from seckex.roles.home_agent.judgement import NO_ADDRESS, Granted, judge
@@ -138,8 +138,9 @@ class Registering:
         try:
             asked, req = self._read(message)
             side = self._agent(asked, now)
+            for_agent = seal_to_agent(asked, home.terms)
             found = recognize(asked.request, home.nodes, home.statics.of(asked.request.kem))
-            heard = Heard(asked, found, digest, req)
+            heard = Heard(asked, found, digest, req, for_agent)
             if self._has_turn(heard, asker, message, now, actions):
                 self._begin(heard, side, asker, now, actions)
         except Unheard as refusal:
@@ -238,7 +239,8 @@ class Registering:
             actions.append(
                 Report(RequestUnheard(asker.neighbour, refusal.cause, refusal.code, refusal.why, suppressed))
             )
-        self._not_relayed(asker, refusal.code, _COARSE.get(refusal.code, refusal.why), actions)
+        code = _ON_HOPS.get(refusal.code, refusal.code)
+        self._not_relayed(asker, code, _COARSE.get(code, refusal.why), actions)
 
     def _not_relayed(self, asker: Asker, code: Code, why: str, actions: list[Any]) -> None:
         home = self._home.terms.nai
@@ -374,10 +376,11 @@ class Registering:
             self.refusals.popitem(last=False)
 
 
+# Of an old request it depends on its form, and on what its node has done since, whether it is known as a replay.
+_ON_HOPS: Final = {Code.REPLAYED: Code.FAILED_AUTHENTICATION}
 # What neighbours are told where the reason is nobody's business but ours.
 _COARSE: Final = {
     Code.FAILED_AUTHENTICATION: "no node has authenticated it",
-    Code.REPLAYED: "it was used before",
     Code.INSUFFICIENT_RESOURCES: "the home agent is busy",
     Code.BEGIN_ANEW: "the node is to begin anew",
 }

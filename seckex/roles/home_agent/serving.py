@@ -97,7 +97,7 @@ def begin(case: Case, verdict: Granted | Sealed, now: Now) -> Step:
     """Return the first step; raises `Unheard` where nothing can be sealed to node and agent."""
     terms, shared = case.terms, share(case.heard, case.terms)
     if isinstance(verdict, Sealed):
-        return _store(case, refuse(case.heard, shared, verdict, terms, now))
+        return _store(case, refuse(case.heard, shared, verdict, case.keys, terms, now))
     if verdict.choices is None:
         return _store(case, accept(case.heard, shared, verdict, (), case.pseudonym, case.keys, terms, now))
     if terms.keying is Keying.STATELESS:
@@ -114,7 +114,7 @@ def _store(case: Case, said: Said) -> Step:
 def _ask(case: Case, shared: Shared, granted: Granted, left: tuple[str, ...], refusal: Sealed, now: Now) -> Step:
     """Ask the next of those that are ``left``; without any it is ``refusal``."""
     if not left:
-        return _store(case, refuse(case.heard, shared, refusal, case.terms, now))
+        return _store(case, refuse(case.heard, shared, refusal, case.keys, case.terms, now))
     heard, terms = case.heard, case.terms
     node, agent = heard.found.node, heard.asked.request.agent
     identification = int.from_bytes(terms.entropy(8), "big")

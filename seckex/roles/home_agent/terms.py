@@ -26,7 +26,7 @@ class Limits:
     """The most entries of each table.
 
     ``nodes`` are all that the centers name: further ones are passed over, and told of. ``replies`` are kept for
-    repetitions of their requests: the oldest gives way, and a repetition of its request is refused as a replay (282).
+    repetitions of their requests: the oldest gives way, and a repetition of its request is refused as a replay.
     ``under_way`` are requests whose reply waits for keys or for the store: further ones are refused (130).
     """
 

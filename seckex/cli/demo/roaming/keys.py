@@ -88,8 +88,10 @@ def _of_node(world: World, found: Snapshot) -> dict[str, Held]:
 
 def _of_agent(world: World, found: Snapshot) -> dict[str, Held]:
     # There may be others: what was renewed stays there until it would have ended, under another pseudonym.
-    [binding] = _node_at_home(world, stored(world.state(HOME))).bindings
     there = [visitors.decode(record.octets) for record in found.records if record.kind == visitors.KIND]
+    if not there:
+        raise DemoFailed(f"there are 0 records of kind {visitors.KIND}, and there should be one")
+    [binding] = _node_at_home(world, stored(world.state(HOME))).bindings
     visitor = next((each for each in there if each.spi_home == binding.spi_out), None)
     if visitor is None:
         raise DemoFailed(f"{world.nai(AGENT)} has stored nothing of the node's registration")
