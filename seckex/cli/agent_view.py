@@ -34,8 +34,7 @@ def _agent(agent: Mapping[str, Any], boxed: bool) -> Iterator[RenderableType]:
     said = f"advertisement {plain(get('sequence', '?'))}, {busy}"
     yield Text(f"  {'says':<14}{said}; {plain(get('under-way', '?'))} requests under way")
     yield Text(f"\nvisitors: {plain(get('visitors-in-all', '?'))}", style="bold")
-    visitors = get("visitors")
-    rows = [_visitor(each) for each in visitors if isinstance(each, dict)] if isinstance(visitors, list) else []
+    rows = list(map(_visitor, _tables(get("visitors"))))
     if rows:
         yield rows_of(("pseudonym", "home agent", "left", "keys"), rows, boxed)
 
@@ -48,16 +47,17 @@ def _visitor(visitor: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _relay(relay: Mapping[str, Any], boxed: bool) -> Iterator[RenderableType]:
     yield Text(f"\nAAA relay: {plain(relay.get('pending', '?'))} registrations under way", style="bold")
-    homes, routes = relay.get("home_agents"), relay.get("routes")
-    rows = [("a home agent", *_next(each)) for each in homes or () if isinstance(each, dict)]
-    for route in routes if isinstance(routes, list) else ():
-        if isinstance(route, dict):
-            following = route.get("next")
-            realm = plain(route.get("realm", "?"))
-            rows += [(realm, *_next(each)) for each in following or () if isinstance(each, dict)]
+    rows = [("a home agent", *_next(each)) for each in _tables(relay.get("home_agents"))]
+    for route in _tables(relay.get("routes")):
+        rows += [(plain(route.get("realm", "?")), *_next(each)) for each in _tables(route.get("next"))]
     if rows:
         yield rows_of(("realm", "next", "trouble"), rows, boxed)
 
 
 def _next(following: Mapping[str, Any]) -> tuple[str, str]:
     return plain(following.get("nai", "?")), plain(following.get("trouble") or "-")
+
+
+def _tables(value: object) -> list[dict[str, Any]]:
+    """Return the objects of a list, none where it is no list."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []

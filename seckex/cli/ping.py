@@ -37,7 +37,8 @@ def ping(peer: str, count: int, socket_path: Path | None, config_path: Path | No
 
     The way is that of registrations. A mobile node asks its agent, in the clear, and that goes on over secure hops.
     """
-    socket = live(sockets_of(socket_path, config_path))
+    sockets = sockets_of(socket_path, config_path)
+    socket = sockets[0] if len(sockets) == 1 else live(sockets)
     ways: list[list[dict[str, Any]]] = []
     for _ in range(count):
         try:

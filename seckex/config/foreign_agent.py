@@ -102,7 +102,7 @@ class ForeignAgent:
     """Answers kept for repetitions of their requests, 20 s each; of more the oldest is forgotten."""
 
     visitors: Annotated[int, Whole(1, 1_000_000)] = 16384
-    """Nodes registered at once; from seven eighths on the agent advertises that it is busy, then refuses (code 66)."""
+    """Registrations at once; from seven eighths on the agent advertises that it is busy, then refuses (code 66)."""
 
     def domain_of(self, nai: str) -> str:
         """Return the domain, of an agent called ``nai``."""

@@ -79,6 +79,10 @@ class HomeAgent:
     """Whether what agent and home agent have sealed to each other goes into their key as well; without it a center that
     issues keys could read what they say; agents may refuse that."""
 
+    pseudonyms: Annotated[str, OneOf(("fresh", "visit"))] = "fresh"
+    """What agents call a node: another name in each registration (``fresh``), or the same as long as it visits them, by
+    which they can account for its stay, and follow it."""
+
     rotation: Annotated[int, Seconds(3600, 7 * 86400)] = 7 * 86400
     """How long a static key is the youngest; it is destroyed after twice that, and who has not registered meanwhile
     needs another provisioning file."""

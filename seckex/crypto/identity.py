@@ -68,6 +68,9 @@ _PRINCIPAL: Final = (
 )
 _AUTHORITY: Final = ExtensionPolicy.webpki_defaults_ca()
 
+_VERIFYING: Final = ec.ECDSA(hashes.SHA256())
+_SIGNING: Final = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
+
 
 def _signed(label: bytes, transcript: bytes) -> bytes:
     return label + b"\0" + transcript
@@ -91,7 +94,7 @@ class Voucher:
         try:
             if len(signature) > MAX_SIGNATURE:
                 raise InvalidSignature
-            self.key.verify(signature, _signed(label, transcript), ec.ECDSA(hashes.SHA256()))
+            self.key.verify(signature, _signed(label, transcript), _VERIFYING)
         except InvalidSignature:
             raise AuthenticationFailed(f"the signature by {self.nai} does not verify") from None
 
@@ -132,7 +135,7 @@ class Identity:
 
     def sign(self, label: bytes, transcript: bytes) -> bytes:
         """Return a signature of at most 72 octets over ``transcript`` under ``label``."""
-        return self.key.sign(_signed(label, transcript), ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+        return self.key.sign(_signed(label, transcript), _SIGNING)
 
 
 def read_private_key(pem: bytes) -> ec.EllipticCurvePrivateKey:

@@ -149,11 +149,9 @@ def key2(
     return agree(prf, k2, ss2 or _NOTHING, tr, names, spis, SaContent.FA_HA)
 
 
-def key3(
-    prf: int, k3: Secret, ss3: Secret | None, tr: bytes, names: tuple[str, str], spis: tuple[int, int]
-) -> AgreedKeys:
-    """Return KEY 3; ``names`` are (`@realm` of the home agent, foreign agent's), ``ss3`` None is without mixing."""
-    return agree(prf, k3, ss3 or _NOTHING, tr, names, spis, SaContent.MN_FA)
+def key3(prf: int, k3: Secret, ss3: Secret, tr: bytes, names: tuple[str, str], spis: tuple[int, int]) -> AgreedKeys:
+    """Return KEY 3; ``names`` are (`@realm` of the home agent, foreign agent's)."""
+    return agree(prf, k3, ss3, tr, names, spis, SaContent.MN_FA)
 
 
 class SubSeeds(NamedTuple):

@@ -38,6 +38,18 @@ class PrincipalAllowed(Event):
 
 
 @frozen
+class PrincipalRekeyed(Event):
+    """A node has another KEY 0, which it has to be provisioned with; its home agent is told."""
+
+    principal: str
+    kvno: int
+    serial: int
+
+    def __str__(self) -> str:
+        return f"{self.principal} has another KEY 0, key version {self.kvno}, and is to be provisioned with it"
+
+
+@frozen
 class PrincipalProvisioned(Event):
     """The KEY 0 of a node was given away in a provisioning file; ``sealed`` says for whom."""
 

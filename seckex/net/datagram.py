@@ -68,7 +68,11 @@ class Socket(DatagramProtocol):
         """Send; return why it could not be, which retransmission makes up for, or nothing."""
         if self.transport is not None:
             try:
-                self.transport.write(octets, (host, port))
+                # As replies to floods do, past what Twisted looks at for each.
+                self._handle.sendto(octets, (host, port))
+            except ConnectionRefusedError:
+                # Of an earlier datagram.
+                return ""
             except OSError as error:
                 return os.strerror(error.errno) if error.errno else str(error)
         return ""

@@ -42,6 +42,7 @@ def terms_of(
         domains=frozenset(agent.domains),
         agents=frozenset(agent.agents),
         mix=agent.mix_secrets == "always",
+        same_pseudonym=agent.pseudonyms == "visit",
         network=ip_network(agent.home_network) if agent.home_network else None,
         clock_window=settings.limits.clock_window,
         rotation=agent.rotation,

@@ -18,7 +18,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 
-from seckex.errors import SeckexError, StoreFailed
+from seckex.errors import SeckexError, StoreFailed, Unfeasible
 from seckex.machine import Now, Path, Report, Send
 from seckex.net.datagram import Datagrams
 from seckex.net.log import EventLog
@@ -121,6 +121,10 @@ class HouseAtEdge:
         self._timer: IDelayedCall | None = None
         self._timer_at = 0.0
         self._stopped = False
+        house.fault = self._fault
+
+    def _fault(self, role: str, error: Exception) -> None:
+        self._log.failure(f"the role {role} failed", Failure(error))
 
     def start(self, snapshot: Snapshot) -> None:
         """Take over what the store holds."""
@@ -129,20 +133,21 @@ class HouseAtEdge:
 
     def received(self, octets: bytes, path: Path) -> None:
         """Take a message from whoever can reach us."""
-        now = self._clock.now()
-        self.run(self.house.received(octets, path, now), now)
+        if not self._stopped:
+            now = self._clock.now()
+            self.run(self.house.received(octets, path, now), now)
 
     def heard(self, neighbour: str, octets: bytes) -> None:
         """Take a message that came over a secure hop."""
-        now = self._clock.now()
-        self.run(self.house.heard(neighbour, octets, now), now)
+        if not self._stopped:
+            now = self._clock.now()
+            self.run(self.house.heard(neighbour, octets, now), now)
 
     def unreachable(self, neighbour: str, octets: bytes, why: str, code: int) -> None:
         """Take note that a message could not be said over a hop."""
-        if self._stopped:
-            return
-        now = self._clock.now()
-        self.run(self.house.unreachable(neighbour, octets, why, code, now), now)
+        if not self._stopped:
+            now = self._clock.now()
+            self.run(self.house.unreachable(neighbour, octets, why, code, now), now)
 
     def failed(self, path: Path, why: str) -> None:
         """Take note that something could not be sent; roles hear of it when the actions under way are done."""
@@ -155,7 +160,12 @@ class HouseAtEdge:
             self.run(self.house.failed(path, why, now), now)
 
     def ask(self, role: Role, what: Callable[[Now], list[RoleAction]]) -> None:
-        """Run what a role wants that an operator has asked for something; raises what ``what`` raises."""
+        """Run what a role wants that an operator has asked for something.
+
+        Raises what ``what`` raises, and `Unfeasible` after `stop`.
+        """
+        if self._stopped:
+            raise Unfeasible("this daemon is stopping")
         now = self._clock.now()
         asked = what(now)
         self.run(self.house.ask(role, lambda: asked, now), now)
@@ -175,11 +185,13 @@ class HouseAtEdge:
         self._arm(now)
 
     def _do(self, action: RoleAction) -> None:
+        # What relays do thousands of times a second comes first.
+        if isinstance(action, Relay):
+            self._relay(action.neighbour, action.octets)
+            return
         match action:
             case Send(octets, path):
                 self._send_to(octets, path)
-            case Relay(neighbour, octets):
-                self._relay(neighbour, octets)
             case Commit(token, unit):
                 self._commit(token, unit)
             case Report(event):
@@ -203,12 +215,8 @@ class HouseAtEdge:
         if port is None:
             if len(self._ports) >= MOST_PORTS:
                 self._ports.pop(next(iter(self._ports))).close()
-            port = self._ports[path.via] = OwnPort(self._reactor, path.via, self._back, self.failed, self.place)
+            port = self._ports[path.via] = OwnPort(self._reactor, path.via, self.received, self.failed, self.place)
         port.send(octets, path)
-
-    def _back(self, octets: bytes, path: Path) -> None:
-        if not self._stopped:
-            self.received(octets, path)
 
     def _relay(self, neighbour: str, octets: bytes) -> None:
         if self.hops is None:

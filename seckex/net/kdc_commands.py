@@ -53,6 +53,7 @@ class KdcCommands:
         return {
             "kdc-add": self._add,
             "kdc-allow": self._allow,
+            "kdc-rekey": self._rekey,
             "kdc-list": self._list,
             "kdc-show": self._show,
             "kdc-export": self._export,
@@ -98,6 +99,12 @@ class KdcCommands:
             raise Declined("enabled must be true or false", "unfit")
         answered, told = self._answering(f"{nai} is not {'enabled' if enabled else 'disabled'}")
         self._ask(lambda now: self._center.allow(nai, now, told, enabled=enabled))
+        return answered
+
+    def _rekey(self, request: Request) -> Deferred[Answer]:
+        nai = _text(request, "principal", NAI)
+        answered, told = self._answering(f"{nai} has no other KEY 0")
+        self._ask(lambda now: self._center.rekey(nai, now, told))
         return answered
 
     def _answering(self, failed: str) -> tuple[Deferred[Answer], Callable[[Known | str], None]]:

@@ -161,6 +161,7 @@ class _Asked:
 
     waiting: list[bytes] = field(factory=list)
     connection: MessageConnection | None = None
+    connecting: Deferred[Any] | None = None
 
 
 class Messages:
@@ -273,11 +274,14 @@ class Messages:
 
         protocol = MessageConnection(self._reactor, self._got, self._ended, asking=True)
         endpoint = HostnameEndpoint(self._reactor, path.host, path.port, timeout=CONNECT_WITHIN)
-        connecting: Deferred[Any] = connectProtocol(endpoint, protocol)
-        connecting.addCallback(connected).addErrback(failed)
+        asked.connecting = connectProtocol(endpoint, protocol)
+        asked.connecting.addCallback(connected).addErrback(failed)
 
     def stop(self) -> None:
         """Close all connections and make no more."""
         self._stopped = True
         for connection in (*self._accepted.values(), *self._made.values()):
             connection.abort()
+        for asked in tuple(self._asked.values()):
+            if asked.connection is None and asked.connecting is not None:
+                asked.connecting.cancel()

@@ -10,14 +10,19 @@ can empty more buckets than that could do so without this rule as well.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, TypeAlias
 
 Source: TypeAlias = tuple[int, int] | str
 
+#: Addresses of which the prefix is remembered; the one asked for longest ago gives way.
+MOST_REMEMBERED: Final = 1024
+
 _BITS: Final = {4: 32, 6: 128}
 
 
+@lru_cache(maxsize=MOST_REMEMBERED)
 def source_of(host: str, ipv4_prefix: int, ipv6_prefix: int) -> Source:
     """Return the prefix that ``host`` belongs to; an IPv4 address mapped into IPv6 is the former."""
     try:

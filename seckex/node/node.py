@@ -217,6 +217,12 @@ class Node:
         """End every association with the peer ``nai``, tell it, and ask for no more; raises `Unfeasible`."""
         actions: list[NodeAction] = []
         self._known(nai)
+        if self.peers[nai].registered:
+            # The registration would stay behind without what came of it.
+            raise Unfeasible(
+                f"the association with {nai} comes of registering: the mobile node ends it by deregistering, "
+                "or its key distribution center by disabling the node"
+            )
         self._seeking.unwant(nai)
         for association in [each for each in self.associations if each.peer == nai]:
             self._answering.ended(association)

@@ -46,6 +46,14 @@ class Peers(Mapping[str, Peer]):
             raise KeyError(nai)
         return evolve(peer, terms=evolve(peer.terms, peer=nai, authority=named))
 
+    def __contains__(self, nai: object) -> bool:
+        if not isinstance(nai, str) or nai in self._peers:
+            return isinstance(nai, str)
+        # Asked for each association that comes or goes: what `__getitem__` makes is not made for that.
+        everybody = self._peers.get(EVERYBODY + nai.partition("@")[2])
+        named_by = Certificates | Registration
+        return everybody is not None and nai != self._local and isinstance(everybody.terms.authority, named_by)
+
     def named(self, nai: str) -> bool:
         """Tell whether the peer is configured by its name, and not by its realm only."""
         return nai in self._peers

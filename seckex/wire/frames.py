@@ -17,6 +17,7 @@ order of extensions is fixed here: who reads says what must come next.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, TypeAlias
@@ -58,6 +59,7 @@ _SUBS: Final = frozenset(map(int, ExtensionSub))
 _STANDARD: Final = frozenset((MN_HA_AUTHENTICATION, CHALLENGE_EXTENSION))
 _SA: Final = int(PayloadType.SA)
 _REMEMBERED: Final = 256
+_ADDRESSES: Final[Mapping[int, Callable[[bytes], Address]]] = {4: IPv4Address, 16: IPv6Address}
 
 VENDOR_SIZE: Final = _VENDOR.size
 GENERAL_SIZE: Final = _GENERAL.size
@@ -148,6 +150,7 @@ def read_nai(data: Reader, content: int) -> str:
     return nai
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def nai_data(content: int, nai: str) -> bytes:
     """Return the data of a NAI extension in the clear; raises `ApiMisuse`."""
     return frame_clear(NaiExtension(content, nai))[1]
@@ -157,13 +160,17 @@ def read_ip(data: Reader, content: int) -> Address:
     """Read the data of an IP extension in the clear with this content type, whole."""
     _read_frame(data, content)
     octets = data.rest()
-    if len(octets) == 4:
-        return IPv4Address(octets)
-    if len(octets) == 16:
-        return IPv6Address(octets)
-    raise data.fail("INFO", f"an address of {len(octets)} octets", data.offset - len(octets))
+    if len(octets) not in _ADDRESSES:
+        raise data.fail("INFO", f"an address of {len(octets)} octets", data.offset - len(octets))
+    return _address(octets)
 
 
+@lru_cache(maxsize=_REMEMBERED)
+def _address(octets: bytes) -> Address:
+    return _ADDRESSES[len(octets)](octets)
+
+
+@lru_cache(maxsize=_REMEMBERED)
 def ip_data(content: int, address: Address) -> bytes:
     """Return the data of an IP extension in the clear."""
     return frame_clear(IpExtension(content, address))[1]

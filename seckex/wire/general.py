@@ -127,6 +127,11 @@ def decode_header(octets: bytes) -> Header:
     return Header(known[0], known[1], identification, spi)
 
 
+def answers(kind: Kind) -> bool:
+    """Tell whether messages of a kind of version 1 are answers."""
+    return _KINDS[kind][1]
+
+
 def encode_header(header: Header) -> bytes:
     """Return the 16 octets of a header; raises `ApiMisuse`."""
     if _KINDS.get(header.kind) != (header.kind, header.answer):

@@ -77,7 +77,8 @@ def rewritten(piece: bytes, data: bytes) -> bytes:
     """Return an extension with other data."""
     start = start_of(piece)
     if start == 2:
-        return piece[:1] + bytes((len(data),)) + data
+        # A length of one octet says what it can.
+        return piece[:1] + bytes((min(len(data), 255),)) + data
     length = len(data) + start - 4
     return piece[:2] + length.to_bytes(2, "big") + piece[4:start] + data
 
@@ -104,6 +105,8 @@ def cuts(octets: bytes) -> Iterator[bytes]:
 def swaps(octets: bytes) -> Iterator[bytes]:
     """Yield the message with its parts dropped, doubled, exchanged in their places, or in what they hold."""
     header, *body = pieces(octets)
+    if not body:
+        yield header + header
     for at in range(len(body)):
         yield header + b"".join((*body[:at], *body[at + 1 :]))
         yield header + b"".join((*body[:at], body[at], *body[at:]))

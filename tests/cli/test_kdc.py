@@ -180,6 +180,13 @@ class AloneTests(KdcCase):
         self.assertEqual((told["schema"], told["enabled"]), ("seckex.kdc-principal/1", True))
         self.assertIn("not known here", self.kdc("disable", "x@example.org", code=1).stderr)
 
+    def test_a_node_gets_another_key_0(self) -> None:
+        self.add()
+        self.assertIn("another KEY 0, key version 2", self.kdc("rekey", NODE).stdout)
+        told = json.loads(self.kdc("rekey", NODE, "--json").stdout)
+        self.assertEqual((told["schema"], told["kvno"]), ("seckex.kdc-principal/1", 3))
+        self.assertIn("not known here", self.kdc("rekey", "x@example.org", code=1).stderr)
+
     def test_a_long_list_comes_in_parts(self) -> None:
         self.patch(KdcCommands, "_list", _in_parts(2))
         for n in range(5):
@@ -282,7 +289,8 @@ class AloneTests(KdcCase):
         self.assertIn("no room", self.kdc("add", NODE, "--home-agent", HOME, code=1).stderr)
 
     def test_a_replica_says_where_to_go(self) -> None:
-        self.config.write_text(KDC + '[kdc]\nreplicates = "first@example.org"\n')
+        first = '[[hops]]\nnai = "first@example.org"\naddress = "127.0.0.5"\n'
+        self.config.write_text(KDC + '[kdc]\nreplicates = "first@example.org"\n' + first)
         said = self.kdc("add", NODE, "--home-agent", HOME, code=1).stderr
         self.assertIn("is a replica of first@example.org: add nodes there", said)
 

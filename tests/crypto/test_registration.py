@@ -237,8 +237,6 @@ class KeyTests(SynchronousTestCase):
     def test_without_mixing(self) -> None:
         two = key2(PRF_HMAC_SHA2_256, Secret(A), None, TR, (FA, HA), self.spis)
         self.assertEqual(agreed(two), agreed_of("sha256", A, b"", (FA, HA), self.spis, 1))
-        three = key3(PRF_HMAC_SHA2_256, Secret(A), None, TR, (REALM, FA), self.spis)
-        self.assertEqual(agreed(three), agreed_of("sha256", A, b"", (REALM, FA), self.spis, 0))
 
     def test_each_key_changes_with_each_input(self) -> None:
         functions: tuple[Callable[..., AgreedKeys], ...] = (key1, key2, key3)

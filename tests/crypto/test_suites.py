@@ -97,6 +97,14 @@ class HashTests(SynchronousTestCase):
             self.assertEqual(function.mac(b"key", b"a", b"", b"bc"), hmac.digest(b"key", b"abc", function.name))
             self.assertEqual(len(function.digest()), function.size)
 
+    def test_hmac_with_keys_of_all_sizes_around_the_block_s(self) -> None:
+        for function, block in ((SHA256, 64), (SHA384, 128)):
+            for size in (0, 1, 32, block - 1, block, block + 1, 3 * block):
+                key = bytes(number % 256 for number in range(size))
+                expected = hmac.digest(key, b"message", function.name)
+                self.assertEqual(function.extract(key, b"message"), expected)
+                self.assertEqual(function.mac(key, b"mess", b"age"), expected)
+
     def test_it_says_which_it_is(self) -> None:
         self.assertEqual([repr(SHA256), repr(SHA384)], ["<Hash sha256>", "<Hash sha384>"])
 

@@ -97,6 +97,8 @@ class GroupCommitCase(SynchronousTestCase):
             self.heard.append((number, outcome if isinstance(outcome, Outcome) else str(outcome)))
 
         self.group.submit(unit(number), done)
+        # The turn in which it came is over.
+        self.clock.advance(0)
 
 
 class GroupCommitTests(GroupCommitCase):
@@ -112,6 +114,14 @@ class GroupCommitTests(GroupCommitCase):
         self.assertEqual(self.store.batches, [1, 3])
         self.assertEqual(self.thread.pending, [])
 
+    def test_what_comes_in_one_turn_is_begun_together_when_that_is_over(self) -> None:
+        for number in range(3):
+            self.group.submit(unit(number), lambda outcome: self.assertIs(outcome, STORED))
+        self.assertEqual(self.thread.pending, [])
+        self.clock.advance(0)
+        self.thread.turn()
+        self.assertEqual(self.store.batches, [3])
+
     def test_each_hears_its_own_outcome(self) -> None:
         for number in (0, 1, 2, 1, 0, 3):
             self.submit(number)
@@ -122,26 +132,31 @@ class GroupCommitTests(GroupCommitCase):
     def test_a_slow_commit_is_followed_by_the_next_before_it_is_told(self) -> None:
         begun: list[int] = []
         self.group.submit(unit(0), lambda _: begun.append(len(self.thread.pending)))
+        self.clock.advance(0)
         self.submit(1)
         self.turn()
         self.assertEqual(begun, [1])
 
-    def test_fast_commits_keep_their_pace(self) -> None:
-        self.submit(0)
+    def test_fast_commits_of_several_keep_their_pace(self) -> None:
+        for number in (0, 1, 2):
+            self.submit(number)
+        self.thread.turn()
         self.clock.advance(commit.PACE / 4)
         self.thread.turn()
+        self.assertEqual(self.store.batches, [1, 2])
         # Stored in no time; the next units gather until it is time for them.
-        for number in (1, 2, 3):
+        for number in (3, 4, 5):
             self.submit(number)
             self.assertEqual(self.thread.pending, [])
             self.clock.advance(commit.PACE / 4)
         self.thread.turn()
-        self.assertEqual(self.store.batches, [1, 3])
-        # After a pause the first does not wait.
+        self.assertEqual(self.store.batches, [1, 2, 3])
         self.clock.advance(commit.PACE)
-        self.submit(4)
-        self.thread.turn()
-        self.assertEqual(self.store.batches, [1, 3, 1])
+        # Those who come one by one do not wait for each other.
+        for number in (6, 7):
+            self.submit(number)
+            self.thread.turn()
+        self.assertEqual(self.store.batches, [1, 2, 3, 1, 1])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_what_is_submitted_by_who_was_told_is_stored_too(self) -> None:
@@ -223,15 +238,17 @@ class StopTests(GroupCommitCase):
         self.assertTrue(self.store.closed and self.thread.stopped)
 
     def test_what_would_have_waited_for_its_time_is_stored_at_once(self) -> None:
-        self.submit(0)
-        self.thread.turn()
-        self.submit(1)
+        for number in range(3):
+            self.submit(number)
+        for _ in range(2):
+            self.thread.turn()
+        self.submit(3)
         self.assertEqual(self.thread.pending, [])
         stopped = self.group.stop()
         self.thread.turn()
         self.thread.turn()
         self.successResultOf(stopped)
-        self.assertEqual(self.heard, [(0, STORED), (1, STORED)])
+        self.assertEqual(self.heard, [(n, STORED) for n in range(4)])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_nothing_more_is_taken(self) -> None:

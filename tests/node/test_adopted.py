@@ -62,6 +62,14 @@ class AdoptedTests(AdoptedCase):
         self.assertEqual(home.ready, [])
         self.assertNotIn(0x1000, home.node._answering.unconfirmed)
 
+    def test_an_operator_of_the_home_agent_cannot_end_it_and_leave_the_registration_behind(self) -> None:
+        home = self.host(HOME, EVERYBODY)
+        self.adopt(home, self.registered(0x1000))
+        for refused in (home.node.down, home.node.rekey):
+            error = self.assertRaises(Unfeasible, refused, NODE, home.now())
+            self.assertIn("comes of registering", str(error))
+        self.assertEqual((self.held(home), home.gone), ([0x1000], []))
+
     def test_at_the_node_links_are_built_on_it(self) -> None:
         node = self.host(NODE, HOME)
         node._run(node.node.want(HOME, node.now()))

@@ -27,6 +27,7 @@ from tests.roaming.network import Network
 #: What is between octets that do not belong together.
 GAP: Final = b"\0|\xff|\0"
 
+_EMPTY: Final = frozenset((int, float, bool, type(None)))
 _NOT_ENTERED: Final = (type, ModuleType, CodeType)
 
 
@@ -124,7 +125,7 @@ def _octets_of(roots: Iterable[Any]) -> Iterator[bytes]:
     waiting = list(roots)
     while waiting:
         found = waiting.pop()
-        if id(found) in seen or isinstance(found, _NOT_ENTERED):
+        if type(found) in _EMPTY or id(found) in seen or isinstance(found, _NOT_ENTERED):
             continue
         seen.add(id(found))
         match found:

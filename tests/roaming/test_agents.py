@@ -146,7 +146,7 @@ class TroubleTests(AgentCase):
         self.assertEqual(world.nodes[0].reported(AgentRestarted), [])
 
     def test_a_busy_agent_is_left_for_another(self) -> None:
-        world = self.world(start=False, agents=2, nodes=2)
+        world = self.world(start=False, agents=2, nodes=2, same_pseudonym=True)
         terms = world.terms["agent1"]["agent"]
         world.terms["agent1"]["agent"] = evolve(terms, limits=Limits(visitors=1))
         for node in world.nodes:
@@ -154,6 +154,9 @@ class TroubleTests(AgentCase):
             plan = world.terms[node.name]["node"]
             world.terms[node.name]["node"] = evolve(plan, agents=(NORTH, SOUTH))
         world.nodes[1].cells = set()
+        # By other names each time a visitor that registers again is another one, until the first one's time is over.
+        home = world.terms["home"]["home-agent"]
+        world.terms["home"]["home-agent"] = evolve(home, same_pseudonym=True)
         world.start()
         self.at(world, NORTH)
         self.assertTold(world.agents[0], AgentBusy)

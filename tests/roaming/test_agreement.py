@@ -8,7 +8,10 @@ from seckex.events import CounterReceived, NegotiationRefused
 from seckex.events.foreign_agent import HomeNetworkRefused
 from seckex.events.home_agent import RequestUnheard
 from seckex.events.mobile_node import AgentRefused, Registered, RegistrationSent
+from seckex.roles.home_agent.role import HomeAgent
+from seckex.roles.mobile_node.role import MobileNode
 from seckex.sa.policy import Policy
+from seckex.wire.keying import HomeKey
 from seckex.wire.numbers import Code, Kem, Keying
 from tests.conversation import INDISPENSABLE, proposal
 from tests.link import late, lose, on
@@ -98,6 +101,48 @@ class NegotiationTests(RoamingCase):
         self.assertTold(world.nodes[0], Registered, rounds=2, kem="x25519-ml-kem-768")
         requests = [arrow for arrow in self.said(world) if arrow.endswith("REQUEST")]
         self.assertEqual(requests, ["node1 --> agent1 REQUEST", "node1 ==> agent1 REQUEST"])
+
+    def test_a_node_keeps_the_key_of_the_kem_that_it_would_rather_have(self) -> None:
+        only_x25519 = Policy((EITHER.proposals[1],), INDISPENSABLE)
+        world = self.policies(EITHER, EITHER, only_x25519, Kem.X25519_ML_KEM_768)
+        node = world.nodes[0]
+        for _ in range(2):
+            self.registered(world)
+            self.assertTold(node, Registered, kem="x25519", rounds=2)
+            self.asked(node, "again")
+            world.network.run(3)
+        # It has asked for the hybrid first each time, and gets it when the home agent takes that again.
+        self.assertEqual([each.round for each in node.reported(RegistrationSent)], [1, 2] * 3)
+        terms = evolve(world.terms["home"]["home-agent"], policy=EITHER)
+        world.home.role(HomeAgent).reconfigure(terms, world.home.now())
+        self.asked(node, "again")
+        world.network.run(3)
+        self.registered(world)
+        self.assertTold(node, Registered, kem="x25519-ml-kem-768", rounds=1)
+
+    def test_whose_first_round_is_countered_hears_of_new_static_keys_all_the_same(self) -> None:
+        only_x25519 = Policy((EITHER.proposals[1],), INDISPENSABLE)
+        world = self.world(start=False, kem=Kem.X25519_ML_KEM_768, lifetime=28800)
+        for host, kind, policy in (("node1", "node", EITHER), ("agent1", "agent", EITHER)):
+            world.terms[host][kind] = evolve(world.terms[host][kind], policy=policy)
+        home = world.terms["home"]["home-agent"]
+        world.terms["home"]["home-agent"] = evolve(home, policy=only_x25519, rotation=100)
+        world.start()
+        self.registered(world)
+        known = {kem: key.public for kem, key in self.static_keys(world).items()}
+        world.network.run(101)
+        self.asked(world.nodes[0], "again")
+        world.network.run(3)
+        self.registered(world)
+        for kem, key in self.static_keys(world).items():
+            self.assertNotEqual(key.public, known[kem], kem)
+            self.assertEqual(key, world.home.role(HomeAgent).home.statics.of(kem)[0].told)
+
+    def static_keys(self, world: World) -> dict[Kem, HomeKey]:
+        """Return the static keys that a node knows."""
+        home = world.nodes[0].role(MobileNode).keeping.home
+        self.assertIsNotNone(home)
+        return {} if home is None else {key.kem: key for key in home.keys}
 
     def test_the_hybrid_is_never_taken_back(self) -> None:
         only_x25519 = Policy((proposal("aes-256-gcm hmac-sha-256 prf-hmac-sha-256 x25519"),), INDISPENSABLE)

@@ -7,7 +7,7 @@ from twisted.trial.unittest import FailTest
 
 from seckex.crypto.secrets import Secret
 from seckex.events import NegotiationRefused
-from seckex.events.foreign_agent import VisitorLeft
+from seckex.events.foreign_agent import VisitorLeft, VisitorRegistered
 from seckex.events.home_agent import NodeDeregistered, NodeRegistered
 from seckex.events.mobile_node import Deregistered, Registered, RegistrationEnded, RegistrationSent
 from seckex.roles.foreign_agent.agent import ForeignAgent
@@ -154,8 +154,26 @@ class RenewalTests(RoamingCase):
             self.assertEqual(host.store.associations, host.adopted)
             self.assertEqual(len(host.adopted), 1)
         self.assertEqual(node.replaced[-1][1], (spi,))
-        self.assertEqual(world.agents[0].counters["agent.visitors"], 1)
         self.assertEqual(len(node.reported(Registered)), 2)
+        # The agent does not know that the two are one node's, and so keeps the first until it ends.
+        agent = world.agents[0]
+        self.assertEqual([each.again for each in agent.reported(VisitorRegistered)], [False, False])
+        self.assertEqual(agent.counters["agent.visitors"], 2)
+        world.network.run_until(lambda: agent.counters["agent.visitors"] == 1, 15)
+        self.registered(world)
+        self.asked(node, "down")
+        world.network.run(65)
+        self.assertEqual(agent.counters["agent.visitors"], 0)
+
+    def test_where_the_home_agent_lets_agents_follow_nodes_a_renewal_takes_the_place_of_the_one_before(self) -> None:
+        world = self.world(lifetime=60, same_pseudonym=True)
+        for _ in range(3):
+            self.registered(world)
+            self.asked(world.nodes[0], "again")
+            world.network.run(2)
+        self.registered(world)
+        self.assertEqual(world.agents[0].counters["agent.visitors"], 1)
+        self.assertEqual(len({each.pseudonym for each in world.agents[0].reported(VisitorRegistered)}), 1)
 
     def test_again_and_again_for_an_hour(self) -> None:
         world = self.world(keying=Keying.SEMI_STATEFUL, lifetime=300)
@@ -197,7 +215,7 @@ class RenewalTests(RoamingCase):
 class EndTests(RoamingCase):
     def test_deregistration(self) -> None:
         for shape in SHAPES:
-            world = self.world(shape)
+            world = self.world(shape, same_pseudonym=True)
             self.registered(world)
             node, since = world.nodes[0], len(world.network.arrows())
             self.asked(node, "down")

@@ -67,6 +67,7 @@ class Shape:
     ``center`` is where the key distribution center lives: "own", "aaa" or "home"; ``replica`` tells that there is
     another one, a replica of it. ``version`` is of IP, on the radio and elsewhere. ``rounds`` tells that nodes need
     a counter-offer, ``bindings`` at how many agents they may be, which they ask for where that is more than one.
+    ``same_pseudonym`` tells that agents may follow nodes.
     """
 
     topology: str = "direct"
@@ -80,6 +81,7 @@ class Shape:
     version: int = 4
     rounds: bool = False
     bindings: int = 1
+    same_pseudonym: bool = False
 
     def __str__(self) -> str:
         more = f"{' replica' * self.replica}{' rounds' * self.rounds} IPv{self.version}, {self.bindings} binding(s)"
@@ -175,6 +177,7 @@ class World:
             keying=self.shape.keying,
             centers=tuple(center.nai for center in self.centers),
             bindings=self.shape.bindings,
+            same_pseudonym=self.shape.same_pseudonym,
         )
         self.terms["home"]["trace"] = Way(_nowhere)
 

@@ -27,7 +27,7 @@ def message(kind: Kind, identification: int = 7, *, answer: bool = False) -> byt
     return encode_header(Header(kind, answer, identification, 0))
 
 
-@define
+@define(slots=False)
 class Scripted:
     """A role that takes ``kinds`` and answers what is heard as ``answers`` says."""
 
@@ -148,6 +148,44 @@ class HouseTests(SynchronousTestCase):
         self.assertEqual(self.house.next_deadline(NOW), 10.0)
         self.house.tick(NOW)
         self.assertEqual((self.agent.told, self.center.told), ([("tick",)], []))
+
+    def test_a_role_that_fails_costs_what_it_was_given_and_no_more(self) -> None:
+        faults: list[str] = []
+        self.house.fault = lambda role, error: faults.append(f"{role}: {error}")
+        self.agent.kinds = self.center.kinds = frozenset((Kind.CHANGED,))
+
+        def broken(*_arguments: object) -> list[RoleAction]:
+            raise ZeroDivisionError("by the test")
+
+        for name in ("start", "received", "heard", "failed", "tick"):
+            setattr(self.agent, name, broken)
+        self.center.answers = lambda _: [Relay("y@example.org", b"said")]
+        self.house.start(Snapshot((), ()), NOW)
+        self.assertEqual(
+            self.house.heard("x@example.org", message(Kind.CHANGED), NOW)[0], Relay("y@example.org", b"said")
+        )
+        self.house.failed(PATH, "why", NOW)
+        self.assertEqual([told[0] for told in self.center.told], ["start", "heard", "failed"])
+        self.assertEqual(self.house.received(message(Kind.CHANGED), PATH, NOW), [])
+        self.assertEqual(faults, ["agent: by the test"] * 4)
+
+    def test_a_role_whose_tick_fails_does_not_keep_the_others_from_theirs_nor_the_processor_busy(self) -> None:
+        faults: list[str] = []
+        self.house.fault = lambda role, _error: faults.append(role)
+
+        def broken(_now: Now) -> list[RoleAction]:
+            raise ZeroDivisionError("by the test")
+
+        self.agent.__dict__["tick"] = broken
+        self.agent.deadline = self.center.deadline = 10.0
+        self.house.tick(NOW)
+        self.assertEqual((faults, self.center.told), (["agent"], [("tick",)]))
+        self.center.deadline = None
+        self.assertEqual(self.house.next_deadline(NOW), 11.0)
+        del self.agent.__dict__["tick"]
+        self.house.tick(Now(11.0, 1001.0))
+        self.assertEqual(self.agent.told, [("tick",)])
+        self.assertEqual(self.house.next_deadline(NOW), 10.0)
 
     def test_counters_and_status_are_told_by_role(self) -> None:
         self.agent.counters["visitors"] = 2

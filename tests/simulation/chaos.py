@@ -15,6 +15,7 @@ from tests.roaming.host import Crashing, Host
 from tests.roaming.world import World
 
 LONGEST_DOWN: Final = 6.0
+CUT_OFF: Final = 0.08
 
 
 class Chaos:
@@ -31,8 +32,14 @@ class Chaos:
         self.breaks = draw((0.0, 0.02, 0.15))
         self.crashes = draw((0.0, 0.005, 0.02, 0.05))
         self.full_disk = draw((0.0, 0.0, 0.05))
+        #: Whether no agent reaches anybody, which lasts until nodes have asked more often than they have one-time SPIs.
+        self.cut_off = rng.random() < CUT_OFF
         self.crashed = 0
         self._going_on = True
+        if self.cut_off:
+            world.network.refused |= {
+                frozenset((each.nai, other)) for each in world.agents for other in each.neighbours
+            }
         world.network.faults.append(self._on_the_air)
         world.network.hop_faults.append(self._on_a_hop)
         for host in world.network.hosts.values():
@@ -44,12 +51,13 @@ class Chaos:
     def __str__(self) -> str:
         return (
             f"loss {self.loss}, duplicates {self.duplicates}, late {self.late}, corrupt {self.corrupt}, hops break "
-            f"{self.breaks}, crashes {self.crashes}, full disk {self.full_disk}"
+            f"{self.breaks}, crashes {self.crashes}, full disk {self.full_disk}{', cut off' * self.cut_off}"
         )
 
     def end(self) -> None:
         """Let nothing go wrong from here on; who is down comes back."""
         self._going_on = False
+        self.world.network.refused.clear()
 
     def _happens(self, chance: float) -> bool:
         return self._going_on and chance > 0 and self._rng.random() < chance

@@ -145,22 +145,21 @@ class Invariants:
     def _look_around(self) -> None:
         world = self.world
         self.ledger.check((each.name for each in world.nodes), (each.name for each in world.agents), (world.home.name,))
-        private = self._private()
-        roots = self._roots()
+        private, roots, keys = self._private(), self._roots(), self._keys()
         for host in world.network.hosts.values():
             held = memory(host) + stored(host)
             if host in world.relays:
                 self._absent(host, held + shown(host) + said(world.network, host), private)
-            if host in world.nodes or host is world.home:
-                continue
-            self._absent(host, held, roots)
-            self._absent(
-                host, held, {f"a key of {names}": key for names, key in self._keys() if host.name not in names}
-            )
-            self._absent(host, shown(host), {f"a key of {names}": key for names, key in self._keys()})
-        for datagram in world.network.sent[-200:]:
-            if any(each in datagram.octets for each in private.values()):
-                world.network.fail(f"{datagram.label} has {private} in the clear")
+            elif host in world.nodes:
+                self._absent(host, held, {what: each for what, each in private.items() if host.nai not in what})
+            if host not in world.nodes and host is not world.home:
+                self._absent(host, held, roots)
+            self._absent(host, held, {f"a key of {names}": key for names, key in keys if host.name not in names})
+            self._absent(host, shown(host), {f"a key of {names}": key for names, key in keys})
+        air = GAP.join(datagram.octets for datagram in world.network.sent[-200:])
+        for what, octets in private.items():
+            if octets in air:
+                world.network.fail(f"{what} is on the air in the clear")
 
     def _absent(self, host: Host, held: bytes, wanted: dict[str, bytes]) -> None:
         for what, octets in wanted.items():

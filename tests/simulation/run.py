@@ -25,8 +25,9 @@ from tests.simulation.invariants import Invariants
 from tests.simulation.toy import toys
 
 SHORTEST, LONGEST = 20.0, 90.0
+CUT_OFF_FOR: Final = 300.0
 CALM: Final = 400.0
-LOOK_EVERY: Final = 20.0
+LOOK_EVERY: Final = 60.0
 
 
 @frozen
@@ -110,7 +111,8 @@ class Simulation:
 
     def _wrong(self, invariants: Invariants) -> None:
         network = self.world.network
-        until = network.monotonic + SHORTEST + self._rng.random() * (LONGEST - SHORTEST)
+        lasting = SHORTEST + self._rng.random() * (LONGEST - SHORTEST)
+        until = network.monotonic + (CUT_OFF_FOR if self.chaos is not None and self.chaos.cut_off else lasting)
         looked = network.monotonic
         while network.monotonic < until:
             network.run(self._rng.random() * 8)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 
 from twisted.trial.unittest import FailTest, SynchronousTestCase
@@ -31,6 +33,17 @@ class SeedTests(SynchronousTestCase):
         for seed in (3, 4, 5):
             self.assertEqual(run(seed).trace, run(seed).trace)
         self.assertNotEqual(run(3).trace, run(4).trace)
+
+    def test_a_seed_repeats_itself_in_another_process(self) -> None:
+        # Sets of texts are in another order there.
+        told = subprocess.run(
+            [sys.executable, "-c", "from tests.simulation.run import run; print(run(3).trace)"],
+            env={**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": os.pathsep.join(sys.path)},
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        self.assertEqual(told.stdout.strip(), run(3).trace)
 
 
 class BreakingTests(SynchronousTestCase):

@@ -146,6 +146,22 @@ _allowing("disable", "End what a node has with its home agent, and have it refus
 _allowing("enable", "Have a node's home agent take it again.", enabled=True)
 
 
+@kdc.command("rekey")
+@click.argument("nai", metavar="NAI", callback=_nai)
+@daemon_options
+@json_option
+def rekey(nai: str, socket_path: Path | None, config_path: Path | None, as_json: bool) -> None:
+    """Draw another KEY 0 for a node, which is to be exported and provisioned then."""
+    with asking(socket_path, config_path) as ask:
+        answer = ask({"command": "kdc-rekey", "principal": nai}, PRINCIPAL_SCHEMA)
+    if as_json:
+        print_answer(answer)
+    else:
+        click.echo(
+            plain(f"{answer['principal']} has another KEY 0, key version {answer['kvno']}: export it for the node")
+        )
+
+
 @kdc.command("list")
 @daemon_options
 @json_option

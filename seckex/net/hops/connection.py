@@ -5,10 +5,11 @@ a length of 0 once it knows who calls and will hear it; until then the caller
 says nothing. So whoever calls knows, before anything is entrusted to the
 connection, that both ends are satisfied with each other.
 
-Strategy: framing is Twisted's; what a neighbour is to prove is the matter of
-`TlsHop` and `DialogHop`; who it may be is asked of the owner. The called side
-does not read from a neighbour that does not take its answers; the caller goes
-on reading, and says nothing more until there is room: if both stopped, neither would ever go on.
+Strategy: all that has come is read in one go, and what it leads to is written in
+one go. What a neighbour is to prove is the matter of `TlsHop` and `DialogHop`;
+who it may be is asked of the owner. The called side does not read from a
+neighbour that does not take its answers; the caller goes on reading, and says
+nothing more until there is room: if both stopped, neither would ever go on.
 
 Limits: messages of 16 to 16,384 octets; a connection that is not proved within
 `PROVE_WITHIN` seconds is dropped; one over which the other machine acknowledges
@@ -24,8 +25,8 @@ from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IHandshakeListener, IPushProducer
+from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.protocol import connectionDone
-from twisted.protocols.basic import Int16StringReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -88,7 +89,7 @@ class HopOwner(Protocol):
 
 
 @implementer(IPushProducer)
-class HopConnection(Int16StringReceiver):
+class HopConnection(TwistedProtocol):
     """Either end of a connection; ``calling`` tells which. ``neighbour`` is empty until it is proved.
 
     ``used`` is when it last carried a message, by the reactor's clock; ``full``
@@ -97,7 +98,6 @@ class HopConnection(Int16StringReceiver):
     ``stood`` tells whether it was ever open.
     """
 
-    MAX_LENGTH = MAX_HOP_MESSAGE
     security: Security
     transport: Any
 
@@ -115,6 +115,7 @@ class HopConnection(Int16StringReceiver):
         self.opened: Deferred[HopConnection] = Deferred(lambda _: self.abort("it was given up"))
         self.lost: Callable[[Failure], object] = _nobody
         self.gone: list[Deferred[None]] = []
+        self._begun = b""
         self._said: list[bytes] = []
         self._why = ""
         self._secure = True
@@ -165,28 +166,37 @@ class HopConnection(Int16StringReceiver):
         """Take all messages that are whole, and write what they lead to at once."""
         self._owner.hop_reading()
         try:
-            super().dataReceived(data)  # type: ignore[no-untyped-call]  # Twisted's
+            self._read(self._begun + data if self._begun else data)
         finally:
             self._owner.hop_read()
 
-    def stringReceived(self, string: bytes) -> None:
+    def _read(self, octets: bytes) -> None:
+        at, end = 0, len(octets)
+        while end - at >= _LENGTH.size and not self._over:
+            size = octets[at] << 8 | octets[at + 1]
+            if size > MAX_HOP_MESSAGE:
+                self.abort(f"a message of {size} octets came, {MAX_HOP_MESSAGE} are allowed")
+                return
+            start = at + _LENGTH.size
+            at = start + size
+            if at > end:
+                at = start - _LENGTH.size
+                break
+            self._take(octets[start:at])
+        self._begun = octets[at:]
+
+    def _take(self, octets: bytes) -> None:
         """Take what stands behind a length."""
-        if self._over:
-            return
         if self.standing:
-            if len(string) < HEADER_SIZE or string[0] != MESSAGE_TYPE:
+            if len(octets) < HEADER_SIZE or octets[0] != MESSAGE_TYPE:
                 self.abort("something else than a general message came")
                 return
             self.used = self._reactor.seconds()
-            self._owner.hop_heard(self, string)
-        elif self.calling and self.neighbour and not string:
+            self._owner.hop_heard(self, octets)
+        elif self.calling and self.neighbour and not octets:
             self._open()
         else:
             self.abort("it said something before both sides were settled")
-
-    def lengthLimitExceeded(self, length: int) -> None:
-        """Give up: where the next message begins cannot be known."""
-        self.abort(f"a message of {length} octets came, {MAX_HOP_MESSAGE} are allowed")
 
     def send(self, octets: bytes) -> None:
         """Say one message; what comes after the end of the connection is lost, as on the way."""
@@ -228,6 +238,7 @@ class HopConnection(Int16StringReceiver):
 
     def _end(self, why: str) -> None:
         self._over = True
+        self.standing = False
         self._why = self._why or why
         self._stop_timer()
 
@@ -236,7 +247,6 @@ class HopConnection(Int16StringReceiver):
         super().connectionLost(reason)
         why = self._why or self.reason_of(reason)
         self._end(why)
-        self.standing = False
         self._owner.hop_closed(self, why)
         self.lost(reason)
         gone, self.gone = self.gone, []

@@ -129,12 +129,17 @@ class Hops:
     # -- what goes and comes
 
     def send(self, neighbour: str, octets: bytes) -> None:
-        """Say a general message to a neighbour; if that cannot be, `unreachable` is told, unless it is an answer."""
+        """Say a general message to a neighbour; if that cannot be, `unreachable` is told, unless it is an answer.
+
+        After `close` nothing is said to anybody.
+        """
+        if self._stopped:
+            return
         if octets[1] & ANSWER_FLAG:
             hop = self._incoming.answer(neighbour, octets[_IDENTIFICATION])
             if hop is not None:
                 hop.send(octets)
-            elif neighbour in self._outgoing and (made := self._outgoing[neighbour].hop) is not None:
+            elif neighbour in self._outgoing and (made := self._outgoing[neighbour].hop) is not None and made.standing:
                 made.send(octets)
             else:
                 self._counts["answers-lost"] += 1
@@ -169,7 +174,7 @@ class Hops:
 
     def _begin(self, neighbour: str) -> Outgoing | None:
         configured = self._neighbours.get(neighbour)
-        if configured is None or self._stopped:
+        if configured is None:
             return None
         if configured.security == "tls" and self._credentials is None:
             return None

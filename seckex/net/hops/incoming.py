@@ -64,8 +64,10 @@ class Incoming:
         """Count one that may be used."""
         self._unproved.pop(hop, None)
         hops = self._by_neighbour.setdefault(hop.neighbour, [])
-        if len(hops) >= MOST_OF_ONE:
-            min(hops, key=lambda each: each.used).close(f"{hop.neighbour} has more than {MOST_OF_ONE}")
+        # Those that were closed go later than the next one may come.
+        standing = [each for each in hops if each.standing]
+        if len(standing) >= MOST_OF_ONE:
+            min(standing, key=lambda each: each.used).close(f"{hop.neighbour} has more than {MOST_OF_ONE}")
         hops.append(hop)
 
     def closed(self, hop: HopConnection) -> None:
@@ -90,9 +92,9 @@ class Incoming:
         return hop if hop is not None and hop.standing else self.newest(neighbour)
 
     def newest(self, neighbour: str) -> HopConnection | None:
-        """Return the hop that a neighbour has made last, if any."""
-        hops = self._by_neighbour.get(neighbour)
-        return hops[-1] if hops else None
+        """Return the hop that a neighbour has made last, of those that stand."""
+        hops = self._by_neighbour.get(neighbour, ())
+        return next((hop for hop in reversed(hops) if hop.standing), None)
 
     def rest(self) -> None:
         """Close what nobody needs."""

@@ -111,7 +111,7 @@ class Outgoing:
     def send(self, octets: bytes) -> None:
         """Say a message as soon as it can be said."""
         hop = self.hop
-        if hop is not None and not hop.full and not self._waiting:
+        if hop is not None and hop.standing and not hop.full and not self._waiting:
             hop.send(octets)
             return
         self._wanted = self._reactor.seconds()
@@ -127,7 +127,7 @@ class Outgoing:
 
     def resumed(self) -> None:
         """Say what waits, as far as there is room."""
-        while self._waiting and self.hop is not None and not self.hop.full:
+        while self._waiting and self.hop is not None and self.hop.standing and not self.hop.full:
             octets = self._waiting.popleft()
             self._waiting_octets -= len(octets)
             self.hop.send(octets)

@@ -10,7 +10,8 @@ reply to the same request. Who has just failed is asked last for `TROUBLED_FOR` 
 The relay reads the route, and nothing of what is inside: it knows who relays, for which
 home agent, and with that the realm of a node; that is all that it shows and logs.
 
-Limits: ``most`` registrations at once, for more there is a refusal (code 130);
+Limits: ``most`` registrations at once, beyond which the oldest of the neighbour that has
+most is refused (code 130), or the new one if that is its own;
 each is kept for `KEPT_FOR` seconds at most. Repetitions of one that is pending are dropped.
 """
 
@@ -88,6 +89,7 @@ class AaaRelay:
         self._entropy = entropy
         self._envelopes = Envelopes(local, ways)
         self._pending: dict[tuple[str, bytes], _Pending] = {}
+        self._of: dict[str, dict[bytes, _Pending]] = {}
         self._awaited: dict[int, _Pending] = {}
         self._troubled: dict[str, tuple[float, str]] = {}
         self._due: float | None = None
@@ -142,15 +144,26 @@ class AaaRelay:
             return self._told(neighbour, "", Code.POORLY_FORMED, str(error), now)
         if onward.detail is not None:
             return self._refuse(neighbour, identification, onward, onward.detail, now)
+        actions: list[RoleAction] = []
         if len(self._pending) >= self._most:
             detail = Detail(Code.INSUFFICIENT_RESOURCES, 0, 0, f"{self._most} registrations await an answer already")
-            return self._refuse(neighbour, identification, onward, detail, now)
+            gone = self._giving_way(neighbour)
+            if gone is None:
+                return self._refuse(neighbour, identification, onward, detail, now)
+            self._forget(gone)
+            actions = self._refuse(gone.neighbour, gone.identification, gone.onward, detail, now)
         following = self._ordered(onward.following, now) if self._troubled else onward.following
         pending = _Pending(neighbour, identification, onward, following, octets[end:])
         pending.until = now.monotonic + KEPT_FOR
         self._pending[neighbour, identification] = pending
+        self._of.setdefault(neighbour, {})[identification] = pending
         self._counts["relayed"] += 1
-        return self._ask(pending, now)
+        return actions + self._ask(pending, now)
+
+    def _giving_way(self, neighbour: str) -> _Pending | None:
+        """Return what gives way to a registration of a neighbour's: the oldest of who has more than that one would."""
+        most = max(self._of.values(), key=len)
+        return next(iter(most.values())) if len(most) > len(self._of.get(neighbour, ())) + 1 else None
 
     def _ordered(self, following: tuple[str, ...], now: Now) -> tuple[str, ...]:
         """Return those that are not known to be in trouble, then the others."""
@@ -203,6 +216,10 @@ class AaaRelay:
 
     def _forget(self, pending: _Pending) -> None:
         del self._pending[pending.neighbour, pending.identification]
+        own = self._of[pending.neighbour]
+        del own[pending.identification]
+        if not own:
+            del self._of[pending.neighbour]
         for identification in pending.open:
             del self._awaited[identification]
 

@@ -27,7 +27,7 @@ class Limits:
 
     ``under_way`` are requests that await their reply: at the bound further ones are refused (code 66).
     ``answers`` are kept for repetitions of their requests, as octets: the oldest gives way, and a repetition of its
-    request is relayed anew. ``visitors`` are nodes that are registered: from seven eighths on the agent advertises
+    request is relayed anew. ``visitors`` are registrations that last: from seven eighths on the agent advertises
     that it is busy, and at the bound it refuses all requests but those that end a registration.
     """
 

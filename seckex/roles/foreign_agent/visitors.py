@@ -1,9 +1,10 @@
 """Nodes that are registered by way of the agent: what it has with each, and what of it lasts.
 
 A visitor is a pseudonym that its home agent chose, and nothing else tells who it
-is. Under it the agent keeps KEY 2, which it has with the home agent for this node,
-and KEY 3, which it has with the node, for as long as the registration lasts. A further
-registration under the same pseudonym takes the place of the one before.
+is: as a rule each registration has another, so that one node may be several visitors
+here (docs/registration.md, section 6). Under it the agent keeps KEY 2, which it has
+with the home agent for this node, and KEY 3, which it has with the node, for as long as
+the registration lasts. A further one under the same pseudonym takes its place.
 """
 
 from __future__ import annotations

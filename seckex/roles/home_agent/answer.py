@@ -13,7 +13,7 @@ from attrs import evolve, field, frozen
 
 from seckex.crypto.authority import registration_root
 from seckex.crypto.kem import kem
-from seckex.crypto.registration import equation5, key1, key2, next_previous, sub_seeds, transcript
+from seckex.crypto.registration import Root, equation5, key1, key2, next_previous, sub_seeds, transcript
 from seckex.crypto.registration_seals import seal_agent_secrets, seal_answer, sign_reply
 from seckex.crypto.secrets import Secret
 from seckex.errors import PeerFault, Unfeasible
@@ -21,6 +21,7 @@ from seckex.machine import Now
 from seckex.roles.home_agent.bindings import Binding
 from seckex.roles.home_agent.judgement import NO_ADDRESS, Granted
 from seckex.roles.home_agent.nodes import KnownNode
+from seckex.roles.home_agent.pseudonyms import NO_PSEUDONYM
 from seckex.roles.home_agent.recognition import Recognized
 from seckex.roles.home_agent.records import KeptReply, node_record, reply_record
 from seckex.roles.home_agent.refusals import Sealed, Unheard
@@ -30,9 +31,10 @@ from seckex.sa.association import Agreement, Association
 from seckex.sa.offer import Offer
 from seckex.sa.store import DeleteAssociation, PutAssociation, PutRecord, Unit
 from seckex.wire.extensions import Detail, SaPayloadExtension
+from seckex.wire.frames import Address
 from seckex.wire.keying import HomeKey
 from seckex.wire.mobileip import AgentRequest, ReplyHeader, encode_home_reply, encode_reply_header
-from seckex.wire.numbers import Code, Keying, Role, SaSubType
+from seckex.wire.numbers import MAX_PAYLOADS, Code, Keying, Role, SaSubType
 from seckex.wire.registration import (
     AgentAnswer,
     Answer,
@@ -45,9 +47,29 @@ REPLY_KEPT: Final = 300.0
 
 _KEY: Final = 32
 _NO_KEY: Final = bytes(_KEY)
-_NO_PSEUDONYM: Final = bytes(16)
 # A clock before 1970 is as good as any.
 _MOST_CLOCK: Final = 0xFFFFFFFFFFFFFFFF
+
+
+@frozen
+class ForAgent:
+    """``c2``, which gives ``ss2`` to an agent."""
+
+    c2: bytes
+    ss2: Secret = field(repr=False)
+
+
+def seal_to_agent(asked: AgentRequest, terms: HomeTerms) -> ForAgent:
+    """Return a secret for the agent; raises `Unheard` where nothing can be sealed to its share.
+
+    That comes before the node is looked for: an agent could else ask over and over, with a share that is none,
+    whether a request that it holds back would still be taken, and see when its node registers elsewhere.
+    """
+    way = kem(asked.request.kem)
+    try:
+        return ForAgent(*way.seal(asked.shares.z, terms.entropy(way.randomness)))
+    except PeerFault as fault:
+        raise Unheard(Code.BAD_KEY_SHARE, "share", f"the agent's: {fault}") from None
 
 
 @frozen
@@ -58,6 +80,7 @@ class Heard:
     found: Recognized
     digest: bytes
     req: bytes
+    for_agent: ForAgent
 
     @property
     def nai(self) -> str:
@@ -102,16 +125,16 @@ class Said:
 
 
 def share(heard: Heard, terms: HomeTerms) -> Shared:
-    """Return the secrets of a reply; raises `Unheard` where nothing can be sealed to a share."""
-    request, shares = heard.asked.request, heard.asked.shares
+    """Return the secrets of a reply; raises `Unheard` where nothing can be sealed to the node's share."""
+    request, for_agent = heard.asked.request, heard.for_agent
     way = kem(request.kem)
     try:
         y, ee = way.seal(request.x, terms.entropy(way.randomness))
-        c2, ss2 = way.seal(shares.z, terms.entropy(way.randomness))
     except PeerFault as fault:
         raise Unheard(Code.BAD_KEY_SHARE, "share", str(fault)) from None
     tr = transcript(request.octets, heard.asked.shares_data, y)
-    return Shared(y, c2, tr, ee, heard.found.root.reply_key(heard.found.es, ee, tr), ss2)
+    k = heard.found.root.reply_key(heard.found.es, ee, tr)
+    return Shared(y, for_agent.c2, tr, ee, k, for_agent.ss2)
 
 
 def accept(
@@ -119,13 +142,17 @@ def accept(
     shared: Shared,
     granted: Granted,
     drawn: tuple[bytes, ...],
+    pseudonym: bytes,
     keys: tuple[HomeKey, ...],
     terms: HomeTerms,
     now: Now,
 ) -> Said:
-    """Return an acceptance; ``drawn`` are a1, k2 and k3, or the seed, and nothing for a deregistration."""
+    """Return an acceptance; ``drawn`` are a1, k2 and k3, or the seed, and nothing for a deregistration.
+
+    ``pseudonym`` is what the agent is told to call the node.
+    """
     if granted.choices is None:
-        return _ended(heard, shared, granted, keys, terms, now)
+        return _ended(heard, shared, granted, pseudonym, keys, terms, now)
     asked, found, choices = heard.asked, heard.found, granted.choices
     block, node, agent, tr = found.block, found.node, asked.request.agent, shared.tr
     of_node, of_agent, a1, k2 = _handed_out(heard, granted, drawn, tr, terms)
@@ -149,8 +176,6 @@ def accept(
         home_agent_address=terms.address,
         home_keys=keys,
     )
-    before = next((each for each in node.bindings if each.agent == agent and each.until > now.wall), None)
-    pseudonym = terms.entropy(16) if before is None else before.pseudonym
     secrets = AgentAnswer(
         code=Code.REGISTERED,
         mode=terms.keying,
@@ -196,12 +221,8 @@ def accept(
         root=registration_root(node.current.kvno),
         replaces=node.association,
     )
-    after = evolve(
-        _healed(heard, shared, terms),
-        bindings=(*granted.kept, binding),
-        association=spi,
-        home_address=None if granted.home_address == NO_ADDRESS else granted.home_address,
-    )
+    address = None if granted.home_address == NO_ADDRESS else granted.home_address
+    after = _after(heard, shared, terms, (*granted.kept, binding), spi, address)
     gone = (node.association,) if node.association else ()
     return Said(reply, after, now.wall + REPLY_KEPT, association, gone, granted=granted)
 
@@ -222,36 +243,51 @@ def _handed_out(
 
 
 def _ended(
-    heard: Heard, shared: Shared, granted: Granted, keys: tuple[HomeKey, ...], terms: HomeTerms, now: Now
+    heard: Heard,
+    shared: Shared,
+    granted: Granted,
+    pseudonym: bytes,
+    keys: tuple[HomeKey, ...],
+    terms: HomeTerms,
+    now: Now,
 ) -> Said:
-    """Return the reply to a deregistration: it has no keys, and what it ended is told to the agent by its pseudonym."""
-    node, agent = heard.found.node, heard.asked.request.agent
+    """Return the reply to a deregistration: it has no keys.
+
+    What it ended is told to the agent by its pseudonym, where that is the visit's; one that is a registration's stays
+    there until it ends, for it would tell that the two requests are of one node.
+    """
+    node = heard.found.node
     answer = _without_keys(heard, Code.REGISTERED, terms, now)
     plaintext = encode_answer(evolve(answer, home_keys=keys), heard.asked.request.kem)
-    pseudonym = next((each.pseudonym for each in node.bindings if each.agent == agent), _NO_PSEUDONYM)
     reply = _reply(heard, shared, plaintext, _nothing(Code.REGISTERED, pseudonym, terms), terms)
-    healed = _healed(heard, shared, terms)
-    after = evolve(healed, bindings=granted.kept) if granted.kept else healed.left()
+    after = _after(heard, shared, terms, granted.kept, node.association, node.home_address)
+    after = after if granted.kept else after.left()
     gone = (node.association,) if node.association and not granted.kept else ()
     return Said(reply, after, now.wall + REPLY_KEPT, gone=gone, granted=granted)
 
 
-def refuse(heard: Heard, shared: Shared, refusal: Sealed, terms: HomeTerms, now: Now) -> Said:
-    """Return a refusal, which only the node can tell why."""
+def refuse(
+    heard: Heard, shared: Shared, refusal: Sealed, keys: tuple[HomeKey, ...], terms: HomeTerms, now: Now
+) -> Said:
+    """Return a refusal, which only the node can tell why.
+
+    It tells static keys as well, where there is room: a node that begins with a KEM that is always countered would
+    else never hear of the new ones of that KEM.
+    """
     request, found = heard.asked.request, heard.found
     bare = evolve(
         _without_keys(heard, refusal.code, terms, now), proposal=refusal.proposal, transform=refusal.transform
     )
     plaintext = b""
-    for text, home, visit in _shed(refusal):
-        detail = Detail(refusal.code, refusal.proposal, refusal.transform, text)
-        answer = evolve(bare, detail=detail, home_offer=_offer(home), agent_offer=_offer(visit))
+    for told, home, visit in _shed(refusal, keys):
+        detail = Detail(refusal.code, refusal.proposal, refusal.transform, refusal.text)
+        answer = evolve(bare, detail=detail, home_offer=_offer(home), agent_offer=_offer(visit), home_keys=told)
         try:
             plaintext = encode_answer(answer, request.kem)
             break
         except Unfeasible:
             continue
-    reply = _reply(heard, shared, plaintext, _nothing(Code.UNSPECIFIED, _NO_PSEUDONYM, terms), terms)
+    reply = _reply(heard, shared, plaintext, _nothing(Code.UNSPECIFIED, NO_PSEUDONYM, terms), terms)
     previous = None
     if refusal.code == Code.COUNTER_OFFER:
         previous = next_previous(request.previous, request.octets, plaintext)
@@ -260,13 +296,28 @@ def refuse(heard: Heard, shared: Shared, refusal: Sealed, terms: HomeTerms, now:
     return Said(reply, after, now.wall + REPLY_KEPT, previous=previous, refusal=refusal)
 
 
-def _shed(refusal: Sealed) -> Iterator[tuple[str, Offer | None, Offer | None]]:
+def _shed(
+    refusal: Sealed, keys: tuple[HomeKey, ...]
+) -> Iterator[tuple[tuple[HomeKey, ...], Offer | None, Offer | None]]:
     """Yield ever shorter ways to say it, the last of which always has room."""
-    home, visit = refusal.home, refusal.visit
+    home, visit = _bounded(refusal.home), _bounded(refusal.visit)
+    yield keys, home, visit
     longest = max((len(offer.alternatives) for offer in (home, visit) if offer is not None), default=0)
     for count in range(longest, 0, -1):
-        yield refusal.text, _first(home, count), _first(visit, count)
-    yield refusal.text, None, None
+        yield (), _first(home, count), _first(visit, count)
+    yield (), None, None
+
+
+def _bounded(offer: Offer | None) -> Offer | None:
+    """Return as much of an offer as one SA payload may hold."""
+    if offer is None:
+        return None
+    held = 0
+    for count, alternative in enumerate(offer.alternatives):
+        held += len(alternative.protocols)
+        if held > MAX_PAYLOADS:
+            return _first(offer, count)
+    return offer
 
 
 def _first(offer: Offer | None, count: int) -> Offer | None:
@@ -284,12 +335,20 @@ def _within(agreement: Agreement, lifetime: int) -> Agreement:
     return agreement if agreement.lifetime <= lifetime else evolve(agreement, lifetime=lifetime)
 
 
-def _healed(heard: Heard, shared: Shared, terms: HomeTerms) -> KnownNode:
+def _after(
+    heard: Heard,
+    shared: Shared,
+    terms: HomeTerms,
+    bindings: tuple[Binding, ...],
+    association: int,
+    address: Address | None,
+) -> KnownNode:
+    """Return the node after what was accepted: its root has healed, and nothing is kept of an older KEY 0."""
     found = heard.found
-    names = found.node.nai, terms.nai
-    spent = found.credentials.used(found.block.index, found.root)
-    current = spent.healed_by(found.root.healed(shared.ee, shared.tr), names)
-    return evolve(found.node, current=current, former=None)
+    node, credentials = found.node, found.credentials
+    healed = Root(found.root.healed(shared.ee, shared.tr), (node.nai, terms.nai), credentials.kvno)
+    current = credentials.used(found.block.index, found.root, healed)
+    return KnownNode(node.nai, node.serial, node.enabled, current, None, bindings, association, address)
 
 
 def _without_keys(heard: Heard, code: Code, terms: HomeTerms, now: Now) -> Answer:

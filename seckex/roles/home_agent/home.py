@@ -10,12 +10,16 @@ from seckex.machine import Now
 from seckex.node.tables import ExpiringTable
 from seckex.roles.home_agent.choices import Choosing
 from seckex.roles.home_agent.nodes import KnownNode, NodeTable
+from seckex.roles.home_agent.pseudonyms import Pseudonyms
 from seckex.roles.home_agent.replies import Replies
 from seckex.roles.home_agent.statics import Statics
 from seckex.roles.home_agent.terms import HomeTerms
 
 ROUND_WITHIN: Final = 30.0
 MOST_ROUNDS_REMEMBERED: Final = 4096
+
+# So many ends of bindings that were replaced are not worth looking for.
+_SPARE: Final = 64
 
 
 class Home:
@@ -26,23 +30,30 @@ class Home:
         self.choosing = Choosing(terms.policy, terms.sub_type)
         self.nodes = NodeTable(terms.limits.nodes)
         self.replies = Replies(terms.limits.replies)
+        self.pseudonyms = Pseudonyms(terms.limits.nodes)
         self.statics = Statics((), terms.rotation, now.wall)
         #: What the next round of a node's negotiation must have as its Previous, by NAI.
         self.rounds: ExpiringTable[str, bytes] = ExpiringTable(MOST_ROUNDS_REMEMBERED, ROUND_WITHIN, yielding=True)
         self._ends: list[tuple[float, str]] = []
+        self._most_ends = _SPARE
 
     def reconfigure(self, terms: HomeTerms) -> None:
         """Go on by other terms; what is over a lowered limit stays until it ends by itself."""
         if (terms.policy, terms.sub_type) != (self.terms.policy, self.terms.sub_type):
             self.choosing = Choosing(terms.policy, terms.sub_type)
         self.terms = terms
-        self.nodes.limit = terms.limits.nodes
+        self.nodes.limit = self.pseudonyms.limit = terms.limits.nodes
         self.replies.limit = terms.limits.replies
         self.statics.rotation = terms.rotation
 
     def bound(self, nai: str, until: float) -> None:
         """Look after a binding when it expires (wall-clock seconds)."""
         heapq.heappush(self._ends, (until, nai))
+        # What was replaced leaves its end behind; these must not become more than what lives.
+        if len(self._ends) > self._most_ends:
+            self._ends = [(each.until, node.nai) for node in self.nodes for each in node.bindings]
+            heapq.heapify(self._ends)
+            self._most_ends = 2 * len(self._ends) + _SPARE
 
     def next_end(self) -> float:
         """Return when a binding may expire, in wall-clock seconds; infinity where there is none."""

@@ -98,7 +98,9 @@ def _lifetime(wanted: int, node: KnownNode, kept: tuple[Binding, ...], terms: Ho
 
 def _home_address(node: KnownNode, wanted: Address | None, nodes: NodeTable, terms: HomeTerms) -> Address | Sealed:
     network = terms.network
-    if wanted is not None:
+    if wanted is not None and not wanted.is_unspecified:
+        if wanted == terms.address:
+            return Sealed(Code.PROHIBITED, f"the home address {wanted} is our own")
         if network is not None and wanted not in network:
             return Sealed(Code.PROHIBITED, f"the home address {wanted} is not in {network}")
         if nodes.holder(wanted) not in (None, node.nai):

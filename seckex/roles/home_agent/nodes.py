@@ -45,16 +45,15 @@ class Credentials:
             yield self.healed
         yield self.root
 
-    def used(self, index: int, root: Root) -> Credentials:
-        """Return what is left after a request of that index came under ``root``; its healing is done by `healed_by`."""
+    def used(self, index: int, root: Root, healed: Root | None = None) -> Credentials:
+        """Return what is left after a request of that index came under ``root``.
+
+        ``healed`` is what a registration that was accepted has made of it.
+        """
         window = self.window.advance(index + 1)
         if root is self.healed:
-            return Credentials(self.kvno, self.check, root, None, window)
-        return Credentials(self.kvno, self.check, self.root, self.healed, window)
-
-    def healed_by(self, healed: Secret, names: tuple[str, str]) -> Credentials:
-        """Return what is left after a registration was accepted."""
-        return evolve(self, healed=Root(healed, names, self.kvno))
+            return Credentials(self.kvno, self.check, root, healed, window)
+        return Credentials(self.kvno, self.check, self.root, healed or self.healed, window)
 
 
 @frozen

@@ -24,10 +24,11 @@ from seckex.node.drops import Drops
 from seckex.node.tables import ExpiringTable
 from seckex.roles.faces import Adopt, Relay, Release
 from seckex.roles.home_agent import serving
-from seckex.roles.home_agent.answer import Heard, Said
+from seckex.roles.home_agent.answer import Heard, Said, seal_to_agent
 from seckex.roles.home_agent.choices import AgentSide
 from seckex.roles.home_agent.home import Home
 from seckex.roles.home_agent.judgement import NO_ADDRESS, Granted, judge
+from seckex.roles.home_agent.pseudonyms import NO_PSEUDONYM
 from seckex.roles.home_agent.recognition import admit, recognize
 from seckex.roles.home_agent.refusals import Sealed, Unheard
 from seckex.roles.home_agent.turns import Turns
@@ -137,8 +138,9 @@ class Registering:
         try:
             asked, req = self._read(message)
             side = self._agent(asked, now)
+            for_agent = seal_to_agent(asked, home.terms)
             found = recognize(asked.request, home.nodes, home.statics.of(asked.request.kem))
-            heard = Heard(asked, found, digest, req)
+            heard = Heard(asked, found, digest, req, for_agent)
             if self._has_turn(heard, asker, message, now, actions):
                 self._begin(heard, side, asker, now, actions)
         except Unheard as refusal:
@@ -185,7 +187,8 @@ class Registering:
             heard.asked, side, heard.found, home.terms, home.choosing, home.nodes, home.rounds.get(nai), now
         )
         keys = home.statics.told(*_TOLD[heard.asked.request.kem])
-        step = serving.begin(serving.Case(heard, home.terms, self.centers(now), keys), verdict, now)
+        pseudonym = self._pseudonym(heard, verdict, now)
+        step = serving.begin(serving.Case(heard, home.terms, self.centers(now), keys, pseudonym), verdict, now)
         conversation = _Serving(heard, step.state, self)
         self.turns.take(nai, conversation)
         self._under_way[heard.digest] = _UnderWay(heard.req, [asker])
@@ -193,6 +196,15 @@ class Registering:
         if isinstance(verdict, Granted) and verdict.home_address != NO_ADDRESS:
             home.nodes.claim(nai, verdict.home_address)
         self._driver.take(conversation, step.state, step.actions, now, actions)
+
+    def _pseudonym(self, heard: Heard, verdict: Granted | Sealed, now: Now) -> bytes:
+        """Return what the agent is told to call the node."""
+        if isinstance(verdict, Sealed):
+            return NO_PSEUDONYM
+        node, agent, home = heard.found.node, heard.asked.request.agent, self._home
+        if verdict.choices is None:
+            return home.pseudonyms.of_visit(node, agent, home.terms, now)
+        return home.pseudonyms.give(node, agent, verdict.lifetime, home.terms, now)
 
     def let_go(self, nai: str, why: str, now: Now, actions: list[Any]) -> None:
         """Give up what waits for keys of a node."""
@@ -227,7 +239,8 @@ class Registering:
             actions.append(
                 Report(RequestUnheard(asker.neighbour, refusal.cause, refusal.code, refusal.why, suppressed))
             )
-        self._not_relayed(asker, refusal.code, _COARSE.get(refusal.code, refusal.why), actions)
+        code = _ON_HOPS.get(refusal.code, refusal.code)
+        self._not_relayed(asker, code, _COARSE.get(code, refusal.why), actions)
 
     def _not_relayed(self, asker: Asker, code: Code, why: str, actions: list[Any]) -> None:
         home = self._home.terms.nai
@@ -363,10 +376,11 @@ class Registering:
             self.refusals.popitem(last=False)
 
 
+# Of an old request it depends on its form, and on what its node has done since, whether it is known as a replay.
+_ON_HOPS: Final = {Code.REPLAYED: Code.FAILED_AUTHENTICATION}
 # What neighbours are told where the reason is nobody's business but ours.
 _COARSE: Final = {
     Code.FAILED_AUTHENTICATION: "no node has authenticated it",
-    Code.REPLAYED: "it was used before",
     Code.INSUFFICIENT_RESOURCES: "the home agent is busy",
     Code.BEGIN_ANEW: "the node is to begin anew",
 }

@@ -25,6 +25,7 @@ from seckex.machine import (
 )
 from seckex.roles.home_agent.answer import Heard, Said, Shared, accept, refuse, share
 from seckex.roles.home_agent.judgement import Granted
+from seckex.roles.home_agent.pseudonyms import NO_PSEUDONYM
 from seckex.roles.home_agent.refusals import Sealed
 from seckex.roles.home_agent.terms import HomeTerms
 from seckex.wire import hop
@@ -80,25 +81,29 @@ class Failed:
 
 @frozen
 class Case:
-    """What a registration goes by: the request, the ``centers`` in the order in which to ask them, the keys to tell."""
+    """What a registration goes by: the request, the ``centers`` in the order in which to ask them, the keys to tell.
+
+    ``pseudonym`` is what the agent calls the node.
+    """
 
     heard: Heard
     terms: HomeTerms
     centers: tuple[str, ...]
     keys: tuple[HomeKey, ...]
+    pseudonym: bytes = NO_PSEUDONYM
 
 
 def begin(case: Case, verdict: Granted | Sealed, now: Now) -> Step:
     """Return the first step; raises `Unheard` where nothing can be sealed to node and agent."""
     terms, shared = case.terms, share(case.heard, case.terms)
     if isinstance(verdict, Sealed):
-        return _store(case, refuse(case.heard, shared, verdict, terms, now))
+        return _store(case, refuse(case.heard, shared, verdict, case.keys, terms, now))
     if verdict.choices is None:
-        return _store(case, accept(case.heard, shared, verdict, (), case.keys, terms, now))
+        return _store(case, accept(case.heard, shared, verdict, (), case.pseudonym, case.keys, terms, now))
     if terms.keying is Keying.STATELESS:
         drawn = terms.entropy(3 * _KEY_SIZE)
         keys = drawn[:_KEY_SIZE], drawn[_KEY_SIZE : 2 * _KEY_SIZE], drawn[2 * _KEY_SIZE :]
-        return _store(case, accept(case.heard, shared, verdict, keys, case.keys, terms, now))
+        return _store(case, accept(case.heard, shared, verdict, keys, case.pseudonym, case.keys, terms, now))
     return _ask(case, shared, verdict, case.centers, Sealed(Code.KDC_UNREACHABLE, "no center is configured"), now)
 
 
@@ -109,7 +114,7 @@ def _store(case: Case, said: Said) -> Step:
 def _ask(case: Case, shared: Shared, granted: Granted, left: tuple[str, ...], refusal: Sealed, now: Now) -> Step:
     """Ask the next of those that are ``left``; without any it is ``refusal``."""
     if not left:
-        return _store(case, refuse(case.heard, shared, refusal, case.terms, now))
+        return _store(case, refuse(case.heard, shared, refusal, case.keys, case.terms, now))
     heard, terms = case.heard, case.terms
     node, agent = heard.found.node, heard.asked.request.agent
     identification = int.from_bytes(terms.entropy(8), "big")
@@ -139,7 +144,8 @@ class ExpectKeys:
         case = self.case
         if isinstance(event, Issued):
             if event.material.mode is case.terms.keying:
-                said = accept(case.heard, self.shared, self.granted, event.material.keys, case.keys, case.terms, now)
+                drawn, terms = event.material.keys, case.terms
+                said = accept(case.heard, self.shared, self.granted, drawn, case.pseudonym, case.keys, terms, now)
                 return _store(case, said)
             return self._next(Sealed(Code.KDC_UNREACHABLE, f"{self.center} has issued keys of another mode"), now)
         if isinstance(event, Tick):

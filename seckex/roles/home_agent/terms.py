@@ -26,7 +26,7 @@ class Limits:
     """The most entries of each table.
 
     ``nodes`` are all that the centers name: further ones are passed over, and told of. ``replies`` are kept for
-    repetitions of their requests: the oldest gives way, and a repetition of its request is refused as a replay (282).
+    repetitions of their requests: the oldest gives way, and a repetition of its request is refused as a replay.
     ``under_way`` are requests whose reply waits for keys or for the store: further ones are refused (130).
     """
 
@@ -43,9 +43,10 @@ class HomeTerms:
     manager. ``centers`` are the key distribution centers, to be asked one after the other; ``keying`` is
     where keys come from. ``shortest`` and ``longest`` are lifetimes of registrations in seconds. ``bindings`` is
     how many agents a node may be at. ``domains`` are the realms whose agents may relay, and ``agents`` those
-    agents, all of them where empty. ``mix`` is whether the secrets of KEMs go into KEY 2. ``network`` is what home
-    addresses are from, anything that nodes ask for where None. ``clock_window`` and ``rotation``, of the static keys,
-    are in seconds. ``taken`` tells which SPIs name something here already.
+    agents, all of them where empty. ``mix`` is whether the secrets of KEMs go into KEY 2. ``same_pseudonym`` tells that
+    agents call a node the same as long as it visits them, else by another name in each registration. ``network`` is
+    what home addresses are from, anything that nodes ask for where None. ``clock_window`` and ``rotation``, of the
+    static keys, are in seconds. ``taken`` tells which SPIs name something here already.
     """
 
     identity: Identity
@@ -62,6 +63,7 @@ class HomeTerms:
     domains: frozenset[str] = frozenset((ANY_DOMAIN,))
     agents: frozenset[str] = frozenset()
     mix: bool = True
+    same_pseudonym: bool = False
     network: IPv4Network | IPv6Network | None = None
     clock_window: int = 300
     rotation: int = 7 * 86400

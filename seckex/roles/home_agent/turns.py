@@ -20,9 +20,6 @@ class Turns(Generic[T, W]):
         self._having: dict[str, T] = {}
         self._waiting: dict[str, W] = {}
 
-    def __len__(self) -> int:
-        return len(self._having)
-
     def holder(self, nai: str) -> T | None:
         """Return who has a node's turn."""
         return self._having.get(nai)

@@ -2,7 +2,8 @@
 
 What neighbours say goes to `issuing` and `telling`; a replica has `copying`
 beside them. What an operator asks for is here: `add` makes a node with a KEY 0
-of its own, `allow` disables and enables it, `provision` gives its KEY 0 away.
+of its own, `allow` disables and enables it, `rekey` draws another KEY 0 for it,
+`provision` gives its KEY 0 away.
 
 Everything that a center knows is in memory and in records: of `kdc.principal`,
 `kdc.copy`, `kdc.issued` and `kdc.home-keys`. One process serves a state
@@ -12,6 +13,7 @@ directory; others are replicas.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 from attrs import evolve, frozen
@@ -28,7 +30,15 @@ from seckex.errors import (
     UnsupportedVersion,
     reply_code,
 )
-from seckex.events.kdc import KeysRefused, PrincipalAdded, PrincipalAllowed, PrincipalProvisioned, RecordUnreadable
+from seckex.events import Event
+from seckex.events.kdc import (
+    KeysRefused,
+    PrincipalAdded,
+    PrincipalAllowed,
+    PrincipalProvisioned,
+    PrincipalRekeyed,
+    RecordUnreadable,
+)
 from seckex.machine import Now, Path, Report
 from seckex.node.drops import Drops
 from seckex.roles.faces import RoleAction
@@ -44,6 +54,8 @@ from seckex.wire.extensions import is_nai
 from seckex.wire.general import decode_header
 from seckex.wire.info import Layer2Extension
 from seckex.wire.numbers import HEADER_SIZE, Code, Kind
+
+MOST_KVNO: Final = 0xFFFFFFFF
 
 # Expired keys are forgotten this many seconds late at most, so that not each unit has a tick of its own.
 _SLACK: Final = 1.0
@@ -78,6 +90,7 @@ class Center:
             self._copying = Copying(settings.replicates, self.directory, entropy, self._commits, self._telling.changed)
             self.kinds |= {Kind.CHANGED}
         self._adding: set[str] = set()
+        self._changing: set[str] = set()
         self._serial = 0
 
     # -- what is told of it
@@ -273,23 +286,46 @@ class Center:
 
         Raises `Unfeasible` where there is no such node, or where it is not for this center to say.
         """
-        known = self.find(nai)
-        if not isinstance(known, Principal):
-            raise Unfeasible(f"{self.local} is a replica of {self._settings.replicates}: say so there")
+        known = self._own(nai)
         if known.enabled == enabled:
             told(known)
             return []
+        return self._change(evolve(known, enabled=enabled), partial(PrincipalAllowed, nai, enabled), now, told)
+
+    def rekey(self, nai: str, now: Now, told: Callable[[Known | str], None]) -> list[RoleAction]:
+        """Draw another KEY 0 for a node, with the next key version; ``told`` is called once, as by `add`.
+
+        The home agent takes the former one until the node has used the new one. Raises `Unfeasible` as `allow` does.
+        """
+        known = self._own(nai)
+        if known.kvno == MOST_KVNO:
+            raise Unfeasible(f"{nai} has had {MOST_KVNO} key versions, and there are no more")
+        changed = evolve(known, kvno=known.kvno + 1, key0=Secret(self._entropy(KEY0_SIZE)))
+        return self._change(changed, partial(PrincipalRekeyed, nai, changed.kvno), now, told)
+
+    def _own(self, nai: str) -> Principal:
+        known = self.find(nai)
+        if not isinstance(known, Principal):
+            raise Unfeasible(f"{self.local} is a replica of {self._settings.replicates}: say so there")
+        if nai in self._changing:
+            raise Unfeasible(f"{nai} is being changed already: try again")
+        return known
+
+    def _change(
+        self, known: Principal, event: Callable[[int], Event], now: Now, told: Callable[[Known | str], None]
+    ) -> list[RoleAction]:
         self._serial = max(self._serial + 1, int(now.wall * 1000))
-        changed = evolve(known, enabled=enabled, serial=self._serial)
+        changed = evolve(known, serial=self._serial)
+        self._changing.add(changed.nai)
 
         def stored(outcome: Outcome | str, later: Now) -> list[RoleAction]:
+            self._changing.discard(changed.nai)
             if outcome is not Outcome.STORED:
                 told(str(outcome))
                 return []
             self.directory.put(changed)
             told(changed)
-            event = PrincipalAllowed(changed.nai, changed.enabled, changed.serial)
-            return [Report(event), *self._telling.changed({changed.home_agent}, later)]
+            return [Report(event(changed.serial)), *self._telling.changed({changed.home_agent}, later)]
 
         return [self._commits.ask((PutRecord(changed.record()),), stored)]
 

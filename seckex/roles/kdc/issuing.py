@@ -37,6 +37,14 @@ MOST_WAITING: Final = 8192
 MOST_ASKING: Final = 4
 
 
+class _AtHomeElsewhere(PeerIncompatible):
+    """Who asks is not the node's home agent."""
+
+
+def _unknown() -> PeerIncompatible:
+    return PeerIncompatible(Code.UNKNOWN_NODE, "this node is not known here")
+
+
 @define
 class _Drawn:
     material: bytes
@@ -81,7 +89,9 @@ class Issuing:
     def refuse(self, neighbour: str, identification: int, node: str, fault: PeerFault, now: Now) -> list[RoleAction]:
         """Return the answer that there are no keys, and why."""
         self.counters["refused"] += 1
-        answer = hop.NotIssued(identification, Detail(fault.code, 0, 0, fault.why))
+        # That there is such a node, and whose it is, is no business of who asks.
+        said = _unknown() if isinstance(fault, _AtHomeElsewhere) else fault
+        answer = hop.NotIssued(identification, Detail(said.code, 0, 0, said.why))
         actions: list[RoleAction] = [Relay(neighbour, hop.encode_hop(answer))]
         if self._drops.ration("keys", now):
             actions.append(Report(KeysRefused(neighbour, node, int(fault.code), fault.why)))
@@ -90,9 +100,9 @@ class Issuing:
     def _judge(self, neighbour: str, request: KeyRequest) -> None:
         known = self._directory.find(request.node)
         if known is None or known.deleted:
-            raise PeerIncompatible(Code.UNKNOWN_NODE, "this node is not known here")
+            raise _unknown()
         if known.home_agent != neighbour:
-            raise PeerIncompatible(Code.PROHIBITED, "this node is at home elsewhere")
+            raise _AtHomeElsewhere(Code.PROHIBITED, f"this node is at home with {known.home_agent}")
         if not known.enabled:
             raise PeerIncompatible(Code.DISABLED_NODE, "this node is disabled")
         if known.kvno != request.kvno:

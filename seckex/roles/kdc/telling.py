@@ -8,6 +8,7 @@ may become such; of more, those that came first go.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from typing import Final
@@ -80,6 +81,9 @@ class Telling:
         except UnicodeDecodeError:
             raise Malformed("name", 0, "not UTF-8") from None
         self._home_keys[nai] = read_home_keys(Reader(record.octets))
+        if len(self._neighbours) < MOST_NEIGHBOURS:
+            # It has asked once, and what changes before it asks again is not to wait for that.
+            self._neighbours[nai] = -math.inf
 
     # -- being asked
 

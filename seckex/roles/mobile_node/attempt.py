@@ -162,4 +162,4 @@ class Sending:
         """Return it after one more sending, and the actions that do it."""
         deadline = min(now.monotonic + attempt.jittered(self.wait), self.give_up)
         actions = (Send(self.octets, attempt.path(self.octets)), Arm(deadline))
-        return evolve(self, sent=self.sent + 1, wait=self.wait * 2), actions
+        return Sending(self.octets, self.sent + 1, self.wait * 2, self.give_up, self.cookies), actions

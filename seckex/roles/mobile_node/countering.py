@@ -7,8 +7,8 @@ from collections.abc import Callable
 from attrs import evolve
 
 from seckex.errors import PeerFault
+from seckex.roles.mobile_node.choices import read_offer
 from seckex.roles.mobile_node.plan import Offers, Plan, opening
-from seckex.roles.mobile_node.request import read_offer
 from seckex.sa.offer import Offer, numbered
 from seckex.sa.proposal import Chosen, select
 from seckex.sa.registration import kems, narrowed
@@ -37,7 +37,7 @@ def _taken(said: SaPayloadExtension | None, sub_type: SaSubType, plan: Plan, kem
     """Return what of a counter-offer our policy has with ``kem``; ``kept`` where there was no counter-offer."""
     if said is None:
         return kept
-    verdict = select(read_offer(said, sub_type), narrowed(plan.policy, kem), shares_needed=False)
+    verdict = select(read_offer(said.payload, sub_type), narrowed(plan.policy, kem), shares_needed=False)
     return evolve(numbered((verdict.alternative,)), sub_type=sub_type) if isinstance(verdict, Chosen) else None
 
 
@@ -50,7 +50,7 @@ def acceptable_in(answer: Answer, plan: Plan) -> str:
     ):
         if said is not None:
             try:
-                parts.append(f"{read_offer(said, sub_type)} {where}")
+                parts.append(f"{read_offer(said.payload, sub_type)} {where}")
             except PeerFault as fault:
                 parts.append(f"something that cannot be read {where}: {fault.why}")
     return "; ".join(parts)

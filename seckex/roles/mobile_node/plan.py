@@ -6,16 +6,18 @@ The same is offered to the home agent and, for the agent, to it as well
 
 from __future__ import annotations
 
+from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, TypeAlias
 
 from attrs import evolve, field, frozen
 
+from seckex.roles.mobile_node.choices import Choices
 from seckex.sa.association import Agreement
 from seckex.sa.offer import Offer
 from seckex.sa.policy import Policy
 from seckex.sa.proposal import own_offer
-from seckex.sa.registration import KEY_AGREEMENTS, narrowed
+from seckex.sa.registration import KEY_AGREEMENTS, encode, narrowed
 from seckex.wire.numbers import Kem, ProtocolId, SaSubType
 
 Address: TypeAlias = IPv4Address | IPv6Address
@@ -56,6 +58,16 @@ class Plan:
         """What others than the home agent and its center see of the node."""
         return "@" + self.home_agent.partition("@")[2]
 
+    @cached_property
+    def opened(self) -> Offers:
+        """What a registration begins by offering."""
+        return _offers(self, self.kem, 0, self.policy.open_with)
+
+    @cached_property
+    def choices(self) -> Choices:
+        """What was chosen so far."""
+        return Choices(self.policy)
+
     def preference(self, nai: str) -> int | None:
         """Return how much an agent is preferred, 0 most; None for one that will not do."""
         if not self.agents:
@@ -79,13 +91,27 @@ class Offers:
     visit: Offer = field(repr=False)
     opened: int = 0
 
-    def __str__(self) -> str:
+    @cached_property
+    def home_payload(self) -> bytes:
+        """The SA payload of ``home``."""
+        return encode(self.home, SaSubType(self.home.sub_type))
+
+    @cached_property
+    def visit_payload(self) -> bytes:
+        """That of ``visit``."""
+        return encode(self.visit, SaSubType(self.visit.sub_type))
+
+    @cached_property
+    def _text(self) -> str:
         return str(self.home)
+
+    def __str__(self) -> str:
+        return self._text
 
 
 def opening(plan: Plan, kem: Kem) -> Offers:
     """Return what a registration begins by offering; both are empty where the policy has nothing for ``kem``."""
-    return _offers(plan, kem, 0, plan.policy.open_with)
+    return plan.opened if kem is plan.kem else _offers(plan, kem, 0, plan.policy.open_with)
 
 
 def remaining(plan: Plan, offers: Offers) -> Offers | None:

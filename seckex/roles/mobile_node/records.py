@@ -134,7 +134,8 @@ def objection_to(home: Home, local: str, home_agent: str, known: Home | None) ->
     if known is not None and home.kvno <= known.kvno:
         # The same version once more would begin the chain of SPIs again, and nobody would take what comes then.
         have, older = f"version {known.kvno} of KEY 0 is in use", "this is the same" if home.kvno == known.kvno else ""
-        return f"{have}, {older or f'this is version {home.kvno}'}: only a newer one takes its place"
+        this = older or f"this is version {home.kvno}"
+        return f"{have}, {this}: only a newer one takes its place, which seckex kdc rekey draws"
     return ""
 
 

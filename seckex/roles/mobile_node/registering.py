@@ -214,8 +214,10 @@ class ExpectReply:
 
     def _answered(self, verdict: Verdict | None = None) -> Home:
         """Return what is shared once a reply was authentic: later indices count from this one."""
-        keys = () if verdict is None else verdict.answer.home_keys
-        return evolve(self.home, answered=self.home.chain.index, keys=keys or self.home.keys)
+        told = () if verdict is None else verdict.answer.home_keys
+        # An answer has room for those of its own KEM; what it says nothing of goes on.
+        others = tuple(key for key in self.home.keys if key.kem not in {each.kem for each in told})
+        return evolve(self.home, answered=self.home.chain.index, keys=(*told, *others))
 
     def _end(self, home: Home, by: str, code: int, why: str, acceptable: str, detail: tuple[str, ...] = ()) -> Step:
         """End for a refusal, the home agent's or ours."""
@@ -295,14 +297,14 @@ class ExpectReply:
         )
 
     def _association(self, verdict: Verdict, agreed: Agreed, lifetime: int, now: Now) -> Association:
-        plan = self.attempt.plan
+        plan, agreement = self.attempt.plan, agreed.agreement
         return Association(
             role=Role.INITIATOR,
             local=plan.local,
             peer=plan.home_agent,
             spi_in=self.request.wish.spi_home,
             spi_out=agreed.spi_out,
-            agreement=evolve(agreed.agreement, lifetime=lifetime),
+            agreement=agreement if agreement.lifetime == lifetime else evolve(agreement, lifetime=lifetime),
             created=now.wall,
             transcript=verdict.tr,
             keys=agreed.keys,

@@ -35,8 +35,6 @@ from seckex.roles.mobile_node.plan import Offers, Plan
 from seckex.roles.mobile_node.records import Home, Visit
 from seckex.sa.association import Agreement
 from seckex.sa.offer import Offer
-from seckex.sa.proposal import accept
-from seckex.sa.registration import decode, encode
 from seckex.wire.extensions import SaPayloadExtension
 from seckex.wire.mobileip import NodeReply, RequestParts, encode_node_request, encode_reply_header
 from seckex.wire.numbers import LIFETIMES, LOWEST_SPI, SIMULTANEOUS_FLAG, Code, Keying, SaContent, SaSubType
@@ -152,8 +150,8 @@ class Request:
             raise PeerMisbehaved(Code.POORLY_FORMED, "the home agent names no SPI")
         if verdict.ss3 is None:
             raise PeerMisbehaved(Code.BAD_KEY_SHARE, f"the share of the agent {self.agent.nai} is none")
-        home = _accepted(answer.home_offer, offers.home, plan)
-        visit = _accepted(answer.agent_offer, offers.visit, plan)
+        home = _accepted(answer.home_offer, offers.home, offers.home_payload, plan)
+        visit = _accepted(answer.agent_offer, offers.visit, offers.visit_payload, plan)
         a, b = Secret(answer.a), Secret(answer.b)
         if answer.mode is Keying.SEMI_STATEFUL:
             there, ours = answer.home_agent_address, answer.home_address
@@ -178,19 +176,10 @@ class Request:
         return Agreed(answer.lifetime, answer.spi_of_home, home, keys, kept)
 
 
-def _accepted(said: SaPayloadExtension | None, offer: Offer, plan: Plan) -> Agreement:
+def _accepted(said: SaPayloadExtension | None, offer: Offer, offered: bytes, plan: Plan) -> Agreement:
     if said is None:
         raise PeerMisbehaved(Code.POORLY_FORMED, "the home agent says nothing of what was chosen")
-    choice = read_offer(said, SaSubType(offer.sub_type), choice=True)
-    return accept(choice, offer, plan.policy)
-
-
-def read_offer(said: SaPayloadExtension, sub_type: SaSubType, *, choice: bool = False) -> Offer:
-    """Return what an SA payload of this sub-type means; raises `PeerFault`."""
-    try:
-        return decode(said.payload, sub_type, choice=choice)
-    except Malformed as fault:
-        raise PeerMisbehaved(Code.POORLY_FORMED, str(fault)) from None
+    return plan.choices.agreed(said.payload, offer, offered)
 
 
 def draft(plan: Plan, home: Home, agent: Agent, wish: Wish, entropy: Entropy, now: Now) -> Request:
@@ -223,8 +212,8 @@ def draft(plan: Plan, home: Home, agent: Agent, wish: Wish, entropy: Entropy, no
         challenge=agent.challenge,
         x=share.public,
         ciphertext=ciphertext,
-        home_offer=encode(offers.home, plan.sub_type),
-        agent_offer=encode(offers.visit, SaSubType.MN_FA),
+        home_offer=offers.home_payload,
+        agent_offer=offers.visit_payload,
     )
     block = IdentityBlock(
         index=home.chain.index,

@@ -104,6 +104,21 @@ class ConversationTests(HopsCase):
         await self.until(lambda: again.heard)
         self.assertEqual(relay.unreachable, [])
 
+    async def test_what_is_said_over_one_that_was_just_dropped_comes_back(self) -> None:
+        agent, relay = await self.pair()
+        hop = agent.hops._outgoing[RELAY].hop
+        assert hop is not None
+        hop.abort("nobody vouches for it")
+        self.assertEqual(await self.refused(agent, RELAY), (REACH, "nobody vouches for it"))
+        self.assertEqual(len(relay.heard), 1)
+
+    async def test_nothing_is_said_after_the_end(self) -> None:
+        agent, relay = await self.pair()
+        await agent.stopped()
+        agent.hops.send(RELAY, request(2))
+        self.assertEqual(agent.hops.status()[0]["state"], "idle")
+        self.assertEqual((agent.unreachable, len(relay.heard)), ([], 1))
+
 
 class NameTests(HopsCase):
     async def test_somebody_else_answers(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from functools import partial
 from itertools import pairwise
 
@@ -10,9 +11,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from seckex.config.aaa import Aaa
 from seckex.events.aaa import NextHopFailed, RegistrationNotRelayed
+from seckex.machine import Now
 from seckex.roles.aaa import envelope
 from seckex.roles.aaa.relay import ATTEMPT_WITHIN, KEPT_FOR, TROUBLED_FOR, AaaRelay
 from seckex.roles.aaa.ways import Ways
+from seckex.roles.faces import Relay
 from seckex.wire import hop
 from seckex.wire.hop import NotRelayed, Relayed, Route
 from seckex.wire.numbers import MOST_HOPS, Code
@@ -254,6 +257,31 @@ class BoundTests(SynchronousTestCase):
         self.assertEqual(chain.foreign.counters["aaa.pending"], 3)
         codes = [message.detail.code for _, message in chain.asking.got]
         self.assertEqual(codes, [Code.INSUFFICIENT_RESOURCES] * 2)
+
+    def test_an_agent_that_asks_too_much_takes_the_place_of_nobody_else(self) -> None:
+        now = Now(100.0, 1_790_000_000.0)
+        draw = random.Random(1).randbytes  # noqa: S311  # has to repeat itself
+        relay = AaaRelay(FOREIGN, Ways(frozenset((HOME,)), {}), 4, draw)
+
+        def ask(agent: str, number: int) -> list[tuple[str, hop.HopMessage]]:
+            asked = hop.Relay(number, hop.Route(MOST_HOPS, HOME, (agent,)), INSIDE)
+            actions = relay.heard(agent, hop.encode_hop(asked), now)
+            return [(each.neighbour, hop.decode_hop(each.octets)) for each in actions if isinstance(each, Relay)]
+
+        greedy, other = "greedy@visited.example", "other@visited.example"
+        for number in range(4):
+            ask(greedy, number)
+        self.assertEqual([type(said) for _, said in ask(greedy, 4)], [hop.NotRelayed])
+        # Another one's goes on, in place of the oldest of the one that has most.
+        for number in range(2):
+            (told, refused), (asked, relayed) = ask(other, number)
+            self.assertEqual((told, asked), (greedy, HOME))
+            self.assertEqual(
+                (type(refused), refused.identification, type(relayed)), (hop.NotRelayed, number, hop.Relay)
+            )
+        self.assertEqual(relay.counters["pending"], 4)
+        for agent in (greedy, other):
+            self.assertEqual([type(said) for _, said in ask(agent, 9)], [hop.NotRelayed])
 
     def test_a_repetition_of_what_is_pending_is_dropped(self) -> None:
         chain = Chain().begin()

@@ -84,11 +84,11 @@ class Node:
     key: KemKey
     parts: RequestParts
 
-    def key3(self, reply: NodeReply, k3: Secret, prf: int, spi: int, mix: bool = True) -> AgreedKeys:
+    def key3(self, reply: NodeReply, k3: Secret, prf: int, spi: int) -> AgreedKeys:
         """Return KEY 3 as the node has it."""
         tr = transcript(self.octets, reply.shares_data, reply.y)
         names = "@example.org", AGENT
-        ss3 = self.key.open(reply.shares.ct3) if mix else None
+        ss3 = self.key.open(reply.shares.ct3)
         return key3(prf, k3, ss3, tr, names, (spi, reply.shares.spi_node))
 
 

@@ -7,7 +7,7 @@ from seckex.roles.foreign_agent.relaying import GIVE_UP_AFTER, NEXT_AFTER
 from seckex.wire import hop
 from seckex.wire.mobileip import NodeReply, decode_node_reply
 from seckex.wire.numbers import Code
-from tests.roles.foreign_agent.parts import HOME, OTHER_SERVER, SERVER, AgentCase, not_relayed
+from tests.roles.foreign_agent.parts import HOME, NODE_PATH, OTHER_SERVER, SERVER, AgentCase, not_relayed
 
 
 class DirectTests(AgentCase):
@@ -129,6 +129,20 @@ class ServersTests(AgentCase):
         self.assertEqual(self.hear(not_relayed(relay, Code.NEXT_HOP_UNREACHABLE, "", SERVER), SERVER), b"")
         self.assertEqual(self.hear(not_relayed(relay, Code.AGENT_NOT_ALLOWED, "", SERVER), SERVER), b"")
         self.passes_by_the_other(relay)
+
+    def test_a_late_lie_of_the_first_is_told_and_changes_nothing(self) -> None:
+        relay = self.relayed(self.request())
+        self.pass_time(NEXT_AFTER + 0.1)
+        self.assertEqual(self.hear(hop.Relayed(relay.identification, b"\x03"), SERVER), b"")
+        self.assertEqual(self.told(ReplyUnbelievable)[0].neighbour, SERVER)
+        self.passes_by_the_other(relay)
+
+    def test_an_answer_that_does_not_leave_is_counted_and_the_node_asks_again(self) -> None:
+        request = self.request()
+        _, reply = self.registered(request)
+        self.assertEqual(self.agent.failed(NODE_PATH, "the connection is gone", self.now), [])
+        self.assertEqual(self.agent.counters["unsent"], 1)
+        self.assertEqual(self.say(request.octets), reply.octets)
 
     def test_when_there_is_nobody_left(self) -> None:
         relay = self.relayed(self.request())

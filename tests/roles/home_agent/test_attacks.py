@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from attrs import evolve
+
+from seckex.crypto.kem import KemKey
+from seckex.crypto.secrets import Secret
 from seckex.errors import AuthenticationFailed
 from seckex.events.home_agent import RequestUnheard
 from seckex.roles.home_agent import Limits
+from seckex.roles.home_agent.recognition import recognize
 from seckex.wire import hop
-from seckex.wire.mobileip import SIZES, decode_home_reply
+from seckex.wire.mobileip import SIZES, decode_agent_request, decode_home_reply
 from seckex.wire.numbers import Code, Kem
 from tests.roaming.certificates import identity
 from tests.roles.home_agent.parts import AGENT, KDC, OTHER, OTHER_AGENT, Agent, Node, Table, read
@@ -55,12 +62,18 @@ class ReplayTests(Table):
         request = self.request(fallback=True)
         self.relay(self.agent.relay(request.octets).octets)
         self.later(301)
-        self.unheard(self.agent.relay(request.octets).octets, Code.REPLAYED, "replay")
+        self.unheard(self.agent.relay(request.octets).octets, FAILED, "replay")
 
     def test_an_index_is_used_once_even_for_another_request(self) -> None:
         self.node.chain = Node.provisioned().chain
         request = self.request(fallback=True)
-        self.unheard(self.agent.relay(request.octets).octets, Code.REPLAYED, "replay")
+        self.unheard(self.agent.relay(request.octets).octets, FAILED, "replay")
+
+    def test_an_index_that_makes_no_sense(self) -> None:
+        for changes in ({"index": 65_538, "fallback": True}, {"index": 0xFFFFFFFF, "fallback": True}, {"index": 4}):
+            request = self.request(**changes)
+            self.unheard(self.agent.relay(request.octets).octets, FAILED, "index")
+        self.assertEqual(self.register(index=65_537, fallback=True)[1].answer.code, 0)
 
     def test_at_the_limit_the_oldest_reply_is_forgotten_and_its_request_a_replay(self) -> None:
         self.start(limits=Limits(replies=2))
@@ -215,3 +228,86 @@ class FloodTests(Table):
         for octets in (b"", b"\xff" * 16, bytes(16), b"\xff\0\0\x11" + bytes(12)):
             self.run_(self.home.heard(AGENT, octets, self.now()))
         self.assertEqual((self.everything(), self.home.counters["dropped.malformed"]), (before, 4))
+
+
+class OracleTests(Table):
+    """What an agent that has turned learns of nodes by asking once more, with requests that it has kept."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.start()
+
+    def refusal(self, message: bytes) -> tuple[int, str]:
+        """Return all that an agent is told of a message that has no reply."""
+        detail = self.answered(hop.NotRelayed, self.relay(message)).detail
+        return detail.code, detail.text
+
+    def test_a_request_that_was_answered_does_not_tell_whether_it_was_the_fallbacks(self) -> None:
+        kept = []
+        for fallback in (False, True):
+            kept.append(self.request(fallback=fallback).octets)
+            self.relay(self.agent.relay(kept[-1]).octets)
+            self.later(301)
+        ordinary, fallback_ = (self.refusal(self.agent.relay(octets).octets) for octets in kept)
+        self.assertEqual(ordinary, fallback_)
+
+    def test_nor_when_its_node_registers_again(self) -> None:
+        request = self.request(fallback=True)
+        relayed = self.agent.relay(request.octets)
+        self.read(request, relayed, self.relay(relayed.octets))
+        self.later(301)
+        before = self.refusal(self.agent.relay(request.octets).octets)
+        # Under the root that has come of the first registration: that one's root is not taken any more.
+        self.register(Agent(identity(OTHER_AGENT)))
+        self.assertEqual(self.refusal(self.agent.relay(request.octets).octets), before)
+
+    def test_what_it_held_back_can_be_tried_but_once(self) -> None:
+        # With a share that is none nothing comes of it: it could be asked again and again whether it would still do.
+        for fallback in (False, True):
+            held = self.request(fallback=fallback).octets
+            before = self.refusal(self.agent.relay(held, z=bytes(32)).octets)
+            self.assertEqual(before[0], Code.BAD_KEY_SHARE)
+            self.register(Agent(identity(OTHER_AGENT)))
+            self.assertEqual(self.refusal(self.agent.relay(held, z=bytes(32)).octets), before)
+
+    def test_as_much_is_opened_for_either_form_and_either_static_key(self) -> None:
+        self.wait(7 * 86400)
+        young, old = self.home.home.statics.of(Kem.X25519)
+        opened: list[object] = []
+        for static in (young, old):
+            for fallback in (False, True):
+                request = self.request(static=static.told, fallback=fallback)
+                asked = decode_agent_request(self.agent.relay(request.octets).octets)
+                keys: list[Any] = [Spied(each.key, opened) for each in (young, old)]
+                spied = [evolve(each, key=key) for each, key in zip((young, old), keys, strict=True)]
+                found = recognize(asked.request, self.home.home.nodes, spied)
+                self.assertEqual((found.fallback, len(opened)), (fallback, 2))
+                opened.clear()
+                self.relay(asked.octets)
+
+
+class Spied:
+    """A static key that tells when it is used."""
+
+    def __init__(self, key: KemKey, opened: list[object]) -> None:
+        self._key = key
+        self._opened = opened
+
+    def open(self, ciphertext: bytes) -> Secret:
+        self._opened.append(self)
+        return self._key.open(ciphertext)
+
+
+class SubscriberTests(Table):
+    """What a node that is known and has turned can do to others."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.start()
+
+    def test_registering_all_the_time_leaves_no_more_than_registering_once(self) -> None:
+        for _ in range(200):
+            self.register()
+        self.assertLess(len(self.home.home._ends), 100)
+        self.wait(1801)
+        self.assertEqual(self.home.counters["bound"], 0)

@@ -116,7 +116,7 @@ class IssuingTests(Table):
         number = self.waiting()
         # What has gone by on the way is not heard any more.
         late = self.answered(hop.NotRelayed, self.relay(older))
-        self.assertEqual(late.detail.code, Code.REPLAYED)
+        self.assertEqual(late.detail.code, Code.FAILED_AUTHENTICATION)
         self.first.silent = False
         heard = self.relay(self.agent.relay(self.request().octets).octets)
         self.assertEqual([type(each) for each in heard], [hop.NotRelayed, hop.Relayed])

@@ -10,6 +10,7 @@ from seckex.crypto.registration import sub_seeds
 from seckex.crypto.secrets import Secret
 from seckex.events.home_agent import BindingExpired, NodeDeregistered, NodeRegistered
 from seckex.roles.home_agent.judgement import NO_ADDRESS
+from seckex.roles.home_agent.pseudonyms import MOST_AT_ONCE
 from seckex.sa import registration
 from seckex.sa.store import PutRecord
 from seckex.wire import hop
@@ -155,26 +156,57 @@ class LifeTests(Table):
         self.assertEqual([each.spi_in for each in self.released], [found.answer.spi_of_home])
         self.assertEqual((self.store.associations, self.home.counters["bound"]), ({}, 0))
         self.assertEqual(self.told(NodeDeregistered), [NodeDeregistered(NODE, AGENT)])
-        # The agent knows which of its visitors that was.
+        # The agent is not told which of its visitors that was.
         told, _, _ = self.agent.read(request.octets, relayed, self.answered(hop.Relayed, heard).message)
-        self.assertNotEqual(told.pseudonym, bytes(16))
+        self.assertEqual(told.pseudonym, bytes(16))
         self.assertEqual((told.spi_of_home, told.a), (0, bytes(32)))
 
-    def test_the_agent_calls_a_node_the_same_as_long_as_it_stays(self) -> None:
-        def pseudonym(agent: Agent, **changes: int) -> bytes:
-            request = self.request(agent=agent.who.nai, **changes)
-            relayed = agent.relay(request.octets)
-            heard = self.relay(relayed.octets)
-            self.read(request, relayed, heard)
-            return agent.read(request.octets, relayed, self.answered(hop.Relayed, heard).message)[0].pseudonym
+    def pseudonym(self, agent: Agent, **changes: int) -> bytes:
+        """Return what an agent is told to call the node, which makes a request through it."""
+        request = self.request(agent=agent.who.nai, **changes)
+        relayed = agent.relay(request.octets)
+        heard = self.relay(relayed.octets)
+        self.read(request, relayed, heard)
+        return agent.read(request.octets, relayed, self.answered(hop.Relayed, heard).message)[0].pseudonym
 
+    def test_an_agent_cannot_follow_a_node_by_its_pseudonym(self) -> None:
+        told = []
+        for _ in range(3):
+            told.append(self.pseudonym(self.agent))
+            self.wait(1500)
+        told.append(self.pseudonym(Agent(identity(OTHER_AGENT))))
+        told.append(self.pseudonym(self.agent))
+        self.assertEqual(len(set(told)), 5)
+        self.assertEqual(self.pseudonym(self.agent, lifetime=0), bytes(16))
+
+    def test_a_node_that_registers_all_the_time_has_few_names_at_an_agent(self) -> None:
+        def many(agent: Agent) -> list[bytes]:
+            told = []
+            for _ in range(12):
+                told.append(self.pseudonym(agent))
+                # To end it in between helps nobody to further names.
+                self.pseudonym(agent, lifetime=0)
+            return told
+
+        told = many(self.agent)
+        self.assertEqual(len(set(told)), MOST_AT_ONCE)
+        self.assertEqual(set(told[MOST_AT_ONCE:]), {told[MOST_AT_ONCE - 1]})
         other = Agent(identity(OTHER_AGENT))
-        first = pseudonym(self.agent)
-        self.assertEqual(pseudonym(self.agent), first)
-        self.assertEqual(pseudonym(self.agent, lifetime=0), first)
-        again = pseudonym(self.agent)
-        elsewhere = pseudonym(other)
-        back = pseudonym(self.agent)
+        self.assertEqual(len({*told, *many(other)}), 2 * MOST_AT_ONCE)
+        # Once they would have ended it is as before.
+        self.wait(1801)
+        self.assertEqual(len({*told, *many(self.agent)}), 2 * MOST_AT_ONCE)
+
+    def test_where_policy_says_so_the_agent_calls_a_node_the_same_as_long_as_it_stays(self) -> None:
+        self.start(same_pseudonym=True)
+        first = self.pseudonym(self.agent)
+        self.assertEqual(self.pseudonym(self.agent), first)
+        self.start()
+        self.assertEqual(self.pseudonym(self.agent), first)
+        self.assertEqual(self.pseudonym(self.agent, lifetime=0), first)
+        again = self.pseudonym(self.agent)
+        elsewhere = self.pseudonym(Agent(identity(OTHER_AGENT)))
+        back = self.pseudonym(self.agent)
         self.assertEqual(len({first, again, elsewhere, back}), 4)
 
     def test_a_registration_takes_the_place_of_the_one_through_another_agent(self) -> None:
@@ -235,6 +267,8 @@ class AddressTests(Table):
         self.assertEqual(str(found.answer.home_address), "10.0.0.2")
         _, found = self.register()
         self.assertEqual(str(found.answer.home_address), "10.0.0.2")
+        _, own = self.register(wanted=ip_address("10.0.0.1"))
+        self.code_of(own, Code.PROHIBITED, "is our own")
         _, outside = self.register(wanted=ip_address("10.0.1.1"))
         self.code_of(outside, Code.PROHIBITED, "is not in 10.0.0.0/30")
         first = self.node
@@ -367,13 +401,17 @@ class ShapeTests(Table):
             self.assertEqual(len(sizes), 1, number)
 
     def test_a_refusal_says_as_much_as_there_is_room_for(self) -> None:
-        many = evolve(CHACHA, proposals=tuple(evolve(CHACHA.proposals[0], lifetime=60 + n) for n in range(40)))
-        self.start(policy=evolve(many, proposals=(*many.proposals, AES.proposals[0])))
+        many = evolve(AES, proposals=tuple(evolve(AES.proposals[0], lifetime=60 + n) for n in range(40)))
+        self.start(policy=many)
         self.node.policy = CHACHA
-        self.agent.policy = AES
-        _, found = self.register(home_offer=registration.encode_offer(CHACHA, Kem.X25519, SaSubType.MN_HA))
-        self.assertEqual(found.answer.code, Code.COUNTER_OFFER)
-        self.assertIsNotNone(found.answer.agent_offer)
+        _, found = self.register()
+        self.code_of(found, Code.COUNTER_OFFER, "with the home agent: proposal 1")
+        home = found.answer.home_offer
+        assert home is not None
+        said = registration.decode(home.payload, SaSubType.MN_HA)
+        # The best first, and not all of them.
+        self.assertEqual([each.lifetime for each in said.alternatives], [60 + n for n in range(len(said.alternatives))])
+        self.assertLess(len(said.alternatives), 40)
 
     def test_durable_before_it_is_sent(self) -> None:
         self.start()

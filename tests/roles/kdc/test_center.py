@@ -14,7 +14,7 @@ from seckex.config.kdc import Kdc
 from seckex.config.provision import HomeKey
 from seckex.crypto.secrets import Secret
 from seckex.errors import Malformed, PeerFault, Unfeasible
-from seckex.events.kdc import PrincipalAdded, PrincipalAllowed, PrincipalProvisioned, RecordUnreadable
+from seckex.events.kdc import PrincipalAdded, PrincipalAllowed, PrincipalProvisioned, PrincipalRekeyed, RecordUnreadable
 from seckex.machine import Now, Path
 from seckex.roles.kdc.center import Center, NewPrincipal
 from seckex.roles.kdc.issued import ISSUED, Issued
@@ -163,6 +163,53 @@ class AllowingTests(CenterCase):
         now = self.kdc.now()
         error = self.assertRaises(Unfeasible, replica.allow, NODE, now, lambda _told: None, enabled=False)
         self.assertIn(f"is a replica of {KDC}: say so there", str(error))
+
+
+class RekeyingTests(CenterCase):
+    def setUp(self) -> None:
+        super().setUp()
+        [self.before] = self.add()
+        self.nodes(self.home)
+
+    def rekey(self) -> list[Known | str]:
+        """Draw another KEY 0 for the node, as an operator would; return what he is told."""
+        told: list[Known | str] = []
+        role = self.kdc.role(Center)
+        self.kdc.ask(role, lambda: role.rekey(NODE, self.kdc.now(), told.append))
+        self.network.run(0.1)
+        return told
+
+    def test_it_is_another_of_the_next_version_and_the_home_agent_is_told(self) -> None:
+        before = self.before
+        [after] = self.rekey()
+        assert isinstance(before, Principal)
+        assert isinstance(after, Principal)
+        self.assertEqual(after.kvno, 2)
+        self.assertNotEqual(after.key0.octets, before.key0.octets)
+        self.network.run(2)
+        self.assertTrue(self.home.role(Asking).all(hop.Changed))
+        [entry] = self.nodes(self.home, NodeQuery(before.serial, 64)).entries.entries
+        self.assertEqual(entry.kvno, 2)
+        self.assertEqual(self.refusal(self.home, self.request()), Code.WRONG_KEY_VERSION)
+        self.assertEqual(self.kdc.role(Center).provision(NODE, (), self.kdc.now()).key0, after.key0)
+        self.kdc.restart()
+        self.assertEqual(self.kdc.role(Center).find(NODE), after)
+        self.assertIn("key version 2", str(self.kdc.reported(PrincipalRekeyed)[0]))
+
+    def test_what_is_not_stored_is_not_so(self) -> None:
+        self.kdc.commit_faults[len(self.kdc.units) + 1] = "the disk is full"
+        self.assertEqual(self.rekey(), ["the disk is full"])
+        self.assertEqual(self.kdc.role(Center).find(NODE), self.before)
+
+    def test_who_cannot_be(self) -> None:
+        role, now = self.kdc.role(Center), self.kdc.now()
+        self.kdc.ask(role, lambda: role.rekey(NODE, now, lambda _told: None))
+        error = self.assertRaises(Unfeasible, role.rekey, NODE, now, lambda _told: None)
+        self.assertIn("is being changed already", str(error))
+        last = evolve(NODE_0, nai="last@example.org", kvno=0xFFFFFFFF)
+        role.directory.put(last)
+        error = self.assertRaises(Unfeasible, role.rekey, last.nai, now, lambda _told: None)
+        self.assertIn("there are no more", str(error))
 
 
 class ProvisioningTests(CenterCase):

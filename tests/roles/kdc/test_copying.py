@@ -41,7 +41,7 @@ class CopyingTests(CopyingCase):
         self.network.run()
         self.kdc.stop()
         self.assertEqual(len(self.keys(self.home, self.request(), SPARE)), 3)
-        self.assertEqual(self.refusal(self.other, self.request(), SPARE), Code.PROHIBITED)
+        self.assertEqual(self.refusal(self.other, self.request(), SPARE), Code.UNKNOWN_NODE)
         self.assertEqual(self.refusal(self.home, self.request("x@example.org"), SPARE), Code.UNKNOWN_NODE)
 
     def test_it_tells_home_agents_the_same(self) -> None:

@@ -96,7 +96,7 @@ class IssuingTests(CenterCase):
 
     def test_who_gets_none_and_why(self) -> None:
         for host, request, code in (
-            (self.other, self.request(), Code.PROHIBITED),
+            (self.other, self.request(), Code.UNKNOWN_NODE),
             (self.home, self.request("nobody@example.org"), Code.UNKNOWN_NODE),
             (self.other, self.request("nobody@example.org"), Code.UNKNOWN_NODE),
             (self.home, self.request(kvno=2), Code.WRONG_KEY_VERSION),

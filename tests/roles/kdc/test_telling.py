@@ -102,6 +102,13 @@ class ChangedTests(CenterCase):
         [told] = self.other.role(Asking).all(hop.Changed)
         self.assertNotEqual(told.identification, 0)
 
+    def test_who_had_asked_before_a_restart_is_told_without_asking_again(self) -> None:
+        self.nodes(self.home, None, HOME_KEY)
+        self.network.run()
+        self.kdc.restart()
+        self.add()
+        self.assertEqual(self.changes(), [1, 0])
+
     def test_once_a_second_at_most(self) -> None:
         self.nodes(self.home)
         for n in range(5):

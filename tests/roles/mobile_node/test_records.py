@@ -33,7 +33,9 @@ FULL = evolve(
     layer2=Layer2Extension(0, bytes(6)),
     addresses=(ip_address("192.0.2.1"), ip_address("2001:db8::1")),
 )
-KEYS = key3(PRF_HMAC_SHA2_256, Secret(SECRET), None, bytes(48), ("@example.org", "fa@example.com"), (256, 257))
+KEYS = key3(
+    PRF_HMAC_SHA2_256, Secret(SECRET), Secret(SECRET), bytes(48), ("@example.org", "fa@example.com"), (256, 257)
+)
 VISIT = Visit(256, 257, Agreement((named("aes-256-gcm"), named("x25519")), 3600, 1 << 40), KEYS)
 REGISTRATION = Registration(
     home_agent="home@example.org",

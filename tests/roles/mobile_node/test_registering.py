@@ -102,6 +102,15 @@ class Registering(World):
     def again(self) -> None:
         self.host.ask(self.node, lambda: self.node.keeping.again(self.host.now()))
 
+    def test_keys_of_the_other_kem_outlast_an_answer_that_has_no_room_for_them(self) -> None:
+        held = self.home.keys()
+        self.home.home_keys = tuple(key for key in held if key.kem == Kem.X25519)
+        self.start()
+        self.registered()
+        kept = self.node.keeping.home
+        assert kept is not None
+        self.assertEqual({key.kem for key in kept.keys}, set(Kem))
+
     def test_each_registration_has_a_port_of_its_own(self) -> None:
         self.start()
         self.registered()

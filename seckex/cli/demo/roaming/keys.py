@@ -19,6 +19,7 @@ from seckex.crypto.suites import SHA256
 from seckex.net.daemon import DATABASE
 from seckex.roles.foreign_agent import visitors
 from seckex.roles.home_agent import records as of_home
+from seckex.roles.home_agent.nodes import KnownNode
 from seckex.roles.kdc.principals import PRINCIPAL, Principal
 from seckex.roles.mobile_node import records as of_node
 from seckex.sa.association import Association
@@ -85,16 +86,27 @@ def _of_node(world: World, found: Snapshot) -> dict[str, Held]:
     return {"KEY 1": _held(association.spi_in, association.keys), "KEY 3": _held(visit.spi_in, visit.keys)}
 
 
-def _of_agent(_world: World, found: Snapshot) -> dict[str, Held]:
-    visitor = visitors.decode(_record(found, visitors.KIND).octets)
+def _of_agent(world: World, found: Snapshot) -> dict[str, Held]:
+    # There may be others: what was renewed stays there until it would have ended, under another pseudonym.
+    there = [visitors.decode(record.octets) for record in found.records if record.kind == visitors.KIND]
+    if not there:
+        raise DemoFailed(f"there are 0 records of kind {visitors.KIND}, and there should be one")
+    [binding] = _node_at_home(world, stored(world.state(HOME))).bindings
+    visitor = next((each for each in there if each.spi_home == binding.spi_out), None)
+    if visitor is None:
+        raise DemoFailed(f"{world.nai(AGENT)} has stored nothing of the node's registration")
     return {"KEY 2": _held(visitor.spi_home, visitor.key2), "KEY 3": _held(visitor.spi_node, visitor.key3)}
 
 
 def _of_home(world: World, found: Snapshot) -> dict[str, Held]:
-    node = of_home.read_node(_record(found, of_home.NODE), world.nai(HOME))
+    node = _node_at_home(world, found)
     association = _association(found, world.nai(NODE))
     [binding] = node.bindings
     return {"KEY 1": _held(association.spi_in, association.keys), "KEY 2": _held(binding.spi_in, binding.keys)}
+
+
+def _node_at_home(world: World, found: Snapshot) -> KnownNode:
+    return of_home.read_node(_record(found, of_home.NODE), world.nai(HOME))
 
 
 def _held(spi: int, keys: AgreedKeys) -> Held:

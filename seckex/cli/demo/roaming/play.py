@@ -217,10 +217,12 @@ class RoamingPlay:
         home = self.world.nai(HOME)
         self.story.chapter("Goodbye", "The node deregisters: a registration with the lifetime 0.")
         self._run("down", home, "--config", f"{NODE}.toml")
-        for role, event in ((NODE, "Deregistered"), (AGENT, "VisitorLeft"), (HOME, "NodeDeregistered")):
+        for role, event in ((NODE, "Deregistered"), (HOME, "NodeDeregistered")):
             self._wait("the end of the registration", role, event)
         self._until("the association to go", lambda: not self._associations())
-        self.story.good("nothing of it is left at home: no binding, no association")
+        self.story.good(
+            "nothing of it is left at home: no binding, no association; the agent is not told whose end it was"
+        )
 
     def _refuse(self) -> None:
         home, nai = self.world.nai(HOME), self.world.identity.nai
