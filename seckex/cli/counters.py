@@ -140,6 +140,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "hops.refused": "connections that came and did not prove to be of a neighbour",
     "hops.unreachable": "messages that no hop could be had for",
     "hops.answers-lost": "answers whose asker has gone",
+    "strays": "messages that no role of this daemon takes or awaits",
 }
 
 

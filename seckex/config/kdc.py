@@ -8,8 +8,8 @@ from typing import Annotated, Any, ClassVar, Final
 from attrs import Factory, frozen
 
 from seckex.config.common import Identity, State
-from seckex.config.hops import HopSettings
-from seckex.config.problems import Problem, repeated
+from seckex.config.hops import HopSettings, HopsListen
+from seckex.config.problems import Problem, nearest, repeated, shown
 from seckex.config.structure import Unread
 from seckex.config.values import NAI, Nai, OneOf, Seconds, Several, Whole, Words
 from seckex.wire.numbers import Keying
@@ -49,6 +49,11 @@ def kdc_contradictions(sections: Mapping[str, Any]) -> Iterator[Problem]:
     kdc: Kdc | None = sections.get("kdc")
     if kdc is None:
         return
+    hops = sections.get("hops", ())
+    neighbours = [hop.nai for hop in hops if not isinstance(hop, Unread)]
+    if kdc.replicates and kdc.replicates not in neighbours and len(neighbours) == len(hops):
+        advice = nearest(kdc.replicates, neighbours) or "add it to hops"
+        yield Problem("kdc.replicates", f"must be one of hops, not {shown(kdc.replicates)}; {advice}")
     identity: Identity | None = sections.get("identity")
     state: State | None = sections.get("state")
     yield from repeated(kdc.keying, "kdc.keying[{}]".format)
@@ -81,5 +86,6 @@ class KdcSettings(HopSettings):
         for index, hop in enumerate(sections.get("hops", ())):
             if not isinstance(hop, Unread) and hop.security != "tls":
                 yield Problem(f"hops[{index}].security", 'must be "tls": a center alone negotiates no associations')
-        if "hops_listen" in sections and not sections["hops_listen"].addresses:
+        listen: HopsListen | None = sections.get("hops_listen")
+        if listen is not None and not listen.addresses:
             yield Problem("hops-listen.addresses", "is required: home agents could not ask")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from attrs import Factory, frozen
 
 from seckex.config.common import Limits
-from seckex.config.hops import HopSettings
+from seckex.config.hops import HopSettings, HopsListen
 from seckex.config.problems import Problem, repeated
 from seckex.config.values import Address, OneOf, Port, Seconds, Several, Whole
 
@@ -83,5 +83,19 @@ class ListeningSettings(HopSettings):
     def contradictions(cls, sections: Mapping[str, Any]) -> Iterator[Problem]:
         """Yield what is wrong between settings that are each right."""
         yield from super().contradictions(sections)
-        if "listen" in sections:
-            yield from sections["listen"].contradictions()
+        listen: Listen | None = sections.get("listen")
+        if listen is None:
+            return
+        yield from listen.contradictions()
+        hops: HopsListen | None = sections.get("hops_listen")
+        if hops is not None and hops.port == listen.port and any(_meet(listen.addresses, hops.addresses)):
+            yield Problem("hops-listen.port", f"must differ from listen.port, {listen.port}: the addresses meet")
+
+
+def _meet(some: tuple[str, ...], others: tuple[str, ...]) -> Iterator[bool]:
+    """Yield for each pair of addresses whether one port cannot be listened on at both."""
+    for one in some:
+        for other in others:
+            same_family = (":" in one) == (":" in other)
+            everywhere = "::" in (one, other) or ("0.0.0.0" in (one, other) and same_family)  # noqa: S104  # as written
+            yield one == other or everywhere

@@ -205,7 +205,8 @@ class ControlCommands:
         if not self._operator.knows(peer):
             known = sorted(self._operator.known())
             named = ", ".join(known[:8]) + (f" and {len(known) - 8} more" if len(known) > 8 else "")
-            raise Declined(f"{peer!r} is no peer of {self._operator.local}, which knows {named}", "unknown-peer")
+            has = f"which knows {named}" if known else "which has none"
+            raise Declined(f"{peer!r} is no peer of {self._operator.local}, {has}", "unknown-peer")
         return peer
 
 

@@ -7,9 +7,9 @@ by themselves.
 
 A transaction costs some 250 us of processor time beside what its units cost,
 so on a fast disk there would be many small ones: after one of several units the
-next is begun `PACE` later at least. One of a single unit is followed at once:
-whoever asks for one thing after the other does not wait, and many who ask at
-the same time soon come together.
+next is begun `PACE` later at least. One of a single unit is followed at once, so
+that whoever asks for one thing after the other does not wait. A commit takes all
+that comes in one turn of the reactor, and begins when that is over.
 
 Limits: at most `MOST_WAITING` units wait and at most `MOST_AT_ONCE` are in one
 transaction. When too many wait a unit is refused at once: the store does not
@@ -120,7 +120,7 @@ class GroupCommit:
             raise StoreFailed(f"too many units wait for the store ({self._most_waiting})")
         self._waiting.append((unit, done))
         if not self._running and self._due is None:
-            self._soon()
+            self._due = self._clock.callLater(max(self._wait, 0), self._next)
 
     def stop(self) -> Deferred[None]:
         """Take no more units; fire when those that wait are committed, the store is closed and the thread has ended.
@@ -138,8 +138,13 @@ class GroupCommit:
             self._close()
         return stopped
 
+    @property
+    def _wait(self) -> float:
+        """How long the next commit has to wait yet, in seconds."""
+        return self._not_before - self._clock.seconds()
+
     def _soon(self) -> None:
-        wait = self._not_before - self._clock.seconds()
+        wait = self._wait
         if wait > 0 and not self._stopping:
             self._due = self._clock.callLater(wait, self._next)
         else:

@@ -10,7 +10,6 @@ Limits: ports of their own are at most `MOST_PORTS`; the oldest is closed for on
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeVar
 
@@ -38,8 +37,6 @@ MOST_PORTS: Final = 64
 T = TypeVar("T")
 
 _SOON: Final = 0.001
-#: Which timer is next is asked for at most so often: under load for many messages at once (seconds).
-LOOK_APART: Final = 0.01
 
 
 class Hops(Protocol):
@@ -123,7 +120,6 @@ class HouseAtEdge:
         self._ports: dict[int, OwnPort] = {}
         self._timer: IDelayedCall | None = None
         self._timer_at = 0.0
-        self._looked = -math.inf
         self._stopped = False
         house.fault = self._fault
 
@@ -259,15 +255,8 @@ class HouseAtEdge:
         deferToThreadPool(self._reactor, self._reactor.getThreadPool(), action.call).addBoth(done)
 
     def _arm(self, now: Now) -> None:
-        if self._stopped:
-            return
-        look_at = self._looked + LOOK_APART
-        if self._timer is not None and now.monotonic < look_at:
-            deadline: float | None = look_at
-        else:
-            self._looked = now.monotonic
-            deadline = self.house.next_deadline(now)
-        if deadline is None:
+        deadline = self.house.next_deadline(now)
+        if deadline is None or self._stopped:
             return
         if self._timer is not None:
             if self._timer_at <= deadline + _SOON:

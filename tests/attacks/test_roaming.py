@@ -23,7 +23,7 @@ from seckex.crypto.registration_seals import sign_reply, sign_request
 from seckex.roles.foreign_agent import asked
 from seckex.sa.association import Association
 from seckex.wire.hop import Relay, Route, encode_hop
-from seckex.wire.mobileip import decode_agent_request, decode_home_reply, decode_node_request
+from seckex.wire.mobileip import decode_node_request
 from seckex.wire.numbers import ANSWER_FLAG, ROAMING_KINDS, ExtensionSub, Keying, Kind
 from tests.attacks.roaming_forgeries import cuts, data_of, downgrades, flips, pieces, splices, sub_of, swaps, with_data
 from tests.attacks.roaming_scenes import ELSEWHERE, SOMEWHERE, STRANGER, VISITS, Stage, Visit
@@ -298,15 +298,12 @@ class Attacked(SynchronousTestCase):
             said = [shares, resigned(shares, nai, lambda covered: sign_request(own, covered, HOME))]
             return [encode_hop(Relay(number, Route(8, HOME, (nai,)), each)) for number, each in enumerate(said)]
         if stage.visit.label == "RELAY" and not stage.visit.hint:
-            message = inner(octets)
-            decode_agent_request(message)
-            return [carrying(octets, resigned(message, nai, lambda covered: sign_request(own, covered, HOME)))]
+            return [carrying(octets, resigned(inner(octets), nai, lambda covered: sign_request(own, covered, HOME)))]
         if stage.visit.label == "RELAYED":
-            message, agent = inner(octets), stage.world.agents[0]
-            decode_home_reply(message)
-            relayed = next(p.octets for p in stage.world.network.told if p.label == "RELAY" and p.sender == agent.nai)
-            said_by = [resigned(message, nai, lambda covered: sign_reply(own, agent.nai, inner(relayed), covered))]
-            return [carrying(octets, each) for each in said_by]
+            agent = stage.world.agents[0].nai
+            relayed = next(p.octets for p in stage.world.network.told if p.label == "RELAY" and p.sender == agent)
+            signed = resigned(inner(octets), nai, lambda covered: sign_reply(own, agent, inner(relayed), covered))
+            return [carrying(octets, signed)]
         return [octets]
 
     def reply_to_another(self, visit: Visit) -> None:

@@ -289,7 +289,8 @@ class AloneTests(KdcCase):
         self.assertIn("no room", self.kdc("add", NODE, "--home-agent", HOME, code=1).stderr)
 
     def test_a_replica_says_where_to_go(self) -> None:
-        self.config.write_text(KDC + '[kdc]\nreplicates = "first@example.org"\n')
+        first = '[[hops]]\nnai = "first@example.org"\naddress = "127.0.0.5"\n'
+        self.config.write_text(KDC + '[kdc]\nreplicates = "first@example.org"\n' + first)
         said = self.kdc("add", NODE, "--home-agent", HOME, code=1).stderr
         self.assertIn("is a replica of first@example.org: add nodes there", said)
 

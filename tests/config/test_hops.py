@@ -52,6 +52,20 @@ class HopTests(AgentCase):
             found = self.problems(RELAY + text)
             self.assertTrue(any(each.startswith(problem) for each in found), (text, found))
 
+    def test_one_port_is_not_for_two(self) -> None:
+        for listen, hops in (
+            ("127.0.0.1", "127.0.0.1"),
+            ("0.0.0.0", "127.0.0.1"),  # a configuration
+            ("::1", "::"),
+            ("127.0.0.1", "::"),
+        ):
+            text = f'[listen]\naddresses = ["{listen}"]\n[hops-listen]\naddresses = ["{hops}"]\nport = 4434\n'
+            found = self.problems(RELAY + text)
+            self.assertEqual(found, ["hops-listen.port: must differ from listen.port, 4434: the addresses meet"])
+        for listen, hops in (("127.0.0.1", "127.0.0.2"), ("::1", "0.0.0.0")):  # a configuration
+            text = f'[listen]\naddresses = ["{listen}"]\n[hops-listen]\naddresses = ["{hops}"]\nport = 4434\n'
+            self.assertEqual(self.read(RELAY + text).hops_listen.port, 4434)
+
     def test_the_key_of_a_hop(self) -> None:
         self.write_key(initiator="somebody@else.example")
         self.assertIn("is between", self.problems(RELAY + ASSOCIATED)[0])

@@ -97,6 +97,8 @@ class GroupCommitCase(SynchronousTestCase):
             self.heard.append((number, outcome if isinstance(outcome, Outcome) else str(outcome)))
 
         self.group.submit(unit(number), done)
+        # The turn in which it came is over.
+        self.clock.advance(0)
 
 
 class GroupCommitTests(GroupCommitCase):
@@ -112,6 +114,14 @@ class GroupCommitTests(GroupCommitCase):
         self.assertEqual(self.store.batches, [1, 3])
         self.assertEqual(self.thread.pending, [])
 
+    def test_what_comes_in_one_turn_is_begun_together_when_that_is_over(self) -> None:
+        for number in range(3):
+            self.group.submit(unit(number), lambda outcome: self.assertIs(outcome, STORED))
+        self.assertEqual(self.thread.pending, [])
+        self.clock.advance(0)
+        self.thread.turn()
+        self.assertEqual(self.store.batches, [3])
+
     def test_each_hears_its_own_outcome(self) -> None:
         for number in (0, 1, 2, 1, 0, 3):
             self.submit(number)
@@ -122,6 +132,7 @@ class GroupCommitTests(GroupCommitCase):
     def test_a_slow_commit_is_followed_by_the_next_before_it_is_told(self) -> None:
         begun: list[int] = []
         self.group.submit(unit(0), lambda _: begun.append(len(self.thread.pending)))
+        self.clock.advance(0)
         self.submit(1)
         self.turn()
         self.assertEqual(begun, [1])

@@ -230,12 +230,13 @@ class KdcDaemonTests(DaemonCase):
         self.assertIsInstance(await self.asked(hops, "spare@example.org", hop.Keys(1, REQUEST)), hop.Issued)
 
     async def test_it_goes_on_by_other_settings(self) -> None:
-        daemon = KdcDaemon(reactor, load(self.write("kdc", self.kdc_toml()), KdcSettings))
+        toml = self.kdc_toml() + '[[hops]]\nnai = "other@example.org"\naddress = "127.0.0.1"\n'
+        daemon = KdcDaemon(reactor, load(self.write("kdc", toml), KdcSettings))
         self.start(daemon)
         await self.add()
         hops = self.home_agent((KDC, self.port))
         self.assertIsInstance(await self.asked(hops, KDC, hop.Keys(1, REQUEST)), hop.Issued)
-        self.write("kdc", self.kdc_toml() + '[kdc]\nlongest-lifetime = "1m"\nreplicates = "other@example.org"\n')
+        self.write("kdc", toml + '[kdc]\nlongest-lifetime = "1m"\nreplicates = "other@example.org"\n')
         outcome = daemon.reload()
         self.assertEqual((outcome["done"], outcome["kept"]), (True, ["kdc.replicates: only a restart changes it"]))
         self.assertEqual(outcome["changed"], ["kdc.longest-lifetime"])

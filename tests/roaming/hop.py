@@ -73,8 +73,7 @@ class Hop:
         self._waiting: list[Parcel] = []
         self._arrived: dict[str, float] = {}
         pair = frozenset((first.nai, second.nai))
-        silent = pair in network.silent or not first.wired or not second.wired
-        network.at(GIVEN_UP if silent else SETUP, self._made)
+        network.at(GIVEN_UP if pair in network.silent else SETUP, self._made)
 
     def other(self, host: Host) -> Host:
         """Return the other end."""

@@ -70,7 +70,6 @@ class Host:
         self.store = MemoryStore()
         self.cells: set[str] = set()
         self.neighbours: set[str] = set()
-        self.wired = True
         self.skew = 0.0
         self.commit_delay = 0.001
         self.work_delay = 0.001

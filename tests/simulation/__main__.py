@@ -29,8 +29,12 @@ def run_all(seeds: Iterable[int], processes: int) -> list[tuple[int, Result | No
     """Run many, on as many processes."""
     if processes == 1:
         return [attempt(seed) for seed in seeds]
-    with Pool(processes) as pool:
-        return pool.map(attempt, seeds, chunksize=5)
+    pool = Pool(processes)
+    results = pool.map(attempt, seeds, chunksize=5)
+    # Asked to end, not terminated: where a reactor has run its children have its handler of that signal, and go on.
+    pool.close()
+    pool.join()
+    return results
 
 
 def shortened(why: str) -> str:

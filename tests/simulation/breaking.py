@@ -17,7 +17,8 @@ from seckex.machine import Now
 from seckex.node.actions import Commit
 from seckex.roles.foreign_agent import agent as foreign_agent
 from seckex.roles.home_agent import answer, recognition
-from seckex.roles.home_agent.nodes import Credentials
+from seckex.roles.home_agent.nodes import Credentials, KnownNode
+from seckex.roles.home_agent.pseudonyms import Pseudonyms
 from seckex.roles.home_agent.records import NODE
 from seckex.roles.home_agent.replies import Replies
 from seckex.roles.kdc.issued import ISSUED
@@ -25,7 +26,6 @@ from seckex.roles.mobile_node import request
 from seckex.roles.mobile_node.records import HOME as NODES_HOME
 from seckex.roles.mobile_node.records import Home
 from seckex.sa.store import MemoryStore, Outcome, PutRecord, Unit
-from seckex.wire.registration import AgentAnswer
 from tests.roaming.host import Host
 
 Breaking = Callable[[], AbstractContextManager[object]]
@@ -85,8 +85,8 @@ def _forgetting(kind: str) -> Breaking:
 def _base_stays() -> Iterator[None]:
     used = Credentials.used
 
-    def stays(self: Credentials, index: int, root: Any) -> Credentials:
-        return evolve(used(self, index, root), window=self.window)
+    def stays(self: Credentials, *how: Any) -> Credentials:
+        return evolve(used(self, *how), window=self.window)
 
     with patch.object(Credentials, "used", stays):
         yield
@@ -117,11 +117,13 @@ def _apart() -> Iterator[None]:
 @contextmanager
 def _heals_at_once() -> Iterator[None]:
     """Have a home agent forget the root of before as soon as it has accepted."""
+    used = Credentials.used
 
-    def healed_by(self: Credentials, healed: Any, names: tuple[str, str]) -> Credentials:
-        return evolve(self, root=Root(healed, names, self.kvno), healed=None)
+    def healed(self: Credentials, index: int, root: Root, by: Root | None = None) -> Credentials:
+        after = used(self, index, root, by)
+        return after if by is None else evolve(after, root=by, healed=None)
 
-    with patch.object(Credentials, "healed_by", healed_by):
+    with patch.object(Credentials, "used", healed):
         yield
 
 
@@ -144,10 +146,10 @@ def _in_the_clear() -> Iterator[None]:
 def _telling_pseudonyms() -> Iterator[None]:
     """Have a home agent call nodes by their names where agents hear it."""
 
-    def named(**fields: Any) -> Any:
-        return AgentAnswer(**{**fields, "pseudonym": b"wanderer-one".ljust(16)})
+    def named(_self: Pseudonyms, node: KnownNode, *_more: object) -> bytes:
+        return node.nai.partition("@")[0].encode().ljust(16)[:16]
 
-    with patch.object(answer, "AgentAnswer", named):
+    with patch.object(Pseudonyms, "give", named):
         yield
 
 

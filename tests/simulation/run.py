@@ -24,8 +24,8 @@ from tests.simulation.chaos import Chaos
 from tests.simulation.invariants import Invariants
 from tests.simulation.toy import toys
 
-SHORTEST, LONGEST = 20.0, 90.0
-CUT_OFF_FOR: Final = 300.0
+SHORTEST, LONGEST = 15.0, 75.0
+CUT_OFF_FOR: Final = 240.0
 CALM: Final = 400.0
 LOOK_EVERY: Final = 60.0
 

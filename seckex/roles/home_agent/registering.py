@@ -363,7 +363,7 @@ class Registering:
         self.counters["refused"] += 1
         request, nai, here = heard.asked.request, heard.nai, self._home.terms.nai
         offers = (("KEY 1", refusal.home), ("KEY 3", refusal.visit))
-        would = ", ".join(f"for {key} {offer}" for key, offer in offers if offer is not None)
+        would = "; ".join(f"{offer} for {key}" for key, offer in offers if offer is not None)
         if refusal.code == Code.COUNTER_OFFER:
             return CounterSent(nai, request.round, would, (refusal.why,))
         self._remember(nai, LastRefusal(refusal.code, refusal.why, request.agent, now.wall))

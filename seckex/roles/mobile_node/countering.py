@@ -50,7 +50,7 @@ def acceptable_in(answer: Answer, plan: Plan) -> str:
     ):
         if said is not None:
             try:
-                parts.append(f"{where} {read_offer(said.payload, sub_type)}")
+                parts.append(f"{read_offer(said.payload, sub_type)} {where}")
             except PeerFault as fault:
-                parts.append(f"{where} something that cannot be read: {fault.why}")
-    return ", ".join(parts)
+                parts.append(f"something that cannot be read {where}: {fault.why}")
+    return "; ".join(parts)

@@ -21,7 +21,6 @@ from seckex.cli.demo.roaming.told import tell
 from seckex.cli.demo.roaming.world import AGENT, CENTER, HOME, NODE, PLUGINS, World
 from seckex.cli.demo.story import Story
 
-_STATUS: Final = "seckex.status/1"
 _WITHIN: Final = 20
 
 
@@ -256,14 +255,17 @@ class RoamingPlay:
         """Run the ``seckex`` command and show what it prints, at most so many ``lines``; return all of it."""
         self.cast.tell()
         self.story.runs(" ".join(("seckex", *arguments)))
-        ended = subprocess.run(  # noqa: S603  # the command is ours
-            [seckex(), *arguments],
-            cwd=self.world.directory,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        try:
+            ended = subprocess.run(  # noqa: S603  # the command is ours
+                [seckex(), *arguments],
+                cwd=self.world.directory,
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise DemoFailed(f"seckex {' '.join(arguments)} has not ended within {PATIENCE:.0f} s") from error
         said = ended.stdout + ended.stderr
         if bool(ended.returncode) != fails:
             raise DemoFailed(f"seckex {' '.join(arguments)} has ended with status {ended.returncode}: {said.strip()}")

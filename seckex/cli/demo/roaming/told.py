@@ -50,7 +50,7 @@ def tell(story: Story, role: str, event: Mapping[str, Any]) -> None:
         case "CounterReceived":
             say("opens the answer, hears the counter-offer and holds it against its own policy")
         case "HomeAgentRefused":
-            say("passes on a refusal; why, is sealed for the node")
+            say("passes on a refusal, whose reason is sealed for the node")
         case "NodeRegistered":
             lifetime = f"for {event['lifetime']} s, {event['mode']}"
             say(f"has {event['peer']} registered at {event['care_of']}, {lifetime}")
