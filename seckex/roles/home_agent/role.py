@@ -8,6 +8,7 @@ nodes to `keeping`. Everything that it knows is in memory and in records: of
 from __future__ import annotations
 
 import math
+from heapq import nsmallest
 from typing import Any, Final
 
 from seckex.errors import Malformed, PeerFault, UnsupportedVersion
@@ -62,7 +63,7 @@ class HomeAgent:
     def status(self, now: Now) -> dict[str, Any]:
         """See `Role.status`."""
         home, terms, syncing = self.home, self.home.terms, self._keeping.syncing
-        nodes = sorted(home.nodes, key=lambda node: (not node.bindings, node.nai))[:MOST_SHOWN]
+        nodes = nsmallest(MOST_SHOWN, home.nodes, key=lambda node: (not node.bindings, node.nai))
         return {
             "kind": "mobility-manager" if terms.sub_type is SaSubType.MN_SMM else "home-agent",
             "keying": terms.keying.name.lower().replace("_", "-"),
