@@ -93,7 +93,7 @@ class Hash:
 
     def mac(self, key: bytes, *parts: bytes) -> bytes:
         """HMAC the concatenation of ``parts``."""
-        return self.extract(key, b"".join(parts))
+        return hmac.digest(key, b"".join(parts), self.name)
 
     def extract(self, salt: bytes, secret: bytes) -> bytes:
         """HKDF-Extract, which is HMAC with ``salt`` as its key."""
@@ -103,7 +103,7 @@ class Hash:
         """HKDF-Expand; ``length`` at most 255 times the hash's size."""
         if length <= self.size:
             # One block is one HMAC.
-            return self.extract(key, info + b"\x01")[:length]
+            return hmac.digest(key, info + b"\x01", self.name)[:length]
         return HKDFExpand(self._algorithm, length, info).derive(key)
 
 

@@ -388,7 +388,7 @@ class RestTests(HopsCase):
         agent, relay = await self.pair()
         self.patch(incoming, "IDLE_FOR", -1.0)
         relay.hops._look()
-        await self.until(lambda: agent.told(HopClosed))
+        await self.until(lambda: agent.told(HopClosed) and relay.told(HopClosed))
         self.assertEqual(relay.told(HopClosed)[0].why, "nobody has used it")
 
     async def test_when_the_daemon_stops_all_is_closed_and_nothing_said(self) -> None:
