@@ -38,6 +38,7 @@ FLOORS: Final = (
     ("seckex.config",),
     ("seckex.exchange",),
     ("seckex.dialog",),
+    ("seckex.passage",),
     ("seckex.node",),
     ("seckex.roles",),
     ("seckex.storage",),

@@ -15,8 +15,10 @@ from attrs import field, frozen
 
 from seckex.machine import Now, Path, Report, Send
 from seckex.node.actions import Commit, Work
+from seckex.passage.faces import Admission
 from seckex.sa.association import Association
 from seckex.sa.store import Outcome, Snapshot
+from seckex.wire.numbers import Code
 
 
 @frozen
@@ -34,11 +36,13 @@ class Relay:
 class Adopt:
     """Use an association, which is durable already, for links and dialogs.
 
-    Those that it ``replaces``, by their SPIs here, are let go once their links have moved.
+    Those that it ``replaces``, by their SPIs here, are let go once their links have moved. With an ``admission`` its
+    links are built in passages through that agent.
     """
 
     association: Association
     replaces: tuple[int, ...] = ()
+    admission: Admission | None = None
 
 
 @frozen
@@ -50,13 +54,22 @@ class Release:
 
 
 @frozen
+class ClosePassages:
+    """Close the passages that were opened by this SPI of ours, with a code and why."""
+
+    spi: int
+    code: Code
+    why: str
+
+
+@frozen
 class ClosePort:
     """Close the port of its own that `Send` opened for a path with this ``via``, which is negative."""
 
     via: int
 
 
-RoleAction: TypeAlias = Send | Report | Commit | Work | Relay | Adopt | Release | ClosePort
+RoleAction: TypeAlias = Send | Report | Commit | Work | Relay | Adopt | Release | ClosePassages | ClosePort
 
 
 class Role(Protocol):

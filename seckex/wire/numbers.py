@@ -73,6 +73,8 @@ class Kind(IntEnum):
     CHANGED = 25
     TRACE = 26
     TRACED = 27
+    REVOCATION = 28
+    REVOKED = 29
 
 
 #: Those that negotiations between two principals do not have.
@@ -122,6 +124,9 @@ class ExtensionSub(IntEnum):
     NODE_ENTRIES = 47
     TRACE = 48
     HOME_KEYS = 49
+    # docs/passages.md
+    AGENT_PORT = 50
+    REVOCATION = 51
 
 
 E_FLAG: Final = 0x80
@@ -375,6 +380,16 @@ class Keying(IntEnum):
     STATELESS = 0
     STATEFUL = 1
     SEMI_STATEFUL = 2
+
+
+class Hop(IntEnum):
+    """A hop of a passage: docs/passages.md, section 2."""
+
+    MN_FA = 0
+    FA_HA = 1
+
+
+PASSAGE_MAGIC: Final = 0x5053
 
 
 class Security(IntEnum):

@@ -1,0 +1,1 @@
+"""Traffic through agents: docs/passages.md, without sockets."""
