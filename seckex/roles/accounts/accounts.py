@@ -12,7 +12,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from attrs import evolve, frozen
+from attrs import Factory, evolve, frozen
 
 from seckex.errors import Malformed
 from seckex.events import shown
@@ -136,8 +136,8 @@ class Total:
     cut_short: int = 0
     since: float = 0.0
     last: float = 0.0
-    outward: Octets = Octets()
-    inward: Octets = Octets()
+    outward: Octets = Factory(Octets)
+    inward: Octets = Factory(Octets)
 
     def with_account(self, account: Account) -> Total:
         """Return the total with one more."""

@@ -64,7 +64,7 @@ class _Written:
 
 
 class Ledger:
-    """See the module; ``side`` is ``fa`` or ``ha``. Its tokens are below zero, so that a role can tell them from its own."""
+    """See the module; ``side`` is ``fa`` or ``ha``. Its tokens are below zero: a role tells them from its own."""
 
     def __init__(self, side: str, retention: Retention) -> None:
         self.kinds = Kinds(side)

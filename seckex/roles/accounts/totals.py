@@ -11,7 +11,6 @@ from typing import Final
 
 from seckex.roles.accounts.accounts import Account, Total, Whose
 
-
 # One for what was added, and some for a bound that was lowered.
 _FOLDED_AT_ONCE: Final = 4
 
