@@ -114,7 +114,7 @@ class AgentDaemon(ListeningDaemon[AgentSettings]):
             worker=settings.state.worker,
             mix=agent.mix_secrets == "always",
             taken=lambda spi: self.principal.node.associations.get(spi) is not None,
-            limits=Limits(agent.requests, agent.answers, agent.visitors, flood),
+            limits=Limits(agent.requests, agent.answers, agent.visitors, flood=flood),
         )
 
     def _groups(self, agent: ForeignAgentSettings) -> tuple[str, ...]:

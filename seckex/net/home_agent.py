@@ -33,6 +33,7 @@ def terms_of(
         policy=settings.policy.as_policy(),
         entropy=os.urandom,
         address=ip_address(agent.address_at(settings.listen.addresses)),
+        port=settings.listen.port,
         sub_type=KINDS[agent.kind],
         keying=KEYINGS[agent.keying],
         centers=agent.kdcs,

@@ -28,12 +28,15 @@ class Limits:
     ``under_way`` are requests that await their reply: at the bound further ones are refused (code 66).
     ``answers`` are kept for repetitions of their requests, as octets: the oldest gives way, and a repetition of its
     request is relayed anew. ``visitors`` are registrations that last: from seven eighths on the agent advertises
-    that it is busy, and at the bound it refuses all requests but those that end a registration.
+    that it is busy, and at the bound it refuses all requests but those that end a registration. ``passages`` are those
+    of all visitors, 0 where the agent carries no traffic, and ``passages_per_visitor`` those of one.
     """
 
     under_way: int = 1024
     answers: int = 16384
     visitors: int = 16384
+    passages: int = 4096
+    passages_per_visitor: int = 4
     flood: Flood = NEIGHBOURS
 
 

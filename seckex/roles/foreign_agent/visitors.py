@@ -13,6 +13,7 @@ import heapq
 import math
 import struct
 from collections.abc import Iterable, Iterator
+from ipaddress import ip_address
 from typing import Final
 
 from attrs import field, frozen
@@ -21,12 +22,15 @@ from seckex.crypto.schedule import AgreedKeys
 from seckex.errors import ApiMisuse, Malformed
 from seckex.sa.store import PutRecord, Record
 from seckex.wire.buffer import Reader, Writer
+from seckex.wire.frames import Address
 from seckex.wire.numbers import Kem, Keying
 from seckex.wire.registration import PSEUDONYM_SIZE
 
 KIND: Final = "fa.visitor"
 
-_VERSION: Final = 1
+# Those of version 1 do not say where the home agent is: their nodes register anew.
+_VERSION: Final = 2
+_ADDRESSES: Final = (4, 16)
 _START: Final = struct.Struct(">BBBxIIIIQQ")
 
 
@@ -35,11 +39,13 @@ class Visitor:
     """See the module.
 
     ``spi_home`` and ``spi_node`` are the agent's SPIs of KEY 2 and KEY 3, ``spi_of_home`` and ``spi_of_node`` the
-    others'. ``home_choice`` and ``node_choice`` are the SA payloads that were chosen for them. ``since`` and ``until``
-    are wall-clock seconds.
+    others'. ``home_address`` and ``home_port`` are where the home agent takes passages. ``home_choice`` and
+    ``node_choice`` are the SA payloads that were chosen for them. ``since`` and ``until`` are wall-clock seconds.
     """
 
     home_agent: str
+    home_address: Address
+    home_port: int
     pseudonym: bytes
     kem: Kem
     mode: Keying
@@ -74,7 +80,7 @@ def encode(visitor: Visitor) -> bytes:
     """Return the octets of a record."""
     spis = (visitor.spi_home, visitor.spi_of_home, visitor.spi_node, visitor.spi_of_node)
     writer = Writer().pack(_START, _VERSION, visitor.kem, visitor.mode, *spis, visitor.since, visitor.until)
-    writer.raw(visitor.pseudonym)
+    writer.raw(visitor.pseudonym).u16(visitor.home_port).prefixed(visitor.home_address.packed)
     texts = (visitor.home_agent.encode(), visitor.home_choice, visitor.node_choice)
     for part in (*texts, visitor.key2.octets(), visitor.key3.octets()):
         writer.prefixed(part)
@@ -89,6 +95,10 @@ def decode(octets: bytes) -> Visitor:
         raise reader.fail("version", f"{version} of a record", 0)
     spi_home, spi_of_home, spi_node, spi_of_node, since, until = numbers
     pseudonym = reader.take(PSEUDONYM_SIZE, "pseudonym")
+    home_port = reader.u16("port")
+    at, address = reader.offset, reader.take(reader.u32("size"), "address")
+    if len(address) not in _ADDRESSES or not home_port:
+        raise reader.fail("address", "not where a home agent is", at)
     home_agent, home_choice, node_choice, key2, key3 = (reader.take(reader.u32("size"), "part") for _ in range(5))
     reader.end("visitor")
     try:
@@ -98,7 +108,9 @@ def decode(octets: bytes) -> Visitor:
     except (ApiMisuse, ValueError) as error:
         raise reader.fail("visitor", str(error), 0) from None
     spis = (spi_home, spi_of_home, spi_node, spi_of_node)
-    return Visitor(name, pseudonym, *methods, *spis, since, until, home_choice, node_choice, *keys)
+    return Visitor(
+        name, ip_address(address), home_port, pseudonym, *methods, *spis, since, until, home_choice, node_choice, *keys
+    )
 
 
 class Visitors:

@@ -189,6 +189,7 @@ def accept(
         node_offer=choices.visit.said,
         home_agent_address=terms.address,
         mixed=terms.mix,
+        port=terms.port,
     )
     reply = _reply(heard, shared, encode_answer(answer, asked.request.kem), secrets, terms)
     ss2 = shared.ss2 if terms.mix else None
@@ -197,6 +198,7 @@ def accept(
         agent=agent,
         care_of=asked.request.care_of,
         address=asked.address,
+        port=asked.port,
         lifetime=granted.lifetime,
         until=now.wall + granted.lifetime,
         pseudonym=pseudonym,

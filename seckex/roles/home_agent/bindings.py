@@ -13,7 +13,7 @@ from seckex.wire.info import Layer2Extension
 class Binding:
     """A node at an ``agent``, ``until`` then (wall-clock seconds).
 
-    ``address`` is the agent's own; ``pseudonym`` is what the agent calls the node, as long as this lasts.
+    ``address`` and ``port`` are the agent's own; ``pseudonym`` is what the agent calls the node, as long as this lasts.
     ``spi_in`` and ``spi_out`` are the SPIs of the association with the agent, here and there, ``choice`` is the
     SA payload that says what was chosen for it, and ``keys`` are KEY 2.
     """
@@ -21,6 +21,7 @@ class Binding:
     agent: str
     care_of: Address
     address: Address
+    port: int
     lifetime: int
     until: float
     pseudonym: bytes
