@@ -62,6 +62,7 @@ _REQUESTS: Final = (
     Kind.NODES,
     Kind.CHANGED,
     Kind.TRACE,
+    Kind.REVOCATION,
 )
 
 # A kind of version 1, and whether it is an answer.

@@ -28,14 +28,16 @@ MAX_HOME_KEYS: Final = 8
 
 ENABLED: Final = 0x1
 DELETED: Final = 0x2
+REVOKED: Final = 0x4
 
 _REQUEST: Final = struct.Struct(">BBHI")
 _MATERIAL: Final = struct.Struct(">BB")
 _QUERY: Final = struct.Struct(">QH")
 _ENTRIES: Final = struct.Struct(">QBH")
-_ENTRY: Final = struct.Struct(">QBI")
+_ENTRY: Final = struct.Struct(">QBIQ")
 _HOME_KEY: Final = struct.Struct(">BQ")
-_ENTRY_FLAGS: Final = (0, ENABLED, DELETED)
+_ENTRY_FLAGS: Final = (0, ENABLED, DELETED, REVOKED)
+_NO_KEY: Final = bytes(KEY_SIZE)
 
 #: a1, k2 and k3, or the seed; stateless keying asks nobody.
 KEYS_OF: Final[Mapping[int, int]] = {Keying.STATEFUL: 3, Keying.SEMI_STATEFUL: 1}
@@ -72,9 +74,10 @@ class NodeQuery:
 
 @frozen
 class NodeEntry:
-    """What a home agent may know of a node of its own; the roots are zeros in an entry that was deleted.
+    """What a home agent may know of a node of its own; the roots are zeros in an entry that was deleted or revoked.
 
-    ``home_agent`` is where the node is at home, empty where that is who asks: another center is told.
+    ``home_agent`` is where the node is at home, empty where that is who asks: another center is told. ``until`` is when
+    the version of KEY 0 before this one ends (seconds since 1970), 0 where it does with a registration under this one.
     """
 
     serial: int
@@ -85,6 +88,8 @@ class NodeEntry:
     root: bytes = field(repr=False)
     chain: bytes = field(repr=False)
     home_agent: str = ""
+    revoked: bool = False
+    until: int = 0
 
 
 @frozen
@@ -184,13 +189,17 @@ def read_node_entries(data: Reader) -> NodeEntries:
 
 def _read_entry(data: Reader) -> NodeEntry:
     start = data.offset
-    serial, flags, kvno = data.unpack(_ENTRY, "entry")
+    serial, flags, kvno, until = data.unpack(_ENTRY, "entry")
     if flags not in _ENTRY_FLAGS:
         raise data.fail("Flags", f"0x{flags:02x}", start + 8)
     node = _read_node(data)
+    at = data.offset
     root, chain = data.take(KEY_SIZE, "root_0"), data.take(KEY_SIZE, "ck_0")
+    if flags == REVOKED and (root, chain) != (_NO_KEY, _NO_KEY):
+        raise data.fail("root_0", "keys of who was revoked", at)
     home_agent = _read_home_agent(data)
-    return NodeEntry(serial, flags == ENABLED, flags == DELETED, kvno, node, root, chain, home_agent)
+    enabled, deleted, revoked = flags == ENABLED, flags == DELETED, flags == REVOKED
+    return NodeEntry(serial, enabled, deleted, kvno, node, root, chain, home_agent, revoked, until)
 
 
 def _read_home_agent(data: Reader) -> str:
@@ -208,10 +217,12 @@ def node_entries_data(entries: NodeEntries) -> bytes:
         raise ApiMisuse(f"{len(entries.entries)} entries, {MAX_ENTRIES} are allowed")
     writer = Writer().pack(_ENTRIES, entries.serial, entries.more, len(entries.entries))
     for entry in entries.entries:
-        if entry.enabled and entry.deleted:
-            raise ApiMisuse("a node that was deleted is not enabled")
-        flags = ENABLED if entry.enabled else DELETED if entry.deleted else 0
-        writer.pack(_ENTRY, entry.serial, flags, entry.kvno).raw(_node(entry.node))
+        if entry.enabled + entry.deleted + entry.revoked > 1:
+            raise ApiMisuse("a node that was deleted or revoked is nothing else")
+        if entry.revoked and (entry.root, entry.chain) != (_NO_KEY, _NO_KEY):
+            raise ApiMisuse("nothing is told of the keys of who was revoked")
+        flags = ENABLED if entry.enabled else DELETED if entry.deleted else REVOKED if entry.revoked else 0
+        writer.pack(_ENTRY, entry.serial, flags, entry.kvno, entry.until).raw(_node(entry.node))
         writer.raw(sized(entry.root, KEY_SIZE, "root_0")).raw(sized(entry.chain, KEY_SIZE, "ck_0"))
         writer.raw(lp8_nai(entry.home_agent) if entry.home_agent else b"\0")
     return writer.octets()

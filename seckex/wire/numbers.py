@@ -392,6 +392,20 @@ class Hop(IntEnum):
 PASSAGE_MAGIC: Final = 0x5053
 
 
+class Reason(IntEnum):
+    """Why a registration ends before its time: docs/passages.md, section 7."""
+
+    REVOKED = 1
+    MOVED = 2
+    LEFT = 3
+    OPERATOR = 4
+
+    @property
+    def label(self) -> str:
+        """Return the name that it has in events and commands."""
+        return self.name.lower()
+
+
 class Security(IntEnum):
     """What a hop is secured by."""
 

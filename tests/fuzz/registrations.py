@@ -97,6 +97,7 @@ _MUTATORS: Final[dict[str, Mutator]] = {
     "advertisement": structured(message),
     "solicitation": scramble,
     "hop": structured(message),
+    "revocation": structured(message),
 }
 
 

@@ -45,7 +45,7 @@ from seckex.wire.mobileip import (
     encode_node_request,
     with_cookie,
 )
-from seckex.wire.numbers import Code, Kem, Keying, SaSubType, Security
+from seckex.wire.numbers import Code, Kem, Keying, Reason, SaSubType, Security
 from seckex.wire.registration import (
     AgentAnswer,
     Answer,
@@ -57,6 +57,7 @@ from seckex.wire.registration import (
     encode_answer,
     encode_block,
 )
+from seckex.wire.revocation import Revocation, Revoked, Signed, decode_signed, encode_signed, encode_start
 from seckex.wire.shares import KEM_OF_ANSWER
 from tests.wire.samples import nais, texts, u8, u16, u32, u64
 
@@ -221,11 +222,12 @@ HOP_MESSAGES: Final[tuple[hop.HopMessage, ...]] = (
     hop.Entries(
         IDENTIFICATION,
         NodeEntries(
-            20,
+            22,
             True,
             (
-                NodeEntry(18, True, False, 1, NODE, pattern(32, 1), pattern(32, 2)),
+                NodeEntry(18, True, False, 1, NODE, pattern(32, 1), pattern(32, 2), until=IDENTIFICATION >> 32),
                 NodeEntry(20, False, True, 1, "gone@home.example", bytes(32), bytes(32), HOME),
+                NodeEntry(22, False, False, 2, "stolen@home.example", bytes(32), bytes(32), revoked=True),
             ),
         ),
     ),
@@ -233,6 +235,15 @@ HOP_MESSAGES: Final[tuple[hop.HopMessage, ...]] = (
     hop.Trace(IDENTIFICATION, _ROUTE, _WAY[:1]),
     hop.Traced(IDENTIFICATION, _WAY),
 )
+
+
+REVOCATION: Final = Revocation(IDENTIFICATION, 0x2000, Reason.MOVED, 0x4000, 1_800_000_000_123_456)
+REVOKED: Final = Revoked(IDENTIFICATION, 0x3000, pattern(32, 4))
+
+
+def signed(said: Revocation | Revoked) -> bytes:
+    """Return a message with a MAC that nobody has made."""
+    return encode_signed(Signed(said, encode_start(said), pattern(32, 7)))
 
 
 # -- written again from what was read: nothing that was read may be lost
@@ -356,6 +367,11 @@ def hop_again(octets: bytes) -> bytes:
     return hop.encode_hop(hop.decode_hop(octets))
 
 
+def signed_again(octets: bytes) -> bytes:
+    """Read REVOCATION or REVOKED and write it."""
+    return encode_signed(decode_signed(octets))
+
+
 @frozen
 class Form:
     """A form of message: how it is written again, and samples by name."""
@@ -383,6 +399,8 @@ def forms() -> Iterator[Form]:
     yield Form("advertisement", advertisement_again, (("advertisement", advertised),))
     yield Form("solicitation", solicitation_again, (("solicitation", encode_solicitation(IDENTIFICATION)),))
     yield Form("hop", hop_again, tuple((said.kind.name.lower(), hop.encode_hop(said)) for said in HOP_MESSAGES))
+    ends = (("revocation", signed(REVOCATION)), ("revoked", signed(REVOKED)))
+    yield Form("revocation", signed_again, ends)
 
 
 class FormCase(SynchronousTestCase):
@@ -547,18 +565,23 @@ ways = st.lists(st.builds(hop.TracedHop, nais, st.sampled_from(Security), u32), 
 materials = st.builds(
     KeyMaterial, st.just(Keying.STATEFUL), st.tuples(exactly(32), exactly(32), exactly(32))
 ) | st.builds(KeyMaterial, st.just(Keying.SEMI_STATEFUL), st.tuples(exactly(32)))
-entries = st.sampled_from(((True, False), (False, True), (False, False))).flatmap(
+entries = st.sampled_from(((1, 0, 0), (0, 1, 0), (0, 0, 0), (0, 0, 1))).flatmap(
     lambda standing: st.builds(
         NodeEntry,
         u64,
-        st.just(standing[0]),
-        st.just(standing[1]),
+        st.just(bool(standing[0])),
+        st.just(bool(standing[1])),
         u32,
         short_names,
-        exactly(32),
-        exactly(32),
+        st.just(bytes(32)) if standing[2] else exactly(32),
+        st.just(bytes(32)) if standing[2] else exactly(32),
         st.just("") | nais,
+        st.just(bool(standing[2])),
+        u64,
     )
+)
+revocations = st.builds(Revocation, u64, spis, st.sampled_from(Reason), spis, u64) | st.builds(
+    Revoked, u64, spis, exactly(32)
 )
 key_requests = st.builds(
     KeyRequest, st.sampled_from((Keying.STATEFUL, Keying.SEMI_STATEFUL)), u16, u32, exactly(32), short_names, nais

@@ -66,6 +66,7 @@ REQUESTS = (
     Kind.NODES,
     Kind.CHANGED,
     Kind.TRACE,
+    Kind.REVOCATION,
 )
 KINDS = [kind for kind in Kind if kind is not Kind.VERSIONS]
 

@@ -18,7 +18,7 @@ from tests.wire import roaming
 from tests.wire.roaming import AGENT, HOME, IDENTIFICATION, NODE, FormCase, pattern, with_octets
 from tests.wire.samples import FEW, mutated
 
-ADVERTISED: Final = frozenset((Kind.SOLICITATION, Kind.ADVERTISEMENT))
+BY_UDP: Final = frozenset((Kind.SOLICITATION, Kind.ADVERTISEMENT, Kind.REVOCATION, Kind.REVOKED))
 ROUTE_DATA: Final = b"\7\x11home@home.example\2\x15agent@visited.example\x13aaa@visited.example"
 ROUTE: Final = b"\x7f\x29" + len(ROUTE_DATA).to_bytes(2, "big") + ROUTE_DATA
 
@@ -53,16 +53,19 @@ OCTETS: Final = (
     header(24, answer=True)
     + general(
         47,
-        bytes.fromhex("0000000000000014 01 0002")
-        + bytes.fromhex("0000000000000012 01 00000001")
+        bytes.fromhex("0000000000000016 01 0003")
+        + bytes.fromhex("0000000000000012 01 00000001 00000000edd5a400")
         + b"\x11node@home.example"
         + pattern(32, 1)
         + pattern(32, 2)
         + b"\0"
-        + bytes.fromhex("0000000000000014 02 00000001")
+        + bytes.fromhex("0000000000000014 02 00000001 0000000000000000")
         + b"\x11gone@home.example"
         + bytes(64)
-        + b"\x11home@home.example",
+        + b"\x11home@home.example"
+        + bytes.fromhex("0000000000000016 04 00000002 0000000000000000")
+        + b"\x13stolen@home.example"
+        + bytes(65),
     ),
     header(25, answer=False),
     header(26, answer=False) + ROUTE + general(48, b"\1\x10aaa@home.example\2\0\0\x04\xd2"),
@@ -80,7 +83,7 @@ class HopTests(FormCase):
             self.assertEqual(hop.encode_hop(message).hex(), octets.hex(), message.kind.name)
             self.assertEqual(hop.decode_hop(octets), message)
             self.assertEqual(hop.decode_hop(octets).identification, IDENTIFICATION)
-        self.assertEqual(BY_KIND.keys(), ROAMING_KINDS - ADVERTISED)
+        self.assertEqual(BY_KIND.keys(), ROAMING_KINDS - BY_UDP)
 
     def test_read_whole_or_not_at_all(self) -> None:
         for octets in OCTETS:
@@ -191,7 +194,8 @@ class HopTests(FormCase):
 
 
 def answer_of(kind: Kind) -> bool:
-    return kind not in (Kind.OFFER, Kind.CONFIRM, Kind.ABANDON, Kind.PROBE, Kind.DELETE, Kind.SOLICITATION)
+    requests = (Kind.OFFER, Kind.CONFIRM, Kind.ABANDON, Kind.PROBE, Kind.DELETE, Kind.SOLICITATION, Kind.REVOCATION)
+    return kind not in requests
 
 
 class KeyingTests(FormCase):
@@ -266,7 +270,9 @@ class KeyingTests(FormCase):
                 read = hop.decode_hop(changed)
                 assert isinstance(read, hop.Entries)
                 entry = read.entries.entries[0]
-                self.assertEqual((entry.enabled, entry.deleted), (flags == 1, flags == 2))
+                self.assertEqual((entry.enabled, entry.deleted, entry.revoked), (flags == 1, flags == 2, False))
+            elif flags == 4:
+                self.refused(changed, "root_0", 70)
             else:
                 self.refused(changed, "Flags", 39)
         longest = "n" * 120 + "@" + "r" * 7
@@ -276,6 +282,10 @@ class KeyingTests(FormCase):
         for wrong in (
             (entry,) * 65,
             (evolve(entry, enabled=True, deleted=True),),
+            (evolve(entry, enabled=True, revoked=True),),
+            (evolve(entry, deleted=True, revoked=True),),
+            (evolve(entry, revoked=True, chain=pattern(32)),),
+            (evolve(entry, until=1 << 64),),
             (evolve(entry, node=longest + "r"),),
             (evolve(entry, root=bytes(31)),),
             (evolve(entry, chain=bytes(33)),),
@@ -288,8 +298,9 @@ class KeyingTests(FormCase):
         octets = BY_KIND[Kind.ENTRIES]
         read = hop.decode_hop(octets)
         assert isinstance(read, hop.Entries)
-        self.assertEqual([entry.home_agent for entry in read.entries.entries], ["", HOME])
-        self.refused(with_octets(octets, len(octets) - 13, b"x"), "home agent", len(octets) - 18)
+        self.assertEqual([entry.home_agent for entry in read.entries.entries], ["", HOME, ""])
+        at = octets.index(HOME.encode())
+        self.refused(with_octets(octets, at + 4, b"x"), "home agent", at - 1)
 
     def test_keys_are_issued_as_they_were_kept(self) -> None:
         octets = BY_KIND[Kind.ISSUED]
