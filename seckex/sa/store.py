@@ -173,7 +173,9 @@ class Snapshot:
     """All that a store holds for one worker, associations in the order in which they were stored.
 
     ``damaged`` has a sentence for each record that could not be read and is left out;
-    ``forgotten`` is the highest of all `Purge.forgotten`.
+    ``forgotten`` is the highest of all `Purge.forgotten`. ``restored`` is when (wall-clock seconds) a daemon
+    began with the store after it was restored from a backup, 0 where it never was: what was said before may have
+    been answered without being remembered here.
     """
 
     associations: tuple[Association, ...]
@@ -181,6 +183,7 @@ class Snapshot:
     damaged: tuple[str, ...] = ()
     forgotten: float = 0.0
     records: tuple[Record, ...] = ()
+    restored: float = 0.0
 
 
 @frozen
@@ -284,6 +287,7 @@ class MemoryStore:
     forgotten: float = 0.0
     records: dict[tuple[str, bytes], Record] = field(factory=dict)
     logs: dict[str, list[LogEntry]] = field(factory=dict)
+    restored: float = 0.0
 
     def load(self, worker: int, now: float, most_replays: int = MOST_REPLAYS) -> Snapshot:
         """See `Store.load`."""
@@ -295,6 +299,7 @@ class MemoryStore:
             records=tuple(
                 record for record in self.records.values() if record.expires > now and not record.kind.endswith(ASIDE)
             ),
+            restored=self.restored,
         )
 
     def page(self, kind: str, beyond: bytes | None, most: int, *, down: bool = False) -> Page:

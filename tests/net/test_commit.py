@@ -19,7 +19,7 @@ from seckex.errors import StoreFailed
 from seckex.net import commit
 from seckex.net.commit import CommitThread, GroupCommit
 from seckex.sa.logs import LogCheck, LogEntry
-from seckex.sa.store import MemoryStore, Outcome, PutReplay, Snapshot, Unit
+from seckex.sa.store import MemoryStore, Outcome, Page, PutReplay, Snapshot, Unit
 from tests.storage.samples import replay
 
 STORED, CONFLICT = Outcome.STORED, Outcome.CONFLICT
@@ -48,6 +48,9 @@ class Scripted:
         if self.failure is not None:
             raise self.failure
         return self.memory.commit(units)
+
+    def page(self, kind: str, beyond: bytes | None, most: int, *, down: bool = False) -> Page:
+        raise NotImplementedError
 
     def entries(self, log: str, after: int, most: int) -> list[LogEntry]:
         raise NotImplementedError

@@ -83,6 +83,7 @@ class Keeping:
                     self.syncing.serial = read_serial(record)
             except StoreFailed as error:
                 actions.append(Report(RecordUnreadable(record.kind, str(error))))
+        home.restored(snapshot.restored, now)
         home.statics = Statics(keys, home.terms.rotation, now.wall)
         self._keys_at = now.monotonic
         self.rotate(now, actions)
