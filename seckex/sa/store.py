@@ -20,7 +20,9 @@ from typing import Final, Protocol, TypeAlias
 
 from attrs import Factory, define, evolve, field, frozen
 
+from seckex.errors import ApiMisuse
 from seckex.sa.association import WORKER_BITS, Association
+from seckex.sa.logs import MAX_ENTRY, MAX_LOG_NAME, Head, LogCheck, LogEntry, append, follow
 
 # How many replay records are read at a start unless the caller says otherwise; about 1 KiB each in memory.
 MOST_REPLAYS: Final = 262_144
@@ -111,6 +113,23 @@ class DeleteRecord:
 
 
 @frozen
+class Append:
+    """Write ``octets``, which are no secret, at the end of a log, as an entry made at ``at`` (wall-clock seconds).
+
+    Entries come in the order of their units and are never altered; only those of units that are
+    stored are written. ``log`` is ASCII, of `MAX_LOG_NAME` octets at most; ``octets`` at most `MAX_ENTRY`.
+    """
+
+    log: str
+    octets: bytes = field(repr=False)
+    at: float
+
+    def __attrs_post_init__(self) -> None:
+        if not (self.log.isascii() and 0 < len(self.log) <= MAX_LOG_NAME and len(self.octets) <= MAX_ENTRY):
+            raise ApiMisuse(f"an entry of {len(self.octets)} octets for the log {self.log!r} will not do")
+
+
+@frozen
 class Purge:
     """Forget the associations that expired before ``before`` and the replay records that did before ``replays``.
 
@@ -134,7 +153,7 @@ class Purge:
 
 
 Operation: TypeAlias = (
-    PutReplay | PutAssociation | ConfirmAssociation | DeleteAssociation | PutRecord | DeleteRecord | Purge
+    PutReplay | PutAssociation | ConfirmAssociation | DeleteAssociation | PutRecord | DeleteRecord | Append | Purge
 )
 Unit: TypeAlias = tuple[Operation, ...]
 
@@ -177,6 +196,17 @@ class Store(Protocol):
 
     def commit(self, units: Sequence[Unit]) -> list[Outcome]:
         """Make ``units`` durable in one transaction and return the outcome of each; if it raises, none is stored."""
+        ...
+
+    def entries(self, log: str, after: int, most: int) -> list[LogEntry]:
+        """Return at most ``most`` entries of a log after the one with the number ``after``; 0: from the first.
+
+        This and `verify` may be called from any thread, also while the store is used by another.
+        """
+        ...
+
+    def verify(self, log: str) -> LogCheck:
+        """Follow a log from the first entry to the last, and to what the store knows of its end."""
         ...
 
     def close(self) -> None:
@@ -233,6 +263,7 @@ class MemoryStore:
     replays: dict[tuple[int, int], ReplayRecord] = field(factory=dict)
     forgotten: float = 0.0
     records: dict[tuple[str, bytes], Record] = field(factory=dict)
+    logs: dict[str, list[LogEntry]] = field(factory=dict)
 
     def load(self, worker: int, now: float, most_replays: int = MOST_REPLAYS) -> Snapshot:
         """See `Store.load`."""
@@ -272,6 +303,8 @@ class MemoryStore:
                     self.records[record.key] = record
                 case DeleteRecord(kind, name):
                     self.records.pop((kind, name), None)
+                case Append(log, octets, at):
+                    self.logs.setdefault(log, []).append(append(log, self._head(log), at, octets))
         return Outcome.STORED
 
     def _purge(self, purge: Purge) -> None:
@@ -279,6 +312,18 @@ class MemoryStore:
         self.associations = {spi: a for spi, a in self.associations.items() if a.expires >= purge.before}
         self.records = {key: record for key, record in self.records.items() if record.expires >= purge.before}
         self.forgotten = max(self.forgotten, purge.forgotten)
+
+    def _head(self, log: str) -> Head:
+        entries = self.logs.get(log)
+        return Head(entries[-1].seq, entries[-1].hash) if entries else Head()
+
+    def entries(self, log: str, after: int, most: int) -> list[LogEntry]:
+        """See `Store.entries`."""
+        return self.logs.get(log, [])[after : after + most]
+
+    def verify(self, log: str) -> LogCheck:
+        """See `Store.verify`."""
+        return follow(log, self.logs.get(log, ()), self._head(log))
 
     def close(self) -> None:
         """See `Store.close`."""

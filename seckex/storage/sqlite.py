@@ -23,16 +23,18 @@ import json
 import math
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from seckex.crypto.atrest import EPOCH_SIZE, MasterKey, Wrapping
 from seckex.errors import StoreFailed
 from seckex.sa.association import Association
+from seckex.sa.logs import LogCheck, LogEntry
 from seckex.sa.store import MOST_REPLAYS, WORKER_MASK, Outcome, Purge, Record, ReplayRecord, Snapshot, Unit
 from seckex.storage.batch import Batch, RecordKey, named, settle
 from seckex.storage.failures import damaged, store_failed
+from seckex.storage.logs import check_log, read_entries, write_entries
 from seckex.storage.rows import (
     ASSOCIATION_COLUMNS,
     RECORD_COLUMNS,
@@ -48,7 +50,7 @@ from seckex.storage.rows import (
     replay_name,
     replay_row,
 )
-from seckex.storage.schema import open_database
+from seckex.storage.schema import look_into, open_database
 
 PURGED_AT_ONCE: Final = 5000
 
@@ -171,6 +173,7 @@ class SqliteStore:
                 connection.execute("BEGIN IMMEDIATE")
                 batch = settle(units, *self._stored(connection, units))
                 self._write(connection, self._statements(batch))
+            write_entries(connection, batch.appended, self._wrapping)
             purging = self._purge(connection, batch.purge)
             connection.execute("COMMIT")
             self._unpurged = purging
@@ -231,6 +234,33 @@ class SqliteStore:
             connection.execute(_PURGE_RECORDS, (purge.before, PURGED_AT_ONCE)).rowcount,
         )
         return purge if max(removed) >= PURGED_AT_ONCE else None
+
+    # -- logs
+
+    def entries(self, log: str, after: int, most: int) -> list[LogEntry]:
+        """See `Store.entries`."""
+        with self._looking() as connection:
+            try:
+                return list(read_entries(connection, log, after, most))
+            except Damaged as error:
+                raise StoreFailed(f"the log {log} in {self.path}: {error}") from None
+
+    def verify(self, log: str) -> LogCheck:
+        """See `Store.verify`."""
+        with self._looking() as connection:
+            return check_log(connection, log, self._wrapping)
+
+    @contextmanager
+    def _looking(self) -> Iterator[sqlite3.Connection]:
+        """Yield a connection that sees the database as it is now and alters nothing."""
+        if self._closed:
+            raise StoreFailed(f"{self.path} has been closed")
+        try:
+            with closing(look_into(self.path, self._factory)) as connection:
+                connection.execute("BEGIN")
+                yield connection
+        except sqlite3.Error as error:
+            raise store_failed(self.path, error) from error
 
     # -- the connection
 
