@@ -9,7 +9,9 @@ records hold nothing that did not go over the network, and are not sealed.
 
 from __future__ import annotations
 
+import math
 import struct
+from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 from seckex.crypto.atrest import Wrapping
@@ -207,6 +209,12 @@ def read_record(row: Row, wrapping: Wrapping) -> Record:
 
 def _bound_record(kind: str, name: bytes, expires: float) -> bytes:
     return b"record v1" + lp(kind.encode()) + lp(name) + _EXPIRES.pack(expires)
+
+
+def bound_to(kind: str) -> Callable[[bytes], bytes]:
+    """Return what the seals of records of this kind that never expire are bound to, by the name of each."""
+    start, end = b"record v1" + lp(kind.encode()), _EXPIRES.pack(math.inf)
+    return lambda name: b"%b%b%b" % (start, lp(name), end)
 
 
 def _shown(spi: object) -> str:

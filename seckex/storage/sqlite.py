@@ -22,7 +22,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -31,7 +31,7 @@ from seckex.crypto.atrest import EPOCH_SIZE, MasterKey, Wrapping
 from seckex.errors import StoreFailed
 from seckex.sa.association import Association
 from seckex.sa.logs import LogCheck, LogEntry
-from seckex.sa.store import MOST_REPLAYS, WORKER_MASK, Outcome, Purge, Record, ReplayRecord, Snapshot, Unit
+from seckex.sa.store import MOST_REPLAYS, WORKER_MASK, Later, Outcome, Purge, Record, ReplayRecord, Snapshot, Unit
 from seckex.storage.batch import Batch, RecordKey, named, settle
 from seckex.storage.failures import damaged, store_failed
 from seckex.storage.logs import check_log, read_entries, write_entries
@@ -42,6 +42,7 @@ from seckex.storage.rows import (
     Damaged,
     Row,
     association_row,
+    bound_to,
     read_association,
     read_record,
     read_replay,
@@ -87,7 +88,13 @@ _STORED_REPLAYS: Final = (
 )
 _STORED_ASSOCIATIONS: Final = "SELECT a.spi_in FROM json_each(?) AS k CROSS JOIN association AS a ON a.spi_in = k.value"
 _STORED_RECORD: Final = "SELECT 1 FROM record WHERE kind = ? AND name = ?"
-_LOAD_RECORDS: Final = f"SELECT {RECORD_COLUMNS} FROM record WHERE expires > ? ORDER BY rowid"  # noqa: S608  # constants
+_FOREVER: Final = "expires = 9e999 AND typeof(name) = 'blob' AND typeof(octets) = 'blob'"
+_LOAD_RECORDS: Final = (
+    f"SELECT {RECORD_COLUMNS} FROM record WHERE expires > ? "  # noqa: S608  # constants
+    f"AND NOT (kind IN (SELECT value FROM json_each(?)) AND {_FOREVER}) ORDER BY rowid"
+)
+# In the order of the rows, and not through the index, which would look for each row by itself.
+_LOAD_LATER: Final = f"SELECT name, octets FROM record WHERE +kind = ? AND {_FOREVER} ORDER BY rowid"  # noqa: S608  # constants
 _LOAD_ASSOCIATIONS: Final = (
     f"SELECT {ASSOCIATION_COLUMNS} FROM association WHERE expires > ? AND spi_in & {WORKER_MASK} = ? "  # noqa: S608  # constants
     "ORDER BY rowid"
@@ -126,7 +133,7 @@ class SqliteStore:
 
     # -- reading
 
-    def load(self, worker: int, now: float, most_replays: int = MOST_REPLAYS) -> Snapshot:
+    def load(self, worker: int, now: float, most_replays: int = MOST_REPLAYS, later: Collection[str] = ()) -> Snapshot:
         """See `Store.load`."""
         associations: list[Association] = []
         replays: list[ReplayRecord] = []
@@ -145,11 +152,12 @@ class SqliteStore:
                     replays.append(read_replay(row))
                 except Damaged as error:
                     complaints.append(str(error))
-            for row in connection.execute(_LOAD_RECORDS, (now,)):
+            for row in connection.execute(_LOAD_RECORDS, (now, json.dumps(list(later)))):
                 try:
                     records.append(read_record(row, self._records))
                 except Damaged as error:
                     complaints.append(str(error))
+            lasting = tuple(self._later(connection, kind) for kind in later)
             found = connection.execute(_FORGOTTEN).fetchone()
             connection.execute("COMMIT")
         forgotten = 0.0 if found is None else found[0]
@@ -158,7 +166,12 @@ class SqliteStore:
                 "the time up to which replay records were purged is damaged; the clock serves in its place"
             )
             forgotten = 0.0
-        return Snapshot(tuple(associations), tuple(replays), tuple(complaints), forgotten, tuple(records))
+        return Snapshot(tuple(associations), tuple(replays), tuple(complaints), forgotten, tuple(records), lasting)
+
+    def _later(self, connection: sqlite3.Connection, kind: str) -> Later:
+        unwrap, bound = self._records.unwrap, bound_to(kind)
+        sealed = dict(connection.execute(_LOAD_LATER, (kind,)))
+        return Later(kind, sealed, lambda name, octets: unwrap(octets, bound(name)))
 
     # -- writing
 

@@ -1,5 +1,6 @@
 """``seckex kdc``: the nodes of a key distribution center, on the daemon that runs or without it."""
 
-from seckex.cli.kdc.command import kdc
+from seckex.cli.kdc import audit, changing, command, enrol, listing
+from seckex.cli.kdc.group import kdc
 
-__all__ = ["kdc"]
+__all__ = ["audit", "changing", "command", "enrol", "kdc", "listing"]
