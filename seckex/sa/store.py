@@ -172,12 +172,12 @@ class Later:
     `AuthenticationFailed`. What was dropped is not there any more.
     """
 
-    __slots__ = ("_sealed", "_unseal", "kind")
+    __slots__ = ("_sealed", "kind", "unseal")
 
     def __init__(self, kind: str, sealed: dict[bytes, bytes], unseal: Callable[[bytes, bytes], bytes]) -> None:
         self.kind = kind
         self._sealed = sealed
-        self._unseal = unseal
+        self.unseal = unseal
 
     def __repr__(self) -> str:
         return f"<Later {self.kind}, {len(self)} at first>"
@@ -186,9 +186,9 @@ class Later:
         """How many there were at first."""
         return len(self._sealed)
 
-    def names(self) -> Iterator[bytes]:
-        """Yield all names, of what was dropped too."""
-        return iter(self._sealed)
+    def left(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield name and octets of all that was not dropped by the time that it is their turn, still sealed."""
+        return (pair for pair in self._sealed.items() if pair[1])
 
     def has(self, name: bytes) -> bool:
         """Tell whether there is one of this name."""
@@ -196,7 +196,7 @@ class Later:
 
     def open(self, name: bytes) -> bytes:
         """Return the octets of the record of that name; raises `AuthenticationFailed`."""
-        return self._unseal(name, self._sealed[name])
+        return self.unseal(name, self._sealed[name])
 
     def drop(self, name: bytes) -> None:
         """Let go of one; whoever goes through the names may do so meanwhile."""

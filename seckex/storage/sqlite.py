@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Final
 
 from seckex.crypto.atrest import EPOCH_SIZE, MasterKey, Wrapping
-from seckex.errors import StoreFailed
+from seckex.errors import AuthenticationFailed, StoreFailed
 from seckex.sa.association import Association
 from seckex.sa.logs import LogCheck, LogEntry
 from seckex.sa.store import MOST_REPLAYS, WORKER_MASK, Later, Outcome, Purge, Record, ReplayRecord, Snapshot, Unit
@@ -88,13 +88,21 @@ _STORED_REPLAYS: Final = (
 )
 _STORED_ASSOCIATIONS: Final = "SELECT a.spi_in FROM json_each(?) AS k CROSS JOIN association AS a ON a.spi_in = k.value"
 _STORED_RECORD: Final = "SELECT 1 FROM record WHERE kind = ? AND name = ?"
-_FOREVER: Final = "expires = 9e999 AND typeof(name) = 'blob' AND typeof(octets) = 'blob'"
-_LOAD_RECORDS: Final = (
-    f"SELECT {RECORD_COLUMNS} FROM record WHERE expires > ? "  # noqa: S608  # constants
-    f"AND NOT (kind IN (SELECT value FROM json_each(?)) AND {_FOREVER}) ORDER BY rowid"
+_LOAD_RECORDS: Final = f"SELECT {RECORD_COLUMNS} FROM record WHERE expires > ? ORDER BY rowid"  # noqa: S608  # constants
+# Beside those that come later, of which there may be a million: those are not looked at.
+_LOAD_OTHERS: Final = (
+    f"SELECT {RECORD_COLUMNS} FROM record WHERE kind IN (SELECT value FROM json_each(?1)) AND expires > ?3 "  # noqa: S608  # constants
+    f"UNION ALL SELECT {RECORD_COLUMNS} FROM record "
+    "WHERE kind IN (SELECT value FROM json_each(?2)) AND expires > ?3 AND expires < 9e999"
+)
+# Each kind is found in the index behind the one before.
+_KINDS: Final = (
+    "WITH RECURSIVE k (kind) AS (SELECT min(kind) FROM record "
+    "UNION ALL SELECT (SELECT min(kind) FROM record WHERE kind > k.kind) FROM k WHERE k.kind IS NOT NULL) "
+    "SELECT kind FROM k WHERE kind IS NOT NULL"
 )
 # In the order of the rows, and not through the index, which would look for each row by itself.
-_LOAD_LATER: Final = f"SELECT name, octets FROM record WHERE +kind = ? AND {_FOREVER} ORDER BY rowid"  # noqa: S608  # constants
+_LOAD_LATER: Final = "SELECT name, octets FROM record WHERE +kind = ? AND expires = 9e999 ORDER BY rowid"
 _LOAD_ASSOCIATIONS: Final = (
     f"SELECT {ASSOCIATION_COLUMNS} FROM association WHERE expires > ? AND spi_in & {WORKER_MASK} = ? "  # noqa: S608  # constants
     "ORDER BY rowid"
@@ -152,12 +160,13 @@ class SqliteStore:
                     replays.append(read_replay(row))
                 except Damaged as error:
                     complaints.append(str(error))
-            for row in connection.execute(_LOAD_RECORDS, (now, json.dumps(list(later)))):
+            kinds = {kind for (kind,) in connection.execute(_KINDS)} if later else set()
+            for row in self._unless(connection, kinds, later, now):
                 try:
                     records.append(read_record(row, self._records))
                 except Damaged as error:
                     complaints.append(str(error))
-            lasting = tuple(self._later(connection, kind) for kind in later)
+            lasting = tuple(self._later(connection, kind) for kind in later if kind in kinds)
             found = connection.execute(_FORGOTTEN).fetchone()
             connection.execute("COMMIT")
         forgotten = 0.0 if found is None else found[0]
@@ -168,10 +177,25 @@ class SqliteStore:
             forgotten = 0.0
         return Snapshot(tuple(associations), tuple(replays), tuple(complaints), forgotten, tuple(records), lasting)
 
+    @staticmethod
+    def _unless(connection: sqlite3.Connection, kinds: set[str], later: Collection[str], now: float) -> Iterator[Row]:
+        """Yield the rows of all records but those that come later."""
+        if not later:
+            return connection.execute(_LOAD_RECORDS, (now,))
+        others = json.dumps([kind for kind in kinds if kind not in later])
+        return connection.execute(_LOAD_OTHERS, (others, json.dumps(list(later)), now))
+
     def _later(self, connection: sqlite3.Connection, kind: str) -> Later:
         unwrap, bound = self._records.unwrap, bound_to(kind)
         sealed = dict(connection.execute(_LOAD_LATER, (kind,)))
-        return Later(kind, sealed, lambda name, octets: unwrap(octets, bound(name)))
+
+        def unseal(name: bytes, octets: bytes) -> bytes:
+            try:
+                return unwrap(octets, bound(name))
+            except TypeError:
+                raise AuthenticationFailed("a column holds something else than it should") from None
+
+        return Later(kind, sealed, unseal)
 
     # -- writing
 

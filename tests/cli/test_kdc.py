@@ -284,7 +284,7 @@ class AloneTests(KdcCase):
         SqliteCase.sql(_At(self.state / "seckex.db"), "UPDATE record SET octets = zeroblob(200)")  # type: ignore[arg-type]  # it has a path
         result = self.kdc("list")
         self.assertIn(
-            "a record of the kind kdc.principal is left out: the seal of a wrapped secret does not verify",
+            "the kind kdc.principal is left out: the seal of a wrapped secret does not verify",
             result.stderr,
         )
         self.assertEqual(result.stdout, "no nodes\n")

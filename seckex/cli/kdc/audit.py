@@ -21,6 +21,8 @@ ENTRY_SCHEMA: Final = "seckex.kdc-audit/1"
 LOG: Final = "kdc.audit"
 _PATH: Final = click.Path(path_type=Path)
 _SHOWN: Final = 50
+# As many as a daemon tells at once.
+MOST_LAST: Final = 500
 _HASH: Final = 32
 # Of an entry: what is not said behind the rest of its line.
 _SAID: Final = ("by", "what", "principal")
@@ -47,7 +49,7 @@ def show(
 ) -> None:
     """Show entries, the oldest first."""
     with asking(socket_path, config_path) as ask:
-        last = _SHOWN if after is None and principal is None else 0
+        last = min(limit or _SHOWN, MOST_LAST) if after is None and principal is None else 0
         every = _entries(ask, after or 0, last)
         wanted = (each for each in every if principal in (None, _said(each).get("principal")))
         for each in islice(wanted, limit):

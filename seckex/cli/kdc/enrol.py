@@ -197,7 +197,7 @@ def _checked(ask: Ask, file: Path, rows: Sequence[Row]) -> list[Row]:
     new: list[Row] = []
     faults: list[str] = []
     for batch in _batches(rows):
-        request = {"command": "kdc-enrol", "check": True, "rows": [values for _, values in batch]}
+        request = {"command": "kdc-enrol", "check": True, "rows": [list(values) for _, values in batch]}
         for row, found in zip(batch, ask(request, ENROL_SCHEMA)["rows"], strict=True):
             if found["outcome"] == "wrong":
                 faults.append(f"row {row[0]}: {found['why']}")
@@ -212,7 +212,7 @@ def _add(ask: Ask, rows: Sequence[Row], *, quiet: bool) -> None:
     with _progress("adding", len(rows), quiet=quiet) as progress:
         for batch in _batches(rows):
             try:
-                ask({"command": "kdc-enrol", "rows": [values for _, values in batch]}, ENROL_SCHEMA)
+                ask({"command": "kdc-enrol", "rows": [list(values) for _, values in batch]}, ENROL_SCHEMA)
             except Fault as error:
                 raise type(error)(
                     f"rows {batch[0][0]} to {batch[-1][0]}: {error.message}; {done} node(s) are stored: run it again"

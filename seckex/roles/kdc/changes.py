@@ -13,6 +13,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from heapq import merge
+from operator import lt
 from typing import Final
 
 RUN: Final = 4096
@@ -67,17 +68,37 @@ class Changes:
         if serial > self.latest:
             self.latest = serial
             run = self._runs[-1]
-            if len(run.names) >= RUN:
+            names = run.names
+            if len(names) >= RUN:
                 run = _Run()
+                names = run.names
                 self._runs.append(run)
             run.serials.append(serial)
-            run.names.append(name)
+            names.append(name)
         else:
             if not self._apart or len(self._apart[-1].names) >= RUN:
                 self._apart.append(_Run())
             self._apart[-1].put(serial, name)
         if self._noted > 2 * self.live + _FEW:
             self._look_at_one(is_current)
+
+    def note_all(self, serials: list[int], names: list[bytes], is_current: Callable[[int, bytes], bool]) -> None:
+        """Take note of many changes, of names that there are already: quickly where they come in order."""
+        if not serials or serials[0] <= self.latest or not all(map(lt, serials, serials[1:])):
+            for serial, name in zip(serials, names, strict=True):
+                self.note(serial, name, is_current)
+            return
+        self.latest = serials[-1]
+        self._noted += len(serials)
+        begin = 0
+        while begin < len(serials):
+            run = self._runs[-1]
+            room = RUN - len(run.names)
+            run.serials.extend(serials[begin : begin + room])
+            run.names += names[begin : begin + room]
+            begin += room
+            if begin < len(serials):
+                self._runs.append(_Run())
 
     def _look_at_one(self, is_current: Callable[[int, bytes], bool]) -> None:
         """Let go of what was overtaken in one run, another each time; runs that become small are joined."""

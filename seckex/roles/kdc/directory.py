@@ -11,12 +11,21 @@ Limits: at most ``most`` nodes, of which those that were deleted are some; whoev
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
+
+from attrs import define, field
 
 from seckex.errors import AuthenticationFailed, Malformed
 from seckex.roles.kdc.changes import Changes
-from seckex.roles.kdc.principals import PRINCIPALS, Form, Known, Standing, as_written_now
+from seckex.roles.kdc.principals import CURRENT, PRINCIPALS, Form, Known, Standing, as_written_now
 from seckex.sa.store import Later, Record
 from seckex.wire.keying import DELETED, REVOKED
+
+
+@define
+class _Noted:
+    serials: list[int] = field(factory=list)
+    names: list[bytes] = field(factory=list)
 
 
 class Directory:
@@ -31,7 +40,7 @@ class Directory:
         self._gone = 0
         self._revoked = 0
         self._later: Later | None = None
-        self._unopened: Iterator[bytes] = iter(())
+        self._unopened: Iterator[tuple[bytes, bytes]] = iter(())
         self._left = 0
 
     def __len__(self) -> int:
@@ -127,21 +136,16 @@ class Directory:
         standing = self._form.standing(octets)
         before = self._known.get(name)
         self._known[name] = octets
-        of = self._of.get(standing.home_agent)
-        if of is None:
-            of = self._of[standing.home_agent] = Changes()
         if before is None:
-            self._all.live += 1
+            self._begin(name, standing)
+            return
+        was = self._form.standing(before)
+        of = self._changes_of(standing.home_agent)
+        if was.home_agent != standing.home_agent:
             of.live += 1
-        else:
-            was = self._form.standing(before)
-            self._gone -= was.flags == DELETED
-            self._revoked -= was.flags == REVOKED
-            if was.home_agent != standing.home_agent:
-                of.live += 1
-                self._of[was.home_agent].live -= 1
-        self._gone += standing.flags == DELETED
-        self._revoked += standing.flags == REVOKED
+            self._of[was.home_agent].live -= 1
+        self._gone += (standing.flags == DELETED) - (was.flags == DELETED)
+        self._revoked += (standing.flags == REVOKED) - (was.flags == REVOKED)
         self._all.note(standing.serial, name, self._is_current)
         of.note(standing.serial, name, self._is_current)
 
@@ -163,7 +167,7 @@ class Directory:
     def take_over(self, later: Later) -> None:
         """Take over nodes that are to be opened."""
         if len(later):
-            self._later, self._left, self._unopened = later, len(later), later.names()
+            self._later, self._left, self._unopened = later, len(later), later.left()
 
     def open_some(self, most: int) -> list[str]:
         """Open at most ``most`` nodes; return what is wrong with those that are damaged."""
@@ -171,26 +175,62 @@ class Directory:
         later = self._later
         if later is None:
             return damaged
-        for _ in range(most):
-            name = next(self._unopened, None)
-            if name is None:
-                self._later, self._left = None, 0
-                break
-            if not later.has(name):
-                continue
+        unseal, checked, known = later.unseal, self._form.checked, self._known
+        every = _Noted()
+        of: dict[bytes, _Noted] = {}
+        for name, sealed in islice(self._unopened, most):
+            self._left -= 1
             try:
-                self._open(name)
+                octets = unseal(name, sealed)
+                if octets[:1] != CURRENT:
+                    octets = as_written_now(octets)
+                flags, _, serial, _, home_agent = checked(octets)
             except (AuthenticationFailed, Malformed) as error:
-                later.drop(name)
-                self._left -= 1
                 damaged.append(str(error))
+                continue
+            finally:
+                later.drop(name)
+            known[name] = octets
+            self._gone += flags == DELETED
+            self._revoked += flags == REVOKED
+            for noted in (every, of.get(home_agent) or of.setdefault(home_agent, _Noted())):
+                noted.serials.append(serial)
+                noted.names.append(name)
+        self._note_all(self._all, every)
+        for home_agent, noted in of.items():
+            self._note_all(self._changes_of(home_agent), noted)
+        if not self._left:
+            self._later, self._unopened = None, iter(())
         return damaged
 
+    def _note_all(self, changes: Changes, noted: _Noted) -> None:
+        changes.live += len(noted.names)
+        changes.note_all(noted.serials, noted.names, self._is_current)
+
+    def _changes_of(self, home_agent: bytes) -> Changes:
+        found = self._of.get(home_agent)
+        if found is None:
+            found = self._of[home_agent] = Changes()
+        return found
+
     def _open(self, name: bytes) -> None:
+        """Open one before it is its turn."""
         later = self._later
-        if later is not None:
-            octets = as_written_now(later.open(name))
-            self._form.check(octets)
-            later.drop(name)
-            self._left -= 1
-            self._keep(name, octets)
+        if later is None:
+            return
+        octets = as_written_now(later.open(name))
+        standing = Standing(*self._form.checked(octets))
+        later.drop(name)
+        self._left -= 1
+        self._known[name] = octets
+        self._begin(name, standing)
+
+    def _begin(self, name: bytes, standing: Standing) -> None:
+        """Take note of a name that was not known."""
+        of = self._changes_of(standing.home_agent)
+        self._all.live += 1
+        of.live += 1
+        self._gone += standing.flags == DELETED
+        self._revoked += standing.flags == REVOKED
+        self._all.note(standing.serial, name, self._is_current)
+        of.note(standing.serial, name, self._is_current)

@@ -37,6 +37,8 @@ PRINCIPAL: Final = "kdc.principal"
 COPY: Final = "kdc.copy"
 
 _VERSION: Final = 2
+#: What the records of now begin with.
+CURRENT: Final = bytes((_VERSION,))
 _START: Final = struct.Struct(">BBIQQ")
 _FLAGS: Final = (0, ENABLED, DELETED, REVOKED)
 _NO_KEY: Final = bytes(KEY_SIZE)
@@ -230,21 +232,26 @@ class Form:
         at = self.home_agent_at
         return Standing(flags, kvno, serial, until, octets[at + 1 : at + 1 + octets[at]])
 
-    def check(self, octets: bytes) -> None:
-        """Raise `Malformed` where octets cannot be those of a record, in much less time than `read` takes."""
+    def checked(self, octets: bytes) -> tuple[int, int, int, int, bytes]:
+        """Return what a `Standing` has; raises `Malformed` where octets cannot be those of a record.
+
+        It takes much less time than `read`: a center looks at a million when it starts.
+        """
         try:
+            version, flags, kvno, serial, until = _START.unpack_from(octets)
             at = self.home_agent_at
-            sound = octets[0] == _VERSION and octets[1] in _FLAGS
-            at += 1 + octets[at]
+            end = at + 1 + octets[at]
+            home_agent = octets[at + 1 : end]
             if self.kind == PRINCIPAL:
-                at += 1 + octets[at] + 1
-                at += 1 + octets[at]
+                end += 2 + octets[end]
+                end += 1 + octets[end]
             else:
-                at += 2 * KEY_SIZE
-        except IndexError:
-            sound = False
-        if not sound or at != len(octets):
+                end += 2 * KEY_SIZE
+        except (IndexError, struct.error):
+            version = flags = end = 0
+        if version != _VERSION or flags not in _FLAGS or end != len(octets):
             raise Malformed("record", 0, f"it is no record of the kind {self.kind}")
+        return flags, kvno, serial, until, home_agent
 
 
 PRINCIPALS: Final = Form(PRINCIPAL, _START.size + 8 + KEY0_SIZE)
