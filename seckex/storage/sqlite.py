@@ -31,7 +31,7 @@ from seckex.crypto.atrest import EPOCH_SIZE, MasterKey, Wrapping
 from seckex.errors import StoreFailed
 from seckex.sa.association import Association
 from seckex.sa.logs import LogCheck, LogEntry
-from seckex.sa.store import MOST_REPLAYS, WORKER_MASK, Outcome, Purge, Record, ReplayRecord, Snapshot, Unit
+from seckex.sa.store import ASIDE, MOST_REPLAYS, WORKER_MASK, Outcome, Page, Purge, Record, ReplayRecord, Snapshot, Unit
 from seckex.storage.batch import Batch, RecordKey, named, settle
 from seckex.storage.failures import damaged, store_failed
 from seckex.storage.logs import check_log, read_entries, write_entries
@@ -87,7 +87,14 @@ _STORED_REPLAYS: Final = (
 )
 _STORED_ASSOCIATIONS: Final = "SELECT a.spi_in FROM json_each(?) AS k CROSS JOIN association AS a ON a.spi_in = k.value"
 _STORED_RECORD: Final = "SELECT 1 FROM record WHERE kind = ? AND name = ?"
-_LOAD_RECORDS: Final = f"SELECT {RECORD_COLUMNS} FROM record WHERE expires > ? ORDER BY rowid"  # noqa: S608  # constants
+_LOAD_RECORDS: Final = (
+    f"SELECT {RECORD_COLUMNS} FROM record WHERE expires > ? AND substr(kind, -{len(ASIDE)}) IS NOT '{ASIDE}' "  # noqa: S608  # constants
+    "ORDER BY rowid"
+)
+_PAGE_UP: Final = f"SELECT {RECORD_COLUMNS} FROM record WHERE kind = ? AND name > ? ORDER BY name LIMIT ?"  # noqa: S608  # constants
+_PAGE_DOWN: Final = (
+    f"SELECT {RECORD_COLUMNS} FROM record WHERE kind = ? AND (? IS NULL OR name < ?) ORDER BY name DESC LIMIT ?"  # noqa: S608  # constants
+)
 _LOAD_ASSOCIATIONS: Final = (
     f"SELECT {ASSOCIATION_COLUMNS} FROM association WHERE expires > ? AND spi_in & {WORKER_MASK} = ? "  # noqa: S608  # constants
     "ORDER BY rowid"
@@ -234,6 +241,27 @@ class SqliteStore:
             connection.execute(_PURGE_RECORDS, (purge.before, PURGED_AT_ONCE)).rowcount,
         )
         return purge if max(removed) >= PURGED_AT_ONCE else None
+
+    # -- pages
+
+    def page(self, kind: str, beyond: bytes | None, most: int, *, down: bool = False) -> Page:
+        """See `Store.page`."""
+        with self._looking() as connection:
+            found = (
+                connection.execute(_PAGE_DOWN, (kind, beyond, beyond, most))
+                if down
+                # Every name comes after the empty text, also the empty name.
+                else connection.execute(_PAGE_UP, (kind, "" if beyond is None else beyond, most))
+            )
+            rows = found.fetchall()
+        records: list[Record] = []
+        damaged_rows: list[str] = []
+        for row in rows:
+            try:
+                records.append(read_record(row, self._records))
+            except Damaged as error:
+                damaged_rows.append(str(error))
+        return Page(tuple(records), rows[-1][1] if len(rows) == most else None, tuple(damaged_rows))
 
     # -- logs
 

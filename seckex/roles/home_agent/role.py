@@ -15,7 +15,8 @@ from seckex.errors import Malformed, PeerFault, UnsupportedVersion
 from seckex.events.home_agent import BindingExpired
 from seckex.machine import Now, Path, Report
 from seckex.node.conversation import Driver
-from seckex.passage.faces import Admitted
+from seckex.passage.faces import Admitted, Figures
+from seckex.roles.accounts import Ledger
 from seckex.roles.faces import RoleAction
 from seckex.roles.home_agent.home import Home
 from seckex.roles.home_agent.keeping import Keeping
@@ -46,6 +47,7 @@ class HomeAgent:
         self._registering = Registering(self.home, self._driver)
         self._keeping = Keeping(self.home, self._driver, self._registering)
         self._ending = EndingPassages()
+        self._ledger = Ledger("ha", terms.retention)
 
     # -- what is told of it
 
@@ -61,6 +63,7 @@ class HomeAgent:
             "under-way": len(registering),
             "rounds": len(home.rounds),
             **{name: registering.counters[name] for name in counts},
+            **self._ledger.counters,
         }
 
     def status(self, now: Now) -> dict[str, Any]:
@@ -110,6 +113,7 @@ class HomeAgent:
         """Go on by other terms of the same name and kind; what is under way goes on by those of before."""
         self.home.reconfigure(terms)
         self._keeping.syncing.hasten(now)
+        self._ledger.reconfigure(terms.retention, now)
         return []
 
     def start(self, snapshot: Snapshot, now: Now) -> list[RoleAction]:
@@ -117,7 +121,7 @@ class HomeAgent:
         actions: list[Any] = []
         self._keeping.start(snapshot, now, actions)
         self.home.nodes.ended.clear()
-        return actions
+        return actions + self._ledger.start(snapshot.records, now)
 
     def received(self, octets: bytes, path: Path, now: Now) -> list[RoleAction]:  # noqa: ARG002  # a role's interface
         """Count it: nobody is heard but neighbours."""
@@ -172,6 +176,8 @@ class HomeAgent:
 
     def committed(self, token: int, outcome: Outcome | str, now: Now) -> list[RoleAction]:
         """See `Role.committed`."""
+        if token < 0:
+            return self._ledger.committed(token, outcome, now)
         actions: list[Any] = []
         conversation, _ = self._driver.committed(token, outcome, now, actions)
         if conversation is None:
@@ -213,7 +219,15 @@ class HomeAgent:
         self._forget(1, actions)
         self._end_passages(now, actions)
         self._ending.tick(now, actions)
-        return actions
+        return actions + self._ledger.tick(now)
+
+    def accounted(self, figures: Figures, now: Now) -> list[RoleAction]:
+        """See `Accounting.accounted`."""
+        return self._ledger.accounted(figures, now)
+
+    def closing(self) -> list[RoleAction]:
+        """See `Accounting.closing`."""
+        return self._ledger.closing()
 
     def next_deadline(self, now: Now) -> float | None:
         """See `Role.next_deadline`."""
@@ -223,6 +237,7 @@ class HomeAgent:
             keeping.deadline(),
             self._ending.deadline(),
             home.rounds.deadline() or _NEVER,
+            self._ledger.deadline,
             # A wall clock may be set: it is looked at again in time.
             now.monotonic + min(max(min(home.next_end(), home.replies.oldest()) - now.wall, 0.0), _LONGEST),
         )
