@@ -149,8 +149,6 @@ class LinkNotThroughAgent(Event):
     level: ClassVar[str] = "warn"
 
     peer: str
-    suppressed: int
 
     def __str__(self) -> str:
-        more = f" ({self.suppressed} more not shown)" if self.suppressed else ""
-        return f'a link of {self.peer} came directly: home-agent.links is "through-agents"{more}'
+        return f'a link of {self.peer} came directly: home-agent.links is "through-agents"'
