@@ -87,8 +87,8 @@ class AgentDaemon(ListeningDaemon[AgentSettings]):
         limits = self.settings.foreign_agent
         if not isinstance(agent, ForeignAgent) or limits is None:
             return None
-        bounds = {"most": limits.passages, "of_one": limits.passages_per_visitor}
-        return PassagePort(terms, agent.passage, relay=relaying(), **bounds)
+        most, of_one = limits.passages, limits.passages_per_visitor
+        return PassagePort(terms, agent.passage, relay=relaying(), most=most, of_one=of_one)
 
     def settle_roles(self) -> None:
         """See `Daemon.settle_roles`."""

@@ -34,7 +34,7 @@ class LinkPassage:
             return
         self._connection = connection
         transport.protocol = connection
-        connection.makeConnection(transport)  # type: ignore[no-untyped-call]  # Twisted's
+        connection.makeConnection(transport)
 
     def _begin(self, link: Link) -> HopEnd:
         self.hop.attach(link)
