@@ -57,6 +57,7 @@ from seckex.net.log import EventLog, observe
 from seckex.net.operator import Operator, PrincipalOperator
 from seckex.net.principal import Clock, Principal, Watcher
 from seckex.net.reload import Outcome, Prepared, differences, hear, possible
+from seckex.net.rotation import MasterKeyExchange
 from seckex.net.sockets import Sockets
 from seckex.net.status import StatusReport
 from seckex.net.stream import LinkTerms
@@ -70,6 +71,7 @@ from seckex.roles.house import House
 from seckex.roles.kdc.center import Center
 from seckex.roles.trace import Tracer
 from seckex.sa.association import WORKER_BITS
+from seckex.sa.store import Append
 from seckex.storage.lock import WorkerLock
 from seckex.storage.masterkey import load_master_key
 from seckex.storage.sqlite import SqliteStore
@@ -118,6 +120,7 @@ class Daemon(MultiService, Generic[S]):
         self._lock: WorkerLock | None = None
         self._key_log: KeyLog | None = None
         self._master: MasterKey | None = None
+        self._exchange: MasterKeyExchange | None = None
         self._control: IListeningPort | None = None
         self._taken = False
         self._end_hearing: Callable[[], None] | None = None
@@ -220,6 +223,11 @@ class Daemon(MultiService, Generic[S]):
     def commands_of_roles(self) -> Commands:
         """Return what answers the commands that roles have beside those of all daemons, by name."""
         return {}
+
+    def audited(self, master: MasterKey, begins: bool) -> tuple[Append, ...]:
+        """Return what logs get when the exchange of the master key begins, or ends; not called in the reactor."""
+        del master, begins
+        return ()
 
     # -- life
 
@@ -381,12 +389,16 @@ class Daemon(MultiService, Generic[S]):
             configuration=os.path.abspath(self.loaded.file),
             key_log="" if self._key_log is None else str(self._key_log.path),
         )
+        exchange = self._exchange = MasterKeyExchange(
+            self.reactor, self._commits, store, state.master_key, state.worker, self.log, self.clock, self.audited
+        )
         desk = ControlCommands(self.operator(), report, self.log, self.reactor)
         commands = {
             **desk.commands(),
             **self._commands_of_center(),
             **self.commands_of_roles(),
             **tracing,
+            **exchange.commands(),
             "reload": self._asked_to_reload,
         }
         self._control = listen_control(self.reactor, state.control, commands, desk.streams())
@@ -401,6 +413,7 @@ class Daemon(MultiService, Generic[S]):
             self._end_hearing = hear(signal.SIGHUP, lambda: self.reactor.callFromThread(self.reload))
         self.supervisor.watch(self.reactor)
         self._tell_ready()
+        exchange.resume()
 
     def _commands_of_center(self) -> Commands:
         house = self.house
@@ -415,7 +428,8 @@ class Daemon(MultiService, Generic[S]):
     def _all_extras(self) -> dict[str, Any]:
         roles = {} if self.house is None else self.house.house.status(self.clock.now())
         hops = [] if self.hops is None else self.hops.status()
-        return {**self.status_extras(), "roles": roles, "hops": hops}
+        key = None if self._exchange is None else self._exchange.status()
+        return {**self.status_extras(), "roles": roles, "hops": hops, "master_key": key}
 
     def _all_counters(self) -> dict[str, int]:
         of_roles = {} if self.house is None else self.house.house.counters
@@ -530,6 +544,8 @@ class Daemon(MultiService, Generic[S]):
         self.supervisor.stopping()
         if self._end_hearing is not None:
             self._end_hearing()
+        if self._exchange is not None:
+            self._exchange.stop()
         stopping: list[Deferred[Any]] = [maybeDeferred(super().stopService)]
         if self._control is not None:
             stopping.append(maybeDeferred(self._control.stopListening))
