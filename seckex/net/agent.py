@@ -115,7 +115,9 @@ class AgentDaemon(ListeningDaemon[AgentSettings]):
             worker=settings.state.worker,
             mix=agent.mix_secrets == "always",
             taken=lambda spi: self.principal.node.associations.get(spi) is not None,
-            limits=Limits(agent.requests, agent.answers, agent.visitors, flood=flood),
+            limits=Limits(
+                agent.requests, agent.answers, agent.visitors, agent.passages, agent.passages_per_visitor, flood
+            ),
             retention=retention_of(settings.accounting),
         )
 

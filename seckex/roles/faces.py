@@ -15,7 +15,7 @@ from attrs import field, frozen
 
 from seckex.machine import Now, Path, Report, Send
 from seckex.node.actions import Commit, Work
-from seckex.passage.faces import Admission, Figures
+from seckex.passage.faces import Figures
 from seckex.sa.association import Association
 from seckex.sa.store import Outcome, Snapshot
 from seckex.wire.numbers import Code
@@ -36,13 +36,12 @@ class Relay:
 class Adopt:
     """Use an association, which is durable already, for links and dialogs.
 
-    Those that it ``replaces``, by their SPIs here, are let go once their links have moved. With an ``admission`` its
-    links are built in passages through that agent.
+    Those that it ``replaces``, by their SPIs here, are let go once their links have moved. Whether its links are built
+    in passages is asked of the role whose it is.
     """
 
     association: Association
     replaces: tuple[int, ...] = ()
-    admission: Admission | None = None
 
 
 @frozen

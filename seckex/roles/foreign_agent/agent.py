@@ -24,7 +24,7 @@ from seckex.machine import Now, Path, Report, Send
 from seckex.node.buckets import Buckets, source_of
 from seckex.node.drops import Drops
 from seckex.node.gate import Gate, Guarded
-from seckex.passage.faces import Figures
+from seckex.passage.faces import Admitted, Figures
 from seckex.roles.accounts import Ledger
 from seckex.roles.faces import RoleAction
 from seckex.roles.foreign_agent import asked, relaying
@@ -33,6 +33,7 @@ from seckex.roles.foreign_agent.challenges import Challenges
 from seckex.roles.foreign_agent.relays import Relays, keying_of, refused
 from seckex.roles.foreign_agent.terms import AgentTerms, realm_of
 from seckex.roles.foreign_agent.visitors import Visitor, Visitors, name_of
+from seckex.roles.passing import EndingPassages
 from seckex.sa.store import Outcome, Snapshot
 from seckex.wire import hop
 from seckex.wire.mobileip import NodeRequest, decode_node_request
@@ -58,8 +59,9 @@ class ForeignAgent:
         self._challenges = Challenges(terms.entropy)
         self._advertising = Advertising(terms, self._challenges)
         self._visitors = Visitors()
+        self._ending = EndingPassages()
         self._ledger = Ledger("fa", terms.retention)
-        self._relays = Relays(terms, self._visitors)
+        self._relays = Relays(terms, self._visitors, self._ending)
         self._gate = Gate(terms.limits.flood, terms.entropy, self._crowded, self._drops, _REQUESTS)
         self._solicitors = self._buckets()
         self._busy = ""
@@ -104,6 +106,10 @@ class ForeignAgent:
         """Return what the agent has with a visitor."""
         return self._visitors.get(name_of(home_agent, pseudonym))
 
+    def passage(self, spi: int) -> Admitted | None:
+        """Return what the traffic of a visitor comes under, by the agent's SPI of KEY 3; None where there is none."""
+        return self._visitors.passage(spi)
+
     # -- life
 
     def start(self, snapshot: Snapshot, now: Now) -> list[RoleAction]:
@@ -127,15 +133,18 @@ class ForeignAgent:
         """See `Role.next_deadline`."""
         ends = now.monotonic + max(self._visitors.deadline - now.wall, 0.0)
         load = self._gate.deadline
-        other = math.inf if load is None else load
-        return min(self._advertising.deadline, self._relays.deadline(), self._ledger.deadline, ends, other)
+        others = self._advertising.deadline, self._relays.deadline(), self._ending.deadline(), self._ledger.deadline
+        return min(*others, ends, math.inf if load is None else load)
 
     def tick(self, now: Now) -> list[RoleAction]:
         """See `Role.tick`."""
         actions: list[Any] = []
         self._relays.tick(now, actions)
         for gone in self._visitors.expired(now.wall):
-            actions.append(Report(VisitorLeft(gone.home_agent, gone.pseudonym.hex(), "the registration has expired")))
+            why = "the registration has expired"
+            actions.append(Report(VisitorLeft(gone.home_agent, gone.pseudonym.hex(), why)))
+            self._ending.end(gone.spi_node, why, actions)
+        self._ending.tick(now, actions)
         self._gate.tick(now)
         self._solicitors.expire(now.monotonic)
         actions += self._ledger.tick(now)
