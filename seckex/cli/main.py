@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from seckex import __version__
+from seckex.cli.accounting import accounting
 from seckex.cli.algs import algs
 from seckex.cli.bugreport import bugreport
 from seckex.cli.cert import cert
@@ -75,6 +76,7 @@ for _command in (
     bugreport,
     export,
     reload,
+    accounting,
     provision,
     algs,
     check_config,

@@ -45,6 +45,7 @@ from seckex.events import ConfigurationKept, ConfigurationReloaded
 from seckex.exchange.terms import Terms
 from seckex.machine import Now
 from seckex.machine import Path as PeerPath
+from seckex.net.accounting import AccountingCommands, sides_of
 from seckex.net.commands import ControlCommands
 from seckex.net.commit import CommitThread, GroupCommit
 from seckex.net.control import Commands, listen_control
@@ -397,6 +398,7 @@ class Daemon(MultiService, Generic[S]):
             **desk.commands(),
             **self._commands_of_center(),
             **self.commands_of_roles(),
+            **self._commands_of_accounts(store),
             **tracing,
             **exchange.commands(),
             "reload": self._asked_to_reload,
@@ -421,6 +423,12 @@ class Daemon(MultiService, Generic[S]):
         if house is None or not isinstance(center, Center):
             return {}
         return KdcCommands(center, partial(house.ask, center), house.aside, self.clock).commands()
+
+    def _commands_of_accounts(self, store: SqliteStore) -> Commands:
+        if self.house is None:
+            return {}
+        sides = sides_of(self.house.house.roles)
+        return AccountingCommands(self.settings.identity.nai, sides, store, self.house.aside).commands()
 
     def _all_listening(self) -> list[str]:
         return [*self.listening(), *([] if self.hops is None else self.hops.ports.addresses())]
