@@ -297,6 +297,11 @@ class Daemon(MultiService, Generic[S]):
             self._key_log = KeyLog(path, owner, lambda why: self.log.say("error", "{why}", why=why))
             self.log.say("warn", WARNING, file=path)
 
+    def _note_keys(self, line: str) -> None:
+        # Terms of links are made before files are opened.
+        if self._key_log is not None:
+            self._key_log.write(line)
+
     def _bind_hops(self) -> None:
         settings = self.settings
         if isinstance(settings, HopSettings):
@@ -620,7 +625,7 @@ class Daemon(MultiService, Generic[S]):
             os.urandom,
             self.dialogs,
             DeadPeer(dead_peer.idle, dead_peer.timeout),
-            None if self._key_log is None else self._key_log.write,
+            None if self.settings.debug.key_log is None else self._note_keys,
         )
 
     def dialog_counters(self) -> dict[str, int]:
