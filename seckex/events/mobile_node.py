@@ -93,6 +93,56 @@ class Registered(Event):
 
 
 @frozen
+class MoveRegistered(Event):
+    """A registration by way of another agent than the one before, or of the same one from another address, is there.
+
+    ``seconds`` is how long registering took. Dialogs follow, which `Moved` tells.
+    """
+
+    peer: str
+    left: str
+    agent: str
+    why: str
+    seconds: float
+    spi_in: int
+
+    def __str__(self) -> str:
+        return (
+            f"moved from {shown(self.left)} to {shown(self.agent)}, as {shown(self.why)}: registered with {self.peer} "
+            f"within {1000 * self.seconds:.0f} ms; SPI in {self.spi_in:#010x}"
+        )
+
+
+@frozen
+class Moved(Event):
+    """What was carried under the keys of the place before goes on under those of the new one.
+
+    ``registering`` is how long registering took, ``pause`` the longest that a dialog stood still: from the last that
+    came over the old link to the first over the new; both in seconds. At most ``round_trips`` fell into that pause.
+    ``octets`` is what the ``dialogs`` had carried by then.
+    """
+
+    peer: str
+    left: str
+    agent: str
+    why: str
+    registering: float
+    pause: float
+    round_trips: int
+    dialogs: int
+    octets: int
+
+    def __str__(self) -> str:
+        stood = (
+            f"{self.dialogs} dialogs, after {self.octets} octets, stood still for {1000 * self.pause:.1f} ms at most"
+        )
+        return (
+            f"moved from {shown(self.left)} to {shown(self.agent)}, as {shown(self.why)}: "
+            f"{stood if self.dialogs else 'no dialogs had to follow'}, in {self.round_trips} round trip(s)"
+        )
+
+
+@frozen
 class Deregistered(Event):
     """The registration has ended because this node wanted that; ``told`` whether the home agent is known to know."""
 
@@ -159,3 +209,74 @@ class ProvisionTaken(Event):
 
     def __str__(self) -> str:
         return f"provisioned for {self.peer}, version {self.kvno} of KEY 0"
+
+
+@frozen
+class TrafficPasses(Event):
+    """Traffic with the home agent goes through an agent from now on."""
+
+    peer: str
+    agent: str
+    address: str
+    passage: str
+
+    def __str__(self) -> str:
+        return f"traffic with {self.peer} goes through {shown(self.agent)} at {self.address}, passage {self.passage}"
+
+
+@frozen
+class TrafficRefused(Event):
+    """An agent does not carry our traffic; a ``hint`` may be anybody's, ``then`` is what comes of it."""
+
+    level: ClassVar[str] = "warn"
+
+    peer: str
+    agent: str
+    address: str
+    code: int
+    hint: bool
+    then: str
+
+    @property
+    def label(self) -> str:
+        """The code's name."""
+        return label_of(self.code)
+
+    def __str__(self) -> str:
+        proved = " (not authenticated)" if self.hint else ""
+        why = f"{self.code} {self.label}{proved}; {self.then}"
+        return f"{shown(self.agent)} at {self.address} does not carry traffic with {self.peer}: {why}"
+
+
+@frozen
+class TrafficFailed(Event):
+    """There is no passage through an agent, or it broke before it carried; another one is tried."""
+
+    level: ClassVar[str] = "warn"
+
+    peer: str
+    agent: str
+    address: str
+    why: str
+    suppressed: int
+
+    def __str__(self) -> str:
+        more = f" ({self.suppressed} more not shown)" if self.suppressed else ""
+        return f"no traffic with {self.peer} through {shown(self.agent)} at {self.address}: {shown(self.why)}{more}"
+
+
+@frozen
+class TrafficEnded(Event):
+    """A passage has ended; octets are of DATA, from the node and to it."""
+
+    peer: str
+    agent: str
+    passage: str
+    how: str
+    octets_out: int
+    octets_in: int
+
+    def __str__(self) -> str:
+        carried = f"{self.octets_out} octets out, {self.octets_in} in"
+        how = shown(self.how)
+        return f"passage {self.passage} with {self.peer} through {shown(self.agent)} has ended: {how}; {carried}"

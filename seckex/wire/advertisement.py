@@ -48,9 +48,10 @@ class AdvertisementFlag(IntFlag):
     AAA = 4
     TCP = 8
     HYBRID = 16
+    TRAFFIC = 32
 
 
-_KNOWN_FLAGS: Final = int(AdvertisementFlag.HYBRID) * 2 - 1
+_KNOWN_FLAGS: Final = int(AdvertisementFlag.TRAFFIC) * 2 - 1
 
 
 @frozen

@@ -115,7 +115,8 @@ class AgentAnswer:
     """What the agent alone reads of a reply: eF. ``code`` is 0 or 128.
 
     ``a`` and ``b`` are k2 and k3, or S_hf and S_mf; ``pseudonym`` stands for the node. ``home_offer`` is what was
-    chosen between home agent and agent, ``node_offer`` between node and agent. ``mixed``: KEY 2 has ss2 in it.
+    chosen between home agent and agent, ``node_offer`` between node and agent. ``mixed``: KEY 2 has ss2 in it. ``port``
+    is that of the home agent's address, 0 in a refusal and where a registration ends.
     """
 
     code: int
@@ -130,6 +131,7 @@ class AgentAnswer:
     node_offer: SaPayloadExtension | None = None
     home_agent_address: Address | None = None
     mixed: bool = True
+    port: int = 0
 
 
 # -- extensions in an order, each at most once
@@ -321,7 +323,7 @@ def encode_agent_answer(answer: AgentAnswer) -> bytes:
         raise ApiMisuse("an agent is told 0 or 128")
     spis = (_spi_or_none(answer.spi_of_home), _spi_or_none(answer.spi_of_node))
     flags = 0 if answer.mixed else _UNMIXED
-    start = Writer().pack(_AGENT_ANSWER, answer.code, answer.mode, flags, answer.lifetime, 0, *spis)
+    start = Writer().pack(_AGENT_ANSWER, answer.code, answer.mode, flags, answer.lifetime, answer.port, *spis)
     start.raw(sized(answer.a, KEY_SIZE, "A")).raw(sized(answer.b, KEY_SIZE, "B"))
     parts = (
         start.raw(sized(answer.pseudonym, PSEUDONYM_SIZE, "a pseudonym")).octets(),
@@ -335,15 +337,13 @@ def encode_agent_answer(answer: AgentAnswer) -> bytes:
 def decode_agent_answer(octets: bytes) -> AgentAnswer:
     """Return what is in eF, as unsealed; raises `Malformed`, with offsets from its start."""
     reader = _sized_reader(octets, AGENT_ANSWER_SIZE)
-    code, mode, flags, lifetime, reserved, spi_of_home, spi_of_node = reader.unpack(_AGENT_ANSWER, "eF")
+    code, mode, flags, lifetime, port, spi_of_home, spi_of_node = reader.unpack(_AGENT_ANSWER, "eF")
     if code not in _OUTSIDE:
         raise reader.fail("Code", f"{code} where an agent is told 0 or 128", 0)
     if mode not in _MODES:
         raise reader.fail("Mode", f"{mode} does not exist", 2)
     if flags & ~_UNMIXED:
         raise reader.fail("Flags", f"0x{flags:02x}, reserved bits are set", 3)
-    if reserved:
-        raise reader.fail("Reserved", "reserved octets are not zero", 6)
     for offset, spi in ((8, spi_of_home), (12, spi_of_node)):
         if spi:
             read_spi(reader, spi, offset)
@@ -351,7 +351,7 @@ def decode_agent_answer(octets: bytes) -> AgentAnswer:
     pseudonym = reader.take(PSEUDONYM_SIZE, "pseudonym")
     parts = _read_parts(octets, reader, _IN_AGENT_ANSWER)
     fields = (code, Keying(mode), lifetime, spi_of_home, spi_of_node, a, b, pseudonym)
-    return AgentAnswer(*fields, **parts, mixed=not flags)
+    return AgentAnswer(*fields, **parts, mixed=not flags, port=port)
 
 
 def _sized_reader(octets: bytes, size: int) -> Reader:

@@ -120,7 +120,7 @@ def agent_request(kem: Kem) -> bytes:
     certificates = (pattern(300, 9), pattern(200, 10))
     address = IPv6Address("2001:db8::1")
     return encode_agent_request(
-        request(kem), shares_of(kem), address, offers, certificates, lambda _covered: pattern(70, 11)
+        request(kem), shares_of(kem), address, 4434, offers, certificates, lambda _covered: pattern(70, 11)
     )
 
 
@@ -206,6 +206,7 @@ AGENT_ANSWER: Final = AgentAnswer(
     home_offer=SaPayloadExtension(sa(SaSubType.HA_FA)),
     node_offer=SaPayloadExtension(sa(SaSubType.MN_FA)),
     home_agent_address=IPv4Address("192.0.2.2"),
+    port=4434,
 )
 _ROUTE: Final = hop.Route(7, HOME, (AGENT, "aaa@visited.example"))
 _WAY: Final = (hop.TracedHop("aaa@home.example", Security.ASSOCIATION, 1234), hop.TracedHop(HOME, Security.TLS, 0))
@@ -298,7 +299,7 @@ def agent_request_again(octets: bytes) -> bytes:
     if read.shares_data != read.shares.data:
         raise AssertionError("the transcript has other shares")
     return encode_agent_request(
-        _request(read.request), read.shares, read.address, offers, read.certificates, _signs(read)
+        _request(read.request), read.shares, read.address, read.port, offers, read.certificates, _signs(read)
     )
 
 
@@ -542,13 +543,14 @@ agent_answers = st.builds(
     home_offer=offers(SaSubType.HA_FA),
     node_offer=offers(SaSubType.MN_FA),
     home_agent_address=st.none() | addresses,
+    port=u16,
 )
 domains = st.text(
     st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"], exclude_characters="@"), min_size=1, max_size=40
 )
 advertisements = st.builds(
     Advertisement,
-    flags=st.integers(0, 31).map(AdvertisementFlag),
+    flags=st.integers(0, 63).map(AdvertisementFlag),
     lifetime=u16,
     longest=u16,
     sequence=u16,

@@ -105,7 +105,7 @@ class AdvertisementTests(FormCase):
     def test_flags(self) -> None:
         for flags in range(256):
             octets = with_octets(OCTETS, 21, bytes((flags,)))
-            if flags < 32:
+            if flags < 64:
                 self.assertEqual(decode_advertisement(octets)[1].flags, flags)
             else:
                 self.refused(octets, "Flags", 21)

@@ -315,6 +315,7 @@ class AgentRequestTests(FormCase):
     ADDED = (
         vendor(35, bytes.fromhex("00001000 00002000") + pattern(32, 7) + pattern(32, 8)),
         vendor(2, clear(1, IPv6Address("2001:db8::1").packed)),
+        vendor(50, bytes.fromhex("11520000")),
         vendor(16, sa(3)),
         vendor(16, sa(2, b"policy")),
         vendor(36, b"\2" + bytes.fromhex("012c") + pattern(300, 9) + bytes.fromhex("00c8") + pattern(200, 10)),
@@ -336,12 +337,12 @@ class AgentRequestTests(FormCase):
         self.assertEqual(read.request, decode_node_request(REQUEST))
         self.assertEqual(read.shares, roaming.shares_of(X25519))
         self.assertEqual(read.shares_data, self.ADDED[0][10:])
-        self.assertEqual(read.address, IPv6Address("2001:db8::1"))
+        self.assertEqual((read.address, read.port), (IPv6Address("2001:db8::1"), 4434))
         self.assertEqual({sub: offer.payload for sub, offer in read.offers.items()}, {3: sa(3), 2: sa(2, b"policy")})
         for offer in read.offers.values():
             self.assertEqual(self.OCTETS[offer.offset :][: len(offer.payload)], offer.payload)
         self.assertEqual(read.certificates, (pattern(300, 9), pattern(200, 10)))
-        self.assertEqual((read.signature, read.signed), (pattern(70, 11), self.at(5)))
+        self.assertEqual((read.signature, read.signed), (pattern(70, 11), self.at(6)))
         self.assertEqual(read.octets, self.OCTETS)
 
     def test_read_whole_or_not_at_all(self) -> None:
@@ -385,11 +386,16 @@ class AgentRequestTests(FormCase):
             self.assertRaises(ApiMisuse, getattr, evolve(roaming.shares_of(X25519), spi_home=255), "data")
 
     def test_certificates_and_signatures(self) -> None:
-        self.refused(with_octets(self.OCTETS, self.at(4) + 10, b"\5"), "Count", self.at(4) + 10)
-        self.refused(with_octets(self.OCTETS, self.at(4) + 10, b"\1"), "certificates", self.at(4) + 313)
+        self.refused(with_octets(self.OCTETS, self.at(5) + 10, b"\5"), "Count", self.at(5) + 10)
+        self.refused(with_octets(self.OCTETS, self.at(5) + 10, b"\1"), "certificates", self.at(5) + 313)
         for size in (0, 7, 73):
-            octets = self.OCTETS[: self.at(5)] + vendor(37, bytes(size))
-            self.refused(octets, "signature", self.at(5) + 10)
+            octets = self.OCTETS[: self.at(6)] + vendor(37, bytes(size))
+            self.refused(octets, "signature", self.at(6) + 10)
+
+    def test_the_port(self) -> None:
+        for place, octets, field in ((10, bytes(2), "Port"), (12, b"\0\1", "Reserved")):
+            at = self.at(2) + place
+            self.refused(with_octets(self.OCTETS, at, octets), field, at)
 
     def test_what_cannot_be_said(self) -> None:
         shares = roaming.shares_of(X25519)
@@ -399,16 +405,28 @@ class AgentRequestTests(FormCase):
         def sign(_covered: bytes) -> bytes:
             return bytes(70)
 
-        encode_agent_request(REQUEST, shares, address, offers, certificates, sign)
+        encode_agent_request(REQUEST, shares, address, 4434, offers, certificates, sign)
         for wrong in (evolve(shares, z=bytes(31)), evolve(shares, ct3=b""), evolve(shares, spi_node=1 << 32)):
-            self.assertRaises(ApiMisuse, encode_agent_request, REQUEST, wrong, address, offers, certificates, sign)
+            self.assertRaises(ApiMisuse, encode_agent_request, REQUEST, wrong, address, 1, offers, certificates, sign)
         swapped = {SaSubType.HA_FA: sa(2), SaSubType.MN_FA: sa(3)}
-        self.assertRaises(ApiMisuse, encode_agent_request, REQUEST, shares, address, swapped, certificates, sign)
-        self.assertRaises(ApiMisuse, encode_agent_request, REQUEST, shares, address, offers, (), sign)
+        self.assertRaises(ApiMisuse, encode_agent_request, REQUEST, shares, address, 4434, swapped, certificates, sign)
+        self.assertRaises(ApiMisuse, encode_agent_request, REQUEST, shares, address, 4434, offers, (), sign)
+        for port in (0, 65536):
+            self.assertRaises(
+                ApiMisuse, encode_agent_request, REQUEST, shares, address, port, offers, certificates, sign
+            )
         for size in (7, 73):
             short = bytes(size)
             self.assertRaises(
-                ApiMisuse, encode_agent_request, REQUEST, shares, address, offers, certificates, lambda _, s=short: s
+                ApiMisuse,
+                encode_agent_request,
+                REQUEST,
+                shares,
+                address,
+                4434,
+                offers,
+                certificates,
+                lambda _, s=short: s,
             )
 
 

@@ -271,7 +271,7 @@ class AnswerTests(FormCase):
 
 
 AGENT_START: Final = (
-    bytes.fromhex("0000 02 00 012c 0000 00003000 00004000") + pattern(32, 1) + pattern(32, 2) + pattern(16, 3)
+    bytes.fromhex("0000 02 00 012c 1152 00003000 00004000") + pattern(32, 1) + pattern(32, 2) + pattern(16, 3)
 )
 AGENT_PARTS: Final = (
     general(16, sa(3)),
@@ -334,8 +334,7 @@ class AgentAnswerTests(FormCase):
     def test_fields(self) -> None:
         self.refused(with_octets(AGENT_OCTETS, 2, b"\3"), "Mode", 2)
         self.refused(with_octets(AGENT_OCTETS, 3, b"\2"), "Flags", 3)
-        for place in (6, 7):
-            self.refused(with_octets(AGENT_OCTETS, place, b"\1"), "Reserved", 6)
+        self.assertEqual(decode_agent_answer(with_octets(AGENT_OCTETS, 6, bytes(2))).port, 0)
         unmixed = evolve(AGENT_ANSWER, mixed=False)
         self.assertEqual(encode_agent_answer(unmixed), with_octets(AGENT_OCTETS, 3, b"\1"))
         self.assertEqual(decode_agent_answer(encode_agent_answer(unmixed)), unmixed)

@@ -2,5 +2,8 @@
 
 from seckex.cli.kdc import audit, changing, command, enrol, listing
 from seckex.cli.kdc.group import kdc
+from seckex.cli.master import master
+
+kdc.add_command(master)
 
 __all__ = ["audit", "changing", "command", "enrol", "kdc", "listing"]

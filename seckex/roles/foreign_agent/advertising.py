@@ -58,7 +58,9 @@ class Advertising:
 
     @staticmethod
     def _said(terms: AgentTerms) -> tuple[object, ...]:
-        return (terms.care_of, terms.domain, terms.port, terms.longest, terms.interval, terms.groups, terms.kems)
+        carries = bool(terms.limits.passages)
+        about = (terms.care_of, terms.domain, terms.port, terms.longest)
+        return (*about, terms.interval, terms.groups, terms.kems, carries)
 
     def everybody(self, now: Now, *, busy: bool) -> list[Send]:
         """Return the advertisement that is due, to each group."""
@@ -87,6 +89,8 @@ class Advertising:
             flags |= AdvertisementFlag.AAA
         if Kem.X25519_ML_KEM_768 in terms.kems:
             flags |= AdvertisementFlag.HYBRID
+        if terms.limits.passages:
+            flags |= AdvertisementFlag.TRAFFIC
         return Advertisement(
             flags,
             min(int(HOLDS_FOR * terms.interval), HIGHEST),

@@ -84,5 +84,7 @@ def compose(request: NodeRequest, terms: AgentTerms, taken: Callable[[int], bool
     def sign(covered: bytes) -> bytes:
         return sign_request(terms.identity, covered, request.home_agent)
 
-    message = encode_agent_request(request.octets, shares, terms.address, offers, terms.identity.chain, sign)
+    message = encode_agent_request(
+        request.octets, shares, terms.address, terms.port, offers, terms.identity.chain, sign
+    )
     return Asked(request, shares, message, key, ss3)

@@ -21,6 +21,7 @@ from seckex.roles.foreign_agent.visitors import KIND, Visitor, name_of
 from seckex.sa.association import Agreement
 from seckex.sa.store import DeleteRecord, Unit
 from seckex.wire.extensions import SaPayloadExtension
+from seckex.wire.frames import Address
 from seckex.wire.mobileip import decode_home_reply, encode_node_reply, encode_reply_header
 from seckex.wire.numbers import Code, Keying, SaSubType
 from seckex.wire.registration import AgentAnswer, decode_agent_answer
@@ -91,11 +92,14 @@ def _registered(
     request, shares = asked.request, asked.shares
     if not answer.spi_of_home or not answer.spi_of_node:
         raise Malformed("eF", 8, "a registration without SPIs")
+    where = answer.home_agent_address
+    if where is None or not answer.port:
+        raise Malformed("eF", 6, "a registration without the home agent's address and port")
     home, node = SaSubType.HA_FA, SaSubType.MN_FA
     kem, said_home, said_node = request.kem, _said(answer.home_offer, home), _said(answer.node_offer, node)
     of_home = terms.choices.agreed(kem, home, said_home, terms.offers[kem][home])
     of_node = terms.choices.agreed(kem, node, said_node, request.offers[node].payload)
-    k2, k3 = _drawn(answer, asked, terms, secrets.tr)
+    k2, k3 = _drawn(answer, where, asked, terms, secrets.tr)
     if not answer.mixed and terms.mix:
         why = "KEY 2 would be without our own secret, which is not in the policy here"
         raise PeerIncompatible(Code.NOTHING_ACCEPTABLE, why)
@@ -104,6 +108,8 @@ def _registered(
     with_node = "@" + realm_of(request.home_agent), terms.nai
     visitor = Visitor(
         home_agent=request.home_agent,
+        home_address=where,
+        home_port=answer.port,
         pseudonym=answer.pseudonym,
         kem=request.kem,
         mode=answer.mode,
@@ -127,14 +133,12 @@ def _said(choice: SaPayloadExtension | None, sub_type: SaSubType) -> bytes:
     return choice.payload
 
 
-def _drawn(answer: AgentAnswer, asked: Asked, terms: AgentTerms, tr: bytes) -> tuple[Secret, Secret]:
+def _drawn(answer: AgentAnswer, home: Address, asked: Asked, terms: AgentTerms, tr: bytes) -> tuple[Secret, Secret]:
     """Return k2 and k3, or what takes their place: section 7."""
     a, b = Secret(answer.a), Secret(answer.b)
     if answer.mode is not Keying.SEMI_STATEFUL:
         return a, b
-    request, home = asked.request, answer.home_agent_address
-    if home is None:
-        raise Malformed("eF", 0, "semi-stateful, and without the home agent's address")
+    request = asked.request
     realm, care_of = "@" + realm_of(request.home_agent), request.care_of
     return (
         equation5(a, request.home_agent, terms.nai, home, terms.address, tr),

@@ -13,20 +13,25 @@ import heapq
 import math
 import struct
 from collections.abc import Iterable, Iterator
+from ipaddress import ip_address
 from typing import Final
 
 from attrs import field, frozen
 
 from seckex.crypto.schedule import AgreedKeys
 from seckex.errors import ApiMisuse, Malformed
+from seckex.passage.faces import Admission, Admitted, Party
 from seckex.sa.store import PutRecord, Record
 from seckex.wire.buffer import Reader, Writer
-from seckex.wire.numbers import Kem, Keying
+from seckex.wire.frames import Address
+from seckex.wire.numbers import Hop, Kem, Keying
 from seckex.wire.registration import PSEUDONYM_SIZE
 
 KIND: Final = "fa.visitor"
 
-_VERSION: Final = 1
+# Those of version 1 do not say where the home agent is: their nodes register anew.
+_VERSION: Final = 2
+_ADDRESSES: Final = (4, 16)
 _START: Final = struct.Struct(">BBBxIIIIQQ")
 
 
@@ -35,11 +40,13 @@ class Visitor:
     """See the module.
 
     ``spi_home`` and ``spi_node`` are the agent's SPIs of KEY 2 and KEY 3, ``spi_of_home`` and ``spi_of_node`` the
-    others'. ``home_choice`` and ``node_choice`` are the SA payloads that were chosen for them. ``since`` and ``until``
-    are wall-clock seconds.
+    others'. ``home_address`` and ``home_port`` are where the home agent takes passages. ``home_choice`` and
+    ``node_choice`` are the SA payloads that were chosen for them. ``since`` and ``until`` are wall-clock seconds.
     """
 
     home_agent: str
+    home_address: Address
+    home_port: int
     pseudonym: bytes
     kem: Kem
     mode: Keying
@@ -53,6 +60,14 @@ class Visitor:
     node_choice: bytes
     key2: AgreedKeys = field(repr=False)
     key3: AgreedKeys = field(repr=False)
+
+    @property
+    def admitted(self) -> Admitted:
+        """What its traffic comes under, and goes on to the home agent with."""
+        host, spi, until = str(self.home_address), self.spi_of_home, float(self.until)
+        onward = Admission(Hop.FA_HA, self.home_agent, host, self.home_port, spi, until, self.key2)
+        who = Party(self.home_agent.partition("@")[2], self.pseudonym)
+        return Admitted(Hop.MN_FA, self.spi_node, until, who, self.key3, onward)
 
     @property
     def name(self) -> bytes:
@@ -74,7 +89,7 @@ def encode(visitor: Visitor) -> bytes:
     """Return the octets of a record."""
     spis = (visitor.spi_home, visitor.spi_of_home, visitor.spi_node, visitor.spi_of_node)
     writer = Writer().pack(_START, _VERSION, visitor.kem, visitor.mode, *spis, visitor.since, visitor.until)
-    writer.raw(visitor.pseudonym)
+    writer.raw(visitor.pseudonym).u16(visitor.home_port).prefixed(visitor.home_address.packed)
     texts = (visitor.home_agent.encode(), visitor.home_choice, visitor.node_choice)
     for part in (*texts, visitor.key2.octets(), visitor.key3.octets()):
         writer.prefixed(part)
@@ -89,6 +104,10 @@ def decode(octets: bytes) -> Visitor:
         raise reader.fail("version", f"{version} of a record", 0)
     spi_home, spi_of_home, spi_node, spi_of_node, since, until = numbers
     pseudonym = reader.take(PSEUDONYM_SIZE, "pseudonym")
+    home_port = reader.u16("port")
+    at, address = reader.offset, reader.take(reader.u32("size"), "address")
+    if len(address) not in _ADDRESSES or not home_port:
+        raise reader.fail("address", "not where a home agent is", at)
     home_agent, home_choice, node_choice, key2, key3 = (reader.take(reader.u32("size"), "part") for _ in range(5))
     reader.end("visitor")
     try:
@@ -98,7 +117,9 @@ def decode(octets: bytes) -> Visitor:
     except (ApiMisuse, ValueError) as error:
         raise reader.fail("visitor", str(error), 0) from None
     spis = (spi_home, spi_of_home, spi_node, spi_of_node)
-    return Visitor(name, pseudonym, *methods, *spis, since, until, home_choice, node_choice, *keys)
+    return Visitor(
+        name, ip_address(address), home_port, pseudonym, *methods, *spis, since, until, home_choice, node_choice, *keys
+    )
 
 
 class Visitors:
@@ -106,7 +127,7 @@ class Visitors:
 
     def __init__(self) -> None:
         self._visitors: dict[bytes, Visitor] = {}
-        self._spis: set[int] = set()
+        self._by_spi: dict[int, Visitor] = {}
         self._ends: list[tuple[int, bytes]] = []
 
     def __len__(self) -> int:
@@ -121,7 +142,12 @@ class Visitors:
 
     def has_spi(self, spi: int) -> bool:
         """Tell whether an SPI names something here."""
-        return spi in self._spis
+        return spi in self._by_spi
+
+    def passage(self, spi: int) -> Admitted | None:
+        """Return what traffic under this SPI of KEY 3 comes under."""
+        visitor = self._by_spi.get(spi)
+        return None if visitor is None or visitor.spi_node != spi else visitor.admitted
 
     def take_over(self, records: Iterable[Record]) -> list[str]:
         """Put in what was stored; return what could not be read."""
@@ -138,7 +164,7 @@ class Visitors:
         """Put one in; return the one whose place it takes."""
         before = self.pop(visitor.name)
         self._visitors[visitor.name] = visitor
-        self._spis |= {visitor.spi_home, visitor.spi_node}
+        self._by_spi[visitor.spi_home] = self._by_spi[visitor.spi_node] = visitor
         heapq.heappush(self._ends, (visitor.until, visitor.name))
         # What was replaced leaves its end behind; these must not become more than what lives.
         if len(self._ends) > 2 * len(self._visitors) + 64:
@@ -150,7 +176,8 @@ class Visitors:
         """Take one out."""
         visitor = self._visitors.pop(name, None)
         if visitor is not None:
-            self._spis -= {visitor.spi_home, visitor.spi_node}
+            self._by_spi.pop(visitor.spi_home, None)
+            self._by_spi.pop(visitor.spi_node, None)
         return visitor
 
     def expired(self, now: float) -> Iterator[Visitor]:

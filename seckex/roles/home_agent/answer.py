@@ -189,6 +189,7 @@ def accept(
         node_offer=choices.visit.said,
         home_agent_address=terms.address,
         mixed=terms.mix,
+        port=terms.port,
     )
     reply = _reply(heard, shared, encode_answer(answer, asked.request.kem), secrets, terms)
     ss2 = shared.ss2 if terms.mix else None
@@ -197,6 +198,7 @@ def accept(
         agent=agent,
         care_of=asked.request.care_of,
         address=asked.address,
+        port=asked.port,
         lifetime=granted.lifetime,
         until=now.wall + granted.lifetime,
         pseudonym=pseudonym,
@@ -204,6 +206,7 @@ def accept(
         spi_out=asked.shares.spi_home,
         choice=choices.agent.said.payload,
         keys=key2(choices.agent.agreement.prf, k2, ss2, tr, *between),
+        link=spi,
         layer2=block.layer2,
     )
     agreement = choices.home.agreement

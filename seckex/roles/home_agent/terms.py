@@ -6,10 +6,11 @@ from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from seckex.crypto.identity import Identity, TrustAnchors
 from seckex.exchange.terms import Entropy
+from seckex.roles.accounts import Retention
 from seckex.sa.association import WORKER_BITS
 from seckex.sa.policy import Policy
 from seckex.wire.frames import Address
@@ -39,14 +40,15 @@ class Limits:
 class HomeTerms:
     """What a home agent goes by.
 
-    ``address`` is its own, by which semi-stateful keys are made. ``sub_type`` is MN_HA, or MN_SMM for a mobility
-    manager. ``centers`` are the key distribution centers, to be asked one after the other; ``keying`` is
-    where keys come from. ``shortest`` and ``longest`` are lifetimes of registrations in seconds. ``bindings`` is
-    how many agents a node may be at. ``domains`` are the realms whose agents may relay, and ``agents`` those
-    agents, all of them where empty. ``mix`` is whether the secrets of KEMs go into KEY 2. ``same_pseudonym`` tells that
-    agents call a node the same as long as it visits them, else by another name in each registration. ``network`` is
-    what home addresses are from, anything that nodes ask for where None. ``clock_window`` and ``rotation``, of the
-    static keys, are in seconds. ``taken`` tells which SPIs name something here already.
+    ``address`` is its own, by which semi-stateful keys are made, and ``port`` where it takes links and passages there.
+    ``sub_type`` is MN_HA, or MN_SMM for a mobility manager. ``centers`` are the key distribution centers, to be asked
+    one after the other; ``keying`` is where keys come from. ``shortest`` and ``longest`` are lifetimes of registrations
+    in seconds. ``bindings`` is how many agents a node may be at. ``domains`` are the realms whose agents may relay, and
+    ``agents`` those agents, all of them where empty. ``mix`` is whether the secrets of KEMs go into KEY 2.
+    ``same_pseudonym`` tells that agents call a node the same as long as it visits them, else by another name in each
+    registration. ``network`` is what home addresses are from, anything that nodes ask for where None. ``clock_window``
+    and ``rotation``, of the static keys, are in seconds. ``taken`` tells which SPIs name something here already.
+    ``retention`` is how long accounts of passages are kept.
     """
 
     identity: Identity
@@ -54,6 +56,7 @@ class HomeTerms:
     policy: Policy
     entropy: Entropy = field(repr=False)
     address: Address
+    port: int = 4434
     sub_type: SaSubType = SaSubType.MN_HA
     keying: Keying = Keying.STATELESS
     centers: tuple[str, ...] = ()
@@ -70,6 +73,7 @@ class HomeTerms:
     worker: int = 0
     taken: Callable[[int], bool] = field(default=lambda _spi: False, repr=False, eq=False)
     limits: Limits = Limits()
+    retention: Retention = Factory(Retention)
 
     @property
     def nai(self) -> str:

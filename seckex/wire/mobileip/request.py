@@ -63,7 +63,9 @@ MAC_SIZE: Final = 16
 _REGISTRATION: Final = struct.Struct(">BBBBI")
 _CHALLENGE: Final = struct.Struct(">BB")
 _BLOCK: Final = struct.Struct(">BBHI")
+_PORT: Final = struct.Struct(">HH")
 _AUTHENTICATION: Final = struct.Struct(">BBI")
+_MOST_PORT: Final = 0xFFFF
 _AUTHENTICATION_LENGTH: Final = 4 + MAC_SIZE
 _CHALLENGE_START: Final = _CHALLENGE.pack(CHALLENGE_EXTENSION, CHALLENGE_SIZE)
 # Behind the padding: the identity block, and the extension with the MAC.
@@ -128,14 +130,15 @@ class RequestParts:
 class AgentRequest:
     """A request as its agent passed it on.
 
-    ``address`` is the agent's own; ``offers`` are SA payloads by sub-type: HA_FA, and MN_FA, which is what the
-    agent would take. The signature is over ``octets[:signed]``.
+    ``address`` and ``port`` are the agent's own; ``offers`` are SA payloads by sub-type: HA_FA, and MN_FA, which is
+    what the agent would take. The signature is over ``octets[:signed]``.
     """
 
     request: NodeRequest
     shares: AgentShares
     shares_data: bytes
     address: Address
+    port: int
     offers: Mapping[SaSubType, SaPayloadExtension]
     certificates: tuple[bytes, ...]
     signature: bytes
@@ -214,6 +217,7 @@ def decode_agent_request(octets: bytes) -> AgentRequest:
     if shares.kem != kem:
         raise reader.fail("agent shares", f"of another KEM than {int(kem)}, the node's", at)
     address = read_ip(next_vendor(reader, Sub.IP), IpContent.ROUTER)
+    port = _read_port(next_vendor(reader, Sub.AGENT_PORT))
     of_agent = read_offer(next_vendor(reader, Sub.SA_PAYLOAD), OF_AGENT)
     of_visit = read_offer(next_vendor(reader, Sub.SA_PAYLOAD), OF_VISIT)
     certificates, signature, signed = read_signed(reader)
@@ -222,6 +226,7 @@ def decode_agent_request(octets: bytes) -> AgentRequest:
         shares,
         octets[at : at + size],
         address,
+        port,
         {SaSubType.HA_FA: of_agent, SaSubType.MN_FA: of_visit},
         certificates,
         signature,
@@ -234,24 +239,45 @@ def encode_agent_request(
     request: bytes,
     shares: AgentShares,
     address: Address,
+    port: int,
     offers: Mapping[SaSubType, bytes],
     certificates: Sequence[bytes],
     sign: Callable[[bytes], bytes],
 ) -> bytes:
     """Return ``request`` (req, without a cookie) as its agent passes it on; raises `ApiMisuse`.
 
-    ``offers`` has SA payloads for HA_FA and MN_FA. ``sign`` is given what the signature covers and returns it.
+    ``address`` and ``port`` are the agent's own. ``offers`` has SA payloads for HA_FA and MN_FA. ``sign`` is given what
+    the signature covers and returns it.
     """
     start = b"".join(
         (
             request,
             vendor(Sub.AGENT_SHARES, shares.data),
             vendor(Sub.IP, ip_data(IpContent.ROUTER, address)),
+            vendor(Sub.AGENT_PORT, _PORT.pack(_checked_port(port), 0)),
             vendor(Sub.SA_PAYLOAD, offer_data(offers[SaSubType.HA_FA], OF_AGENT)),
             vendor(Sub.SA_PAYLOAD, offer_data(offers[SaSubType.MN_FA], OF_VISIT)),
         )
     )
     return signed_by(start, certificates, sign)
+
+
+def _read_port(data: Reader) -> int:
+    """Read the data of an agent port, whole."""
+    at = data.offset
+    port, reserved = data.unpack(_PORT, "agent port")
+    if not port:
+        raise data.fail("Port", "0 is no port", at)
+    if reserved:
+        raise data.fail("Reserved", "reserved octets are not zero", at + 2)
+    data.end("agent port")
+    return int(port)
+
+
+def _checked_port(port: int) -> int:
+    if not 0 < port <= _MOST_PORT:
+        raise ApiMisuse(f"{port} is no port")
+    return port
 
 
 def _read_request(octets: bytes) -> NodeRequest:

@@ -57,6 +57,7 @@ OTHER_SERVER: Final = "aaa2@visited.example"
 CARE_OF: Final = IPv4Address("192.0.2.2")
 NODE_PATH: Final = Path("192.0.2.9", 50000, 0)
 HOME_ADDRESS: Final = IPv4Address("198.51.100.1")
+HOME_PORT: Final = 4434
 
 _PROPOSAL: Final = PolicySettings().as_policy().proposals[0]
 POLICY: Final = evolve(
@@ -181,6 +182,7 @@ class Home:
             home_offer=SaPayloadExtension(of_home),
             node_offer=SaPayloadExtension(of_node),
             home_agent_address=HOME_ADDRESS,
+            port=HOME_PORT,
         )
         answer = evolve(answer, **secrets)
         sealed = seal_agent_secrets(ss2, tr, encode_reply_header(said), encode_agent_answer(answer))

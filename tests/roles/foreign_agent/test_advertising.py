@@ -44,7 +44,7 @@ class EverybodyTests(AgentCase):
         self.assertEqual((advertisement.care_of, advertisement.port), ((CARE_OF,), 4434))
         self.assertEqual((advertisement.lifetime, advertisement.longest), (30, 28800))
         flags = AdvertisementFlag.REGISTRATION_REQUIRED | AdvertisementFlag.TCP | AdvertisementFlag.HYBRID
-        self.assertEqual(advertisement.flags, flags)
+        self.assertEqual(advertisement.flags, flags | AdvertisementFlag.TRAFFIC)
 
     def test_flags_tell_of_servers_and_of_the_policy(self) -> None:
         self.start(self.terms(servers=(SERVER,), policy=PolicySettings().as_policy()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
+
 from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +20,8 @@ from tests.roles.foreign_agent.parts import AgentCase
 
 VISITOR = Visitor(
     home_agent="home@example.org",
+    home_address=IPv4Address("192.0.2.2"),
+    home_port=4434,
     pseudonym=bytes(range(16)),
     kem=Kem.X25519_ML_KEM_768,
     mode=Keying.SEMI_STATEFUL,
@@ -51,7 +55,7 @@ class RecordTests(SynchronousTestCase):
 
     def test_damage_is_told(self) -> None:
         octets = encode(VISITOR)
-        for wrong in (b"", octets[:-1], octets + b"\0", b"\2" + octets[1:], octets[:1] + b"\7" + octets[2:]):
+        for wrong in (b"", octets[:-1], octets + b"\0", b"\1" + octets[1:], octets[:1] + b"\7" + octets[2:]):
             self.assertRaises(Malformed, decode, wrong)
 
     @settings(max_examples=150, deadline=None)

@@ -82,6 +82,7 @@ OTHER_AGENT: Final = "agent2@visited.example"
 KDC: Final = "kdc@example.org"
 KDC2: Final = "kdc2@example.org"
 CARE_OF: Final = IPv4Address("198.51.100.1")
+PORT: Final = 4435
 HOME_ADDRESS: Final = IPv4Address("192.0.2.1")
 AES: Final = Policy((proposal("aes-256-gcm prf-hmac-sha-256 x25519 x25519-ml-kem-768"),), INDISPENSABLE)
 CHACHA: Final = Policy((proposal("chacha20-poly1305 prf-hmac-sha-384 x25519"),), INDISPENSABLE)
@@ -239,7 +240,13 @@ class Agent:
             sub: registration.encode_offer(self.policy, number, sub) for sub in (SaSubType.HA_FA, SaSubType.MN_FA)
         }
         message = encode_agent_request(
-            request, shares, self.address, offers, self.who.chain, lambda covered: sign_request(self.who, covered, HOME)
+            request,
+            shares,
+            self.address,
+            PORT,
+            offers,
+            self.who.chain,
+            lambda covered: sign_request(self.who, covered, HOME),
         )
         return Relayed(message, key, shares)
 
