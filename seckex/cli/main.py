@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from seckex import __version__
+from seckex.cli.accounting import accounting
 from seckex.cli.algs import algs
 from seckex.cli.backup import backup
 from seckex.cli.bugreport import bugreport
@@ -76,6 +77,7 @@ for _command in (
     bugreport,
     export,
     reload,
+    accounting,
     provision,
     algs,
     check_config,

@@ -23,6 +23,9 @@ from seckex.net.accounting import retention_of
 from seckex.net.kdc import center_of, possible_kdc, settle_center
 from seckex.net.listening import ListeningDaemon
 from seckex.net.multicast import Multicast, Place, family_of, is_group
+from seckex.net.passages.port import PassagePort
+from seckex.net.passages.relayed import relaying
+from seckex.net.passages.terms import PassageTerms
 from seckex.net.reload import Prepared
 from seckex.node.limits import Peer
 from seckex.roles.aaa.relay import AaaRelay
@@ -78,6 +81,15 @@ class AgentDaemon(ListeningDaemon[AgentSettings]):
         """See `Daemon.serves_visitors`."""
         return self.settings.foreign_agent is not None
 
+    def passages(self, terms: PassageTerms) -> PassagePort | None:
+        """See `ListeningDaemon.passages`: a foreign agent relays its visitors'."""
+        agent = None if self.house is None else self.house.house.roles.get("foreign-agent")
+        limits = self.settings.foreign_agent
+        if not isinstance(agent, ForeignAgent) or limits is None:
+            return None
+        most, of_one = limits.passages, limits.passages_per_visitor
+        return PassagePort(terms, agent.passage, relay=relaying(), most=most, of_one=of_one)
+
     def settle_roles(self) -> None:
         """See `Daemon.settle_roles`."""
         if self.house is None:
@@ -85,6 +97,7 @@ class AgentDaemon(ListeningDaemon[AgentSettings]):
         settings, roles = self.settings, self.house.house.roles
         agent, relay = roles.get("foreign-agent"), roles.get("aaa")
         if isinstance(agent, ForeignAgent) and settings.foreign_agent is not None:
+            self.bound_passages(settings.foreign_agent.passages, settings.foreign_agent.passages_per_visitor)
             terms = self._agent_terms(settings.foreign_agent)
             self.house.ask(agent, lambda now: agent.reconfigure(terms, now))
         if isinstance(relay, AaaRelay):

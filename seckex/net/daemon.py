@@ -46,6 +46,7 @@ from seckex.events import ConfigurationKept, ConfigurationReloaded
 from seckex.exchange.terms import Terms
 from seckex.machine import Now
 from seckex.machine import Path as PeerPath
+from seckex.net.accounting import AccountingCommands, sides_of
 from seckex.net.commands import ControlCommands
 from seckex.net.commit import CommitThread, GroupCommit
 from seckex.net.control import Commands, listen_control
@@ -185,6 +186,9 @@ class Daemon(MultiService, Generic[S]):
         """Return the roles in a roaming network that this daemon has, by name."""
         return {}
 
+    def roles_started(self) -> None:
+        """Do what has to wait until the roles have taken over what the store holds."""
+
     def settle_roles(self) -> None:
         """Have roles go on by `settings`, which are new."""
 
@@ -300,6 +304,11 @@ class Daemon(MultiService, Generic[S]):
             self._key_log = KeyLog(path, owner, lambda why: self.log.say("error", "{why}", why=why))
             self.log.say("warn", WARNING, file=path)
 
+    def _note_keys(self, line: str) -> None:
+        # Terms of links are made before files are opened.
+        if self._key_log is not None:
+            self._key_log.write(line)
+
     def _bind_hops(self) -> None:
         settings = self.settings
         if isinstance(settings, HopSettings):
@@ -380,6 +389,7 @@ class Daemon(MultiService, Generic[S]):
             self.hops.open()
         if self.house is not None:
             self.house.start(snapshot)
+            self.roles_started()
         report = StatusReport(
             role=settings.role,
             worker=state.worker,
@@ -401,6 +411,7 @@ class Daemon(MultiService, Generic[S]):
             **desk.commands(),
             **self._commands_of_center(),
             **self.commands_of_roles(),
+            **self._commands_of_accounts(store),
             **tracing,
             **exchange.commands(),
             "reload": self._asked_to_reload,
@@ -428,6 +439,12 @@ class Daemon(MultiService, Generic[S]):
         # What lasts as long as the process need not be looked through again and again: it may be a million nodes.
         center.when_known(gc.freeze)
         return commands_of(center, partial(house.ask, center), house.aside, self.clock, self._store)
+
+    def _commands_of_accounts(self, store: SqliteStore) -> Commands:
+        if self.house is None:
+            return {}
+        sides = sides_of(self.house.house.roles)
+        return AccountingCommands(self.settings.identity.nai, sides, store, self.house.aside).commands()
 
     def _all_listening(self) -> list[str]:
         return [*self.listening(), *([] if self.hops is None else self.hops.ports.addresses())]
@@ -619,7 +636,7 @@ class Daemon(MultiService, Generic[S]):
             os.urandom,
             self.dialogs,
             DeadPeer(dead_peer.idle, dead_peer.timeout),
-            None if self._key_log is None else self._key_log.write,
+            None if self.settings.debug.key_log is None else self._note_keys,
         )
 
     def dialog_counters(self) -> dict[str, int]:

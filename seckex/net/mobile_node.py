@@ -137,6 +137,11 @@ class Roaming:
         """Take note that dialogs have followed a move."""
         self.role.keeping.moves.followed = moved, at
 
+    def refused(self, spi_in: int, *, said: bool) -> None:
+        """Register again where the agent does not carry the traffic of an association, or cannot be reached."""
+        keeping = self.role.keeping
+        self.ask(lambda now: keeping.refused(spi_in, now) if said else keeping.doubted(spi_in, now, proved=False))
+
     def go_by(self, plan: Plan, interface: str) -> None:
         """Go on by another plan for the same home agent."""
         self.ask(lambda now: self.role.keeping.reconfigure(plan, now))

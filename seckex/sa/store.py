@@ -344,9 +344,9 @@ class MemoryStore:
             tuple(replays[:most_replays]),
             forgotten=self.forgotten,
             records=tuple(
-                r
-                for key, r in self.records.items()
-                if r.expires > now and key not in lasting and not r.kind.endswith(ASIDE)
+                record
+                for key, record in self.records.items()
+                if record.expires > now and not record.kind.endswith(ASIDE) and key not in lasting
             ),
             later=tuple(
                 Later(kind, {name: r.octets for (of, name), r in lasting.items() if of == kind}, _as_it_is)

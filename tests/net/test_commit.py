@@ -58,6 +58,9 @@ class Scripted:
     def verify(self, log: str) -> LogCheck:
         raise NotImplementedError
 
+    def page(self, kind: str, beyond: bytes | None, most: int, *, down: bool = False) -> Page:
+        raise NotImplementedError
+
     def close(self) -> None:
         self.closed = True
         if self.failure is not None:
