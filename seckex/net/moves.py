@@ -30,6 +30,8 @@ from seckex.net.log import EventLog
 FIRST_WITHIN: Final = 0.25
 MOST_SENT: Final = 16
 MOST_OPENED: Final = 16
+#: Dialogs of which it is measured how long they stood still; of those beyond it is not.
+MOST_FOLLOWED: Final = 4096
 
 _CONNECTION: Final = 1
 _FIRST_RECORDS: Final = 1
@@ -116,9 +118,11 @@ class Moves:
     def resumed(self, peer: str, dialog: Dialog, at: int) -> None:
         """See `seckex.dialog.table.Handovers`."""
         move = self._move
+        name = dialog.dialog_id
         if move is None or peer != self._peer or not dialog.left_at:
             return
-        name = dialog.dialog_id
+        if name not in move.stood and len(move.stood) >= MOST_FOLLOWED:
+            return
         left, back = move.stood.get(name, (dialog.left_at / _NANO, 0.0))
         if back:
             # It stood still before, in the same move: that counts as if it had been just now.
