@@ -24,7 +24,7 @@ from seckex.roles.home_agent import HomeTerms
 
 
 class ResponderDaemon(ListeningDaemon[ResponderSettings]):
-    """See the module; a home agent may be the agent of its own network, for nodes that are at home, and for visitors."""
+    """See the module; a home agent may be the agent of its own network as well."""
 
     def __init__(self, reactor: Any, loaded: Loaded[ResponderSettings]) -> None:
         super().__init__(reactor, loaded)
