@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Final
 
 from attrs import Factory, frozen
 
+from seckex.config.accounting import Accounting
 from seckex.config.common import MAX_PEERS, OF_PEERS
 from seckex.config.endpoints import ClientEndpoint
 from seckex.config.foreign_agent import ForeignAgent, foreign_agent_contradictions
@@ -66,6 +67,7 @@ class ResponderSettings(ListeningSettings):
     home_agent: HomeAgent | None = None
     foreign_agent: ForeignAgent | None = None
     kdc: Kdc | None = None
+    accounting: Accounting = Factory(Accounting)
     limits: ResponderLimits = Factory(ResponderLimits)
 
     @classmethod

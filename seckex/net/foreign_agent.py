@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 from seckex.config.foreign_agent import ForeignAgent as ForeignAgentSettings
 from seckex.errors import ApiMisuse
 from seckex.machine import Path
+from seckex.net.accounting import retention_of
 from seckex.net.listening import ListeningDaemon
 from seckex.net.multicast import Multicast, Place, family_of, is_group
 from seckex.roles.faces import Role
@@ -77,7 +78,10 @@ class AgentAtEdge:
             worker=settings.state.worker,
             mix=agent.mix_secrets == "always",
             taken=lambda spi: daemon.principal.node.associations.get(spi) is not None,
-            limits=Limits(agent.requests, agent.answers, agent.visitors, flood=flood),
+            limits=Limits(
+                agent.requests, agent.answers, agent.visitors, agent.passages, agent.passages_per_visitor, flood
+            ),
+            retention=retention_of(settings.accounting),
         )
 
     # -- groups

@@ -59,6 +59,7 @@ def plan_of(settings: InitiatorSettings) -> Plan | None:
         agents=said.agents,
         solicit=tuple((host, said.port) for host in said.solicit),
         groups=tuple((group, said.port) for group in said.groups),
+        passages=said.traffic == "agent",
         worker=settings.state.worker,
     )
 

@@ -24,6 +24,9 @@ from seckex.errors import ApiMisuse
 from seckex.sa.association import WORKER_BITS, Association
 from seckex.sa.logs import MAX_ENTRY, MAX_LOG_NAME, Head, LogCheck, LogEntry, append, follow
 
+#: What the kinds of records end in that are not loaded at a start, since they may be many: `Store.page` reads them.
+ASIDE: Final = ".aside"
+
 # How many replay records are read at a start unless the caller says otherwise; about 1 KiB each in memory.
 MOST_REPLAYS: Final = 262_144
 
@@ -180,6 +183,15 @@ class Snapshot:
     records: tuple[Record, ...] = ()
 
 
+@frozen
+class Page:
+    """Some records of one kind; ``beyond`` is where to go on, None at the end; ``damaged`` as of `Snapshot`."""
+
+    records: tuple[Record, ...]
+    beyond: bytes | None
+    damaged: tuple[str, ...] = ()
+
+
 WORKER_MASK: Final = (1 << WORKER_BITS) - 1
 
 
@@ -196,6 +208,14 @@ class Store(Protocol):
 
     def commit(self, units: Sequence[Unit]) -> list[Outcome]:
         """Make ``units`` durable in one transaction and return the outcome of each; if it raises, none is stored."""
+        ...
+
+    def page(self, kind: str, beyond: bytes | None, most: int, *, down: bool = False) -> Page:
+        """Return at most ``most`` records of a kind in the order of their names, those after the name ``beyond``.
+
+        Where ``down`` the order is the other way round. Without ``beyond`` it is from where the order begins. May be
+        called from any thread, also while the store is used by another.
+        """
         ...
 
     def entries(self, log: str, after: int, most: int) -> list[LogEntry]:
@@ -272,8 +292,18 @@ class MemoryStore:
             tuple(a for a in self.associations.values() if a.spi_in & WORKER_MASK == worker and a.expires > now),
             tuple(replays[:most_replays]),
             forgotten=self.forgotten,
-            records=tuple(record for record in self.records.values() if record.expires > now),
+            records=tuple(
+                record for record in self.records.values() if record.expires > now and not record.kind.endswith(ASIDE)
+            ),
         )
+
+    def page(self, kind: str, beyond: bytes | None, most: int, *, down: bool = False) -> Page:
+        """See `Store.page`."""
+        found = sorted((one for one in self.records.values() if one.kind == kind), key=lambda one: one.name)
+        if beyond is not None:
+            found = [one for one in found if (one.name < beyond if down else one.name > beyond)]
+        some = found[::-1][:most] if down else found[:most]
+        return Page(tuple(some), some[-1].name if len(some) == most else None)
 
     def commit(self, units: Sequence[Unit]) -> list[Outcome]:
         """See `Store.commit`."""

@@ -20,10 +20,11 @@ from attrs import field, frozen
 
 from seckex.crypto.schedule import AgreedKeys
 from seckex.errors import ApiMisuse, Malformed
+from seckex.passage.faces import Admission, Admitted, Party
 from seckex.sa.store import PutRecord, Record
 from seckex.wire.buffer import Reader, Writer
 from seckex.wire.frames import Address
-from seckex.wire.numbers import Kem, Keying
+from seckex.wire.numbers import Hop, Kem, Keying
 from seckex.wire.registration import PSEUDONYM_SIZE
 
 KIND: Final = "fa.visitor"
@@ -59,6 +60,14 @@ class Visitor:
     node_choice: bytes
     key2: AgreedKeys = field(repr=False)
     key3: AgreedKeys = field(repr=False)
+
+    @property
+    def admitted(self) -> Admitted:
+        """What its traffic comes under, and goes on to the home agent with."""
+        host, spi, until = str(self.home_address), self.spi_of_home, float(self.until)
+        onward = Admission(Hop.FA_HA, self.home_agent, host, self.home_port, spi, until, self.key2)
+        who = Party(self.home_agent.partition("@")[2], self.pseudonym)
+        return Admitted(Hop.MN_FA, self.spi_node, until, who, self.key3, onward)
 
     @property
     def name(self) -> bytes:
@@ -118,7 +127,7 @@ class Visitors:
 
     def __init__(self) -> None:
         self._visitors: dict[bytes, Visitor] = {}
-        self._spis: set[int] = set()
+        self._by_spi: dict[int, Visitor] = {}
         self._ends: list[tuple[int, bytes]] = []
 
     def __len__(self) -> int:
@@ -133,7 +142,12 @@ class Visitors:
 
     def has_spi(self, spi: int) -> bool:
         """Tell whether an SPI names something here."""
-        return spi in self._spis
+        return spi in self._by_spi
+
+    def passage(self, spi: int) -> Admitted | None:
+        """Return what traffic under this SPI of KEY 3 comes under."""
+        visitor = self._by_spi.get(spi)
+        return None if visitor is None or visitor.spi_node != spi else visitor.admitted
 
     def take_over(self, records: Iterable[Record]) -> list[str]:
         """Put in what was stored; return what could not be read."""
@@ -150,7 +164,7 @@ class Visitors:
         """Put one in; return the one whose place it takes."""
         before = self.pop(visitor.name)
         self._visitors[visitor.name] = visitor
-        self._spis |= {visitor.spi_home, visitor.spi_node}
+        self._by_spi[visitor.spi_home] = self._by_spi[visitor.spi_node] = visitor
         heapq.heappush(self._ends, (visitor.until, visitor.name))
         # What was replaced leaves its end behind; these must not become more than what lives.
         if len(self._ends) > 2 * len(self._visitors) + 64:
@@ -162,7 +176,8 @@ class Visitors:
         """Take one out."""
         visitor = self._visitors.pop(name, None)
         if visitor is not None:
-            self._spis -= {visitor.spi_home, visitor.spi_node}
+            self._by_spi.pop(visitor.spi_home, None)
+            self._by_spi.pop(visitor.spi_node, None)
         return visitor
 
     def expired(self, now: float) -> Iterator[Visitor]:

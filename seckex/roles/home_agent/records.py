@@ -34,7 +34,7 @@ STATIC_KEY: Final = "ha.static-key"
 SERIAL: Final = "ha.serial"
 
 _VERSION: Final = 1
-# Version 1 of a node's record has no ports of agents: they listened where agents do unless configured.
+# Version 1 has no ports of agents, who listened where agents do unless configured, and one KEY 1 for all bindings.
 _NODE_VERSION: Final = 2
 _PORT_BEFORE: Final = 4434
 _HEAD: Final = struct.Struct(">BQBI")
@@ -78,6 +78,7 @@ def node_record(node: KnownNode) -> Record:
         writer.u16(binding.port)
         numbers = binding.lifetime, binding.until, binding.pseudonym, binding.spi_in, binding.spi_out
         writer.raw(_BINDING.pack(*numbers)).prefixed(binding.choice).prefixed(binding.keys.octets())
+        writer.u32(binding.link)
         layer2 = binding.layer2
         writer.prefixed(b"" if layer2 is None else bytes((layer2.content,)) + layer2.address)
     return Record(NODE, node.nai.encode(), writer.octets())
@@ -95,7 +96,7 @@ def read_node(record: Record, home_agent: str) -> KnownNode:
         current = _credentials(reader, names)
         former = _credentials(reader, names) if flags & _FORMER else None
         address = _read_address(reader)
-        bindings = tuple(_read_binding(reader, version) for _ in range(reader.u8("bindings")))
+        bindings = tuple(_read_binding(reader, version, association) for _ in range(reader.u8("bindings")))
         return KnownNode(nai, serial, bool(flags & _ENABLED), current, former, bindings, association, address)
 
     return _read(record, read)
@@ -112,15 +113,18 @@ def _credentials(reader: Reader, names: tuple[str, str]) -> Credentials:
     return Credentials(kvno, check, Root(Secret(root), names, kvno), following, Window.of(Chain.from_octets(chain)))
 
 
-def _read_binding(reader: Reader, version: int) -> Binding:
+def _read_binding(reader: Reader, version: int, association: int) -> Binding:
     agent, care_of, address = _lp(reader).decode(), _read_address(reader), _read_address(reader)
     if care_of is None or address is None:
         raise reader.fail("binding", "without addresses")
     port = _PORT_BEFORE if version == _VERSION else reader.u16("port")
     lifetime, until, pseudonym, spi_in, spi_out = reader.unpack(_BINDING, "binding")
-    choice, keys, layer2 = _lp(reader), AgreedKeys.from_octets(_lp(reader)), _lp(reader)
-    link = Layer2Extension(layer2[0], layer2[1:]) if layer2 else None
-    return Binding(agent, care_of, address, port, lifetime, until, pseudonym, spi_in, spi_out, choice, keys, link)
+    choice, keys = _lp(reader), AgreedKeys.from_octets(_lp(reader))
+    link = association if version == _VERSION else reader.u32("SPI")
+    octets = _lp(reader)
+    layer2 = Layer2Extension(octets[0], octets[1:]) if octets else None
+    times = lifetime, until, pseudonym
+    return Binding(agent, care_of, address, port, *times, spi_in, spi_out, choice, keys, link, layer2)
 
 
 def _lp(reader: Reader) -> bytes:

@@ -92,6 +92,11 @@ class Agent:
         """Whether it takes no further nodes."""
         return bool(self.flags & AdvertisementFlag.BUSY)
 
+    @property
+    def carries(self) -> bool:
+        """Whether it carries the traffic of those who are registered by it."""
+        return bool(self.flags & AdvertisementFlag.TRAFFIC)
+
     def passes_on(self, kem: Kem) -> bool:
         """Tell whether it passes requests with this KEM on."""
         needed = AdvertisementFlag.HYBRID | AdvertisementFlag.TCP

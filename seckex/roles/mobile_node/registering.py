@@ -295,6 +295,7 @@ class ExpectReply:
             kem=wish.offers.kem,
             rounds=wish.round,
             fallback=self.request.fallback,
+            passages=attempt.plan.passages and attempt.agent.carries,
             visit=agreed.visit,
         )
 

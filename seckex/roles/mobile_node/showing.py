@@ -97,6 +97,7 @@ def _registration(registration: Registration, now: Now) -> dict[str, Any]:
         "kem": KEY_AGREEMENTS[registration.kem].name,
         "rounds": registration.rounds,
         "form": "fallback" if registration.fallback else "one-time SPI",
+        "traffic": "agent" if registration.passages else "direct",
         "spi-in": registration.spi_in,
         "with-agent": {"spi-in": visit.spi_in, "spi-out": visit.spi_out, "agreement": str(visit.agreement)},
     }
@@ -138,6 +139,7 @@ def _agent(agent: Agent, node: Keeping, now: Now) -> dict[str, Any]:
         "aaa": bool(flags & AdvertisementFlag.AAA),
         "tcp": bool(flags & AdvertisementFlag.TCP),
         "hybrid": bool(flags & AdvertisementFlag.HYBRID),
+        "traffic": agent.carries,
         "heard": round(now.monotonic - agent.heard, 1),
         "left": round(max(agent.until - now.monotonic, 0), 1),
         "longest": agent.longest,

@@ -25,14 +25,16 @@ class NodeRecordTests(Table):
         read = read_node(node_record(node), HOME)
         self.assertEqual(read.bindings, node.bindings)
 
-    def test_a_record_without_ports_is_read(self) -> None:
+    def test_a_record_without_ports_and_links_is_read(self) -> None:
         node = self.registered()
         (binding,) = node.bindings
         octets = node_record(node).octets
         port = octets.index(binding.address.packed, octets.index(binding.care_of.packed) + 4) + 4
         self.assertEqual(octets[port : port + 2], PORT.to_bytes(2, "big"))
-        old = evolve(node_record(node), octets=b"\1" + octets[1:port] + octets[port + 2 :])
-        self.assertEqual(read_node(old, HOME).bindings, (evolve(binding, port=4434),))
+        link = octets.rindex(binding.link.to_bytes(4, "big"))
+        old = b"\1" + octets[1:port] + octets[port + 2 : link] + octets[link + 4 :]
+        read = read_node(evolve(node_record(node), octets=old), HOME)
+        self.assertEqual(read.bindings, (evolve(binding, port=4434),))
 
     def test_a_version_that_there_is_not_is_refused(self) -> None:
         record = node_record(self.registered())
