@@ -118,7 +118,7 @@ class Visitors:
 
     def __init__(self) -> None:
         self._visitors: dict[bytes, Visitor] = {}
-        self._spis: set[int] = set()
+        self._by_spi: dict[int, Visitor] = {}
         self._ends: list[tuple[int, bytes]] = []
 
     def __len__(self) -> int:
@@ -133,7 +133,12 @@ class Visitors:
 
     def has_spi(self, spi: int) -> bool:
         """Tell whether an SPI names something here."""
-        return spi in self._spis
+        return spi in self._by_spi
+
+    def of_home(self, spi: int) -> Visitor | None:
+        """Return the one whose KEY 2 has this SPI here."""
+        visitor = self._by_spi.get(spi)
+        return None if visitor is None or visitor.spi_home != spi else visitor
 
     def take_over(self, records: Iterable[Record]) -> list[str]:
         """Put in what was stored; return what could not be read."""
@@ -150,7 +155,7 @@ class Visitors:
         """Put one in; return the one whose place it takes."""
         before = self.pop(visitor.name)
         self._visitors[visitor.name] = visitor
-        self._spis |= {visitor.spi_home, visitor.spi_node}
+        self._by_spi[visitor.spi_home] = self._by_spi[visitor.spi_node] = visitor
         heapq.heappush(self._ends, (visitor.until, visitor.name))
         # What was replaced leaves its end behind; these must not become more than what lives.
         if len(self._ends) > 2 * len(self._visitors) + 64:
@@ -162,7 +167,8 @@ class Visitors:
         """Take one out."""
         visitor = self._visitors.pop(name, None)
         if visitor is not None:
-            self._spis -= {visitor.spi_home, visitor.spi_node}
+            self._by_spi.pop(visitor.spi_home, None)
+            self._by_spi.pop(visitor.spi_node, None)
         return visitor
 
     def expired(self, now: float) -> Iterator[Visitor]:

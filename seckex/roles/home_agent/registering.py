@@ -20,7 +20,6 @@ from seckex.events import CounterSent, Event, NegotiationRefused, StoreTrouble
 from seckex.events.home_agent import CenterPassedOver, NodeDeregistered, NodeRegistered, RequestUnheard
 from seckex.machine import Now, Report, State, Tick
 from seckex.node.conversation import Conversation, Driver
-from seckex.node.drops import Drops
 from seckex.node.tables import ExpiringTable
 from seckex.roles.faces import Adopt, Relay, Release
 from seckex.roles.home_agent import serving
@@ -28,6 +27,7 @@ from seckex.roles.home_agent.answer import Heard, Said, seal_to_agent
 from seckex.roles.home_agent.choices import AgentSide
 from seckex.roles.home_agent.home import Home
 from seckex.roles.home_agent.judgement import NO_ADDRESS, Granted, judge
+from seckex.roles.home_agent.leaving import LEFT
 from seckex.roles.home_agent.pseudonyms import NO_PSEUDONYM
 from seckex.roles.home_agent.recognition import admit, recognize
 from seckex.roles.home_agent.refusals import Sealed, Unheard
@@ -102,7 +102,7 @@ class Registering:
         self._home = home
         self._driver = driver
         self.turns = NodeTurns()
-        self.drops = Drops()
+        self.drops = home.drops
         self.counters: Counter[str] = Counter()
         self.refusals: OrderedDict[str, LastRefusal] = OrderedDict()
         self._under_way: dict[bytes, _UnderWay] = {}
@@ -338,7 +338,11 @@ class Registering:
         if said.association is not None:
             actions.append(Adopt(said.association, said.gone))
         else:
-            actions += [Release(spi, "the node has deregistered") for spi in said.gone]
+            actions += [Release(spi, LEFT) for spi in said.gone]
+        before = said.gone[0] if said.gone else 0
+        more = home.leaving.registered(heard.nai, said.ended, before, home.terms.entropy, now, actions)
+        if more:
+            self._driver.commit(None, more, actions)
         actions.append(Report(self._told(heard, said, now)))
         self.ended(heard.nai, now, actions)
 
