@@ -122,6 +122,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "mobile-node.registered": "registrations that were accepted",
     "mobile-node.failed": "registrations that came to nothing",
     "mobile-node.agents": "foreign agents that are heard",
+    "mobile-node.moves": "registrations by way of another agent, or from another address",
     "mobile-node.commits-waiting": "what is about to be durable",
     "mobile-node.answers-unexpected": "replies and requests for cookies that belong to nothing under way",
     "mobile-node.dropped.malformed": "advertisements and replies that are none",

@@ -21,6 +21,7 @@ from seckex.cli.kdc import kdc
 from seckex.cli.key import key
 from seckex.cli.lifecycle import down, rekey, up
 from seckex.cli.monitor import monitor
+from seckex.cli.move import move
 from seckex.cli.output import Fault, Misconfigured
 from seckex.cli.ping import ping
 from seckex.cli.provision import provision
@@ -64,6 +65,7 @@ for _command in (
     up,
     rekey,
     down,
+    move,
     explain,
     monitor,
     ping,

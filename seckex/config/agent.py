@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 from attrs import Factory, frozen
 
 from seckex.config.aaa import Aaa, aaa_contradictions
+from seckex.config.accounting import Accounting
 from seckex.config.common import Identity
 from seckex.config.foreign_agent import ForeignAgent, foreign_agent_contradictions
 from seckex.config.kdc import Kdc, kdc_contradictions
@@ -37,6 +38,7 @@ class AgentSettings(ListeningSettings):
     foreign_agent: ForeignAgent | None = None
     aaa: Aaa = Factory(Aaa)
     kdc: Kdc | None = None
+    accounting: Accounting = Factory(Accounting)
     limits: AgentLimits = Factory(AgentLimits)
 
     @classmethod

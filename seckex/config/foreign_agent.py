@@ -104,6 +104,12 @@ class ForeignAgent:
     visitors: Annotated[int, Whole(1, 1_000_000)] = 16384
     """Registrations at once; from seven eighths on the agent advertises that it is busy, then refuses (code 66)."""
 
+    passages: Annotated[int, Whole(0, 65536)] = 4096
+    """Passages of visitors' traffic at once; a further one is refused (code 130). With 0 it carries none."""
+
+    passages_per_visitor: Annotated[int, Whole(1, 64)] = 4
+    """Passages of one visitor at once; a further one is refused (code 130)."""
+
     def domain_of(self, nai: str) -> str:
         """Return the domain, of an agent called ``nai``."""
         return self.domain or nai.partition("@")[2]

@@ -23,6 +23,7 @@ KEYINGS: Final[Mapping[str, Keying]] = {"stateless": Keying.STATELESS, **MODES}
 MAX_CENTERS: Final = 8
 MAX_ALLOWED: Final = 1024
 ANY_DOMAIN: Final = "*"
+LINKS: Final = ("any", "through-agents")
 
 
 def is_network(text: str) -> bool:
@@ -86,6 +87,9 @@ class HomeAgent:
     rotation: Annotated[int, Seconds(3600, 7 * 86400)] = 7 * 86400
     """How long a static key is the youngest; it is destroyed after twice that, and who has not registered meanwhile
     needs another provisioning file."""
+
+    links: Annotated[str, OneOf(LINKS)] = "any"
+    """Which links of our nodes are taken: any, or only those that come through agents, in passages."""
 
     nodes: Annotated[int, Whole(1, 10_000_000)] = 65536
     """Nodes at most; if its centers tell of more, nothing further is taken from them."""

@@ -17,6 +17,7 @@ from seckex.sa.registration import KEY_AGREEMENTS, kems
 from seckex.wire.numbers import LIFETIMES, MAX_NODE_NAI, Kem
 
 MAX_AGENTS: Final = 64
+TRAFFIC: Final = ("agent", "direct")
 KEMS: Final[Mapping[str, Kem]] = {algorithm.name: kem for kem, algorithm in KEY_AGREEMENTS.items()}
 
 
@@ -51,6 +52,9 @@ class Registration:
 
     interface: Annotated[str, INTERFACE] = ""
     """The network interface of these; ``""`` is where the system's routes lead."""
+
+    traffic: Annotated[str, OneOf(TRAFFIC)] = "agent"
+    """How links to the home agent go: through the agent where it says that it carries traffic, or ``direct``."""
 
 
 def registration_contradictions(sections: Mapping[str, Any]) -> Iterator[Problem]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Final
 
 from attrs import Factory, frozen
 
+from seckex.config.accounting import Accounting
 from seckex.config.common import MAX_PEERS, OF_PEERS
 from seckex.config.endpoints import ClientEndpoint
 from seckex.config.home_agent import HomeAgent, home_agent_contradictions
@@ -64,6 +65,7 @@ class ResponderSettings(ListeningSettings):
     services: Annotated[Mapping[str, Service], Named(SERVICE, MAX_SERVICES)] = Factory(dict)
     home_agent: HomeAgent | None = None
     kdc: Kdc | None = None
+    accounting: Accounting = Factory(Accounting)
     limits: ResponderLimits = Factory(ResponderLimits)
 
     @classmethod

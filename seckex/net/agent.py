@@ -19,6 +19,7 @@ from seckex.config.foreign_agent import ForeignAgent as ForeignAgentSettings
 from seckex.config.load import Loaded
 from seckex.errors import ApiMisuse, PeerIncompatible
 from seckex.machine import Path
+from seckex.net.accounting import retention_of
 from seckex.net.kdc import center_of, possible_kdc, settle_center
 from seckex.net.listening import ListeningDaemon
 from seckex.net.multicast import Multicast, Place, family_of, is_group
@@ -114,7 +115,10 @@ class AgentDaemon(ListeningDaemon[AgentSettings]):
             worker=settings.state.worker,
             mix=agent.mix_secrets == "always",
             taken=lambda spi: self.principal.node.associations.get(spi) is not None,
-            limits=Limits(agent.requests, agent.answers, agent.visitors, flood=flood),
+            limits=Limits(
+                agent.requests, agent.answers, agent.visitors, agent.passages, agent.passages_per_visitor, flood
+            ),
+            retention=retention_of(settings.accounting),
         )
 
     def _groups(self, agent: ForeignAgentSettings) -> tuple[str, ...]:

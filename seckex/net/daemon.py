@@ -28,6 +28,7 @@ from twisted.python.failure import Failure
 
 from seckex.config.common import Settings
 from seckex.config.credentials import Credentials
+from seckex.config.files import Owner
 from seckex.config.hops import Hop, HopSettings
 from seckex.config.initiator import InitiatorPeer
 from seckex.config.load import Loaded, give, load, prepare_state
@@ -51,6 +52,7 @@ from seckex.net.hops.associated import AssociatedHops, HopWatcher, associated
 from seckex.net.hops.hops import Hops
 from seckex.net.house import HouseAtEdge
 from seckex.net.kdc_commands import KdcCommands
+from seckex.net.keylog import WARNING, KeyLog
 from seckex.net.log import EventLog, observe
 from seckex.net.operator import Operator, PrincipalOperator
 from seckex.net.principal import Clock, Principal, Watcher
@@ -114,6 +116,7 @@ class Daemon(MultiService, Generic[S]):
         self._thread: CommitThread | None = None
         self._store: SqliteStore | None = None
         self._lock: WorkerLock | None = None
+        self._key_log: KeyLog | None = None
         self._master: MasterKey | None = None
         self._control: IListeningPort | None = None
         self._taken = False
@@ -256,11 +259,14 @@ class Daemon(MultiService, Generic[S]):
             self._store.close()
         if self._lock is not None:
             self._lock.release()
+        if self._key_log is not None:
+            self._key_log.close()
 
     def _take(self) -> None:
         settings, state, owner = self.settings, self.settings.state, self.loaded.owner
         self._taken = True
         self._end_observing = observe(settings.log.format, settings.log.level, settings.log.file, owner)
+        self._open_key_log(owner)
         prepare_state(self.loaded.file, state, owner)
         self._lock = WorkerLock(state.directory, state.worker)
         give(self._lock.path, owner)
@@ -272,6 +278,12 @@ class Daemon(MultiService, Generic[S]):
             self.log.say("warn", "passed by the supervisor and of no use: {what}", what=strange)
         for left in self.sockets.left():
             self.log.say("warn", "passed by the supervisor and not in the configuration: {what}", what=left)
+
+    def _open_key_log(self, owner: Owner) -> None:
+        path = self.settings.debug.key_log
+        if path is not None:
+            self._key_log = KeyLog(path, owner, lambda why: self.log.say("error", "{why}", why=why))
+            self.log.say("warn", WARNING, file=path)
 
     def _bind_hops(self) -> None:
         settings = self.settings
@@ -363,6 +375,7 @@ class Daemon(MultiService, Generic[S]):
             extras=self._all_extras,
             counters=self._all_counters,
             configuration=os.path.abspath(self.loaded.file),
+            key_log="" if self._key_log is None else str(self._key_log.path),
         )
         desk = ControlCommands(self.operator(), report, self.log, self.reactor)
         commands = {
@@ -540,6 +553,8 @@ class Daemon(MultiService, Generic[S]):
         self.log.say("info", "{role} has stopped", role=self.settings.role)
         if self._lock is not None:
             self._lock.release()
+        if self._key_log is not None:
+            self._key_log.close()
         if self._end_observing is not None:
             self._end_observing()
 
@@ -577,6 +592,7 @@ class Daemon(MultiService, Generic[S]):
             os.urandom,
             self.dialogs,
             DeadPeer(dead_peer.idle, dead_peer.timeout),
+            None if self._key_log is None else self._key_log.write,
         )
 
     def dialog_counters(self) -> dict[str, int]:

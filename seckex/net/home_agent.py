@@ -14,6 +14,7 @@ from seckex.config.home_agent import HomeAgent as HomeAgentSettings
 from seckex.config.responder import ResponderSettings
 from seckex.errors import ApiMisuse
 from seckex.machine import Now
+from seckex.net.accounting import retention_of
 from seckex.net.house import HouseAtEdge
 from seckex.roles.faces import Role
 from seckex.roles.home_agent import HomeAgent, HomeTerms, Limits
@@ -50,6 +51,7 @@ def terms_of(
         worker=settings.state.worker,
         taken=taken,
         limits=Limits(agent.nodes, agent.replies, agent.requests),
+        retention=retention_of(settings.accounting),
     )
 
 

@@ -26,7 +26,7 @@ from seckex.net.messages import Messages
 from seckex.net.multicast import Place
 from seckex.net.principal import Clock, Committing
 from seckex.node.actions import Commit, Work
-from seckex.roles.faces import Adopt, ClosePort, Relay, Release, Role, RoleAction
+from seckex.roles.faces import Accounting, Adopt, ClosePort, Relay, Release, Role, RoleAction
 from seckex.roles.house import House
 from seckex.sa.association import Association
 from seckex.sa.store import Outcome, Snapshot
@@ -288,6 +288,11 @@ class HouseAtEdge:
 
     def stop(self) -> list[Any]:
         """Arm no more timers, run no more outcomes, close ports; return Deferreds of that."""
+        now = self._clock.now()
+        for role in () if self._stopped else self.house.roles.values():
+            if isinstance(role, Accounting):
+                # Whoever keeps the store writes what waits before it is closed.
+                self.run(self.house.ask(role, role.closing, now), now)
         self._stopped = True
         if self._timer is not None:
             self._timer.cancel()

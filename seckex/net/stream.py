@@ -34,6 +34,7 @@ from seckex.dialog.link import Link
 from seckex.dialog.stream import Dialog
 from seckex.dialog.table import DialogTables
 from seckex.net.descriptor import LinkDescriptor, StreamReactor
+from seckex.net.passages.descriptor import PassageDescriptor, Through
 from seckex.wire.dialog import SALT_SIZE, Hello
 from seckex.wire.numbers import Code
 
@@ -46,7 +47,7 @@ class LinkTerms:
 
     ``limits`` is what a peer may do, ``clock`` gives nanoseconds since 1970,
     ``entropy`` that many random octets. ``dialogs`` has those that outlive
-    their links; without it they end with them.
+    their links; without it they end with them. ``key_log`` is given a line for each link, as `Link` says.
     """
 
     reactor: StreamReactor
@@ -55,6 +56,7 @@ class LinkTerms:
     entropy: Callable[[int], bytes]
     dialogs: DialogTables | None = None
     dead_peer: DeadPeer = Factory(DeadPeer)
+    key_log: Callable[[str], object] | None = None
 
 
 def _not_yet() -> None:
@@ -66,7 +68,7 @@ class LinkConnection(Protocol):
 
     ``owner`` hears what the link reports, ``gone`` is called when the connection
     is gone. With an ``association`` this is the initiator's end, with ``find``
-    the responder's.
+    the responder's. With ``through`` it runs in a passage.
     """
 
     transport: Connection
@@ -79,6 +81,7 @@ class LinkConnection(Protocol):
         association: LinkAssociation | None = None,
         find: Callable[[int], LinkAssociation | None] | None = None,
         gone: Callable[[LinkConnection], None] | None = None,
+        through: Through | None = None,
     ) -> None:
         self.link = Link(
             owner=self,
@@ -90,12 +93,14 @@ class LinkConnection(Protocol):
             association=association,
             find=find,
             dialogs=terms.dialogs,
+            key_log=terms.key_log,
         )
         self._reactor = terms.reactor
         self._dead_peer = terms.dead_peer
         self._owner = owner
         self._gone = gone
-        self._descriptor: LinkDescriptor | None = None
+        self._through = through
+        self._descriptor: LinkDescriptor | PassageDescriptor | None = None
         self._timer: IDelayedCall | None = None
         self._was_open = False
 
@@ -104,7 +109,12 @@ class LinkConnection(Protocol):
         self.transport.setTcpNoDelay(True)
         self.transport.setTcpKeepAlive(True)
         self._timer = self._reactor.callLater(HELLO_TIMEOUT, self.link.expire)
-        descriptor = self._descriptor = LinkDescriptor(self._reactor, self.transport, self.link)
+        descriptor: LinkDescriptor | PassageDescriptor
+        if self._through is None:
+            descriptor = LinkDescriptor(self._reactor, self.transport, self.link)
+        else:
+            descriptor = PassageDescriptor(self._reactor, self.transport, self.link, self._through)
+        self._descriptor = descriptor
         self.link.flush = descriptor.flush
         descriptor.start()
         if len(self.link.outbox):
@@ -115,6 +125,11 @@ class LinkConnection(Protocol):
         self.link.disconnected(reason.getErrorMessage())
         if self._gone is not None:
             self._gone(self)
+
+    def refuse(self, code: int, why: str) -> None:
+        """End the passage that this runs in, if it does, and tell the other end."""
+        if isinstance(self._descriptor, PassageDescriptor):
+            self._descriptor.refuse(code, why)
 
     def abort(self) -> None:
         """Drop the connection."""

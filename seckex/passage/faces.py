@@ -101,3 +101,38 @@ class Figures:
     inward: Octets
     ended: float | None = None
     why: str = ""
+
+
+class End(Enum):
+    """How a hop ended."""
+
+    FINISHED = "finished"
+    """Both ends have said all, and proved it."""
+    REFUSED = "refused"
+    """The callee said REFUSE; `Ending.code` is its reason."""
+    CLOSED = "closed"
+    """This end closed it, or refused; `Ending.code` says for which reason."""
+    TIMED_OUT = "timed-out"
+    """No ACCEPT, or no first PROOF, in time."""
+    FOREIGN = "foreign"
+    """What came first is no OPEN."""
+    FORGED = "forged"
+    """Something did not verify: the other end is not who it says, or somebody between alters what it sends."""
+    VIOLATED = "violated"
+    """The other end broke a rule."""
+    LOST = "lost"
+    """The connection broke off."""
+
+
+@frozen
+class Ending:
+    """How a hop ended, and why; ``hint`` tells of a REFUSE that anybody on the way could have said."""
+
+    end: End
+    code: int = 0
+    why: str = ""
+    hint: bool = False
+
+    def __str__(self) -> str:
+        code = f", code {self.code}" if self.code else ""
+        return f"{self.end.value}{code}{': ' if self.why else ''}{self.why}"

@@ -15,7 +15,7 @@ from attrs import field, frozen
 
 from seckex.machine import Now, Path, Report, Send
 from seckex.node.actions import Commit, Work
-from seckex.passage.faces import Admission
+from seckex.passage.faces import Figures
 from seckex.sa.association import Association
 from seckex.sa.store import Outcome, Snapshot
 from seckex.wire.numbers import Code
@@ -36,13 +36,12 @@ class Relay:
 class Adopt:
     """Use an association, which is durable already, for links and dialogs.
 
-    Those that it ``replaces``, by their SPIs here, are let go once their links have moved. With an ``admission`` its
-    links are built in passages through that agent.
+    Those that it ``replaces``, by their SPIs here, are let go once their links have moved. Whether its links are built
+    in passages is asked of the role whose it is.
     """
 
     association: Association
     replaces: tuple[int, ...] = ()
-    admission: Admission | None = None
 
 
 @frozen
@@ -144,4 +143,17 @@ class Role(Protocol):
 
     def next_deadline(self, now: Now) -> float | None:
         """Return when `tick` has something to do (monotonic)."""
+        ...
+
+
+@runtime_checkable
+class Accounting(Protocol):
+    """A role that keeps accounts of passages, and makes them durable."""
+
+    def accounted(self, figures: Figures, now: Now) -> list[RoleAction]:
+        """Take what a hop under KEY 2 has amounted to: as it begins, from time to time, and at its end."""
+        ...
+
+    def closing(self) -> list[RoleAction]:
+        """Make durable what has come; nothing further will."""
         ...

@@ -20,7 +20,12 @@ from typing import Final, Protocol, TypeAlias
 
 from attrs import Factory, define, evolve, field, frozen
 
+from seckex.errors import ApiMisuse
 from seckex.sa.association import WORKER_BITS, Association
+from seckex.sa.logs import MAX_ENTRY, MAX_LOG_NAME, Head, LogCheck, LogEntry, append, follow
+
+#: What the kinds of records end in that are not loaded at a start, since they may be many: `Store.page` reads them.
+ASIDE: Final = ".aside"
 
 # How many replay records are read at a start unless the caller says otherwise; about 1 KiB each in memory.
 MOST_REPLAYS: Final = 262_144
@@ -111,6 +116,23 @@ class DeleteRecord:
 
 
 @frozen
+class Append:
+    """Write ``octets``, which are no secret, at the end of a log, as an entry made at ``at`` (wall-clock seconds).
+
+    Entries come in the order of their units and are never altered; only those of units that are
+    stored are written. ``log`` is ASCII, of `MAX_LOG_NAME` octets at most; ``octets`` at most `MAX_ENTRY`.
+    """
+
+    log: str
+    octets: bytes = field(repr=False)
+    at: float
+
+    def __attrs_post_init__(self) -> None:
+        if not (self.log.isascii() and 0 < len(self.log) <= MAX_LOG_NAME and len(self.octets) <= MAX_ENTRY):
+            raise ApiMisuse(f"an entry of {len(self.octets)} octets for the log {self.log!r} will not do")
+
+
+@frozen
 class Purge:
     """Forget the associations that expired before ``before`` and the replay records that did before ``replays``.
 
@@ -134,7 +156,7 @@ class Purge:
 
 
 Operation: TypeAlias = (
-    PutReplay | PutAssociation | ConfirmAssociation | DeleteAssociation | PutRecord | DeleteRecord | Purge
+    PutReplay | PutAssociation | ConfirmAssociation | DeleteAssociation | PutRecord | DeleteRecord | Append | Purge
 )
 Unit: TypeAlias = tuple[Operation, ...]
 
@@ -161,6 +183,15 @@ class Snapshot:
     records: tuple[Record, ...] = ()
 
 
+@frozen
+class Page:
+    """Some records of one kind; ``beyond`` is where to go on, None at the end; ``damaged`` as of `Snapshot`."""
+
+    records: tuple[Record, ...]
+    beyond: bytes | None
+    damaged: tuple[str, ...] = ()
+
+
 WORKER_MASK: Final = (1 << WORKER_BITS) - 1
 
 
@@ -177,6 +208,25 @@ class Store(Protocol):
 
     def commit(self, units: Sequence[Unit]) -> list[Outcome]:
         """Make ``units`` durable in one transaction and return the outcome of each; if it raises, none is stored."""
+        ...
+
+    def page(self, kind: str, beyond: bytes | None, most: int, *, down: bool = False) -> Page:
+        """Return at most ``most`` records of a kind in the order of their names, those after the name ``beyond``.
+
+        Where ``down`` the order is the other way round. Without ``beyond`` it is from where the order begins. May be
+        called from any thread, also while the store is used by another.
+        """
+        ...
+
+    def entries(self, log: str, after: int, most: int) -> list[LogEntry]:
+        """Return at most ``most`` entries of a log after the one with the number ``after``; 0: from the first.
+
+        This and `verify` may be called from any thread, also while the store is used by another.
+        """
+        ...
+
+    def verify(self, log: str) -> LogCheck:
+        """Follow a log from the first entry to the last, and to what the store knows of its end."""
         ...
 
     def close(self) -> None:
@@ -233,6 +283,7 @@ class MemoryStore:
     replays: dict[tuple[int, int], ReplayRecord] = field(factory=dict)
     forgotten: float = 0.0
     records: dict[tuple[str, bytes], Record] = field(factory=dict)
+    logs: dict[str, list[LogEntry]] = field(factory=dict)
 
     def load(self, worker: int, now: float, most_replays: int = MOST_REPLAYS) -> Snapshot:
         """See `Store.load`."""
@@ -241,8 +292,18 @@ class MemoryStore:
             tuple(a for a in self.associations.values() if a.spi_in & WORKER_MASK == worker and a.expires > now),
             tuple(replays[:most_replays]),
             forgotten=self.forgotten,
-            records=tuple(record for record in self.records.values() if record.expires > now),
+            records=tuple(
+                record for record in self.records.values() if record.expires > now and not record.kind.endswith(ASIDE)
+            ),
         )
+
+    def page(self, kind: str, beyond: bytes | None, most: int, *, down: bool = False) -> Page:
+        """See `Store.page`."""
+        found = sorted((one for one in self.records.values() if one.kind == kind), key=lambda one: one.name)
+        if beyond is not None:
+            found = [one for one in found if (one.name < beyond if down else one.name > beyond)]
+        some = found[::-1][:most] if down else found[:most]
+        return Page(tuple(some), some[-1].name if len(some) == most else None)
 
     def commit(self, units: Sequence[Unit]) -> list[Outcome]:
         """See `Store.commit`."""
@@ -272,6 +333,8 @@ class MemoryStore:
                     self.records[record.key] = record
                 case DeleteRecord(kind, name):
                     self.records.pop((kind, name), None)
+                case Append(log, octets, at):
+                    self.logs.setdefault(log, []).append(append(log, self._head(log), at, octets))
         return Outcome.STORED
 
     def _purge(self, purge: Purge) -> None:
@@ -279,6 +342,18 @@ class MemoryStore:
         self.associations = {spi: a for spi, a in self.associations.items() if a.expires >= purge.before}
         self.records = {key: record for key, record in self.records.items() if record.expires >= purge.before}
         self.forgotten = max(self.forgotten, purge.forgotten)
+
+    def _head(self, log: str) -> Head:
+        entries = self.logs.get(log)
+        return Head(entries[-1].seq, entries[-1].hash) if entries else Head()
+
+    def entries(self, log: str, after: int, most: int) -> list[LogEntry]:
+        """See `Store.entries`."""
+        return self.logs.get(log, [])[after : after + most]
+
+    def verify(self, log: str) -> LogCheck:
+        """See `Store.verify`."""
+        return follow(log, self.logs.get(log, ()), self._head(log))
 
     def close(self) -> None:
         """See `Store.close`."""

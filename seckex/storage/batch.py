@@ -16,6 +16,7 @@ from attrs import define, evolve, field
 
 from seckex.sa.association import Association
 from seckex.sa.store import (
+    Append,
     ConfirmAssociation,
     DeleteAssociation,
     DeleteRecord,
@@ -49,6 +50,7 @@ class Batch:
     hides_conflicts: bool = False
     records: dict[RecordKey, PutRecord] = field(factory=dict)
     erased: set[RecordKey] = field(factory=set)
+    appended: list[Append] = field(factory=list)
 
 
 def settle(
@@ -109,6 +111,8 @@ def _take(batch: Batch, unit: Unit) -> None:
                 gone = batch.records.pop((kind, name), None)
                 batch.hides_conflicts |= gone is not None and gone.fresh
                 batch.erased.add((kind, name))
+            case Append():
+                batch.appended.append(operation)
 
 
 def named(units: Iterable[Unit]) -> tuple[set[tuple[int, int]], set[int], set[RecordKey]]:

@@ -20,6 +20,7 @@ from seckex.crypto.atrest import Wrapping
 from seckex.errors import AuthenticationFailed, StoreFailed
 from seckex.storage.failures import damaged
 from seckex.storage.lock import locked
+from seckex.storage.logs import seal_heads
 from seckex.storage.private import private_directory, private_file
 
 APPLICATION_ID: Final = 0x534B6578  # "SKex"
@@ -55,9 +56,19 @@ MIGRATIONS: Final[Sequence[Sequence[str]]] = (
         "CREATE UNIQUE INDEX record_name ON record (kind, name)",
         "CREATE INDEX record_expires ON record (expires)",
     ),
+    # The triggers guard against accidents; who means to alter an entry is found out by `seckex.storage.logs`.
+    (
+        "CREATE TABLE log (name TEXT NOT NULL, seq INTEGER NOT NULL, at REAL NOT NULL, octets BLOB NOT NULL, "
+        "hash BLOB NOT NULL)",
+        "CREATE UNIQUE INDEX log_name ON log (name, seq)",
+        "CREATE TRIGGER log_unaltered BEFORE UPDATE ON log BEGIN SELECT RAISE(ABORT, 'entries are kept'); END",
+        "CREATE TRIGGER log_undeleted BEFORE DELETE ON log BEGIN SELECT RAISE(ABORT, 'entries are kept'); END",
+    ),
 )
+# The schema that first had logs.
+_LOGS: Final = 4
 
-_CHECK: Final = b"this database belongs to this master key"
+CHECK_BOUND: Final = b"this database belongs to this master key"
 
 
 def open_database(path: Path, wrapping: Wrapping, factory: type[sqlite3.Connection]) -> sqlite3.Connection:
@@ -69,22 +80,32 @@ def open_database(path: Path, wrapping: Wrapping, factory: type[sqlite3.Connecti
     # The first switch to a write-ahead log does not wait for other processes by itself.
     with locked(path.with_name(path.name + ".lock")):
         private_file(path)
-        # Opened by a URI, since otherwise SQLite would make the file anew, with other modes.
-        connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=rw",
-            uri=True,
-            timeout=BUSY_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,
-            factory=factory,
-        )
-        # Text that is none must not fail a whole query; it is found out where the row is read.
-        connection.text_factory = _text
+        connection = _connect(path, "rw", factory)
         try:
             _prepare(connection, path, wrapping)
         except BaseException:
             connection.close()
             raise
+    return connection
+
+
+def look_into(path: Path, factory: type[sqlite3.Connection]) -> sqlite3.Connection:
+    """Return a connection that only reads, to a database that a store has open; raises `sqlite3.Error`."""
+    return _connect(path, "ro", factory)
+
+
+def _connect(path: Path, mode: str, factory: type[sqlite3.Connection]) -> sqlite3.Connection:
+    # Opened by a URI, since otherwise SQLite would make the file anew, with other modes.
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        factory=factory,
+    )
+    # Text that is none must not fail a whole query; it is found out where the row is read.
+    connection.text_factory = _text
     return connection
 
 
@@ -128,8 +149,10 @@ def _migrate(connection: sqlite3.Connection, version: int, wrapping: Wrapping) -
         for statement in migration:
             connection.execute(statement)
     if version == 0:
-        connection.execute("INSERT INTO meta VALUES ('check', ?)", (wrapping.wrap(b"", _CHECK),))
+        connection.execute("INSERT INTO meta VALUES ('check', ?)", (wrapping.wrap(b"", CHECK_BOUND),))
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    if version < _LOGS:
+        seal_heads(connection, {}, wrapping)
     connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
     connection.execute("COMMIT")
 
@@ -139,7 +162,7 @@ def _check_key(connection: sqlite3.Connection, path: Path, wrapping: Wrapping) -
     if row is None or not isinstance(row[0], bytes):
         raise damaged(path)
     try:
-        wrapping.unwrap(row[0], _CHECK)
+        wrapping.unwrap(row[0], CHECK_BOUND)
     except AuthenticationFailed:
         raise StoreFailed(
             f"{path} was written under another master key: restore that key, or move the database and its -wal and "

@@ -23,16 +23,18 @@ import json
 import math
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from seckex.crypto.atrest import EPOCH_SIZE, MasterKey, Wrapping
 from seckex.errors import StoreFailed
 from seckex.sa.association import Association
-from seckex.sa.store import MOST_REPLAYS, WORKER_MASK, Outcome, Purge, Record, ReplayRecord, Snapshot, Unit
+from seckex.sa.logs import LogCheck, LogEntry
+from seckex.sa.store import ASIDE, MOST_REPLAYS, WORKER_MASK, Outcome, Page, Purge, Record, ReplayRecord, Snapshot, Unit
 from seckex.storage.batch import Batch, RecordKey, named, settle
 from seckex.storage.failures import damaged, store_failed
+from seckex.storage.logs import check_log, read_entries, write_entries
 from seckex.storage.rows import (
     ASSOCIATION_COLUMNS,
     RECORD_COLUMNS,
@@ -48,7 +50,9 @@ from seckex.storage.rows import (
     replay_name,
     replay_row,
 )
-from seckex.storage.schema import open_database
+from seckex.storage.schema import look_into, open_database
+
+T = TypeVar("T")
 
 PURGED_AT_ONCE: Final = 5000
 
@@ -85,7 +89,14 @@ _STORED_REPLAYS: Final = (
 )
 _STORED_ASSOCIATIONS: Final = "SELECT a.spi_in FROM json_each(?) AS k CROSS JOIN association AS a ON a.spi_in = k.value"
 _STORED_RECORD: Final = "SELECT 1 FROM record WHERE kind = ? AND name = ?"
-_LOAD_RECORDS: Final = f"SELECT {RECORD_COLUMNS} FROM record WHERE expires > ? ORDER BY rowid"  # noqa: S608  # constants
+_LOAD_RECORDS: Final = (
+    f"SELECT {RECORD_COLUMNS} FROM record WHERE expires > ? AND substr(kind, -{len(ASIDE)}) IS NOT '{ASIDE}' "  # noqa: S608  # constants
+    "ORDER BY rowid"
+)
+_PAGE_UP: Final = f"SELECT {RECORD_COLUMNS} FROM record WHERE kind = ? AND name > ? ORDER BY name LIMIT ?"  # noqa: S608  # constants
+_PAGE_DOWN: Final = (
+    f"SELECT {RECORD_COLUMNS} FROM record WHERE kind = ? AND (? IS NULL OR name < ?) ORDER BY name DESC LIMIT ?"  # noqa: S608  # constants
+)
 _LOAD_ASSOCIATIONS: Final = (
     f"SELECT {ASSOCIATION_COLUMNS} FROM association WHERE expires > ? AND spi_in & {WORKER_MASK} = ? "  # noqa: S608  # constants
     "ORDER BY rowid"
@@ -109,8 +120,8 @@ class SqliteStore:
         factory: type[sqlite3.Connection] = sqlite3.Connection,
     ) -> None:
         self.path = path
-        self._wrapping = Wrapping(master, _LABEL, entropy(EPOCH_SIZE))
-        self._records = Wrapping(master, _RECORD_LABEL, entropy(EPOCH_SIZE))
+        self._entropy = entropy
+        self.use(master)
         self._factory = factory
         self._connection: sqlite3.Connection | None = None
         self._closed = False
@@ -121,6 +132,24 @@ class SqliteStore:
 
     def __repr__(self) -> str:
         return f"<SqliteStore {self.path}>"
+
+    # -- its master key
+
+    @property
+    def master(self) -> MasterKey:
+        """What it seals under."""
+        return self._master
+
+    @property
+    def seals(self) -> tuple[Wrapping, Wrapping]:
+        """What it seals with: keys of associations and whatever else is its own, records of roles."""
+        return self._wrapping, self._records
+
+    def use(self, master: MasterKey) -> None:
+        """Seal under ``master`` from now on; what is stored is not touched."""
+        self._master = master
+        self._wrapping = Wrapping(master, _LABEL, self._entropy(EPOCH_SIZE))
+        self._records = Wrapping(master, _RECORD_LABEL, self._entropy(EPOCH_SIZE))
 
     # -- reading
 
@@ -171,10 +200,26 @@ class SqliteStore:
                 connection.execute("BEGIN IMMEDIATE")
                 batch = settle(units, *self._stored(connection, units))
                 self._write(connection, self._statements(batch))
+            write_entries(connection, batch.appended, self._wrapping)
             purging = self._purge(connection, batch.purge)
             connection.execute("COMMIT")
             self._unpurged = purging
         return batch.outcomes
+
+    def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Return what ``work`` does in one transaction, durable then; raises `StoreFailed` and what ``work`` raises."""
+        with self._failures():
+            connection = self._open()
+            connection.execute("BEGIN IMMEDIATE")
+            done = work(connection)
+            connection.execute("COMMIT")
+        return done
+
+    def shrink(self) -> bool:
+        """Move all there is in the write-ahead log into the file, and empty it; False where somebody is reading it."""
+        with self._failures():
+            busy: int = self._open().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        return not busy
 
     def _written(self, connection: sqlite3.Connection, batch: Batch) -> bool:
         """Return whether ``batch`` could be written as it is; if so the transaction is left open."""
@@ -231,6 +276,54 @@ class SqliteStore:
             connection.execute(_PURGE_RECORDS, (purge.before, PURGED_AT_ONCE)).rowcount,
         )
         return purge if max(removed) >= PURGED_AT_ONCE else None
+
+    # -- pages
+
+    def page(self, kind: str, beyond: bytes | None, most: int, *, down: bool = False) -> Page:
+        """See `Store.page`."""
+        with self._looking() as connection:
+            found = (
+                connection.execute(_PAGE_DOWN, (kind, beyond, beyond, most))
+                if down
+                # Every name comes after the empty text, also the empty name.
+                else connection.execute(_PAGE_UP, (kind, "" if beyond is None else beyond, most))
+            )
+            rows = found.fetchall()
+        records: list[Record] = []
+        damaged_rows: list[str] = []
+        for row in rows:
+            try:
+                records.append(read_record(row, self._records))
+            except Damaged as error:
+                damaged_rows.append(str(error))
+        return Page(tuple(records), rows[-1][1] if len(rows) == most else None, tuple(damaged_rows))
+
+    # -- logs
+
+    def entries(self, log: str, after: int, most: int) -> list[LogEntry]:
+        """See `Store.entries`."""
+        with self._looking() as connection:
+            try:
+                return list(read_entries(connection, log, after, most))
+            except Damaged as error:
+                raise StoreFailed(f"the log {log} in {self.path}: {error}") from None
+
+    def verify(self, log: str) -> LogCheck:
+        """See `Store.verify`."""
+        with self._looking() as connection:
+            return check_log(connection, log, self._wrapping)
+
+    @contextmanager
+    def _looking(self) -> Iterator[sqlite3.Connection]:
+        """Yield a connection that sees the database as it is now and alters nothing."""
+        if self._closed:
+            raise StoreFailed(f"{self.path} has been closed")
+        try:
+            with closing(look_into(self.path, self._factory)) as connection:
+                connection.execute("BEGIN")
+                yield connection
+        except sqlite3.Error as error:
+            raise store_failed(self.path, error) from error
 
     # -- the connection
 

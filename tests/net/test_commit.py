@@ -18,6 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from seckex.errors import StoreFailed
 from seckex.net import commit
 from seckex.net.commit import CommitThread, GroupCommit
+from seckex.sa.logs import LogCheck, LogEntry
 from seckex.sa.store import MemoryStore, Outcome, PutReplay, Snapshot, Unit
 from tests.storage.samples import replay
 
@@ -47,6 +48,12 @@ class Scripted:
         if self.failure is not None:
             raise self.failure
         return self.memory.commit(units)
+
+    def entries(self, log: str, after: int, most: int) -> list[LogEntry]:
+        raise NotImplementedError
+
+    def verify(self, log: str) -> LogCheck:
+        raise NotImplementedError
 
     def close(self) -> None:
         self.closed = True

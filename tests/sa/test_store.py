@@ -6,10 +6,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from seckex.sa.store import MemoryStore, Store
 from tests.storage.contract import StoreContract
+from tests.storage.contract_logs import LogContract
 from tests.storage.contract_records import RecordContract
 
 
-class MemoryStoreTests(RecordContract, StoreContract, SynchronousTestCase):
+class MemoryStoreTests(LogContract, RecordContract, StoreContract, SynchronousTestCase):
     def new_store(self) -> Store:
         return MemoryStore()
 

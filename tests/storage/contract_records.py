@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from seckex.sa.store import DeleteRecord, Outcome, Purge, PutAssociation, PutRecord, PutReplay, Record, Unit
+from seckex.sa.store import ASIDE, DeleteRecord, Outcome, Purge, PutAssociation, PutRecord, PutReplay, Record, Unit
 from tests.storage.contract import CONFLICT, LONG_AGO, STORED
 from tests.storage.samples import NOW, association, record, replay
 
@@ -140,3 +140,25 @@ class RecordContract(Base):
         longer = record(KIND, b"n", NOW + 9)
         self.commit((PutRecord(longer),), (Purge(NOW + 5),))
         self.assertEqual(self.records(), [longer])
+
+    def test_what_is_kept_aside_is_read_page_by_page_and_not_loaded(self) -> None:
+        kind = f"a.b{ASIDE}"
+        stored = [record(kind, name) for name in (b"", b"1", b"10", b"2", b"3")]
+        others = [record("a.b", b"1"), record(f"a.c{ASIDE}", b"1")]
+        self.commit(*((PutRecord(each),) for each in (*reversed(stored), *others)))
+        self.assertEqual(self.records(), others[:1])
+        for down, order in ((False, stored), (True, stored[::-1])):
+            read: list[Record] = []
+            beyond, sizes = None, []
+            while True:
+                page = self.store.page(kind, beyond, 2, down=down)
+                self.assertEqual(page.damaged, ())
+                read += page.records
+                sizes.append(len(page.records))
+                if page.beyond is None:
+                    break
+                beyond = page.beyond
+            self.assertEqual((read, sizes), (order, [2, 2, 1]))
+        self.assertEqual(self.store.page("nobody's", None, 9).records, ())
+        self.commit((DeleteRecord(kind, b"10"),), (PutRecord(others[0]),))
+        self.assertEqual([one.name for one in self.store.page(kind, b"1", 9).records], [b"2", b"3"])

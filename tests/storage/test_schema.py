@@ -8,7 +8,8 @@ from typing import Any
 from seckex.crypto.atrest import MasterKey
 from seckex.crypto.secrets import Secret
 from seckex.errors import StoreFailed
-from seckex.storage import schema, sqlite
+from seckex.sa.store import Append
+from seckex.storage import logs, schema, sqlite
 from seckex.storage.sqlite import SqliteStore
 from tests.storage.case import SqliteCase
 from tests.storage.samples import NOW, accepted, entropy
@@ -26,7 +27,7 @@ class SchemaTests(SqliteCase):
     def test_a_newer_schema_is_refused(self) -> None:
         self.open().close()
         self.sql("PRAGMA user_version = 7")
-        self.refused("was written by a newer version of seckex (schema 7, this one knows 3)")
+        self.refused("was written by a newer version of seckex (schema 7, this one knows 4)")
 
     def test_an_older_schema_is_brought_up_to_date(self) -> None:
         store = self.open()
@@ -35,15 +36,26 @@ class SchemaTests(SqliteCase):
         self.patch(schema, "MIGRATIONS", (*schema.MIGRATIONS, ("ALTER TABLE replay ADD COLUMN note TEXT",)))
         store = self.open()
         self.assertEqual(len(store.load(0, NOW).replays), 1)
-        self.assertEqual(self.sql("PRAGMA user_version", "SELECT note FROM replay"), [(4,), (None,)])
+        self.assertEqual(self.sql("PRAGMA user_version", "SELECT note FROM replay"), [(5,), (None,)])
         self.open()
+
+    def test_a_database_without_logs_gets_them(self) -> None:
+        patches = [self.patch(schema, "MIGRATIONS", schema.MIGRATIONS[:3]), self.patch(schema, "_LOGS", 0)]
+        self.open().close()
+        self.assertEqual(self.sql("SELECT count(*) FROM meta WHERE name = 'heads'"), [(0,)])
+        for patch in patches:
+            patch.restore()
+        store = self.open()
+        self.assertTrue(store.verify("kdc.audit").is_sound)
+        store.commit([(Append("kdc.audit", b"x", NOW),)])
+        self.assertTrue(store.verify("kdc.audit").is_sound)
 
     def test_a_migration_happens_whole_or_not_at_all(self) -> None:
         self.open().close()
         migration = ("ALTER TABLE replay ADD COLUMN note TEXT", "ALTER TABLE nonsense ADD COLUMN note TEXT")
         self.patch(schema, "MIGRATIONS", (*schema.MIGRATIONS, migration))
         self.refused("no such table: nonsense")
-        self.assertEqual(self.sql("PRAGMA user_version"), [(3,)])
+        self.assertEqual(self.sql("PRAGMA user_version"), [(4,)])
         self.assertNotIn("note", [row[1] for row in self.sql("PRAGMA table_info(replay)")])
 
     def test_another_master_key_is_refused(self) -> None:
@@ -73,6 +85,8 @@ class SchemaTests(SqliteCase):
             (sqlite._CONFIRM, 1),
             (sqlite._DELETE, 1),
             (sqlite._LOAD_REPLAYS, 2),
+            (logs._LAST, 1),
+            (logs._SOME, 3),
         ):
             plan = [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + query, ("[]",) * count)]
             self.assertEqual([step for step in plan if step.startswith("SCAN") and "VIRTUAL" not in step], [], query)

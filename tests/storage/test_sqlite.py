@@ -24,12 +24,13 @@ from seckex.sa.store import (
 from seckex.storage import schema, sqlite
 from tests.storage.case import SqliteCase, sorted_
 from tests.storage.contract import CONFLICT, STORED, StoreContract
+from tests.storage.contract_logs import LogContract
 from tests.storage.contract_records import RecordContract
 from tests.storage.samples import LIFETIME, NOW, accepted, association, record, replay
 from tests.storage.test_batch import units
 
 
-class SqliteStoreTests(RecordContract, StoreContract, SqliteCase):
+class SqliteStoreTests(LogContract, RecordContract, StoreContract, SqliteCase):
     def setUp(self) -> None:
         SqliteCase.setUp(self)
         StoreContract.setUp(self)

@@ -26,6 +26,8 @@ from seckex.machine import Now, Path, Report, Send
 from seckex.node.buckets import Buckets, source_of
 from seckex.node.drops import Drops
 from seckex.node.gate import Gate, Guarded
+from seckex.passage.faces import Admitted, Figures
+from seckex.roles.accounts import Ledger
 from seckex.roles.faces import RoleAction
 from seckex.roles.foreign_agent import asked, relaying
 from seckex.roles.foreign_agent.advertising import Advertising
@@ -34,6 +36,7 @@ from seckex.roles.foreign_agent.relays import Relays, keying_of, refused
 from seckex.roles.foreign_agent.revoking import Revoking
 from seckex.roles.foreign_agent.terms import AgentTerms, realm_of
 from seckex.roles.foreign_agent.visitors import Visitor, Visitors, name_of
+from seckex.roles.passing import EndingPassages
 from seckex.sa.store import Outcome, Snapshot
 from seckex.wire import hop
 from seckex.wire.mobileip import NodeRequest, decode_node_request
@@ -62,7 +65,9 @@ class ForeignAgent:
         self._challenges = Challenges(terms.entropy)
         self._advertising = Advertising(terms, self._challenges)
         self._visitors = Visitors()
-        self._relays = Relays(terms, self._visitors)
+        self._ending = EndingPassages()
+        self._ledger = Ledger("fa", terms.retention)
+        self._relays = Relays(terms, self._visitors, self._ending)
         self._revoking = Revoking(self._visitors, self._relays, self._drops)
         self._relays.ended = self._revoking.ended
         self._gate = Gate(terms.limits.flood, terms.entropy, self._crowded, self._drops, _REQUESTS)
@@ -87,6 +92,7 @@ class ForeignAgent:
             | dict(self._drops.counters)
             | self._gate.counters
             | self._advertising.counters
+            | self._ledger.counters
             | {"visitors": len(self._visitors), "gone": len(self._revoking.gone)}
         )
 
@@ -109,12 +115,17 @@ class ForeignAgent:
         """Return what the agent has with a visitor."""
         return self._visitors.get(name_of(home_agent, pseudonym))
 
+    def passage(self, spi: int) -> Admitted | None:
+        """Return what the traffic of a visitor comes under, by the agent's SPI of KEY 3; None where there is none."""
+        return self._visitors.passage(spi)
+
     # -- life
 
     def start(self, snapshot: Snapshot, now: Now) -> list[RoleAction]:
         """See `Role.start`: visitors of before are still here, what was under way is not."""
         strange = [*self._visitors.take_over(snapshot.records), *self._revoking.gone.take_over(snapshot.records)]
-        return [*(Report(VisitorForgotten(why)) for why in strange), *self.tick(now)]
+        told = [Report(VisitorForgotten(why)) for why in strange]
+        return [*told, *self._ledger.start(snapshot.records, now), *self.tick(now)]
 
     def reconfigure(self, terms: AgentTerms, now: Now) -> list[RoleAction]:
         """Go by other terms from now on, and tell everybody; what is under way goes on by those of before."""
@@ -124,23 +135,29 @@ class ForeignAgent:
         self._gate.reconfigure(terms.limits.flood)
         self._relays.reconfigure(terms)
         self._advertising.reconfigure(terms, now)
+        self._ledger.reconfigure(terms.retention, now)
         return self.tick(now)
 
     def next_deadline(self, now: Now) -> float | None:
         """See `Role.next_deadline`."""
         ends = now.monotonic + max(min(self._visitors.deadline, self._revoking.gone.deadline) - now.wall, 0.0)
         load = self._gate.deadline
-        return min(self._advertising.deadline, self._relays.deadline(), ends, math.inf if load is None else load)
+        others = self._advertising.deadline, self._relays.deadline(), self._ending.deadline(), self._ledger.deadline
+        return min(*others, ends, math.inf if load is None else load)
 
     def tick(self, now: Now) -> list[RoleAction]:
         """See `Role.tick`."""
         actions: list[Any] = []
         self._relays.tick(now, actions)
         for gone in self._visitors.expired(now.wall):
-            actions.append(Report(VisitorLeft(gone.home_agent, gone.pseudonym.hex(), "the registration has expired")))
+            why = "the registration has expired"
+            actions.append(Report(VisitorLeft(gone.home_agent, gone.pseudonym.hex(), why)))
+            self._ending.end(gone.spi_node, why, actions)
+        self._ending.tick(now, actions)
         self._revoking.gone.expire(now.wall)
         self._gate.tick(now)
         self._solicitors.expire(now.monotonic)
+        actions += self._ledger.tick(now)
         actions += self._news()
         if now.monotonic >= self._advertising.deadline:
             actions += self._advertising.everybody(now, busy=bool(self._busy))
@@ -269,6 +286,8 @@ class ForeignAgent:
 
     def committed(self, token: int, outcome: Outcome | str, now: Now) -> list[RoleAction]:
         """See `Role.committed`."""
+        if token < 0:
+            return self._ledger.committed(token, outcome, now)
         actions: list[Any] = []
         if not self._relays.committed(token, outcome, now, actions):
             self._revoking.committed(token, outcome, actions)
@@ -279,6 +298,16 @@ class ForeignAgent:
         actions: list[Any] = []
         self._relays.worked(token, result, now, actions)
         return actions
+
+    # -- accounts
+
+    def accounted(self, figures: Figures, now: Now) -> list[RoleAction]:
+        """See `Accounting.accounted`."""
+        return self._ledger.accounted(figures, now)
+
+    def closing(self) -> list[RoleAction]:
+        """See `Accounting.closing`."""
+        return self._ledger.closing()
 
 
 def _read(octets: bytes) -> NodeRequest:

@@ -29,6 +29,7 @@ from seckex.roles.foreign_agent.asked import Asked
 from seckex.roles.foreign_agent.reply import Verified
 from seckex.roles.foreign_agent.terms import AgentTerms
 from seckex.roles.foreign_agent.visitors import Visitor, Visitors
+from seckex.roles.passing import EndingPassages
 from seckex.sa.algorithms import PROTOCOL_NAMES
 from seckex.sa.association import Agreement
 from seckex.sa.store import Outcome, Unit
@@ -57,9 +58,10 @@ class _UnderWay:
 class Relays:
     """See the module; at most ``terms.limits.under_way``, to which whoever begins one keeps."""
 
-    def __init__(self, terms: AgentTerms, visitors: Visitors) -> None:
+    def __init__(self, terms: AgentTerms, visitors: Visitors, ending: EndingPassages) -> None:
         self._terms = terms
         self._visitors = visitors
+        self._ending = ending
         self._driver = Driver()
         self._under_way: dict[Conversation, _UnderWay] = {}
         self._by_digest: dict[bytes, Conversation] = {}
@@ -196,7 +198,7 @@ class Relays:
             message = hop.Relay(under_way.identification, route, under_way.message)
             actions.append(Relay(result.neighbour, hop.encode_hop(message)))
         elif isinstance(result, relaying.Pass):
-            self._pass(result.verified, actions)
+            self._pass(result.verified, now, actions)
             self._answer(conversation, result.verified.octets, now, actions)
         elif isinstance(result, relaying.Tell):
             if self._rationed.ration("", now):
@@ -206,13 +208,14 @@ class Relays:
             refusal = refused(result.code, under_way.request.header.identification, result.text)
             self._answer(conversation, refusal, now, actions)
 
-    def _pass(self, verified: Verified, actions: list[Any]) -> None:
+    def _pass(self, verified: Verified, now: Now, actions: list[Any]) -> None:
         visitor, agreement = verified.visitor, verified.agreement
         if visitor is not None and agreement is not None:
             self._counts["registered"] += 1
             before = self._visitors.put(visitor)
             if before is not None:
                 self.ended(before, actions)
+                self._ending.replaced(before.spi_node, now)
             actions.append(Report(_told(visitor, agreement, again=before is not None)))
         elif verified.left:
             self._counts["left"] += 1
@@ -220,6 +223,7 @@ class Relays:
             if gone is not None:
                 self.ended(gone, actions)
                 actions.append(Report(VisitorLeft(gone.home_agent, gone.pseudonym.hex(), "it has deregistered")))
+                self._ending.end(gone.spi_node, "its node has deregistered", actions)
         else:
             self._counts["refused-at-home"] += 1
 

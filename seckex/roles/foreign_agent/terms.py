@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from seckex.crypto.identity import Identity, TrustAnchors
 from seckex.exchange.terms import Entropy
 from seckex.node.limits import Flood
+from seckex.roles.accounts import Retention
 from seckex.roles.foreign_agent.choices import Choices
 from seckex.sa import registration
 from seckex.sa.association import WORKER_BITS
@@ -49,7 +50,8 @@ class AgentTerms:
     themselves. ``realms`` and ``home_agents`` are whose nodes are served, all where empty. ``longest`` is the longest
     registration, ``interval`` the time between advertisements, which go to ``groups``; both in seconds. ``mix`` tells
     that KEY 2 always has the agent's own secret in it, so that who draws keys cannot read what it seals; else home
-    agents say whether. ``taken`` tells which SPIs name something here already.
+    agents say whether. ``taken`` tells which SPIs name something here already. ``retention`` is how long accounts of
+    passages are kept.
     """
 
     identity: Identity
@@ -70,6 +72,7 @@ class AgentTerms:
     mix: bool = True
     taken: Callable[[int], bool] = field(default=lambda _spi: False, repr=False, eq=False)
     limits: Limits = Limits()
+    retention: Retention = Factory(Retention)
     kems: tuple[Kem, ...] = field(init=False)
     offers: dict[Kem, dict[SaSubType, bytes]] = field(init=False, repr=False)
     choices: Choices = field(init=False, repr=False, eq=False)

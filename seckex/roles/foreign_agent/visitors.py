@@ -20,10 +20,11 @@ from attrs import field, frozen
 
 from seckex.crypto.schedule import AgreedKeys
 from seckex.errors import ApiMisuse, Malformed
+from seckex.passage.faces import Admission, Admitted, Party
 from seckex.sa.store import PutRecord, Record
 from seckex.wire.buffer import Reader, Writer
 from seckex.wire.frames import Address
-from seckex.wire.numbers import Kem, Keying
+from seckex.wire.numbers import Hop, Kem, Keying
 from seckex.wire.registration import PSEUDONYM_SIZE
 
 KIND: Final = "fa.visitor"
@@ -59,6 +60,14 @@ class Visitor:
     node_choice: bytes
     key2: AgreedKeys = field(repr=False)
     key3: AgreedKeys = field(repr=False)
+
+    @property
+    def admitted(self) -> Admitted:
+        """What its traffic comes under, and goes on to the home agent with."""
+        host, spi, until = str(self.home_address), self.spi_of_home, float(self.until)
+        onward = Admission(Hop.FA_HA, self.home_agent, host, self.home_port, spi, until, self.key2)
+        who = Party(self.home_agent.partition("@")[2], self.pseudonym)
+        return Admitted(Hop.MN_FA, self.spi_node, until, who, self.key3, onward)
 
     @property
     def name(self) -> bytes:
@@ -139,6 +148,11 @@ class Visitors:
         """Return the one whose KEY 2 has this SPI here."""
         visitor = self._by_spi.get(spi)
         return None if visitor is None or visitor.spi_home != spi else visitor
+
+    def passage(self, spi: int) -> Admitted | None:
+        """Return what traffic under this SPI of KEY 3 comes under."""
+        visitor = self._by_spi.get(spi)
+        return None if visitor is None or visitor.spi_node != spi else visitor.admitted
 
     def take_over(self, records: Iterable[Record]) -> list[str]:
         """Put in what was stored; return what could not be read."""

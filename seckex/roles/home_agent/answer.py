@@ -211,6 +211,7 @@ def accept(
         spi_of_node=block.spi_agent,
         choice=choices.agent.said.payload,
         keys=key2(choices.agent.agreement.prf, k2, ss2, tr, *between),
+        link=spi,
         layer2=block.layer2,
     )
     agreement = choices.home.agreement

@@ -67,14 +67,15 @@ class Endings:
 
     def took(self, ended: Ending, why: str, now: Now, actions: list[Any]) -> None:
         """Close what has ended, durably, and tell the agents."""
-        self._home.leaving.end(ended.node, now, actions)
+        revocations = self._home.revocations
         if ended.association:
             actions.append(Release(ended.association, why, ended.node))
-        actions += [ClosePassages(each.spi_in, Code.UNKNOWN_ASSOCIATION, why) for each in ended.bindings]
         for each in ended.ended:
-            self._home.revocations.keep(each, now, actions)
-        for each in self._home.revocations.of(ended.node):
-            self._home.revocations.hasten(each, now)
+            revocations.keep(each, now, actions)
+        # What had some seconds left for its links to move has none.
+        for each in revocations.of(ended.node):
+            actions.append(ClosePassages(each.spi_in, Code.UNKNOWN_ASSOCIATION, why))
+            revocations.hasten(each, now)
 
     # -- by an operator or a node
 

@@ -6,6 +6,8 @@ import heapq
 import math
 from typing import Final
 
+from attrs import evolve
+
 from seckex.machine import Now
 from seckex.node.drops import Drops
 from seckex.node.tables import ExpiringTable
@@ -29,9 +31,9 @@ class Home:
     """See the module; ``terms`` may be replaced."""
 
     def __init__(self, terms: HomeTerms, now: Now) -> None:
-        self.terms = terms
-        self.choosing = Choosing(terms.policy, terms.sub_type)
         self.nodes = NodeTable(terms.limits.nodes)
+        self.terms = self._knowing(terms)
+        self.choosing = Choosing(terms.policy, terms.sub_type)
         self.replies = Replies(terms.limits.replies)
         self.pseudonyms = Pseudonyms(terms.limits.nodes)
         self.statics = Statics((), terms.rotation, now.wall)
@@ -44,11 +46,15 @@ class Home:
         self._ends: list[tuple[float, str]] = []
         self._most_ends = _SPARE
 
+    def _knowing(self, terms: HomeTerms) -> HomeTerms:
+        """Return terms by which no SPI is drawn that names a KEY 2 here."""
+        return evolve(terms, taken=lambda spi: terms.taken(spi) or self.nodes.has_key2(spi))
+
     def reconfigure(self, terms: HomeTerms) -> None:
         """Go on by other terms; what is over a lowered limit stays until it ends by itself."""
         if (terms.policy, terms.sub_type) != (self.terms.policy, self.terms.sub_type):
             self.choosing = Choosing(terms.policy, terms.sub_type)
-        self.terms = terms
+        self.terms = self._knowing(terms)
         self.nodes.limit = self.pseudonyms.limit = terms.limits.nodes
         self.replies.limit = terms.limits.replies
         self.statics.rotation = terms.rotation

@@ -18,6 +18,7 @@ from seckex.crypto.registration import Root
 from seckex.crypto.secrets import Secret
 from seckex.crypto.spichain import Chain, Window
 from seckex.crypto.suites import SHA256
+from seckex.passage.faces import Admitted
 from seckex.roles.home_agent.bindings import Binding
 from seckex.wire.frames import Address
 from seckex.wire.keying import NodeEntry
@@ -160,6 +161,9 @@ class NodeTable:
         self._associations: dict[int, str] = {}
         self._claims: dict[str, Address] = {}
         self._bound = 0
+        self._by_key2: dict[int, tuple[str, Binding]] = {}
+        #: Bindings that are no more, each with whether its node has another instead, for whoever takes them away.
+        self.ended: list[tuple[Binding, bool]] = []
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -189,6 +193,7 @@ class NodeTable:
             self._associations.pop(before.association, None)
         if node.association:
             self._associations[node.association] = node.nai
+        self._rebind(node.nai, before, node)
         self._nodes[node.nai] = node
         self._bound += bool(node.bindings) - (before is not None and bool(before.bindings))
 
@@ -199,9 +204,32 @@ class NodeTable:
             self._index.move(nai, node.spis, ())
             self._associations.pop(node.association, None)
             self._bound -= bool(node.bindings)
+            self._rebind(nai, node, None)
             if node.home_address is not None:
                 self._addresses.pop(node.home_address, None)
         return node
+
+    def _rebind(self, nai: str, before: KnownNode | None, after: KnownNode | None) -> None:
+        had = () if before is None else before.bindings
+        has = () if after is None else after.bindings
+        if had is has:
+            return
+        fresh = [each for each in has if each not in had]
+        for binding in had:
+            if binding not in has:
+                self._by_key2.pop(binding.spi_in, None)
+                self.ended.append((binding, bool(fresh)))
+        for binding in fresh:
+            self._by_key2[binding.spi_in] = nai, binding
+
+    def has_key2(self, spi: int) -> bool:
+        """Tell whether an SPI is ours of a KEY 2."""
+        return spi in self._by_key2
+
+    def passage(self, spi: int) -> Admitted | None:
+        """Return what traffic under this SPI of a KEY 2 comes under."""
+        found = self._by_key2.get(spi)
+        return None if found is None else found[1].admitted(found[0])
 
     def candidates(self, spi: int) -> list[KnownNode]:
         """Return the nodes that a one-time SPI may mean, `MOST_TRIALS` at most."""

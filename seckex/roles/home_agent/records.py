@@ -86,6 +86,7 @@ def node_record(node: KnownNode) -> Record:
         spis = binding.spi_in, binding.spi_out, binding.spi_of_node
         writer.raw(_BINDING.pack(binding.lifetime, binding.until, binding.pseudonym, *spis))
         writer.prefixed(binding.choice).prefixed(binding.keys.octets())
+        writer.u32(binding.link)
         layer2 = binding.layer2
         writer.prefixed(b"" if layer2 is None else bytes((layer2.content,)) + layer2.address)
     return Record(NODE, node.nai.encode(), writer.octets())
@@ -142,10 +143,10 @@ def _read_binding(reader: Reader) -> Binding:
         raise reader.fail("binding", "without addresses")
     port = reader.u16("port")
     lifetime, until, pseudonym, spi_in, spi_out, spi_of_node = reader.unpack(_BINDING, "binding")
-    choice, keys, layer2 = _lp(reader), AgreedKeys.from_octets(_lp(reader)), _lp(reader)
-    link = Layer2Extension(layer2[0], layer2[1:]) if layer2 else None
+    choice, keys, link, octets = _lp(reader), AgreedKeys.from_octets(_lp(reader)), reader.u32("SPI"), _lp(reader)
+    layer2 = Layer2Extension(octets[0], octets[1:]) if octets else None
     times, spis = (lifetime, until), (spi_in, spi_out, spi_of_node)
-    return Binding(agent, care_of, address, port, *times, pseudonym, *spis, choice, keys, link)
+    return Binding(agent, care_of, address, port, *times, pseudonym, *spis, choice, keys, link, layer2)
 
 
 def _lp(reader: Reader) -> bytes:

@@ -27,7 +27,6 @@ from seckex.roles.home_agent.answer import Heard, Said, seal_to_agent
 from seckex.roles.home_agent.choices import AgentSide
 from seckex.roles.home_agent.home import Home
 from seckex.roles.home_agent.judgement import NO_ADDRESS, Granted, judge
-from seckex.roles.home_agent.leaving import LEFT
 from seckex.roles.home_agent.pseudonyms import NO_PSEUDONYM
 from seckex.roles.home_agent.recognition import admit, recognize
 from seckex.roles.home_agent.refusals import Sealed, Unheard
@@ -338,9 +337,8 @@ class Registering:
         if said.association is not None:
             actions.append(Adopt(said.association, said.gone))
         else:
-            actions += [Release(spi, LEFT) for spi in said.gone]
-        before = said.gone[0] if said.gone else 0
-        more = home.leaving.registered(heard.nai, said.ended, before, home.terms.entropy, now, actions)
+            actions += [Release(spi, "the node has deregistered") for spi in said.gone]
+        more = home.leaving.registered(heard.nai, said.ended, home.terms.entropy, now, actions)
         if more:
             self._driver.commit(None, more, actions)
         actions.append(Report(self._told(heard, said, now)))

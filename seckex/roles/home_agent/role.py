@@ -17,6 +17,8 @@ from seckex.errors import Malformed, PeerFault, Unfeasible, UnsupportedVersion
 from seckex.events.home_agent import BindingExpired
 from seckex.machine import Now, Path, Report
 from seckex.node.conversation import Driver
+from seckex.passage.faces import Admitted, Figures
+from seckex.roles.accounts import Ledger
 from seckex.roles.faces import RoleAction
 from seckex.roles.home_agent.ending import Endings
 from seckex.roles.home_agent.home import Home
@@ -25,6 +27,7 @@ from seckex.roles.home_agent.nodes import KnownNode
 from seckex.roles.home_agent.registering import Asker, Registering
 from seckex.roles.home_agent.terms import HomeTerms
 from seckex.roles.home_agent.units import Units
+from seckex.roles.passing import EndingPassages
 from seckex.sa.store import Outcome, Snapshot
 from seckex.wire import hop
 from seckex.wire.extensions import Detail
@@ -52,6 +55,8 @@ class HomeAgent:
         self._units = Units(self._driver)
         self._endings = Endings(self.home, self._units, self._registering)
         self._keeping = Keeping(self.home, self._units, self._registering, self._endings)
+        self._ledger = Ledger("ha", terms.retention)
+        self._ending = EndingPassages()
 
     # -- what is told of it
 
@@ -72,6 +77,7 @@ class HomeAgent:
             "revocations-told": home.revocations.counters["revocations-told"],
             "revocations-given-up": home.revocations.counters["revocations-given-up"],
             **{name: registering.counters[name] for name in counts},
+            **self._ledger.counters,
         }
 
     def status(self, now: Now) -> dict[str, Any]:
@@ -114,19 +120,25 @@ class HomeAgent:
             else {"code": refusal.code, "why": refusal.why, "agent": refusal.agent, "at": int(refusal.at)},
         }
 
+    def passage(self, spi: int) -> Admitted | None:
+        """Return what the traffic of a node comes under, by our SPI of KEY 2; None where there is none."""
+        return self.home.nodes.passage(spi)
+
     # -- its life
 
     def reconfigure(self, terms: HomeTerms, now: Now) -> list[RoleAction]:
         """Go on by other terms of the same name and kind; what is under way goes on by those of before."""
         self.home.reconfigure(terms)
         self._keeping.syncing.hasten(now)
+        self._ledger.reconfigure(terms.retention, now)
         return []
 
     def start(self, snapshot: Snapshot, now: Now) -> list[RoleAction]:
         """See `Role.start`."""
         actions: list[Any] = []
         self._keeping.start(snapshot, now, actions)
-        return actions
+        self.home.nodes.ended.clear()
+        return actions + self._ledger.start(snapshot.records, now)
 
     def received(self, octets: bytes, path: Path, now: Now) -> list[RoleAction]:
         """Take REVOKED; everything else is heard from neighbours only, and counted."""
@@ -183,6 +195,7 @@ class HomeAgent:
                 keeping.entries(neighbour, message, now, actions)
             case _:
                 registering.drops.ration("not-asked", now)
+        self._end_passages(now, actions)
         return actions
 
     def awaits(self, identification: int) -> bool:
@@ -205,6 +218,8 @@ class HomeAgent:
 
     def committed(self, token: int, outcome: Outcome | str, now: Now) -> list[RoleAction]:
         """See `Role.committed`."""
+        if token < 0:
+            return self._ledger.committed(token, outcome, now)
         actions: list[Any] = []
         conversation, _ = self._driver.committed(token, outcome, now, actions)
         if conversation is None:
@@ -212,7 +227,17 @@ class HomeAgent:
         self._keeping.resume(now, actions)
         self._endings.resume(now, actions)
         self._forget(_EVICTED_AT_ONCE, now, actions)
+        self._end_passages(now, actions)
         return actions
+
+    def _end_passages(self, now: Now, actions: list[Any]) -> None:
+        """Close the passages of bindings that are no more."""
+        ended, self.home.nodes.ended = self.home.nodes.ended, []
+        for binding, replaced in ended:
+            if replaced:
+                self._ending.replaced(binding.spi_in, now)
+            else:
+                self._ending.end(binding.spi_in, "the registration has ended", actions)
 
     def _forget(self, least: int, now: Now, actions: list[Any]) -> None:
         for unit in (self.home.replies.evicted(least), self.home.revocations.finished(now)):
@@ -237,7 +262,17 @@ class HomeAgent:
         self.home.leaving.tick(now, actions)
         self.home.revocations.tick(now, actions)
         self._forget(1, now, actions)
-        return actions
+        self._end_passages(now, actions)
+        self._ending.tick(now, actions)
+        return actions + self._ledger.tick(now)
+
+    def accounted(self, figures: Figures, now: Now) -> list[RoleAction]:
+        """See `Accounting.accounted`."""
+        return self._ledger.accounted(figures, now)
+
+    def closing(self) -> list[RoleAction]:
+        """See `Accounting.closing`."""
+        return self._ledger.closing()
 
     def next_deadline(self, now: Now) -> float | None:
         """See `Role.next_deadline`."""
@@ -247,7 +282,9 @@ class HomeAgent:
             keeping.deadline(),
             home.leaving.deadline(),
             home.revocations.deadline(now),
+            self._ending.deadline(),
             home.rounds.deadline() or _NEVER,
+            self._ledger.deadline,
             # A wall clock may be set: it is looked at again in time.
             now.monotonic + min(max(min(home.next_end(), home.replies.oldest()) - now.wall, 0.0), _LONGEST),
         )

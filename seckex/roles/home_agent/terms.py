@@ -6,10 +6,11 @@ from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from seckex.crypto.identity import Identity, TrustAnchors
 from seckex.exchange.terms import Entropy
+from seckex.roles.accounts import Retention
 from seckex.sa.association import WORKER_BITS
 from seckex.sa.policy import Policy
 from seckex.wire.frames import Address
@@ -47,6 +48,7 @@ class HomeTerms:
     ``same_pseudonym`` tells that agents call a node the same as long as it visits them, else by another name in each
     registration. ``network`` is what home addresses are from, anything that nodes ask for where None. ``clock_window``
     and ``rotation``, of the static keys, are in seconds. ``taken`` tells which SPIs name something here already.
+    ``retention`` is how long accounts of passages are kept.
     """
 
     identity: Identity
@@ -71,6 +73,7 @@ class HomeTerms:
     worker: int = 0
     taken: Callable[[int], bool] = field(default=lambda _spi: False, repr=False, eq=False)
     limits: Limits = Limits()
+    retention: Retention = Factory(Retention)
 
     @property
     def nai(self) -> str:

@@ -32,7 +32,8 @@ class Plan:
     first; empty is anybody. ``solicit`` are hosts and ports that are asked whether an agent is there,
     ``groups`` multicast addresses with ports to which the same question goes, where advertisements are
     also taken that nobody asked for. ``lifetime`` in seconds is one of `seckex.wire.numbers.LIFETIMES`.
-    ``manager`` tells that the home agent is a mobility manager. ``worker`` goes into SPIs.
+    ``manager`` tells that the home agent is a mobility manager. ``passages`` tells that links to it are built through
+    the agent where that carries traffic. ``worker`` goes into SPIs.
     """
 
     local: str
@@ -42,6 +43,7 @@ class Plan:
     lifetime: int = 1800
     simultaneous: bool = False
     manager: bool = False
+    passages: bool = True
     agents: tuple[str, ...] = ()
     solicit: tuple[tuple[str, int], ...] = ()
     groups: tuple[tuple[str, int], ...] = ()

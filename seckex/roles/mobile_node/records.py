@@ -23,6 +23,7 @@ from seckex.crypto.secrets import Secret
 from seckex.crypto.spichain import Chain
 from seckex.errors import ApiMisuse, Malformed, StoreFailed
 from seckex.machine import Path
+from seckex.passage.faces import Admission
 from seckex.roles.mobile_node.plan import Address
 from seckex.sa.algorithms import named
 from seckex.sa.association import Agreement, Association
@@ -30,7 +31,7 @@ from seckex.sa.store import Record, Snapshot
 from seckex.wire.buffer import Reader, Writer
 from seckex.wire.extensions import Layer2Extension
 from seckex.wire.keying import HomeKey
-from seckex.wire.numbers import Kem, Keying
+from seckex.wire.numbers import Hop, Kem, Keying
 
 HOME: Final = "mn.home"
 REGISTRATION: Final = "mn.registration"
@@ -39,6 +40,8 @@ REGISTRATION: Final = "mn.registration"
 MOST_UNANSWERED: Final = 7
 
 _VERSION: Final = 1
+# Those of version 1 do not say whether the agent carries traffic: the node registers anew.
+_VERSION_OF_REGISTRATION: Final = 2
 _MOST: Final = 16
 _REAL: Final = struct.Struct(">d")
 
@@ -143,7 +146,7 @@ def objection_to(home: Home, local: str, home_agent: str, known: Home | None) ->
 class Visit:
     """What this node has in common with the agent by way of which it is registered: KEY 3 and its SPIs.
 
-    Nothing is sent under it yet; it is kept for what node and agent may say to each other.
+    It admits the node's traffic there (docs/passages.md). ``spi_out`` is the agent's.
     """
 
     spi_in: int
@@ -158,7 +161,8 @@ class Registration:
 
     ``path`` is where the agent is. ``lifetime`` in seconds was granted at ``since`` (wall-clock seconds), and what came
     of it ``serves`` that long or, if what was chosen lives less, less. ``spi_in`` names the association with the home
-    agent here. ``rounds`` and ``fallback`` tell of the request that led to it.
+    agent here. ``rounds`` and ``fallback`` tell of the request that led to it. ``passages`` tells that links to the
+    home agent are built through the agent.
     """
 
     home_agent: str
@@ -174,6 +178,7 @@ class Registration:
     kem: Kem
     rounds: int
     fallback: bool
+    passages: bool
     visit: Visit = field(repr=False)
 
     @property
@@ -181,15 +186,23 @@ class Registration:
         """When it ends, in wall-clock seconds."""
         return self.since + self.serves
 
+    @property
+    def admission(self) -> Admission | None:
+        """What links to the home agent are built with, None where they go there directly."""
+        if not self.passages:
+            return None
+        path, visit = self.path, self.visit
+        return Admission(Hop.MN_FA, self.agent, path.host, path.port, visit.spi_out, self.expires, visit.keys)
+
     def record(self) -> Record:
         """Return what is stored; the store forgets it when it has ended."""
-        writer = Writer().u8(_VERSION)
+        writer = Writer().u8(_VERSION_OF_REGISTRATION)
         _text(writer, self.home_agent, self.agent, self.path.host)
         writer.u16(self.path.port)
         _addresses(writer, (self.care_of,))
         _addresses(writer, () if self.home_address is None else (self.home_address,))
         writer.u32(self.lifetime).raw(_REAL.pack(self.since)).u32(self.serves).u32(self.spi_in)
-        writer.u8(self.mode).u8(self.kem).u8(self.rounds).u8(self.fallback)
+        writer.u8(self.mode).u8(self.kem).u8(self.rounds).u8(self.fallback).u8(self.passages)
         visit, agreement = self.visit, self.visit.agreement
         writer.u32(visit.spi_in).u32(visit.spi_out)
         _text(writer, " ".join(algorithm.name for algorithm in agreement.algorithms))
@@ -208,15 +221,17 @@ class Registration:
             serves, spi_in = reader.u32("lifetime"), reader.u32("SPI")
             mode, kem = Keying(reader.u8("mode")), Kem(reader.u8("Kem"))
             rounds, fallback = reader.u8("rounds"), bool(reader.u8("fallback"))
+            passages = bool(reader.u8("passages"))
             spis = reader.u32("SPI"), reader.u32("SPI")
             algorithms = tuple(map(named, _read_text(reader).split()))
             agreement = Agreement(algorithms, reader.u32("lifetime"), reader.u64("mebioctets"))
             visit = Visit(*spis, agreement, AgreedKeys.from_octets(_lp(reader)))
             home = homes[0] if homes else None
             times = lifetime, since, serves
-            return cls(home_agent, agent, path, care_of, home, *times, spi_in, mode, kem, rounds, fallback, visit)
+            forms = fallback, passages
+            return cls(home_agent, agent, path, care_of, home, *times, spi_in, mode, kem, rounds, *forms, visit)
 
-        return _read(record, read, "a registration")
+        return _read(record, read, "a registration", _VERSION_OF_REGISTRATION)
 
 
 @frozen
@@ -259,11 +274,11 @@ def is_of_registration(association: Association) -> bool:
     return association.root.partition(" ")[0] == registration_root(0).partition(" ")[0]
 
 
-def _read(record: Record, read: Callable[[Reader], T], what: str) -> T:
+def _read(record: Record, read: Callable[[Reader], T], what: str, known: int = _VERSION) -> T:
     reader = Reader(record.octets)
     try:
         version = reader.u8("version")
-        if version != _VERSION:
+        if version != known:
             raise StoreFailed(f"{what} was stored by another version of this program ({version})")
         found = read(reader)
         reader.end("record")

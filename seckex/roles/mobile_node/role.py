@@ -9,6 +9,7 @@ from seckex.errors import AuthenticationFailed, Malformed, PeerFault, Unsupporte
 from seckex.machine import Now, Path, Report
 from seckex.node.actions import NodeAction
 from seckex.node.drops import Drops
+from seckex.passage.faces import Admission
 from seckex.roles.faces import RoleAction
 from seckex.roles.mobile_node import showing
 from seckex.roles.mobile_node.attempt import CookieAsked, Hint, Refused, Reply
@@ -53,6 +54,7 @@ class MobileNode:
         return {
             **self._drops.counters,
             "agents": len(self.keeping.agents),
+            "moves": self.keeping.moves.count,
             "commits-waiting": self.keeping.course.waiting,
         }
 
@@ -65,6 +67,11 @@ class MobileNode:
         actions: list[RoleAction] = []
         self.keeping.start(snapshot, now, actions)
         return actions
+
+    def admission(self, spi_in: int) -> Admission | None:
+        """Return what links under an association, by its SPI here, are built with; None where they go directly."""
+        registration = self.keeping.registration
+        return None if registration is None or registration.spi_in != spi_in else registration.admission
 
     # -- what happens
 

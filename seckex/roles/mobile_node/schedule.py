@@ -15,6 +15,8 @@ JITTER: Final = 0.25
 RENEW_FROM, RENEW_TO = 0.8, 0.9
 #: What nobody has proved makes the node register again at most so often.
 HINT_EVERY: Final = 30.0
+#: What an agent that refuses traffic does, at most so often.
+REFUSED_EVERY: Final = 10.0
 
 
 class Schedule:
@@ -23,7 +25,7 @@ class Schedule:
     def __init__(self, entropy: Entropy) -> None:
         self._entropy = entropy
         self._pause = FIRST_PAUSE
-        self._hinted_at = -math.inf
+        self._hinted_at = self._refused_at = -math.inf
         self.due: float | None = None
 
     @property
@@ -39,11 +41,17 @@ class Schedule:
         """Begin at ``moment`` (monotonic) at the latest."""
         self.due = moment if self.due is None else min(self.due, moment)
 
-    def hinted(self, now: Now) -> None:
-        """Begin soon for a reason that anybody could have made up: at most every `HINT_EVERY`."""
-        moment = max(now.monotonic, self._hinted_at + HINT_EVERY)
+    def hinted(self, now: Now, every: float = HINT_EVERY) -> None:
+        """Begin soon for a reason that anybody could have made up: at most ``every`` so many seconds."""
+        moment = max(now.monotonic, self._hinted_at + every)
         if self.due is None or moment < self.due:
             self.due = self._hinted_at = moment
+
+    def refused(self, now: Now) -> None:
+        """Begin soon, since the agent does not carry what it should: at most every `REFUSED_EVERY`."""
+        moment = max(now.monotonic, self._refused_at + REFUSED_EVERY)
+        if self.due is None or moment < self.due:
+            self.due = self._refused_at = moment
 
     def failed(self, now: Now) -> None:
         """Begin again after a pause, longer each time."""

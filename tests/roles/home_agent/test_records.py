@@ -34,7 +34,15 @@ class NodeRecordTests(Table):
         self.assertEqual(octets[port : port + 2], PORT.to_bytes(2, "big"))
         spi = port + 36
         self.assertEqual(octets[spi : spi + 4], binding.spi_of_node.to_bytes(4, "big"))
-        before = b"\1" + octets[1:grace] + octets[grace + 8 : port] + octets[port + 2 : spi] + octets[spi + 4 :]
+        link = octets.rindex(binding.link.to_bytes(4, "big"))
+        before = (
+            b"\1"
+            + octets[1:grace]
+            + octets[grace + 8 : port]
+            + octets[port + 2 : spi]
+            + octets[spi + 4 : link]
+            + octets[link + 4 :]
+        )
         read = read_node(evolve(node_record(node), octets=before), HOME)
         self.assertEqual((read.bindings, read.association), ((), node.association))
 

@@ -51,6 +51,7 @@ REGISTRATION = Registration(
     kem=Kem.X25519_ML_KEM_768,
     rounds=2,
     fallback=True,
+    passages=True,
     visit=VISIT,
 )
 

@@ -1,0 +1,1 @@
+"""Passages over TCP: docs/passages.md at the edge."""

@@ -1,0 +1,1 @@
+"""Tests of what agents and home agents keep of traffic."""
