@@ -19,7 +19,7 @@ class Account:
         self._hop = hop
         self._who = who
         self._told = told
-        self._began = now.wall
+        self.began = now.wall
         self._next = now.monotonic + EVERY
         self._last = hop.figures(who, now.wall, now.wall)
         told(self._last)
@@ -28,11 +28,11 @@ class Account:
         """Tell, if it is time and anything has changed."""
         if now.monotonic >= self._next:
             self._next = now.monotonic + EVERY
-            figures = self._hop.figures(self._who, self._began, now.wall)
+            figures = self._hop.figures(self._who, self.began, now.wall)
             if figures != self._last:
                 self._last = figures
                 self._told(figures)
 
     def end(self, now: Now) -> None:
         """Tell how it has ended, once."""
-        self._told(self._hop.figures(self._who, self._began, now.wall))
+        self._told(self._hop.figures(self._who, self.began, now.wall))

@@ -33,7 +33,7 @@ from seckex.events.passages import PassageClosed, PassageOpened, PassageRefused
 from seckex.net.passages.accounts import Account
 from seckex.net.passages.terms import Passage, PassageTerms
 from seckex.passage.carrying import TICK
-from seckex.passage.faces import OPEN_WITHIN, Admitted, End, Ending
+from seckex.passage.faces import OPEN_WITHIN, Admitted, End, Ending, Party
 from seckex.passage.hop import HopEnd
 from seckex.passage.opening import ExpectOpen
 from seckex.passage.pieces import NOTHING
@@ -192,6 +192,13 @@ class PassagePort:
 
     def __iter__(self) -> Iterator[Passage]:
         return (each for passages in tuple(self._by_spi.values()) for each in tuple(passages))
+
+    def carrying(self) -> Iterator[tuple[Passage, str, Party, float]]:
+        """Yield those that carry: where from, whose, and since when (wall clock)."""
+        for passage, account in tuple(self._accounts.items()):
+            arrival = self._arrival(passage)
+            if arrival is not None:
+                yield passage, arrival.address, arrival.admitted.who, account.began
 
     @property
     def counters(self) -> dict[str, int]:
