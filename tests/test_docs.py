@@ -48,6 +48,10 @@ README: Final = ROOT / "README.md"
 DOCS: Final = ROOT / "docs"
 DOCUMENTS: Final = (README, *sorted(DOCS.glob("*.md")))
 
+MASTER_KEY: Final = (
+    *("schema", "key", "former", "file", "exchanging", "rewrapped", "unreadable", "part", "passes", "trouble", "ended"),
+)
+
 FOLDERS: Final = ("seckex", "tests", "benchmarks", "twisted_plugins", "conf", "contrib")
 
 #: What is part of the product, documents included.
@@ -382,6 +386,7 @@ class StatusTests(ConversationCase):
             "services": [{"name": "", "connect": "", "dialogs": 0}],
             "roles": {},
             "hops": [dict.fromkeys(("nai", "security", "state", "accepted", "why"), "")],
+            "master_key": dict.fromkeys(MASTER_KEY, ""),
         }
         report = StatusReport(
             role="initiator",

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
+from seckex.cli.move import milliseconds
 from seckex.cli.output import plain
 from seckex.cli.status_view import rows_of, span
 from seckex.cli.wording import spi, texts
@@ -40,6 +41,12 @@ def registration_lines(node: Mapping[str, Any]) -> Iterator[str]:
     if isinstance(shared, dict):
         asked = f"{plain(shared.get('requests'))} requests, {plain(shared.get('unanswered'))} since the last reply"
         yield f"  {'KEY 0':<14}version {plain(shared.get('kvno'))}; {asked}; next by {plain(shared.get('next-form'))}"
+    last = get("last-move")
+    if isinstance(last, dict):
+        yield f"  {'moved':<14}{span(last.get('ago'))} ago from {plain(last.get('left'))}, as {plain(last.get('why'))}"
+        if last.get("dialogs"):
+            stood = f"stood still for {milliseconds(last.get('pause'))}, {plain(last.get('round_trips'))} round trip(s)"
+            yield f"  {'':<14}{plain(last.get('dialogs'))} dialogs {stood}"
     failure = get("last-failure")
     if isinstance(failure, dict):
         code = f" ({plain(failure.get('code'))})" if failure.get("code") else ""

@@ -98,6 +98,9 @@ def _daemon(daemon: Mapping[str, Any]) -> Iterator[RenderableType]:
     listening = ", ".join(map(plain, _list_of(daemon, "listening")))
     if listening:
         yield Text(f"listening on {listening}")
+    key_log = get("key_log")
+    if key_log:
+        yield Text(f"WARNING: the keys of all links are written to {plain(key_log)} (debug.key-log)", style="bold red")
 
 
 def _heading(name: str, count: int, status: Mapping[str, Any]) -> Text:

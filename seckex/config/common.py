@@ -135,6 +135,14 @@ class DeadPeer:
 
 
 @frozen(kw_only=True)
+class Debug:
+    """What helps to find faults and weakens what this program is for; nothing of it is ever on by itself."""
+
+    key_log: Path | None = None
+    """A file to append the keys of all links to, made with mode 0600, for reading captured traffic; None: no keys."""
+
+
+@frozen(kw_only=True)
 class Settings:
     """A whole file, less what only one role has."""
 
@@ -144,6 +152,7 @@ class Settings:
     state: State
     policy: PolicySettings = Factory(PolicySettings)
     log: Log = Factory(Log)
+    debug: Debug = Factory(Debug)
     dead_peer: DeadPeer = Factory(DeadPeer)
     limits: Limits = Factory(Limits)
 

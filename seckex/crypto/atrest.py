@@ -12,6 +12,11 @@ A `Wrapping` must not be carried over a fork.
 
     wrapped = Epoch (16) | Counter 64 | AES-256-GCM ciphertext and tag      nonce = 0 (32) | Counter 64
     key     = HKDF-Expand(HKDF-Extract-SHA-256("seckex1 at rest", master), lp(label) | Epoch, 32)
+    name    = HKDF-Expand(the same, lp("name"), 8), which tells master keys apart and is not secret
+
+While the master key is being exchanged there are two of them: everything is
+sealed under the new one, what is read may be sealed under either. An epoch
+belongs to one of them, which is found out at the first secret of that epoch.
 
 What is not done: secrets that were deleted may stand in free pages, logs and
 backups of the database, and whoever has the master key as well can read them.
@@ -19,10 +24,11 @@ backups of the database, and whoever has the master key as well can read them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from seckex.crypto.schedule import lp
-from seckex.crypto.secrets import Secret
+from seckex.crypto.secrets import Secret, equal
 from seckex.crypto.suites import SHA256, TAG_SIZE, Aead, InvalidTag, new_aead
 from seckex.errors import ApiMisuse, AuthenticationFailed
 from seckex.wire.numbers import Suite
@@ -36,17 +42,30 @@ MOST_EPOCHS: Final = 64
 
 
 class MasterKey:
-    """The root of all keys at rest; what was given is not kept."""
+    """The root of all keys at rest; what was given is not kept.
 
-    __slots__ = ("_prk",)
+    ``former`` is the one that it takes the place of, while that is not done yet.
+    """
 
-    def __init__(self, key: Secret) -> None:
+    __slots__ = ("_prk", "former")
+
+    def __init__(self, key: Secret, former: MasterKey | None = None) -> None:
         if len(key) != MASTER_KEY_SIZE:
             raise ApiMisuse(f"a master key has {MASTER_KEY_SIZE} octets")
         self._prk = Secret(SHA256.extract(b"seckex1 at rest", key.octets))
+        self.former = former
 
     def __repr__(self) -> str:
         return "<MasterKey>"
+
+    @property
+    def name(self) -> str:
+        """What tells it from others: 16 hexadecimal digits."""
+        return SHA256.expand(self._prk.octets, lp(b"name"), 8).hex()
+
+    def is_same(self, other: MasterKey) -> bool:
+        """Tell whether both are one key, whatever they take the place of."""
+        return equal(self._prk.octets, other._prk.octets)
 
     def aead(self, label: bytes, epoch: bytes) -> Aead:
         """Return the cipher of one purpose and epoch."""
@@ -66,7 +85,8 @@ class Wrapping:
         self._epoch = epoch
         self._aead = master.aead(label, epoch)
         self._count = 0
-        self._others: dict[bytes, Aead] = {}
+        #: By epoch, the cipher, and whether it is one of the former master key's.
+        self._others: dict[bytes, tuple[Aead, bool]] = {}
 
     def __repr__(self) -> str:
         return f"<Wrapping of {self._label.decode()}, {self._count} so far>"
@@ -82,21 +102,39 @@ class Wrapping:
 
         Raises `AuthenticationFailed` for everything else.
         """
+        return self._open(wrapped, associated)[0]
+
+    def rewrap(self, wrapped: bytes, associated: bytes) -> bytes | None:
+        """Return the same sealed under the present master key, None where it is so already; raises as `unwrap`."""
+        plaintext, is_former = self._open(wrapped, associated)
+        return self.wrap(plaintext, associated) if is_former else None
+
+    def _open(self, wrapped: bytes, associated: bytes) -> tuple[bytes, bool]:
         if len(wrapped) < OVERHEAD:
             raise AuthenticationFailed("a wrapped secret is cut short")
-        aead = self._reader(wrapped[:EPOCH_SIZE])
+        epoch = wrapped[:EPOCH_SIZE]
         nonce = bytes(4) + wrapped[EPOCH_SIZE : EPOCH_SIZE + 8]
-        try:
-            return aead.decrypt(nonce, wrapped[EPOCH_SIZE + 8 :], associated)
-        except InvalidTag:
-            raise AuthenticationFailed("the seal of a wrapped secret does not verify") from None
+        sealed = wrapped[EPOCH_SIZE + 8 :]
+        for aead, is_former in self._readers(epoch):
+            try:
+                plaintext = aead.decrypt(nonce, sealed, associated)
+            except InvalidTag:
+                continue
+            if epoch != self._epoch and epoch not in self._others:
+                if len(self._others) >= MOST_EPOCHS:
+                    self._others.clear()
+                self._others[epoch] = aead, is_former
+            return plaintext, is_former
+        raise AuthenticationFailed("the seal of a wrapped secret does not verify")
 
-    def _reader(self, epoch: bytes) -> Aead:
+    def _readers(self, epoch: bytes) -> Iterator[tuple[Aead, bool]]:
         if epoch == self._epoch:
-            return self._aead
-        aead = self._others.get(epoch)
-        if aead is None:
-            if len(self._others) >= MOST_EPOCHS:
-                self._others.clear()
-            aead = self._others[epoch] = self._master.aead(self._label, epoch)
-        return aead
+            yield self._aead, False
+            return
+        known = self._others.get(epoch)
+        if known is not None:
+            yield known
+            return
+        yield self._master.aead(self._label, epoch), False
+        if self._master.former is not None:
+            yield self._master.former.aead(self._label, epoch), True

@@ -81,6 +81,9 @@ class Carriage(Routes):
         self._tables = tables
         self._peer_name = association.peer
         self._begun = False
+        self._clock = clock
+        # Dialogs that were taken over and of which nothing has come here, and what had come before.
+        self._silent: dict[Dialog, int] = {}
 
         self._pings = 0
 
@@ -115,6 +118,7 @@ class Carriage(Routes):
 
     def receive(self) -> None:
         """Use up the whole records in the inbox."""
+        self.heard_at = self._clock()
         self._corks += 1
         try:
             self._opener.open_all(self._takers, self._take)
@@ -126,6 +130,16 @@ class Carriage(Routes):
                 self._pump()
             else:
                 self._push()
+            if self._silent:
+                self._tell_what_came()
+
+    def _tell_what_came(self) -> None:
+        for dialog, before in tuple(self._silent.items()):
+            if dialog.is_over or dialog.carrier is not self:
+                del self._silent[dialog]
+            elif dialog.received != before:
+                del self._silent[dialog]
+                self._table.went_on(dialog, self.heard_at)
 
     def _take(self, number: int, kind_word: int, sequence: int, body: bytes) -> None:
         kind = check_dialog_header(number, kind_word, sequence, len(body), 0)
@@ -259,6 +273,9 @@ class Carriage(Routes):
             return
         self._route(dialog, dialog.number)
         self._bases[dialog.number] = (dialog.received, standing.received)
+        self._table.resumed(dialog, self.heard_at)
+        if not dialog.end_received:
+            self._silent[dialog] = dialog.received
         dialog.take_up(standing)
 
     def _take_answer_too_late(self, number: int, kind: RecordType) -> None:

@@ -31,12 +31,14 @@ class Carrier(Protocol):
     """What carries the records of a dialog.
 
     ``carries`` tells that records reach the peer, ``free`` that one given to it
-    now leaves at once; ``largest_body`` is the most octets in one DATA.
+    now leaves at once; ``largest_body`` is the most octets in one DATA. ``heard_at`` is when something came last, in
+    nanoseconds since 1970.
     """
 
     carries: bool
     free: bool
     largest_body: int
+    heard_at: int
 
     def send_data(self, dialog: int, sequence: int, body: Octets) -> None:
         """Send DATA."""
@@ -73,6 +75,7 @@ class Nowhere:
     carries = False
     free = False
     largest_body = 1
+    heard_at = 0
 
     def send_data(self, dialog: int, sequence: int, body: Octets) -> None:
         """Drop it: it is kept."""

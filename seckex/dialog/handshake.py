@@ -60,12 +60,13 @@ class Closed:
 class Established:
     """Both salts are known: what an open link works with.
 
-    ``peer`` is what the other side's HELLO allows.
+    ``peer`` is what the other side's HELLO allows, ``salts`` are the initiator's and the responder's.
     """
 
     association: LinkAssociation
     keys: LinkKeys
     peer: Hello
+    salts: tuple[bytes, bytes]
 
 
 @frozen
@@ -95,7 +96,8 @@ class ExpectHelloOfInitiator:
         except Malformed as error:
             return _closed(Cause.MALFORMED, str(error))
         answer = _hello(self.salt, association, self.limits, schedule.hello_r(record.salt, self.salt), True, now)
-        established = Established(association, schedule.body(record.salt, self.salt), peer)
+        salts = (record.salt, self.salt)
+        established = Established(association, schedule.body(*salts), peer, salts)
         return Step(ExpectProof(established), (Deliver(answer),))
 
 
@@ -124,7 +126,8 @@ class ExpectHelloOfResponder:
             return _closed(Cause.FORGED, f"HELLO of the responder: {error}")
         except Malformed as error:
             return _closed(Cause.MALFORMED, str(error))
-        return Step(Open(Established(self.association, schedule.body(self.salt, record.salt), peer)))
+        salts = (self.salt, record.salt)
+        return Step(Open(Established(self.association, schedule.body(*salts), peer, salts)))
 
 
 @frozen

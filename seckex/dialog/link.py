@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from seckex.crypto.keylog import link_line
 from seckex.dialog.carriage import FAULTS, Carriage
 from seckex.dialog.faces import Cause, Closure, DeadPeer, LinkAssociation, LinkOwner, Sink
 from seckex.dialog.handshake import (
@@ -69,8 +70,9 @@ class Link:
     An initiator is given its ``association``, a responder a way to ``find`` one
     by the SPI in a HELLO; `association` is the link's as soon as it is known,
     also when the link is closed. ``dialogs`` has those that outlive their links;
-    without it they end with this one. An initiator's outbox holds its HELLO from the
-    beginning, without a call of ``flush``.
+    without it they end with this one. ``key_log`` is given the line of the link's keys
+    (`seckex.crypto.keylog`) when they are known; without it, nothing ever shows them. An initiator's
+    outbox holds its HELLO from the beginning, without a call of ``flush``.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Link:
         association: LinkAssociation | None = None,
         find: Callable[[int], LinkAssociation | None] | None = None,
         dialogs: DialogTables | None = None,
+        key_log: Callable[[str], object] | None = None,
     ) -> None:
         if limits.credit < 1:
             raise ApiMisuse("without credit no dialog could carry anything")
@@ -95,6 +98,7 @@ class Link:
         self._clock = clock
         self.inbox = Inbox()
         self._soon = _at_once if soon is None else soon
+        self._key_log = key_log
         self._tables = DialogTables(0, 0) if dialogs is None else dialogs
         self._carriage: Carriage | None = None
         self._heard = (0, 0)
@@ -317,6 +321,9 @@ class Link:
             self.use_inbox = self._ignore
             self._owner.link_closed(self, state.closure)
         elif isinstance(state, ExpectProof | Open):
+            if self._key_log is not None:
+                established = state.established
+                self._key_log(link_line(established.association.schedule, *established.salts))
             self._carriage = carriage = Carriage(
                 state.established,
                 self.role,

@@ -53,6 +53,7 @@ class Outlet(ABC):
         self._ears = ears
         self.free = True
         self.largest_body = largest_body
+        self.heard_at = 0
         self._corks = 0
         self._blocked = False
         self._turn_asked = False

@@ -37,7 +37,8 @@ class Dialog(Outbound):
     that on the link that carries it. ``sent`` and ``received`` count the octets
     of each stream; ``ours`` tells that this side opened it. ``attempt`` counts
     how often a link was asked to carry it, by either side; ``awaited`` the
-    seconds that an answer of the peer is awaited for.
+    seconds that an answer of the peer is awaited for. ``left_at`` is when the link that carried it last was heard for
+    the last time, in nanoseconds since 1970; 0 before any has.
     """
 
     __slots__ = (
@@ -56,6 +57,7 @@ class Dialog(Outbound):
         "dialog_id",
         "done_sent",
         "end_received",
+        "left_at",
         "ours",
         "received",
         "service",
@@ -71,6 +73,7 @@ class Dialog(Outbound):
         self.ours = ours
         self.attempt = attempt
         self.awaited = 0
+        self.left_at = 0
 
         self.received = 0
         self._window = window_in
@@ -171,6 +174,8 @@ class Dialog(Outbound):
     def leave(self) -> None:
         """Be carried by nothing."""
         carrier, self._carrier = self._carrier, NOWHERE
+        if carrier.carries:
+            self.left_at = carrier.heard_at
         carrier.retire(self)
         self.number = 0
 

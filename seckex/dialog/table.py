@@ -19,7 +19,7 @@ lost after ``within`` seconds; one whose peer leaves a question unanswered, afte
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from attrs import frozen
 
@@ -43,11 +43,24 @@ class Tombstone:
     at: int
 
 
-class DialogTable:
-    """The dialogs with one peer. ``ours`` and ``theirs`` count them by the side that opened them."""
+class Handovers(Protocol):
+    """Who hears how dialogs go from link to link, of the side that asks for it; times are nanoseconds since 1970."""
 
-    def __init__(self, tables: DialogTables) -> None:
+    def resumed(self, peer: str, dialog: Dialog, at: int) -> None:
+        """Note that a link of ours carries a dialog from now on, which another had until ``dialog.left_at``."""
+        ...
+
+    def went_on(self, peer: str, dialog: Dialog, at: int) -> None:
+        """Note that the first octets of it have come there."""
+        ...
+
+
+class DialogTable:
+    """The dialogs with ``peer``. ``ours`` and ``theirs`` count them by the side that opened them."""
+
+    def __init__(self, tables: DialogTables, peer: str) -> None:
         self._tables = tables
+        self._peer = peer
         self._dialogs: dict[bytes, Dialog] = {}
         self._tombstones: dict[bytes, Tombstone] = {}
         self._open: list[Routes] = []
@@ -115,6 +128,16 @@ class DialogTable:
         """Note that a link has taken a dialog over."""
         self._tables.forget(dialog)
 
+    def resumed(self, dialog: Dialog, at: int) -> None:
+        """Note that the peer has agreed to it."""
+        if self._tables.handovers is not None:
+            self._tables.handovers.resumed(self._peer, dialog, at)
+
+    def went_on(self, dialog: Dialog, at: int) -> None:
+        """Note that the first octets have come there."""
+        if self._tables.handovers is not None:
+            self._tables.handovers.went_on(self._peer, dialog, at)
+
     # Time, and ends.
 
     def tick(self, within: int) -> None:
@@ -140,7 +163,9 @@ class DialogTable:
 
 
 class DialogTables:
-    """The tables of all peers, by NAI."""
+    """The tables of all peers, by NAI; ``handovers`` hears of dialogs that go from link to link."""
+
+    handovers: Handovers | None = None
 
     def __init__(self, most_detached: int, within: int) -> None:
         self._most_detached = most_detached
@@ -164,7 +189,7 @@ class DialogTables:
         """Return the table of ``peer``, an authenticated principal."""
         table = self._tables.get(peer)
         if table is None:
-            table = self._tables[peer] = DialogTable(self)
+            table = self._tables[peer] = DialogTable(self, peer)
         return table
 
     def reconfigure(self, most_detached: int, within: int) -> None:

@@ -93,6 +93,56 @@ class Registered(Event):
 
 
 @frozen
+class MoveRegistered(Event):
+    """A registration by way of another agent than the one before, or of the same one from another address, is there.
+
+    ``seconds`` is how long registering took. Dialogs follow, which `Moved` tells.
+    """
+
+    peer: str
+    left: str
+    agent: str
+    why: str
+    seconds: float
+    spi_in: int
+
+    def __str__(self) -> str:
+        return (
+            f"moved from {shown(self.left)} to {shown(self.agent)}, as {shown(self.why)}: registered with {self.peer} "
+            f"within {1000 * self.seconds:.0f} ms; SPI in {self.spi_in:#010x}"
+        )
+
+
+@frozen
+class Moved(Event):
+    """What was carried under the keys of the place before goes on under those of the new one.
+
+    ``registering`` is how long registering took, ``pause`` the longest that a dialog stood still: from the last that
+    came over the old link to the first over the new; both in seconds. At most ``round_trips`` fell into that pause.
+    ``octets`` is what the ``dialogs`` had carried by then.
+    """
+
+    peer: str
+    left: str
+    agent: str
+    why: str
+    registering: float
+    pause: float
+    round_trips: int
+    dialogs: int
+    octets: int
+
+    def __str__(self) -> str:
+        stood = (
+            f"{self.dialogs} dialogs, after {self.octets} octets, stood still for {1000 * self.pause:.1f} ms at most"
+        )
+        return (
+            f"moved from {shown(self.left)} to {shown(self.agent)}, as {shown(self.why)}: "
+            f"{stood if self.dialogs else 'no dialogs had to follow'}, in {self.round_trips} round trip(s)"
+        )
+
+
+@frozen
 class Deregistered(Event):
     """The registration has ended because this node wanted that; ``told`` whether the home agent is known to know."""
 

@@ -9,7 +9,7 @@ Everything that a request holds is checked here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 
@@ -24,6 +24,7 @@ from seckex.events import (
     StoreTrouble,
 )
 from seckex.events.mobile_node import Registered
+from seckex.net.awaiting import Reading, awaited
 from seckex.net.control import Answer, Commands, Declined, Request, Streams
 from seckex.net.history import History, failure
 from seckex.net.log import EventLog, event_record
@@ -35,10 +36,6 @@ from seckex.sa.association import Association
 PATIENCE: Final = 35
 LONGEST_PATIENCE: Final = 120
 LONGEST_EXPORT: Final = 8160  # 255 hashes of 32 octets (RFC 5869)
-MOST_TOLD: Final = 32
-
-# What an event means to whoever waits; None where it is nothing yet.
-Reading: TypeAlias = Callable[[Event], Answer | None]
 
 
 class ControlCommands:
@@ -95,7 +92,7 @@ class ControlCommands:
     # -- acting
 
     def _up(self, request: Request) -> Answer | Deferred[Answer]:
-        peer, seconds = self._peer(request), _patience(request)
+        peer, seconds = self._peer(request), patience_of(request)
         held = self._operator.associations(peer)
         if not held and not self._operator.has_address(peer):
             why = (
@@ -111,7 +108,7 @@ class ControlCommands:
         return self._begin("up", peer, seconds, lambda: self._operator.up(peer), self._negotiated("up", peer))
 
     def _rekey(self, request: Request) -> Deferred[Answer]:
-        peer, seconds = self._peer(request), _patience(request)
+        peer, seconds = self._peer(request), patience_of(request)
         if not self._operator.associations(peer):
             raise Declined(f"there is no association with {peer} to replace; `seckex up {peer}` makes one", "none")
         self._log.report(OperatorAsked("rekey", peer))
@@ -158,35 +155,7 @@ class ControlCommands:
         self, command: str, peer: str, seconds: int, begin: Callable[[], None], read: Reading
     ) -> Deferred[Answer]:
         """Call ``begin`` and return what ``read`` makes of one of the events that follow, within ``seconds``."""
-        told: list[str] = []
-        answered: Deferred[Answer] = Deferred(lambda _: stop())
-
-        def heard(_at: float, event: Event) -> None:
-            if getattr(event, "peer", None) == peer and len(told) < MOST_TOLD:
-                told.append(str(event))
-            answer = read(event)
-            if answer is not None:
-                stop()
-                answered.callback(answer | {"events": told})
-
-        def late() -> None:
-            unsubscribe()
-            why = f"nothing is settled after {seconds} s; it goes on by itself"
-            answered.callback(self._not_done(command, peer, None) | {"pending": why, "events": told})
-
-        unsubscribe = self._log.subscribe(heard)
-        timer = self._reactor.callLater(seconds, late)
-
-        def stop() -> None:
-            unsubscribe()
-            timer.cancel()
-
-        try:
-            begin()
-        except Exception:
-            stop()
-            raise
-        return answered
+        return awaited(self._log, self._reactor, peer, seconds, begin, read, self._not_done(command, peer, None))
 
     def _done(self, command: str, peer: str, association: Association | None, *, already: bool = False) -> Answer:
         told = None if association is None else self._told(association)
@@ -230,7 +199,8 @@ def _whole(request: Request, name: str, default: int, least: int, most: int) -> 
     return value
 
 
-def _patience(request: Request) -> int:
+def patience_of(request: Request) -> int:
+    """Return how many seconds who asks will wait; raises `Declined`."""
     return _whole(request, "seconds", PATIENCE, 1, LONGEST_PATIENCE)
 
 

@@ -28,6 +28,7 @@ from twisted.python.failure import Failure
 
 from seckex.config.common import Settings
 from seckex.config.credentials import Credentials
+from seckex.config.files import Owner
 from seckex.config.hops import Hop, HopSettings
 from seckex.config.initiator import InitiatorPeer
 from seckex.config.load import Loaded, give, load, prepare_state
@@ -44,6 +45,7 @@ from seckex.events import ConfigurationKept, ConfigurationReloaded
 from seckex.exchange.terms import Terms
 from seckex.machine import Now
 from seckex.machine import Path as PeerPath
+from seckex.net.accounting import AccountingCommands, sides_of
 from seckex.net.commands import ControlCommands
 from seckex.net.commit import CommitThread, GroupCommit
 from seckex.net.control import Commands, listen_control
@@ -51,10 +53,12 @@ from seckex.net.hops.associated import AssociatedHops, HopWatcher, associated
 from seckex.net.hops.hops import Hops
 from seckex.net.house import HouseAtEdge
 from seckex.net.kdc_commands import KdcCommands
+from seckex.net.keylog import WARNING, KeyLog
 from seckex.net.log import EventLog, observe
 from seckex.net.operator import Operator, PrincipalOperator
 from seckex.net.principal import Clock, Principal, Watcher
 from seckex.net.reload import Outcome, Prepared, differences, hear, possible
+from seckex.net.rotation import MasterKeyExchange
 from seckex.net.sockets import Sockets
 from seckex.net.status import StatusReport
 from seckex.net.stream import LinkTerms
@@ -68,6 +72,7 @@ from seckex.roles.house import House
 from seckex.roles.kdc.center import Center
 from seckex.roles.trace import Tracer
 from seckex.sa.association import WORKER_BITS
+from seckex.sa.store import Append
 from seckex.storage.lock import WorkerLock
 from seckex.storage.masterkey import load_master_key
 from seckex.storage.sqlite import SqliteStore
@@ -114,7 +119,9 @@ class Daemon(MultiService, Generic[S]):
         self._thread: CommitThread | None = None
         self._store: SqliteStore | None = None
         self._lock: WorkerLock | None = None
+        self._key_log: KeyLog | None = None
         self._master: MasterKey | None = None
+        self._exchange: MasterKeyExchange | None = None
         self._control: IListeningPort | None = None
         self._taken = False
         self._end_hearing: Callable[[], None] | None = None
@@ -218,6 +225,11 @@ class Daemon(MultiService, Generic[S]):
         """Return what answers the commands that roles have beside those of all daemons, by name."""
         return {}
 
+    def audited(self, master: MasterKey, begins: bool) -> tuple[Append, ...]:
+        """Return what logs get when the exchange of the master key begins, or ends; not called in the reactor."""
+        del master, begins
+        return ()
+
     # -- life
 
     def be_the_process(self) -> None:
@@ -259,11 +271,14 @@ class Daemon(MultiService, Generic[S]):
             self._store.close()
         if self._lock is not None:
             self._lock.release()
+        if self._key_log is not None:
+            self._key_log.close()
 
     def _take(self) -> None:
         settings, state, owner = self.settings, self.settings.state, self.loaded.owner
         self._taken = True
         self._end_observing = observe(settings.log.format, settings.log.level, settings.log.file, owner)
+        self._open_key_log(owner)
         prepare_state(self.loaded.file, state, owner)
         self._lock = WorkerLock(state.directory, state.worker)
         give(self._lock.path, owner)
@@ -275,6 +290,17 @@ class Daemon(MultiService, Generic[S]):
             self.log.say("warn", "passed by the supervisor and of no use: {what}", what=strange)
         for left in self.sockets.left():
             self.log.say("warn", "passed by the supervisor and not in the configuration: {what}", what=left)
+
+    def _open_key_log(self, owner: Owner) -> None:
+        path = self.settings.debug.key_log
+        if path is not None:
+            self._key_log = KeyLog(path, owner, lambda why: self.log.say("error", "{why}", why=why))
+            self.log.say("warn", WARNING, file=path)
+
+    def _note_keys(self, line: str) -> None:
+        # Terms of links are made before files are opened.
+        if self._key_log is not None:
+            self._key_log.write(line)
 
     def _bind_hops(self) -> None:
         settings = self.settings
@@ -367,13 +393,19 @@ class Daemon(MultiService, Generic[S]):
             extras=self._all_extras,
             counters=self._all_counters,
             configuration=os.path.abspath(self.loaded.file),
+            key_log="" if self._key_log is None else str(self._key_log.path),
+        )
+        exchange = self._exchange = MasterKeyExchange(
+            self.reactor, self._commits, store, state.master_key, state.worker, self.log, self.clock, self.audited
         )
         desk = ControlCommands(self.operator(), report, self.log, self.reactor)
         commands = {
             **desk.commands(),
             **self._commands_of_center(),
             **self.commands_of_roles(),
+            **self._commands_of_accounts(store),
             **tracing,
+            **exchange.commands(),
             "reload": self._asked_to_reload,
         }
         self._control = listen_control(self.reactor, state.control, commands, desk.streams())
@@ -388,6 +420,7 @@ class Daemon(MultiService, Generic[S]):
             self._end_hearing = hear(signal.SIGHUP, lambda: self.reactor.callFromThread(self.reload))
         self.supervisor.watch(self.reactor)
         self._tell_ready()
+        exchange.resume()
 
     def _commands_of_center(self) -> Commands:
         house = self.house
@@ -396,13 +429,20 @@ class Daemon(MultiService, Generic[S]):
             return {}
         return KdcCommands(center, partial(house.ask, center), house.aside, self.clock).commands()
 
+    def _commands_of_accounts(self, store: SqliteStore) -> Commands:
+        if self.house is None:
+            return {}
+        sides = sides_of(self.house.house.roles)
+        return AccountingCommands(self.settings.identity.nai, sides, store, self.house.aside).commands()
+
     def _all_listening(self) -> list[str]:
         return [*self.listening(), *([] if self.hops is None else self.hops.ports.addresses())]
 
     def _all_extras(self) -> dict[str, Any]:
         roles = {} if self.house is None else self.house.house.status(self.clock.now())
         hops = [] if self.hops is None else self.hops.status()
-        return {**self.status_extras(), "roles": roles, "hops": hops}
+        key = None if self._exchange is None else self._exchange.status()
+        return {**self.status_extras(), "roles": roles, "hops": hops, "master_key": key}
 
     def _all_counters(self) -> dict[str, int]:
         of_roles = {} if self.house is None else self.house.house.counters
@@ -517,6 +557,8 @@ class Daemon(MultiService, Generic[S]):
         self.supervisor.stopping()
         if self._end_hearing is not None:
             self._end_hearing()
+        if self._exchange is not None:
+            self._exchange.stop()
         stopping: list[Deferred[Any]] = [maybeDeferred(super().stopService)]
         if self._control is not None:
             stopping.append(maybeDeferred(self._control.stopListening))
@@ -544,6 +586,8 @@ class Daemon(MultiService, Generic[S]):
         self.log.say("info", "{role} has stopped", role=self.settings.role)
         if self._lock is not None:
             self._lock.release()
+        if self._key_log is not None:
+            self._key_log.close()
         if self._end_observing is not None:
             self._end_observing()
 
@@ -581,6 +625,7 @@ class Daemon(MultiService, Generic[S]):
             os.urandom,
             self.dialogs,
             DeadPeer(dead_peer.idle, dead_peer.timeout),
+            None if self.settings.debug.key_log is None else self._note_keys,
         )
 
     def dialog_counters(self) -> dict[str, int]:

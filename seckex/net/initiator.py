@@ -24,6 +24,7 @@ from seckex.net.daemon import Daemon, now_or_never
 from seckex.net.dials import Dials
 from seckex.net.forwards import Forward, ForwardFailed, Forwards
 from seckex.net.mobile_node import ROLE, Roaming, RoamingOperator, plan_of
+from seckex.net.moves import Moves
 from seckex.net.operator import Operator
 from seckex.net.passages.calling import Calls
 from seckex.net.peer import PeerLinks
@@ -40,6 +41,7 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
     def __init__(self, reactor: Any, loaded: Loaded[InitiatorSettings]) -> None:
         super().__init__(reactor, loaded)
         self._roaming: Roaming | None = None
+        self._moves: Moves | None = None
         self._calls = Calls(reactor, self.clock, os.urandom, self.log, self._refused)
         self._addresses: dict[str, PeerAddress] = {}
         self._links: dict[str, PeerLinks] = {}
@@ -70,6 +72,15 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
             return {}
         held = self.principal.node.associations
         self._roaming = Roaming(self.reactor, plan, lambda spi: held.get(spi) is not None, self.log)
+        self._moves = Moves(
+            self.reactor,
+            plan.home_agent,
+            self.dialogs,
+            self.log,
+            self.clock.wall,
+            lambda _spi: False,
+            self._roaming.followed,
+        )
         self.log.subscribe(self._told)
         return {ROLE: self._roaming.role}
 
@@ -174,6 +185,8 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
 
     def close(self) -> list[Deferred[Any]]:
         """See `Daemon.close`."""
+        if self._moves is not None:
+            self._moves.stop()
         return [self._forwards.stop(), *([] if self._roaming is None else self._roaming.close())]
 
     def listening(self) -> list[str]:
@@ -219,6 +232,8 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
     def link_opened(self, link: Link) -> None:
         """Count it, and forget older associations that it makes superfluous."""
         self.traffic.opened(link)
+        if self._moves is not None:
+            self._moves.opened(link)
         self.retire_idle(link)
 
     def dialog_offered(self, _link: Link, dialog: Dialog) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any, Final
 
+import attrs
 from twisted.internet.defer import Deferred
 
 from seckex.config.initiator import InitiatorSettings
@@ -17,8 +18,13 @@ from seckex.config.registration import KEMS
 from seckex.crypto.registration import provisioned
 from seckex.crypto.spichain import Chain
 from seckex.errors import StoreFailed
+from seckex.events import Event, NegotiationFailed, NegotiationRefused, OperatorAsked, StoreTrouble
+from seckex.events.mobile_node import Moved
 from seckex.machine import Now, Path
+from seckex.net.awaiting import awaited
+from seckex.net.commands import patience_of
 from seckex.net.control import Answer, Commands, Declined, Request
+from seckex.net.history import failure
 from seckex.net.house import HouseAtEdge
 from seckex.net.log import EventLog
 from seckex.net.multicast import Multicast, Place
@@ -34,6 +40,7 @@ from seckex.wire.numbers import Kem
 
 ROLE: Final = "mobile-node"
 PROVISION_SCHEMA: Final = "seckex.provision/1"
+MOVE_SCHEMA: Final = "seckex.move/1"
 
 
 def plan_of(settings: InitiatorSettings) -> Plan | None:
@@ -82,6 +89,7 @@ class Roaming:
         self.house: HouseAtEdge | None = None
         self._multicast = Multicast(reactor, self._heard, self._told)
         self._log = log
+        self._reactor = reactor
         self._joined: tuple[object, ...] = ()
 
     @property
@@ -125,6 +133,10 @@ class Roaming:
         """Register again where a link was told that the home agent does not know an association."""
         self.ask(lambda now: self.role.keeping.doubted(spi_in, now, proved=proved))
 
+    def followed(self, moved: Moved, at: float) -> None:
+        """Take note that dialogs have followed a move."""
+        self.role.keeping.moves.followed = moved, at
+
     def refused(self, spi_in: int, *, said: bool) -> None:
         """Register again where the agent does not carry the traffic of an association, or cannot be reached."""
         keeping = self.role.keeping
@@ -145,7 +157,35 @@ class Roaming:
 
     def commands(self) -> Commands:
         """Return what answers each command, by its name."""
-        return {"provision": self._provision}
+        return {"provision": self._provision, "move": self._move}
+
+    def _move(self, request: Request) -> Deferred[Answer]:
+        agent, seconds, peer = request.get("agent", ""), patience_of(request), self.home_agent
+        if not isinstance(agent, str):
+            raise Declined("agent must be the name of an agent, or nothing", "unfit")
+        nothing: Answer = {
+            "schema": MOVE_SCHEMA,
+            "peer": peer,
+            "done": False,
+            "move": None,
+            "failure": None,
+            "pending": None,
+            "events": [],
+        }
+
+        def read(event: Event) -> Answer | None:
+            match event:
+                case Moved(peer=who) if who == peer:
+                    return nothing | {"done": True, "move": attrs.asdict(event)}
+                case NegotiationRefused(peer=who) | NegotiationFailed(peer=who) | StoreTrouble(peer=who) if who == peer:
+                    return nothing | {"failure": failure(event)}
+            return None
+
+        def begin() -> None:
+            self._log.report(OperatorAsked("move", peer))
+            self.ask(lambda now: self.role.keeping.moves.move(agent, now))
+
+        return awaited(self._log, self._reactor, peer, seconds, begin, read, nothing)
 
     def _provision(self, request: Request) -> Deferred[Answer]:
         home = _home(request)

@@ -22,7 +22,7 @@ from seckex.config.structure import file_key
 
 SCHEMA: Final = "seckex.reload/1"
 #: The sections of a file that are read at a start only.
-AT_START: Final = ("state",)
+AT_START: Final = ("state", "debug")
 
 S = TypeVar("S", bound=Settings)
 

@@ -39,6 +39,7 @@ class StatusReport:
     extras: Callable[[], dict[str, Any]]
     counters: Callable[[], dict[str, int]]
     configuration: str = ""
+    key_log: str = ""
     _started: Now = field(init=False)
     _opened: dict[str, float] = field(factory=dict, init=False)
 
@@ -79,6 +80,7 @@ class StatusReport:
             "started": self._started.wall,
             "uptime": self.clock.monotonic() - self._started.monotonic,
             "listening": self.listening(),
+            "key_log": self.key_log or None,
         }
 
     def counted(self) -> dict[str, int]:

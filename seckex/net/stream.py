@@ -47,7 +47,7 @@ class LinkTerms:
 
     ``limits`` is what a peer may do, ``clock`` gives nanoseconds since 1970,
     ``entropy`` that many random octets. ``dialogs`` has those that outlive
-    their links; without it they end with them.
+    their links; without it they end with them. ``key_log`` is given a line for each link, as `Link` says.
     """
 
     reactor: StreamReactor
@@ -56,6 +56,7 @@ class LinkTerms:
     entropy: Callable[[int], bytes]
     dialogs: DialogTables | None = None
     dead_peer: DeadPeer = Factory(DeadPeer)
+    key_log: Callable[[str], object] | None = None
 
 
 def _not_yet() -> None:
@@ -92,6 +93,7 @@ class LinkConnection(Protocol):
             association=association,
             find=find,
             dialogs=terms.dialogs,
+            key_log=terms.key_log,
         )
         self._reactor = terms.reactor
         self._dead_peer = terms.dead_peer

@@ -55,6 +55,23 @@ class WorkerLock:
         os.close(self._descriptor)
 
 
+def others_at_work(directory: Path, worker: int) -> list[int]:
+    """Return which other workers run on a state directory at this moment; raises `OSError`."""
+    found: list[int] = []
+    for path in directory.glob("worker-*.lock"):
+        number = path.stem.removeprefix("worker-")
+        if not number.isdecimal() or int(number) == worker:
+            continue
+        descriptor = _open(path)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            found.append(int(number))
+        finally:
+            os.close(descriptor)
+    return sorted(found)
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock file ``path`` while the block runs, having waited for it; raises `OSError`."""

@@ -34,7 +34,7 @@ from seckex.storage.rows import Damaged, Row
 from seckex.wire.buffer import Reader, Writer
 from seckex.wire.frames import lp8
 
-_BOUND: Final = b"where the logs end v1"
+HEADS_BOUND: Final = b"where the logs end v1"
 _PUT: Final = "INSERT INTO log (name, seq, at, octets, hash) VALUES (?, ?, ?, ?, ?)"
 _LAST: Final = "SELECT seq FROM log WHERE name = ? AND typeof(seq) = 'integer' ORDER BY seq DESC LIMIT 1"
 _SOME: Final = "SELECT seq, at, octets, hash FROM log WHERE name = ? AND seq > ? ORDER BY seq LIMIT ?"
@@ -54,7 +54,7 @@ def seal_heads(connection: sqlite3.Connection, heads: Heads, wrapping: Wrapping)
     writer = Writer().u16(len(heads))
     for log, head in heads.items():
         writer.raw(lp8(log.encode())).u64(head.seq).raw(head.hash)
-    connection.execute(_PUT_HEADS, (wrapping.wrap(writer.octets(), _BOUND),))
+    connection.execute(_PUT_HEADS, (wrapping.wrap(writer.octets(), HEADS_BOUND),))
 
 
 def read_heads(connection: sqlite3.Connection, wrapping: Wrapping) -> Heads:
@@ -63,7 +63,7 @@ def read_heads(connection: sqlite3.Connection, wrapping: Wrapping) -> Heads:
     try:
         if row is None or not isinstance(row[0], bytes):
             raise AuthenticationFailed("there is none")
-        reader = Reader(wrapping.unwrap(row[0], _BOUND))
+        reader = Reader(wrapping.unwrap(row[0], HEADS_BOUND))
         heads = {}
         for _ in range(reader.u16("Count")):
             log = reader.take(reader.u8("log"), "log").decode("ascii")

@@ -154,6 +154,28 @@ def read_association(row: Row, wrapping: Wrapping) -> Association:
     raise Damaged(f"the association with SPI {_shown(row[0])} is left out: {why}")
 
 
+def association_seal(row: Row) -> tuple[bytes, bytes]:
+    """Return what is sealed in a row of `ASSOCIATION_COLUMNS`, and what it is bound to; raise `Damaged`."""
+    try:
+        spi_in, spi_out, role, local, peer, algorithms, lifetime, mebioctets, created, _, transcript = row[:11]
+        root, replaces, keys = row[12:]
+        bound = _bound(
+            spi_in, spi_out, role, local, peer, algorithms, lifetime, mebioctets, created, transcript, root, replaces
+        )
+    except (AttributeError, TypeError, ValueError, struct.error):
+        raise Damaged(f"the association with SPI {_shown(row[0])} is damaged") from None
+    return keys, bound
+
+
+def record_seal(row: Row) -> tuple[bytes, bytes]:
+    """Return what is sealed in a row of `RECORD_COLUMNS`, and what it is bound to; raise `Damaged`."""
+    kind, name, sealed, expires = row
+    try:
+        return sealed, _bound_record(kind, name, expires)
+    except (AttributeError, TypeError, ValueError, struct.error):
+        raise Damaged(f"a record of the kind {kind!r} is damaged") from None
+
+
 def replay_row(record: ReplayRecord) -> Row:
     """Return the row of `REPLAY_COLUMNS` for ``record``."""
     return record.spi, record.identification - _BIAS, record.request, record.answer, record.expires

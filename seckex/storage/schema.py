@@ -68,7 +68,7 @@ MIGRATIONS: Final[Sequence[Sequence[str]]] = (
 # The schema that first had logs.
 _LOGS: Final = 4
 
-_CHECK: Final = b"this database belongs to this master key"
+CHECK_BOUND: Final = b"this database belongs to this master key"
 
 
 def open_database(path: Path, wrapping: Wrapping, factory: type[sqlite3.Connection]) -> sqlite3.Connection:
@@ -149,7 +149,7 @@ def _migrate(connection: sqlite3.Connection, version: int, wrapping: Wrapping) -
         for statement in migration:
             connection.execute(statement)
     if version == 0:
-        connection.execute("INSERT INTO meta VALUES ('check', ?)", (wrapping.wrap(b"", _CHECK),))
+        connection.execute("INSERT INTO meta VALUES ('check', ?)", (wrapping.wrap(b"", CHECK_BOUND),))
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     if version < _LOGS:
         seal_heads(connection, {}, wrapping)
@@ -162,7 +162,7 @@ def _check_key(connection: sqlite3.Connection, path: Path, wrapping: Wrapping) -
     if row is None or not isinstance(row[0], bytes):
         raise damaged(path)
     try:
-        wrapping.unwrap(row[0], _CHECK)
+        wrapping.unwrap(row[0], CHECK_BOUND)
     except AuthenticationFailed:
         raise StoreFailed(
             f"{path} was written under another master key: restore that key, or move the database and its -wal and "

@@ -25,7 +25,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from seckex.crypto.atrest import EPOCH_SIZE, MasterKey, Wrapping
 from seckex.errors import StoreFailed
@@ -51,6 +51,8 @@ from seckex.storage.rows import (
     replay_row,
 )
 from seckex.storage.schema import look_into, open_database
+
+T = TypeVar("T")
 
 PURGED_AT_ONCE: Final = 5000
 
@@ -118,8 +120,8 @@ class SqliteStore:
         factory: type[sqlite3.Connection] = sqlite3.Connection,
     ) -> None:
         self.path = path
-        self._wrapping = Wrapping(master, _LABEL, entropy(EPOCH_SIZE))
-        self._records = Wrapping(master, _RECORD_LABEL, entropy(EPOCH_SIZE))
+        self._entropy = entropy
+        self.use(master)
         self._factory = factory
         self._connection: sqlite3.Connection | None = None
         self._closed = False
@@ -130,6 +132,24 @@ class SqliteStore:
 
     def __repr__(self) -> str:
         return f"<SqliteStore {self.path}>"
+
+    # -- its master key
+
+    @property
+    def master(self) -> MasterKey:
+        """What it seals under."""
+        return self._master
+
+    @property
+    def seals(self) -> tuple[Wrapping, Wrapping]:
+        """What it seals with: keys of associations and whatever else is its own, records of roles."""
+        return self._wrapping, self._records
+
+    def use(self, master: MasterKey) -> None:
+        """Seal under ``master`` from now on; what is stored is not touched."""
+        self._master = master
+        self._wrapping = Wrapping(master, _LABEL, self._entropy(EPOCH_SIZE))
+        self._records = Wrapping(master, _RECORD_LABEL, self._entropy(EPOCH_SIZE))
 
     # -- reading
 
@@ -185,6 +205,21 @@ class SqliteStore:
             connection.execute("COMMIT")
             self._unpurged = purging
         return batch.outcomes
+
+    def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Return what ``work`` does in one transaction, durable then; raises `StoreFailed` and what ``work`` raises."""
+        with self._failures():
+            connection = self._open()
+            connection.execute("BEGIN IMMEDIATE")
+            done = work(connection)
+            connection.execute("COMMIT")
+        return done
+
+    def shrink(self) -> bool:
+        """Move all there is in the write-ahead log into the file, and empty it; False where somebody is reading it."""
+        with self._failures():
+            busy: int = self._open().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        return not busy
 
     def _written(self, connection: sqlite3.Connection, batch: Batch) -> bool:
         """Return whether ``batch`` could be written as it is; if so the transaction is left open."""

@@ -19,7 +19,7 @@ from seckex.errors import StoreFailed
 from seckex.net import commit
 from seckex.net.commit import CommitThread, GroupCommit
 from seckex.sa.logs import LogCheck, LogEntry
-from seckex.sa.store import MemoryStore, Outcome, PutReplay, Snapshot, Unit
+from seckex.sa.store import MemoryStore, Outcome, Page, PutReplay, Snapshot, Unit
 from tests.storage.samples import replay
 
 STORED, CONFLICT = Outcome.STORED, Outcome.CONFLICT
@@ -53,6 +53,9 @@ class Scripted:
         raise NotImplementedError
 
     def verify(self, log: str) -> LogCheck:
+        raise NotImplementedError
+
+    def page(self, kind: str, beyond: bytes | None, most: int, *, down: bool = False) -> Page:
         raise NotImplementedError
 
     def close(self) -> None:

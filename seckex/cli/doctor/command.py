@@ -80,6 +80,7 @@ def examined(file: Path) -> list[Finding]:
     found += _daemon(settings, status)
     for check in (local.files, local.disk, local.database, local.clock):
         found += check(settings.state)
+    found += local.key_log(settings.debug)
     found += certificates(settings.identity)
     found += network.ports(settings, live=status is not None)
     if isinstance(settings, InitiatorSettings):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from seckex.cli.doctor.finding import Finding, bad, doubtful, good
-from seckex.config.common import State
+from seckex.config.common import Debug, State
 from seckex.storage.inspect import inspect_database
 
 DATABASE: Final = "seckex.db"
@@ -49,6 +49,16 @@ def files(state: State) -> Iterator[Finding]:
         )
     elif not open_to_others:
         yield good("files", f"{directory} and the {len(names)} files in it are closed to others")
+
+
+def key_log(debug: Debug) -> Iterator[Finding]:
+    """Look for a key log, which nobody should have who does not look at captured traffic right now."""
+    path = debug.key_log
+    if path is not None:
+        advice = "take debug.key-log out of the configuration, restart the daemon and remove the file when you are done"
+        yield doubtful("key log", f"the keys of all links are written to {path}", advice)
+        if _open_to_others(path):
+            yield bad("key log", f"{path} is open to other users", f"chmod 0600 {shlex.quote(str(path))}")
 
 
 def _open_to_others(path: Path) -> bool:

@@ -9,7 +9,11 @@ The choice is the same whenever the same agents are heard: the order of the
 configuration, then the name, then the address. An agent in use stays in use as
 long as it is heard and works; for one that is preferred to it, it is given up
 only when that has been heard for `STEADY_FOR`, so that two at the edge of hearing
-are not changed for each other all the time.
+are not changed for each other all the time. Each time that one is left because it was lost or failed, it has to be
+heard twice as long before it is preferred again, `STEADIEST` at most, until a registration by way of it was renewed.
+
+Before all that comes the one that an operator has chosen, as long as it is heard and works. Who is doubted,
+since we are somewhere else or it did not carry what we said, comes last until it is heard again.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ from seckex.wire.numbers import LIFETIMES, Kem
 #: At the bound the one that was heard least recently gives way, but for the one in use.
 MOST_AGENTS: Final = 64
 STEADY_FOR: Final = 20.0
+STEADIEST: Final = 320.0
 #: Agents speak every third of what they say an advertisement serves, some of them a quarter later.
 STALE_AFTER: Final = 0.45
 AVOID_FIRST: Final = 5.0
@@ -47,7 +52,7 @@ class Agent:
 
     ``path`` is where it takes registrations; ``first`` and ``heard`` are when (monotonic); ``lifetime`` in seconds is
     how long the advertisement serves, ``longest`` how long a registration may. ``challenge`` goes into the next one;
-    ``refused`` tells that the agent does not take it any more.
+    ``refused`` tells that the agent does not take it any more, ``doubted`` that the agent may not be there any more.
     """
 
     nai: str
@@ -62,6 +67,7 @@ class Agent:
     first: float
     heard: float
     refused: bool = False
+    doubted: bool = False
 
     @property
     def key(self) -> AgentKey:
@@ -79,7 +85,7 @@ class Agent:
 
         Its challenge is not taken for much longer either.
         """
-        return self.heard if self.refused else self.heard + STALE_AFTER * self.lifetime
+        return self.heard if self.refused or self.doubted else self.heard + STALE_AFTER * self.lifetime
 
     @property
     def busy(self) -> bool:
@@ -122,6 +128,10 @@ class Agents:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.in_use: AgentKey | None = None
+        self._chosen: AgentKey | None = None
+        #: Until when the agent in use may be the first that is heard again (monotonic).
+        self.stay_until = 0.0
+        self._steady: dict[AgentKey, float] = {}
         self._agents: dict[AgentKey, Agent] = {}
         self._bad: dict[AgentKey, _Bad] = {}
 
@@ -174,9 +184,40 @@ class Agents:
     def _forget(self, key: AgentKey) -> None:
         del self._agents[key]
         self._bad.pop(key, None)
+        self._let_down(key)
+
+    def _let_down(self, key: AgentKey) -> None:
+        """Take note that an agent is not there, or does not do what it says."""
+        if key == self._chosen:
+            self._chosen = None
+        if key == self.in_use:
+            self._steady[key] = min(2 * self._steady.pop(key, STEADY_FOR), STEADIEST)
+            if len(self._steady) > MOST_AGENTS:
+                del self._steady[next(iter(self._steady))]
+
+    def choose(self, key: AgentKey) -> None:
+        """Prefer an agent to all others from now on, until it is lost or fails."""
+        self._chosen = key
+
+    def doubt(self, key: AgentKey) -> None:
+        """Have an agent come last until it is heard again."""
+        if key in self._agents:
+            self._agents[key] = evolve(self._agents[key], doubted=True)
+
+    def doubt_all(self, stay_until: float) -> None:
+        """Doubt all; of those that are heard again the one in use has until ``stay_until`` to be it (monotonic)."""
+        self.stay_until = stay_until
+        for key in self._agents:
+            self.doubt(key)
+
+    def doubts(self, key: AgentKey) -> bool:
+        """Tell whether an agent may not be there any more."""
+        agent = self._agents.get(key)
+        return agent is None or agent.doubted
 
     def failed(self, key: AgentKey, now: Now) -> None:
         """Avoid an agent for a while, longer each time."""
+        self._let_down(key)
         if key in self._agents:
             pause = self._bad[key].pause * 2 if key in self._bad else AVOID_FIRST
             self._bad[key] = _Bad(now.monotonic + pause, min(pause, AVOID_LONGEST))
@@ -187,8 +228,13 @@ class Agents:
             self._agents[key] = evolve(self._agents[key], refused=True)
 
     def worked(self, key: AgentKey) -> None:
-        """Take note that a registration by way of an agent came to its end."""
+        """Take note that a registration by way of an agent came to its end; it is the one in use from now on."""
         self._bad.pop(key, None)
+        if key == self.in_use:
+            self._steady.pop(key, None)
+        if key in self._agents:
+            self._agents[key] = evolve(self._agents[key], doubted=False)
+        self.in_use = key
 
     def objection(self, agent: Agent, kem: Kem) -> str:
         """Return why an agent will not do, nothing if it will."""
@@ -210,29 +256,44 @@ class Agents:
         bad = self._bad.get(agent.key)
         return 0 if bad is None or bad.until <= now.monotonic else bad.until
 
-    def best(self, kem: Kem, now: Now) -> Agent | None:
+    def best(self, kem: Kem, now: Now, *, renewing: bool = False) -> Agent | None:
         """Return which agent to register by, the one in use if that will do and none is steadily preferred.
 
-        Of those that are avoided it is the one that will be first again, and only if there are no others.
+        Of those that are avoided it is the one that will be first again, and only if there are no others. Who is
+        ``renewing`` leaves one that is busy for another that is steadily heard.
         """
         all_fitting = [agent for agent in self._agents.values() if not self.objection(agent, kem)]
         fitting = sorted((agent for agent in all_fitting if not self._avoided_until(agent, now)), key=self._rank)
         if not fitting:
             return min(all_fitting, key=lambda each: (self._avoided_until(each, now), self._rank(each)), default=None)
+        for agent in fitting:
+            if agent.key == self._chosen and not agent.doubted:
+                return agent
         used = next((agent for agent in fitting if agent.key == self.in_use), None)
         if used is None:
             return fitting[0]
+        if used.doubted:
+            return used if fitting[0].doubted or now.monotonic < self.stay_until else fitting[0]
         for agent in fitting:
             better = self._preference(agent) < self._preference(used)
-            if better and now.monotonic - agent.first >= STEADY_FOR:
+            instead = renewing and used.busy and self._preference(agent) == self._preference(used)
+            if (better or instead) and agent is not used and self._is_steady(agent, now):
                 return agent
         return used
+
+    def _is_steady(self, agent: Agent, now: Now) -> bool:
+        return not agent.doubted and now.monotonic - agent.first >= self._steady.get(agent.key, STEADY_FOR)
+
+    def others(self, kem: Kem, now: Now) -> list[Agent]:
+        """Return who would do in place of the agent in use, the best first."""
+        fitting = [agent for agent in self if agent.key != self.in_use and not self.objection(agent, kem)]
+        return sorted(fitting, key=lambda each: (self._avoided_until(each, now), self._rank(each)))
 
     def _preference(self, agent: Agent) -> int:
         return self.plan.preference(agent.nai) or 0
 
-    def _rank(self, agent: Agent) -> tuple[int, AgentKey]:
-        return self._preference(agent), agent.key
+    def _rank(self, agent: Agent) -> tuple[bool, int, AgentKey]:
+        return agent.doubted, self._preference(agent), agent.key
 
     def objections(self, kem: Kem) -> tuple[str, ...]:
         """Return, for each agent that will not do, a sentence that says why."""

@@ -74,7 +74,8 @@ class Attempt:
     """What stays the same from round to round: by way of whom, for how long, through which port of its own.
 
     ``held`` are the associations with the home agent so far, by their SPIs here. ``shift`` corrects Identifications by
-    the home agent's clock, in seconds; ``again`` tells that this was begun anew once already.
+    the home agent's clock, in seconds; ``again`` tells that this was begun anew once already. ``first_wait`` and
+    ``give_up`` are seconds until a request is repeated for the first time, and until that ends.
     """
 
     plan: Plan
@@ -87,6 +88,8 @@ class Attempt:
     shift: int = 0
     again: bool = False
     hints: tuple[str, ...] = ()
+    first_wait: float = FIRST_WAIT
+    give_up: float = GIVE_UP
 
     def path(self, octets: bytes) -> Path:
         """Return where a request goes: over TCP if it is too long for a datagram."""

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from attrs import evolve
+
 from seckex.errors import Unfeasible
 from seckex.events import NegotiationFailed
 from seckex.events.mobile_node import (
@@ -30,6 +32,7 @@ from seckex.roles.mobile_node import registering, showing
 from seckex.roles.mobile_node.agents import Agent, AgentKey, Agents, News
 from seckex.roles.mobile_node.attempt import Attempt, Cause, Done, Ended, Failed, Moved
 from seckex.roles.mobile_node.course import Course
+from seckex.roles.mobile_node.moving import HURRIED_GIVE_UP, HURRIED_WAIT, Moves
 from seckex.roles.mobile_node.plan import Plan
 from seckex.roles.mobile_node.records import REGISTRATION, Home, Registration, objection_to, restored
 from seckex.roles.mobile_node.registering import ExpectIndex, ExpectReply, ExpectStored
@@ -68,6 +71,7 @@ class Keeping:
         self.course = Course(self._delivered)
         self.schedule = Schedule(entropy)
         self.soliciting = Soliciting(entropy, self._new_via)
+        self.moves = Moves(self)
         self._entropy = entropy
         self._taken = taken
         self._vias = 0
@@ -84,6 +88,7 @@ class Keeping:
         """Take over what the store holds, and begin."""
         found = restored(snapshot, self.plan.local, self.plan.home_agent)
         self.home, self.registration, self._held = found.home, found.registration, found.held
+        self.moves.stood(self.registration)
         actions += (Report(RegistrationEnded(self.plan.home_agent, why)) for why in found.damaged)
         if self.home is None:
             actions.append(Report(NotProvisioned(self.plan.home_agent)))
@@ -124,7 +129,7 @@ class Keeping:
         deadlines = [self.agents.lost_at(), self.soliciting.over_at(), self._grace]
         if self.course.state is not None:
             deadlines.append(self.course.deadline)
-        elif self.home is not None and not self.soliciting.searching:
+        elif self.home is not None and (not self.soliciting.searching or self.agents.best(self.plan.kem, now)):
             deadlines.append(self.schedule.due)
         deadlines.append(self.soliciting.due(self.agents.used))
         if self.registration is not None:
@@ -144,6 +149,17 @@ class Keeping:
             # Its challenge is what was waited for.
             self._refreshing = None
             self.schedule.at(now.monotonic)
+        elif news is not News.NOTHING and self.agents.used is not None and self.agents.used.doubted:
+            self._instead(agent, now, actions)
+
+    def _instead(self, agent: Agent, now: Now, actions: list[RoleAction]) -> None:
+        """Register by an agent that is heard, where that in use is not heard again in time."""
+        state = self.course.state
+        if isinstance(state, ExpectReply) and self.agents.doubts(state.attempt.agent.key) and not state.refusal:
+            if self.agents.objection(agent, self.plan.kem) or not state.attempt.lifetime:
+                return
+            self.let_go(actions)
+        self.schedule.at(max(now.monotonic, self.agents.stay_until))
 
     # -- what to do next
 
@@ -175,14 +191,15 @@ class Keeping:
             self.schedule.never()
             self.soliciting.rest()
             return
-        agent = self.agents.best(self.plan.kem, now)
+        due = self.schedule.due is not None and self.schedule.due <= now.monotonic
+        agent = self.agents.best(self.plan.kem, now, renewing=due)
         if agent is None:
             self.soliciting.search(now)
             self._look(now, actions)
             return
-        if self.soliciting.searching:
-            self.soliciting.found(now)
         used = self.agents.used
+        if self.soliciting.searching and not agent.doubted:
+            self.soliciting.found(now)
         if used is not None and agent.key != used.key and self.wanted:
             # Another one is preferred, or this one will not do any more.
             self.schedule.hinted(now)
@@ -190,7 +207,11 @@ class Keeping:
             return
         if agent.stale_at <= now.monotonic and self._refreshing != agent.key:
             self._refreshing = agent.key
-            actions += self.soliciting.ask([(agent.path.host, agent.path.port)], now)
+            if agent.doubted:
+                self.soliciting.search(now, anew=True)
+                self._look(now, actions)
+            else:
+                actions += self.soliciting.ask([(agent.path.host, agent.path.port)], now)
             self.schedule.due = now.monotonic + REFRESH_WITHIN
             return
         self._begin(agent, now, actions)
@@ -210,6 +231,11 @@ class Keeping:
             entropy=self._entropy,
             new_spi=self._new_spi,
         )
+        if self.moves.gone(now):
+            others = any(not each.doubted for each in self.agents.others(self.plan.kem, now))
+            give_up = HURRIED_GIVE_UP if others else attempt.give_up
+            attempt = evolve(attempt, first_wait=HURRIED_WAIT, give_up=give_up)
+        self.moves.begins(agent, now)
         self.counters["begun"] += 1
         self.course.begin(registering.begin(attempt, self.home), now, actions)
 
@@ -246,9 +272,10 @@ class Keeping:
         replaced, self._held = tuple(self._held), {association.spi_in: association.expires}
         self._going = {spi: until for spi, until in self._going.items() if until > now.monotonic}
         self._going |= dict.fromkeys(replaced, now.monotonic + LET_GO_AFTER)
-        self.agents.in_use, self._grace = done.attempt.agent.key, None
+        self._grace = None
         self.agents.worked(done.attempt.agent.key)
-        actions += [ClosePort(done.attempt.via), Adopt(association, replaced), Report(showing.told(done))]
+        told = [Report(showing.told(done)), *self.moves.registered(done, now)]
+        actions += [ClosePort(done.attempt.via), Adopt(association, replaced), *told]
         if self.wanted:
             self.schedule.registered(done.registration, now)
         else:
@@ -261,6 +288,7 @@ class Keeping:
         self._held = self._going = {}
         actions.append(Report(Deregistered(self.plan.home_agent, told)))
         self._forget(now)
+        self.moves.stood(None)
 
     def _forget(self, now: Now) -> None:
         self.registration = self.agents.in_use = self._grace = None
@@ -321,7 +349,7 @@ class Keeping:
         self.wanted = False
         state = self.course.state
         if isinstance(state, ExpectReply | ExpectIndex) and state.attempt.lifetime:
-            self._let_go(actions)
+            self.let_go(actions)
         self.schedule.soon(now)
         self.consider(now, actions)
         return actions
@@ -330,7 +358,7 @@ class Keeping:
         if self.home is None:
             raise Unfeasible(f"nothing is shared with {self.plan.home_agent} yet: run seckex provision")
 
-    def _let_go(self, actions: list[RoleAction]) -> None:
+    def let_go(self, actions: list[RoleAction]) -> None:
         """Let a registration go that is under way; its index is used up."""
         state = self.course.state
         if isinstance(state, ExpectIndex):
@@ -370,7 +398,7 @@ class Keeping:
         if objection:
             raise Unfeasible(objection)
         actions: list[RoleAction] = []
-        self._let_go(actions)
+        self.let_go(actions)
 
         def stored(outcome: Outcome | str, now: Now, actions: list[RoleAction]) -> None:
             self._provisioning = False
@@ -396,7 +424,7 @@ class Keeping:
             self.plan = self.agents.plan = plan
             if isinstance(self.course.state, ExpectReply):
                 # What is offered by the old plan may be agreed to.
-                self._let_go(actions)
+                self.let_go(actions)
             self.soliciting.search(now)
             self.schedule.soon(now)
             self._look(now, actions)

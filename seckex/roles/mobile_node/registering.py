@@ -35,8 +35,6 @@ from seckex.machine import (
     Transitions,
 )
 from seckex.roles.mobile_node.attempt import (
-    FIRST_WAIT,
-    GIVE_UP,
     Attempt,
     Cause,
     CookieAsked,
@@ -104,7 +102,7 @@ class ExpectIndex:
             request = draft(plan, self.home, attempt.agent, self.wish, attempt.entropy, now)
         except (PeerFault, Unfeasible) as fault:
             return Step(Finished(), (moved, *attempt.failed(self.spent, Cause.HERE, 0, str(fault))))
-        sending = Sending(request.octets, 0, FIRST_WAIT, now.monotonic + GIVE_UP)
+        sending = Sending(request.octets, 0, attempt.first_wait, now.monotonic + attempt.give_up)
         sending, actions = sending.again(attempt, now)
         wish, agent = self.wish, attempt.agent
         event_of_it = RegistrationSent(
@@ -156,7 +154,11 @@ class ExpectReply:
             return Step(self)
         # The sending that was asked for a cookie does not count as one that nobody answered.
         sending = evolve(
-            self.sending, octets=octets, sent=self.sending.sent - 1, wait=FIRST_WAIT, cookies=self.sending.cookies + 1
+            self.sending,
+            octets=octets,
+            sent=self.sending.sent - 1,
+            wait=self.attempt.first_wait,
+            cookies=self.sending.cookies + 1,
         )
         sending, actions = sending.again(self.attempt, now)
         return Step(evolve(self, sending=sending), actions)

@@ -54,6 +54,7 @@ class MobileNode:
         return {
             **self._drops.counters,
             "agents": len(self.keeping.agents),
+            "moves": self.keeping.moves.count,
             "commits-waiting": self.keeping.course.waiting,
         }
 

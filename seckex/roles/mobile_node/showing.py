@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from seckex.events.mobile_node import Registered
+from seckex.events.mobile_node import Moved, Registered
 from seckex.machine import Now
 from seckex.roles.mobile_node.agents import Agent
 from seckex.roles.mobile_node.attempt import Done, Failed
@@ -29,6 +29,8 @@ def status(node: Keeping, now: Now) -> dict[str, Any]:
         "registration": None if node.registration is None else _registration(node.registration, now),
         "next-in": None if due is None else round(max(due - now.monotonic, 0), 1),
         "last-failure": None if node.last_failure is None else _failure(node.last_failure),
+        "moves": node.moves.count,
+        "last-move": None if node.moves.followed is None else _move(*node.moves.followed, now),
         "agents": [_agent(agent, node, now) for agent in sorted(node.agents, key=lambda each: each.key)],
     }
 
@@ -98,6 +100,20 @@ def _registration(registration: Registration, now: Now) -> dict[str, Any]:
         "traffic": "agent" if registration.passages else "direct",
         "spi-in": registration.spi_in,
         "with-agent": {"spi-in": visit.spi_in, "spi-out": visit.spi_out, "agreement": str(visit.agreement)},
+    }
+
+
+def _move(moved: Moved, at: float, now: Now) -> dict[str, Any]:
+    return {
+        "left": moved.left,
+        "agent": moved.agent,
+        "why": moved.why,
+        "ago": round(max(now.wall - at, 0), 1),
+        "registering": moved.registering,
+        "pause": moved.pause,
+        "round_trips": moved.round_trips,
+        "dialogs": moved.dialogs,
+        "octets": moved.octets,
     }
 
 

@@ -61,9 +61,9 @@ class Soliciting:
             self._rounds.append(asked)
         return actions
 
-    def search(self, now: Now) -> None:
-        """Look for agents, at once."""
-        if not self.searching:
+    def search(self, now: Now, *, anew: bool = False) -> None:
+        """Look for agents, at once; ``anew`` also if that is being done."""
+        if anew or not self.searching:
             self.searching, self._pause, self._next_at = True, FIRST_PAUSE, now.monotonic
             self.tries = 0
 
