@@ -10,6 +10,7 @@ everything durable is written, `STOP_WITHIN` seconds for peers that hang.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from abc import abstractmethod
@@ -52,7 +53,7 @@ from seckex.net.control import Commands, listen_control
 from seckex.net.hops.associated import AssociatedHops, HopWatcher, associated
 from seckex.net.hops.hops import Hops
 from seckex.net.house import HouseAtEdge
-from seckex.net.kdc_commands import KdcCommands
+from seckex.net.kdc_desk import commands_of
 from seckex.net.keylog import WARNING, KeyLog
 from seckex.net.log import EventLog, observe
 from seckex.net.operator import Operator, PrincipalOperator
@@ -69,7 +70,7 @@ from seckex.node.limits import Limits, Peer
 from seckex.node.node import Node
 from seckex.roles.faces import Role
 from seckex.roles.house import House
-from seckex.roles.kdc.center import Center
+from seckex.roles.kdc.center import LATER, Center
 from seckex.roles.trace import Tracer
 from seckex.sa.association import WORKER_BITS
 from seckex.sa.store import Append
@@ -352,7 +353,7 @@ class Daemon(MultiService, Generic[S]):
         master, self._master = self._master or load_master_key(state.master_key, database, os.urandom), None
         self._store = store = SqliteStore(database, master, os.urandom)
         now = self.clock.now()
-        snapshot = store.load(state.worker, now.wall)
+        snapshot = store.load(state.worker, now.wall, later=LATER)
         for complaint in snapshot.damaged:
             self.log.say("error", "{complaint}", complaint=complaint)
         self._thread = CommitThread(self.reactor)
@@ -425,9 +426,12 @@ class Daemon(MultiService, Generic[S]):
     def _commands_of_center(self) -> Commands:
         house = self.house
         center = None if house is None else house.house.roles.get("kdc")
-        if house is None or not isinstance(center, Center):
+        if house is None or self._store is None or not isinstance(center, Center):
             return {}
-        return KdcCommands(center, partial(house.ask, center), house.aside, self.clock).commands()
+        house.ask(center, center.started)
+        # What lasts as long as the process need not be looked through again and again: it may be a million nodes.
+        center.when_known(gc.freeze)
+        return commands_of(center, partial(house.ask, center), house.aside, self.clock, self._store)
 
     def _commands_of_accounts(self, store: SqliteStore) -> Commands:
         if self.house is None:

@@ -17,6 +17,7 @@ from seckex.dialog.link import Link
 from seckex.dialog.stream import Dialog
 from seckex.errors import PeerIncompatible
 from seckex.events import Event, LinkClosed, NegotiationRefused
+from seckex.events.whereabouts import AddressChanged
 from seckex.machine import Now, Path
 from seckex.net.address import PeerAddress
 from seckex.net.control import Commands
@@ -29,6 +30,7 @@ from seckex.net.operator import Operator
 from seckex.net.passages.calling import Calls
 from seckex.net.peer import PeerLinks
 from seckex.net.reload import Prepared
+from seckex.net.whereabouts import Changes, Whereabouts
 from seckex.node.limits import Limits, Peer
 from seckex.roles.faces import Role
 from seckex.sa.association import Association
@@ -45,6 +47,7 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         self._calls = Calls(reactor, self.clock, os.urandom, self.log, self._refused)
         self._addresses: dict[str, PeerAddress] = {}
         self._links: dict[str, PeerLinks] = {}
+        self.whereabouts = Whereabouts(reactor, self._hosts, self._elsewhere)
         self._meet()
         self._forwards = Forwards(
             reactor,
@@ -125,6 +128,7 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         if self._roaming is not None and self.house is not None:
             self._roaming.open(self.house, self.settings.registration.interface)
         self._want()
+        self.whereabouts.setServiceParent(self)
 
     def _want(self) -> None:
         """Have associations with all peers but the home agent, with which there is one when the node is registered."""
@@ -136,6 +140,25 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         """Go on with the registration of before, whose links may have to go through its agent."""
         if self._roaming is not None:
             self.principal.want(self._roaming.home_agent)
+
+    def _hosts(self) -> list[str]:
+        """Return whom our address matters to."""
+        near = self.near(self.clock.now())
+        return [*([] if near is None else [near[1].host]), *(each.reached for each in self._addresses.values())]
+
+    def _elsewhere(self, changes: Changes) -> None:
+        """Build links anew that led to those towards whom our address has changed; register from there."""
+        for host, (before, after) in changes.items():
+            self.log.report(AddressChanged(host, before, after))
+        near = self.near(self.clock.now())
+        rebuilt = {nai for nai, each in self._addresses.items() if each.reached in changes}
+        if self._roaming is not None and self._moves is not None and near is not None and near[1].host in changes:
+            rebuilt.add(self._roaming.home_agent)
+            if self._roaming.role.keeping.registration is not None:
+                self._moves.begins()
+            self._roaming.elsewhere(*changes[near[1].host])
+        for nai in rebuilt:
+            self._links[nai].rebuild()
 
     def _meet(self) -> None:
         """Have links with the peers that there are, and with no others."""
@@ -225,6 +248,10 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         if association.peer not in self.principal.node.peers:
             self.dialogs.forbid(association.peer, why)
         self._links[association.peer].withdraw(association.spi_in)
+
+    def forbid(self, peer: str, why: str) -> None:
+        """End all dialogs with a peer."""
+        self.dialogs.forbid(peer, why)
 
     # -- links
 

@@ -133,6 +133,11 @@ class Roaming:
         """Register again where a link was told that the home agent does not know an association."""
         self.ask(lambda now: self.role.keeping.doubted(spi_in, now, proved=proved))
 
+    def elsewhere(self, before: str, after: str) -> None:
+        """Register from where we are: our address towards the agent is another one, or none."""
+        why = f"our address is {after} in place of {before or 'none'}" if after else f"our address {before} is gone"
+        self.ask(lambda now: self.role.keeping.moves.elsewhere(why, now))
+
     def followed(self, moved: Moved, at: float) -> None:
         """Take note that dialogs have followed a move."""
         self.role.keeping.moves.followed = moved, at

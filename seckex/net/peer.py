@@ -86,6 +86,19 @@ class PeerLinks(Service):
         if self.running:
             upkeep.start()
 
+    def rebuild(self) -> None:
+        """Build the link that is in use anew, from the address that is ours now; dialogs go on over the new one.
+
+        An association with a bound on octets has one link in all: that is lost then, and another association follows.
+        """
+        for upkeep in tuple(self._upkeeps[-1:]):
+            if upkeep.link is None:
+                upkeep.hasten()
+            elif upkeep.association.octets is None:
+                self.use(upkeep.association)
+            else:
+                upkeep.drop()
+
     def withdraw(self, here: int) -> None:
         """Build no more links under the association with this SPI here, and close the one there is."""
         for upkeep in tuple(self._upkeeps):

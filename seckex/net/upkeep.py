@@ -109,6 +109,19 @@ class Upkeep:
             if self._waiting.getTime() > self._reactor.seconds() + left:
                 self._waiting.reset(left)
 
+    def hasten(self) -> None:
+        """Attempt now: what has failed before, or is on its way, was from an address that is not ours any more."""
+        self._failures = 0
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._waiting is not None:
+            self._waiting.reset(0)
+
+    def drop(self) -> None:
+        """Take the link for lost."""
+        if self._connection is not None:
+            self._connection.abort()
+
     def _attempt(self) -> None:
         self._waiting = None
         self._began = self._reactor.seconds()
