@@ -55,8 +55,8 @@ class HomeAgent:
         self._units = Units(self._driver)
         self._endings = Endings(self.home, self._units, self._registering)
         self._keeping = Keeping(self.home, self._units, self._registering, self._endings)
-        self._ledger = Ledger("ha", terms.retention)
         self._ending = EndingPassages()
+        self._ledger = Ledger("ha", terms.retention)
 
     # -- what is told of it
 
