@@ -26,7 +26,7 @@ from seckex.net.messages import Messages
 from seckex.net.multicast import Place
 from seckex.net.principal import Clock, Committing
 from seckex.node.actions import Commit, Work
-from seckex.roles.faces import Accounting, Adopt, ClosePort, Relay, Release, Role, RoleAction
+from seckex.roles.faces import Accounting, Adopt, ClosePassages, ClosePort, Relay, Release, Role, RoleAction
 from seckex.roles.house import House
 from seckex.sa.association import Association
 from seckex.sa.store import Outcome, Snapshot
@@ -56,6 +56,18 @@ class Bindings(Protocol):
 
     def release(self, spi_in: int, why: str) -> None:
         """Use it no more."""
+        ...
+
+    def forbid(self, peer: str, why: str) -> None:
+        """End all dialogs with a peer."""
+        ...
+
+
+class Passages(Protocol):
+    """Who carries traffic, or takes it."""
+
+    def close_all(self, spi: int, code: int, why: str) -> None:
+        """Close the passages that were opened by this SPI of ours."""
         ...
 
 
@@ -92,12 +104,13 @@ class OwnPort:
 
 
 class HouseAtEdge:
-    """Drives ``house``; ``hops`` is set by whoever makes them, before anything is started.
+    """Drives ``house``; ``hops`` and ``passages`` are set by whoever makes them, before anything is started.
 
     ``place`` is where what ports of their own say to groups leaves; None is where the system's routes lead.
     """
 
     hops: Hops | None = None
+    passages: Passages | None = None
     place: Place | None = None
 
     def __init__(
@@ -159,6 +172,16 @@ class HouseAtEdge:
             now = self._clock.now()
             self.run(self.house.failed(path, why, now), now)
 
+    def gone(self, spi_in: int, *, by_peer: bool) -> None:
+        """Take note that an association has ended; roles hear of it when the actions under way are done."""
+        if not self._stopped:
+            self._reactor.callLater(0, self._gone, spi_in, by_peer)
+
+    def _gone(self, spi_in: int, by_peer: bool) -> None:
+        if not self._stopped:
+            now = self._clock.now()
+            self.run(self.house.gone(spi_in, now, by_peer=by_peer), now)
+
     def ask(self, role: Role, what: Callable[[Now], list[RoleAction]]) -> None:
         """Run what a role wants that an operator has asked for something.
 
@@ -200,8 +223,13 @@ class HouseAtEdge:
                 self._work(action)
             case Adopt(association, replaces):
                 self._bindings.adopt(association, replaces)
-            case Release(spi_in, why):
+            case Release(spi_in, why, peer):
+                if peer:
+                    self._bindings.forbid(peer, why)
                 self._bindings.release(spi_in, why)
+            case ClosePassages(spi, code, why):
+                if self.passages is not None:
+                    self.passages.close_all(spi, code, why)
             case ClosePort(via):
                 port = self._ports.pop(via, None)
                 if port is not None:
