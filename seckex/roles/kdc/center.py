@@ -41,6 +41,7 @@ from seckex.events.kdc import (
 )
 from seckex.machine import Now, Path, Report
 from seckex.node.drops import Drops
+from seckex.node.histogram import Histogram
 from seckex.roles.faces import RoleAction
 from seckex.roles.kdc.commits import Commits
 from seckex.roles.kdc.copying import Copying
@@ -123,6 +124,16 @@ class Center:
             "principals": len(self.directory),
             "serial": self.directory.latest(None),
         }
+
+    @property
+    def loaded(self) -> bool:
+        """Whether it knows its nodes; of a replica, whether it ever copied any."""
+        return self._copying is None or self._copying.settled or len(self.directory) > 0
+
+    @property
+    def took(self) -> Histogram:
+        """How long it took to answer requests for keys."""
+        return self._issuing.took
 
     # -- its life
 

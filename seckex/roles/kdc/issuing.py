@@ -22,6 +22,7 @@ from seckex.errors import PeerFault, PeerIncompatible
 from seckex.events.kdc import KeysNotStored, KeysRefused
 from seckex.machine import Now, Report
 from seckex.node.drops import Drops
+from seckex.node.histogram import Histogram
 from seckex.roles.faces import Relay, RoleAction
 from seckex.roles.kdc.commits import Commits
 from seckex.roles.kdc.issued import Issued, request_name
@@ -48,6 +49,7 @@ def _unknown() -> PeerIncompatible:
 @define
 class _Drawn:
     material: bytes = field(repr=False)
+    since: float
     asking: list[tuple[str, int]] = Factory(list)
 
 
@@ -66,6 +68,7 @@ class Issuing:
         self._gathering: dict[bytes, _Drawn] = {}
         self._storing: dict[bytes, _Drawn] = {}
         self.counters: Counter[str] = Counter()
+        self.took = Histogram()
 
     def reconfigure(self, settings: Kdc) -> None:
         """Go on by other settings."""
@@ -124,7 +127,7 @@ class Issuing:
                 raise PeerIncompatible(Code.INSUFFICIENT_RESOURCES, "too many requests wait for the store")
             count = KEYS_OF[message.request.mode]
             keys = self._entropy(count * KEY_SIZE)
-            waiting = self._gathering[name] = _Drawn(bytes((message.request.mode, count)) + keys)
+            waiting = self._gathering[name] = _Drawn(bytes((message.request.mode, count)) + keys, now.monotonic)
         if len(waiting.asking) < MOST_ASKING:
             waiting.asking.append((neighbour, message.identification))
         return [] if self._storing else self._store(now)
@@ -146,6 +149,7 @@ class Issuing:
             self.counters["issued"] += len(stored)
             self.issued.keep({name: drawn.material for name, drawn in stored.items()}, now)
             for drawn in stored.values():
+                self.took.observe(now.monotonic - drawn.since)
                 actions += [_issue(neighbour, number, drawn.material) for neighbour, number in drawn.asking]
             return actions
         why = outcome if isinstance(outcome, str) else "a record of this name is there already"
