@@ -48,6 +48,10 @@ README: Final = ROOT / "README.md"
 DOCS: Final = ROOT / "docs"
 DOCUMENTS: Final = (README, *sorted(DOCS.glob("*.md")))
 
+MASTER_KEY: Final = (
+    *("schema", "key", "former", "file", "exchanging", "rewrapped", "unreadable", "part", "passes", "trouble", "ended"),
+)
+
 FOLDERS: Final = ("seckex", "tests", "benchmarks", "twisted_plugins", "conf", "contrib")
 
 #: What is part of the product, documents included.
@@ -200,6 +204,7 @@ class WordTests(SynchronousTestCase):
 class SettingTests(SynchronousTestCase):
     BOTH, HOPS, OWN = "Settings of both roles", "Settings of hops", "Settings of {}"
     KDC = "Settings of key distribution centers"
+    AGENTS = "Settings of foreign agents"
 
     def documented(self, title: str) -> dict[str, tuple[str, str]]:
         table = rows(DOCS / "configuration.md", title)
@@ -213,7 +218,8 @@ class SettingTests(SynchronousTestCase):
             article = "an" if cls.role[0] in "aeiou" else "a"
             of_hops = self.documented(self.HOPS) if issubclass(cls, HopSettings) else {}
             of_kdc = self.documented(self.KDC) if "kdc" in attrs.fields_dict(cls) else {}
-            documented = both | of_hops | of_kdc | self.documented(self.OWN.format(f"{article} {cls.role}"))
+            of_agents = self.documented(self.AGENTS) if "foreign_agent" in attrs.fields_dict(cls) else {}
+            documented = both | of_hops | of_kdc | of_agents | self.documented(self.OWN.format(f"{article} {cls.role}"))
             expected = {one.path: (one.default, one.allowed) for one in settings(cls)}
             self.assertEqual(documented, expected)
 
@@ -382,6 +388,7 @@ class StatusTests(ConversationCase):
             "services": [{"name": "", "connect": "", "dialogs": 0}],
             "roles": {},
             "hops": [dict.fromkeys(("nai", "security", "state", "accepted", "why"), "")],
+            "master_key": dict.fromkeys(MASTER_KEY, ""),
         }
         report = StatusReport(
             role="initiator",

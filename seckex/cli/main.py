@@ -21,6 +21,7 @@ from seckex.cli.export import export
 from seckex.cli.kdc import kdc
 from seckex.cli.key import key
 from seckex.cli.lifecycle import down, rekey, up
+from seckex.cli.master import master
 from seckex.cli.monitor import monitor
 from seckex.cli.move import move
 from seckex.cli.output import Fault, Misconfigured
@@ -81,6 +82,7 @@ for _command in (
     check_config,
     key,
     kdc,
+    master,
     cert,
     completion,
 ):

@@ -20,7 +20,7 @@ from seckex.config.structure import file_key
 
 REDACTED: Final = "<redacted>"
 #: Settings that are, or say where to find, a secret.
-SECRETS: Final = frozenset(("key0", "key", "master-key", "private-key"))
+SECRETS: Final = frozenset(("key0", "key", "key-log", "master-key", "private-key"))
 # SPIs, identifiers of dialogs and check values are shorter than any key.
 _LIKE_A_KEY: Final = re.compile(r"[0-9a-fA-F]{48,}|[A-Za-z0-9+/_-]{42,}={1,2}")
 _SHORTEST: Final = 4

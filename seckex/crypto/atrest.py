@@ -28,7 +28,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from seckex.crypto.schedule import lp
-from seckex.crypto.secrets import Secret
+from seckex.crypto.secrets import Secret, equal
 from seckex.crypto.suites import SHA256, TAG_SIZE, Aead, InvalidTag, new_aead
 from seckex.errors import ApiMisuse, AuthenticationFailed
 from seckex.wire.numbers import Suite
@@ -65,7 +65,7 @@ class MasterKey:
 
     def is_same(self, other: MasterKey) -> bool:
         """Tell whether both are one key, whatever they take the place of."""
-        return self._prk == other._prk
+        return equal(self._prk.octets, other._prk.octets)
 
     def aead(self, label: bytes, epoch: bytes) -> Aead:
         """Return the cipher of one purpose and epoch."""

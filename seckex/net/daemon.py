@@ -10,6 +10,7 @@ everything durable is written, `STOP_WITHIN` seconds for peers that hang.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from abc import abstractmethod
@@ -52,7 +53,7 @@ from seckex.net.control import Commands, listen_control
 from seckex.net.hops.associated import AssociatedHops, HopWatcher, associated
 from seckex.net.hops.hops import Hops
 from seckex.net.house import HouseAtEdge
-from seckex.net.kdc_commands import KdcCommands
+from seckex.net.kdc_desk import commands_of
 from seckex.net.keylog import WARNING, KeyLog
 from seckex.net.log import EventLog, observe
 from seckex.net.metrics import catalogue, health
@@ -61,6 +62,7 @@ from seckex.net.metrics.ports import MetricsPorts
 from seckex.net.operator import Operator, PrincipalOperator
 from seckex.net.principal import Clock, Principal, Watcher
 from seckex.net.reload import Outcome, Prepared, differences, hear, possible
+from seckex.net.rotation import MasterKeyExchange
 from seckex.net.sockets import Sockets
 from seckex.net.status import StatusReport
 from seckex.net.stream import LinkTerms
@@ -72,9 +74,10 @@ from seckex.node.limits import Limits, Peer
 from seckex.node.node import Node
 from seckex.roles.faces import Role
 from seckex.roles.house import House
-from seckex.roles.kdc.center import Center
+from seckex.roles.kdc.center import LATER, Center
 from seckex.roles.trace import Tracer
 from seckex.sa.association import WORKER_BITS
+from seckex.sa.store import Append
 from seckex.storage.lock import WorkerLock
 from seckex.storage.masterkey import load_master_key
 from seckex.storage.sqlite import SqliteStore
@@ -123,6 +126,7 @@ class Daemon(MultiService, Generic[S]):
         self._lock: WorkerLock | None = None
         self._key_log: KeyLog | None = None
         self._master: MasterKey | None = None
+        self._exchange: MasterKeyExchange | None = None
         self._control: IListeningPort | None = None
         self._taken = False
         self._end_hearing: Callable[[], None] | None = None
@@ -186,6 +190,9 @@ class Daemon(MultiService, Generic[S]):
         """Return the roles in a roaming network that this daemon has, by name."""
         return {}
 
+    def roles_started(self) -> None:
+        """Do what has to wait until the roles have taken over what the store holds."""
+
     def settle_roles(self) -> None:
         """Have roles go on by `settings`, which are new."""
 
@@ -224,6 +231,11 @@ class Daemon(MultiService, Generic[S]):
     def commands_of_roles(self) -> Commands:
         """Return what answers the commands that roles have beside those of all daemons, by name."""
         return {}
+
+    def audited(self, master: MasterKey, begins: bool) -> tuple[Append, ...]:
+        """Return what logs get when the exchange of the master key begins, or ends; not called in the reactor."""
+        del master, begins
+        return ()
 
     # -- life
 
@@ -293,6 +305,11 @@ class Daemon(MultiService, Generic[S]):
             self._key_log = KeyLog(path, owner, lambda why: self.log.say("error", "{why}", why=why))
             self.log.say("warn", WARNING, file=path)
 
+    def _note_keys(self, line: str) -> None:
+        # Terms of links are made before files are opened.
+        if self._key_log is not None:
+            self._key_log.write(line)
+
     def _bind_hops(self) -> None:
         settings = self.settings
         if isinstance(settings, HopSettings):
@@ -343,7 +360,7 @@ class Daemon(MultiService, Generic[S]):
         master, self._master = self._master or load_master_key(state.master_key, database, os.urandom), None
         self._store = store = SqliteStore(database, master, os.urandom)
         now = self.clock.now()
-        snapshot = store.load(state.worker, now.wall)
+        snapshot = store.load(state.worker, now.wall, later=LATER)
         for complaint in snapshot.damaged:
             self.log.say("error", "{complaint}", complaint=complaint)
         self._thread = CommitThread(self.reactor)
@@ -372,6 +389,7 @@ class Daemon(MultiService, Generic[S]):
             self.hops.open()
         if self.house is not None:
             self.house.start(snapshot)
+            self.roles_started()
         report = StatusReport(
             role=settings.role,
             worker=state.worker,
@@ -386,6 +404,9 @@ class Daemon(MultiService, Generic[S]):
             key_log="" if self._key_log is None else str(self._key_log.path),
         )
         self._metrics.open(self._gathering(report), self.log)
+        exchange = self._exchange = MasterKeyExchange(
+            self.reactor, self._commits, store, state.master_key, state.worker, self.log, self.clock, self.audited
+        )
         desk = ControlCommands(self.operator(), report, self.log, self.reactor)
         commands = {
             **desk.commands(),
@@ -393,6 +414,7 @@ class Daemon(MultiService, Generic[S]):
             **self.commands_of_roles(),
             **self._commands_of_accounts(store),
             **tracing,
+            **exchange.commands(),
             "reload": self._asked_to_reload,
         }
         self._control = listen_control(self.reactor, state.control, commands, desk.streams())
@@ -408,13 +430,17 @@ class Daemon(MultiService, Generic[S]):
         self.supervisor.watch(self.reactor)
         self._running = True
         self._tell_ready()
+        exchange.resume()
 
     def _commands_of_center(self) -> Commands:
         house = self.house
         center = None if house is None else house.house.roles.get("kdc")
-        if house is None or not isinstance(center, Center):
+        if house is None or self._store is None or not isinstance(center, Center):
             return {}
-        return KdcCommands(center, partial(house.ask, center), house.aside, self.clock).commands()
+        house.ask(center, center.started)
+        # What lasts as long as the process need not be looked through again and again: it may be a million nodes.
+        center.when_known(gc.freeze)
+        return commands_of(center, partial(house.ask, center), house.aside, self.clock, self._store)
 
     def _commands_of_accounts(self, store: SqliteStore) -> Commands:
         if self.house is None:
@@ -428,7 +454,8 @@ class Daemon(MultiService, Generic[S]):
     def _all_extras(self) -> dict[str, Any]:
         roles = {} if self.house is None else self.house.house.status(self.clock.now())
         hops = [] if self.hops is None else self.hops.status()
-        return {**self.status_extras(), "roles": roles, "hops": hops}
+        key = None if self._exchange is None else self._exchange.status()
+        return {**self.status_extras(), "roles": roles, "hops": hops, "master_key": key}
 
     def _all_counters(self) -> dict[str, int]:
         of_roles = {} if self.house is None else self.house.house.counters
@@ -580,6 +607,8 @@ class Daemon(MultiService, Generic[S]):
         self.supervisor.stopping()
         if self._end_hearing is not None:
             self._end_hearing()
+        if self._exchange is not None:
+            self._exchange.stop()
         stopping: list[Deferred[Any]] = [maybeDeferred(super().stopService)]
         if self._control is not None:
             stopping.append(maybeDeferred(self._control.stopListening))
@@ -647,7 +676,7 @@ class Daemon(MultiService, Generic[S]):
             os.urandom,
             self.dialogs,
             DeadPeer(dead_peer.idle, dead_peer.timeout),
-            None if self._key_log is None else self._key_log.write,
+            None if self.settings.debug.key_log is None else self._note_keys,
         )
 
     def dialog_counters(self) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from seckex.dialog.link import Link
 from seckex.dialog.stream import Dialog
 from seckex.errors import PeerIncompatible
 from seckex.events import Event, LinkClosed, NegotiationRefused
+from seckex.events.whereabouts import AddressChanged
 from seckex.machine import Now, Path
 from seckex.net.address import PeerAddress
 from seckex.net.control import Commands
@@ -25,8 +27,10 @@ from seckex.net.forwards import Forward, ForwardFailed, Forwards
 from seckex.net.mobile_node import ROLE, Roaming, RoamingOperator, plan_of
 from seckex.net.moves import Moves
 from seckex.net.operator import Operator
+from seckex.net.passages.calling import Calls
 from seckex.net.peer import PeerLinks
 from seckex.net.reload import Prepared
+from seckex.net.whereabouts import Changes, Whereabouts
 from seckex.node.limits import Limits, Peer
 from seckex.roles.faces import Role
 from seckex.sa.association import Association
@@ -40,8 +44,10 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         super().__init__(reactor, loaded)
         self._roaming: Roaming | None = None
         self._moves: Moves | None = None
+        self._calls = Calls(reactor, self.clock, os.urandom, self.log, self._refused)
         self._addresses: dict[str, PeerAddress] = {}
         self._links: dict[str, PeerLinks] = {}
+        self.whereabouts = Whereabouts(reactor, self._hosts, self._elsewhere)
         self._meet()
         self._forwards = Forwards(
             reactor,
@@ -87,6 +93,11 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         if isinstance(event, NegotiationRefused) and home is not None and event.peer == home.nai:
             self.dials.refused(event.peer)
 
+    def _refused(self, spi_in: int, said: bool) -> None:
+        """Register anew where an agent does not carry traffic; ``said`` if it said so, else it cannot be reached."""
+        if self._roaming is not None and self.running:
+            self._roaming.refused(spi_in, said=said)
+
     def near(self, now: Now) -> tuple[str, Path] | None:
         """See `Daemon.near`."""
         return None if self._roaming is None else self._roaming.near(now)
@@ -116,8 +127,38 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         now_or_never(self._forwards.listen(early=False))
         if self._roaming is not None and self.house is not None:
             self._roaming.open(self.house, self.settings.registration.interface)
+        self._want()
+        self.whereabouts.setServiceParent(self)
+
+    def _want(self) -> None:
+        """Have associations with all peers but the home agent, with which there is one when the node is registered."""
         for nai in self._links:
-            self.principal.want(nai)
+            if self._roaming is None or nai != self._roaming.home_agent:
+                self.principal.want(nai)
+
+    def roles_started(self) -> None:
+        """Go on with the registration of before, whose links may have to go through its agent."""
+        if self._roaming is not None:
+            self.principal.want(self._roaming.home_agent)
+
+    def _hosts(self) -> list[str]:
+        """Return whom our address matters to."""
+        near = self.near(self.clock.now())
+        return [*([] if near is None else [near[1].host]), *(each.reached for each in self._addresses.values())]
+
+    def _elsewhere(self, changes: Changes) -> None:
+        """Build links anew that led to those towards whom our address has changed; register from there."""
+        for host, (before, after) in changes.items():
+            self.log.report(AddressChanged(host, before, after))
+        near = self.near(self.clock.now())
+        rebuilt = {nai for nai, each in self._addresses.items() if each.reached in changes}
+        if self._roaming is not None and self._moves is not None and near is not None and near[1].host in changes:
+            rebuilt.add(self._roaming.home_agent)
+            if self._roaming.role.keeping.registration is not None:
+                self._moves.begins()
+            self._roaming.elsewhere(*changes[near[1].host])
+        for nai in rebuilt:
+            self._links[nai].rebuild()
 
     def _meet(self) -> None:
         """Have links with the peers that there are, and with no others."""
@@ -153,8 +194,7 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         """See `Daemon.settle`."""
         self._meet()
         self._forwards.settle(_forwards(self.settings), self.settings.limits.forward_connections)
-        for nai in self._links:
-            self.principal.want(nai)
+        self._want()
 
     def settle_roles(self) -> None:
         """See `Daemon.settle_roles`."""
@@ -181,11 +221,13 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         counts = self._forwards.counts
         pairs = zip(self._forwards.forwards, self._forwards.ports(), strict=True)
         told = [asdict(each) | {"port": port, "connections": counts[each]} for each, port in pairs]
-        return {"forwards": told, "services": []}
+        roaming = {} if self._roaming is None else {"passages": self._calls.status()}
+        return {"forwards": told, "services": [], **roaming}
 
     def counters(self) -> Mapping[str, int]:
         """See `Daemon.counters`."""
-        return {"forwards.refused": self._forwards.refused}
+        roaming = {} if self._roaming is None else self._calls.counters
+        return {"forwards.refused": self._forwards.refused, **roaming}
 
     # -- associations
 
@@ -193,7 +235,10 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         """Build new links under it."""
         prepared = self.traffic.link_association(association, opens=True)
         if prepared is not None:
-            self._links[association.peer].use(prepared)
+            admission = None if self._roaming is None else self._roaming.role.admission(association.spi_in)
+            peer = association.peer
+            route = None if admission is None else self._calls.route(admission, association.spi_in, peer)
+            self._links[peer].use(prepared, route)
 
     def unavailable(self, peer: str, _why: str) -> None:
         """Tell the programs that wait for it; the event was logged, and the next try comes by itself."""

@@ -28,6 +28,7 @@ from seckex.dialog.faces import Closure, LinkAssociation, LinkOwner
 from seckex.dialog.link import Link
 from seckex.dialog.stream import Dialog
 from seckex.errors import PeerIncompatible
+from seckex.net.passages.calling import Route
 from seckex.net.stream import LinkTerms
 from seckex.net.upkeep import Upkeep
 from seckex.wire.numbers import Code
@@ -71,14 +72,32 @@ class PeerLinks(Service):
         """Build links under associations to come by other terms."""
         self._terms = terms
 
-    def use(self, association: LinkAssociation) -> None:
-        """Build a link under ``association`` and keep it up; older ones go when it has taken over."""
-        upkeep = Upkeep(self._terms, self._endpoint, association, self, self._is_urgent, self._failed)
+    def use(self, association: LinkAssociation, route: Route | None = None) -> None:
+        """Build a link under ``association`` and keep it up; older ones go when it has taken over.
+
+        It goes by the ``route`` if there is one, else to the peer itself.
+        """
+        route = route or Route(self._endpoint, None, self._failed)
+        where = route.endpoint, association, self, self._is_urgent, route.failed, route.through
+        upkeep = Upkeep(self._terms, *where)
         self._upkeeps.append(upkeep)
         if len(self._upkeeps) > MOST_LINKS:
             self._stop(self._upkeeps[0], Code.UNSPECIFIED, "there are newer links")
         if self.running:
             upkeep.start()
+
+    def rebuild(self) -> None:
+        """Build the link that is in use anew, from the address that is ours now; dialogs go on over the new one.
+
+        An association with a bound on octets has one link in all: that is lost then, and another association follows.
+        """
+        for upkeep in tuple(self._upkeeps[-1:]):
+            if upkeep.link is None:
+                upkeep.hasten()
+            elif upkeep.association.octets is None:
+                self.use(upkeep.association)
+            else:
+                upkeep.drop()
 
     def withdraw(self, here: int) -> None:
         """Build no more links under the association with this SPI here, and close the one there is."""

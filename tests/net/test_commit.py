@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from attrs import define, field
@@ -39,7 +39,7 @@ class Scripted:
     memory: MemoryStore = field(factory=MemoryStore)
     threads: set[int] = field(factory=set)
 
-    def load(self, worker: int, now: float, most_replays: int = 0) -> Snapshot:
+    def load(self, worker: int, now: float, most_replays: int = 0, later: Collection[str] = ()) -> Snapshot:
         raise NotImplementedError
 
     def commit(self, units: Sequence[Unit]) -> list[Outcome]:

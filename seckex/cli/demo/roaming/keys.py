@@ -70,13 +70,25 @@ def unsealed(state: Path) -> Iterator[bytes]:
 
 def key0(world: World) -> Secret:
     """Return KEY 0 of the node, which its center has."""
-    return Principal.read(_record(stored(world.state(CENTER)), PRINCIPAL)).key0
+    found = Principal.read(_record(stored(world.state(CENTER)), PRINCIPAL)).key0
+    if found is None:
+        raise LookupError("the node has no KEY 0 any more")
+    return found
 
 
 def keys_of(world: World, role: str) -> dict[str, Held]:
     """Return those of `KEYS` that a node, agent or home agent has by its own database, of the one registration."""
     found = stored(world.state(role))
     return {NODE: _of_node, AGENT: _of_agent, HOME: _of_home}[role](world, found)
+
+
+def keys_at(world: World, place: str) -> dict[str, Held]:
+    """Return `KEYS` of the one registration, which is by way of ``place``: an agent, or the home agent itself."""
+    known = _node_at_home(world, stored(world.state(HOME)))
+    [binding] = known.bindings
+    if binding.agent != world.nai(place):
+        raise DemoFailed(f"the node is registered by way of {binding.agent}, and should be of {world.nai(place)}")
+    return _of_node(world, stored(world.state(NODE))) | {"KEY 2": _held(binding.spi_in, binding.keys)}
 
 
 def _of_node(world: World, found: Snapshot) -> dict[str, Held]:
