@@ -360,6 +360,7 @@ class Daemon(MultiService, Generic[S]):
         master, self._master = self._master or load_master_key(state.master_key, database, os.urandom), None
         self._store = store = SqliteStore(database, master, os.urandom)
         now = self.clock.now()
+        store.serve(now.wall)
         snapshot = store.load(state.worker, now.wall, later=LATER)
         for complaint in snapshot.damaged:
             self.log.say("error", "{complaint}", complaint=complaint)
