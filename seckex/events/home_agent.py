@@ -140,3 +140,15 @@ class StaticKeysMade(Event):
 
     def __str__(self) -> str:
         return f"made static keys for {' and '.join(self.kems)}"
+
+
+@frozen
+class LinkNotThroughAgent(Event):
+    """A node's link came directly, where only those are taken that come through agents."""
+
+    level: ClassVar[str] = "warn"
+
+    peer: str
+
+    def __str__(self) -> str:
+        return f'a link of {self.peer} came directly: home-agent.links is "through-agents"'

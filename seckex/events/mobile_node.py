@@ -209,3 +209,74 @@ class ProvisionTaken(Event):
 
     def __str__(self) -> str:
         return f"provisioned for {self.peer}, version {self.kvno} of KEY 0"
+
+
+@frozen
+class TrafficPasses(Event):
+    """Traffic with the home agent goes through an agent from now on."""
+
+    peer: str
+    agent: str
+    address: str
+    passage: str
+
+    def __str__(self) -> str:
+        return f"traffic with {self.peer} goes through {shown(self.agent)} at {self.address}, passage {self.passage}"
+
+
+@frozen
+class TrafficRefused(Event):
+    """An agent does not carry our traffic; a ``hint`` may be anybody's, ``then`` is what comes of it."""
+
+    level: ClassVar[str] = "warn"
+
+    peer: str
+    agent: str
+    address: str
+    code: int
+    hint: bool
+    then: str
+
+    @property
+    def label(self) -> str:
+        """The code's name."""
+        return label_of(self.code)
+
+    def __str__(self) -> str:
+        proved = " (not authenticated)" if self.hint else ""
+        why = f"{self.code} {self.label}{proved}; {self.then}"
+        return f"{shown(self.agent)} at {self.address} does not carry traffic with {self.peer}: {why}"
+
+
+@frozen
+class TrafficFailed(Event):
+    """There is no passage through an agent, or it broke before it carried; another one is tried."""
+
+    level: ClassVar[str] = "warn"
+
+    peer: str
+    agent: str
+    address: str
+    why: str
+    suppressed: int
+
+    def __str__(self) -> str:
+        more = f" ({self.suppressed} more not shown)" if self.suppressed else ""
+        return f"no traffic with {self.peer} through {shown(self.agent)} at {self.address}: {shown(self.why)}{more}"
+
+
+@frozen
+class TrafficEnded(Event):
+    """A passage has ended; octets are of DATA, from the node and to it."""
+
+    peer: str
+    agent: str
+    passage: str
+    how: str
+    octets_out: int
+    octets_in: int
+
+    def __str__(self) -> str:
+        carried = f"{self.octets_out} octets out, {self.octets_in} in"
+        how = shown(self.how)
+        return f"passage {self.passage} with {self.peer} through {shown(self.agent)} has ended: {how}; {carried}"

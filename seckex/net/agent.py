@@ -16,6 +16,9 @@ from seckex.machine import Path
 from seckex.net.foreign_agent import AgentAtEdge, possible_agent
 from seckex.net.kdc import center_of, possible_kdc, settle_center
 from seckex.net.listening import ListeningDaemon
+from seckex.net.passages.port import PassagePort
+from seckex.net.passages.relayed import relaying
+from seckex.net.passages.terms import PassageTerms
 from seckex.net.reload import Prepared
 from seckex.node.limits import Peer
 from seckex.roles.aaa.relay import AaaRelay
@@ -28,7 +31,7 @@ class AgentDaemon(ListeningDaemon[AgentSettings]):
 
     def __init__(self, reactor: Any, loaded: Loaded[AgentSettings]) -> None:
         super().__init__(reactor, loaded)
-        self._agent = AgentAtEdge(reactor, self)
+        self._agent = AgentAtEdge(reactor, self, lambda _spi: False)
 
     def peers(self) -> list[Peer]:
         """See `Daemon.peers`."""
@@ -63,6 +66,14 @@ class AgentDaemon(ListeningDaemon[AgentSettings]):
         """See `Daemon.serves_visitors`."""
         return self.settings.foreign_agent is not None
 
+    def passages(self, terms: PassageTerms) -> PassagePort | None:
+        """See `ListeningDaemon.passages`: a foreign agent relays its visitors'."""
+        limits = self.settings.foreign_agent
+        if limits is None:
+            return None
+        most, of_one = limits.passages, limits.passages_per_visitor
+        return PassagePort(terms, self._agent.passage, relay=relaying(), most=most, of_one=of_one)
+
     def settle_roles(self) -> None:
         """See `Daemon.settle_roles`."""
         if self.house is None:
@@ -70,6 +81,8 @@ class AgentDaemon(ListeningDaemon[AgentSettings]):
         settings, roles = self.settings, self.house.house.roles
         relay = roles.get("aaa")
         self._agent.settle()
+        if settings.foreign_agent is not None:
+            self.bound_passages(settings.foreign_agent.passages, settings.foreign_agent.passages_per_visitor)
         if isinstance(relay, AaaRelay):
             relay.reconfigure(Ways.of(settings.aaa), settings.aaa.pending)
         settle_center(roles, settings.kdc)

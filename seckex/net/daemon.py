@@ -179,6 +179,9 @@ class Daemon(MultiService, Generic[S]):
         """Return the roles in a roaming network that this daemon has, by name."""
         return {}
 
+    def roles_started(self) -> None:
+        """Do what has to wait until the roles have taken over what the store holds."""
+
     def settle_roles(self) -> None:
         """Have roles go on by `settings`, which are new."""
 
@@ -364,6 +367,7 @@ class Daemon(MultiService, Generic[S]):
             self.hops.open()
         if self.house is not None:
             self.house.start(snapshot)
+            self.roles_started()
         report = StatusReport(
             role=settings.role,
             worker=state.worker,

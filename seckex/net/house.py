@@ -26,7 +26,7 @@ from seckex.net.messages import Messages
 from seckex.net.multicast import Place
 from seckex.net.principal import Clock, Committing
 from seckex.node.actions import Commit, Work
-from seckex.roles.faces import Accounting, Adopt, ClosePort, Relay, Release, Role, RoleAction
+from seckex.roles.faces import Accounting, Adopt, ClosePassages, ClosePort, Relay, Release, Role, RoleAction
 from seckex.roles.house import House
 from seckex.sa.association import Association
 from seckex.sa.store import Outcome, Snapshot
@@ -56,6 +56,14 @@ class Bindings(Protocol):
 
     def release(self, spi_in: int, why: str) -> None:
         """Use it no more."""
+        ...
+
+
+class Passages(Protocol):
+    """Who carries traffic, or takes it."""
+
+    def close_all(self, spi: int, code: int, why: str) -> None:
+        """Close the passages that were opened by this SPI of ours."""
         ...
 
 
@@ -92,12 +100,13 @@ class OwnPort:
 
 
 class HouseAtEdge:
-    """Drives ``house``; ``hops`` is set by whoever makes them, before anything is started.
+    """Drives ``house``; ``hops`` and ``passages`` are set by whoever makes them, before anything is started.
 
     ``place`` is where what ports of their own say to groups leaves; None is where the system's routes lead.
     """
 
     hops: Hops | None = None
+    passages: Passages | None = None
     place: Place | None = None
 
     def __init__(
@@ -202,6 +211,9 @@ class HouseAtEdge:
                 self._bindings.adopt(association, replaces)
             case Release(spi_in, why):
                 self._bindings.release(spi_in, why)
+            case ClosePassages(spi, code, why):
+                if self.passages is not None:
+                    self.passages.close_all(spi, code, why)
             case ClosePort(via):
                 port = self._ports.pop(via, None)
                 if port is not None:

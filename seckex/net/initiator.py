@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,7 @@ from seckex.net.forwards import Forward, ForwardFailed, Forwards
 from seckex.net.mobile_node import ROLE, Roaming, RoamingOperator, plan_of
 from seckex.net.moves import Moves
 from seckex.net.operator import Operator
+from seckex.net.passages.calling import Calls
 from seckex.net.peer import PeerLinks
 from seckex.net.reload import Prepared
 from seckex.net.whereabouts import Changes, Whereabouts
@@ -42,6 +44,7 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         super().__init__(reactor, loaded)
         self._roaming: Roaming | None = None
         self._moves: Moves | None = None
+        self._calls = Calls(reactor, self.clock, os.urandom, self.log, self._refused)
         self._addresses: dict[str, PeerAddress] = {}
         self._links: dict[str, PeerLinks] = {}
         self.whereabouts = Whereabouts(reactor, self._hosts, self._elsewhere)
@@ -71,15 +74,15 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         if plan is None:
             return {}
         held = self.principal.node.associations
-        self._roaming = Roaming(self.reactor, plan, lambda spi: held.get(spi) is not None, self.log)
+        roaming = self._roaming = Roaming(self.reactor, plan, lambda spi: held.get(spi) is not None, self.log)
         self._moves = Moves(
             self.reactor,
             plan.home_agent,
             self.dialogs,
             self.log,
             self.clock.wall,
-            lambda _spi: False,
-            self._roaming.followed,
+            lambda spi: roaming.role.admission(spi) is not None,
+            roaming.followed,
         )
         self.log.subscribe(self._told)
         return {ROLE: self._roaming.role}
@@ -89,6 +92,11 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         home = self.settings.home
         if isinstance(event, NegotiationRefused) and home is not None and event.peer == home.nai:
             self.dials.refused(event.peer)
+
+    def _refused(self, spi_in: int, code: int) -> None:
+        """Register anew, or move, where an agent does not carry traffic; with code 0 it is not reached."""
+        if self._roaming is not None and self.running:
+            self._roaming.refused(spi_in, code)
 
     def near(self, now: Now) -> tuple[str, Path] | None:
         """See `Daemon.near`."""
@@ -119,9 +127,19 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         now_or_never(self._forwards.listen(early=False))
         if self._roaming is not None and self.house is not None:
             self._roaming.open(self.house, self.settings.registration.interface)
-        for nai in self._links:
-            self.principal.want(nai)
+        self._want()
         self.whereabouts.setServiceParent(self)
+
+    def _want(self) -> None:
+        """Have associations with all peers but the home agent, with which there is one when the node is registered."""
+        for nai in self._links:
+            if self._roaming is None or nai != self._roaming.home_agent:
+                self.principal.want(nai)
+
+    def roles_started(self) -> None:
+        """Go on with the registration of before, whose links may have to go through its agent."""
+        if self._roaming is not None:
+            self.principal.want(self._roaming.home_agent)
 
     def _hosts(self) -> list[str]:
         """Return whom our address matters to."""
@@ -176,8 +194,7 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         """See `Daemon.settle`."""
         self._meet()
         self._forwards.settle(_forwards(self.settings), self.settings.limits.forward_connections)
-        for nai in self._links:
-            self.principal.want(nai)
+        self._want()
 
     def settle_roles(self) -> None:
         """See `Daemon.settle_roles`."""
@@ -204,11 +221,13 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         counts = self._forwards.counts
         pairs = zip(self._forwards.forwards, self._forwards.ports(), strict=True)
         told = [asdict(each) | {"port": port, "connections": counts[each]} for each, port in pairs]
-        return {"forwards": told, "services": []}
+        roaming = {} if self._roaming is None else {"passages": self._calls.status()}
+        return {"forwards": told, "services": [], **roaming}
 
     def counters(self) -> Mapping[str, int]:
         """See `Daemon.counters`."""
-        return {"forwards.refused": self._forwards.refused}
+        roaming = {} if self._roaming is None else self._calls.counters
+        return {"forwards.refused": self._forwards.refused, **roaming}
 
     # -- associations
 
@@ -216,7 +235,10 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         """Build new links under it."""
         prepared = self.traffic.link_association(association, opens=True)
         if prepared is not None:
-            self._links[association.peer].use(prepared)
+            admission = None if self._roaming is None else self._roaming.role.admission(association.spi_in)
+            peer = association.peer
+            route = None if admission is None else self._calls.route(admission, association.spi_in, peer)
+            self._links[peer].use(prepared, route)
 
     def unavailable(self, peer: str, _why: str) -> None:
         """Tell the programs that wait for it; the event was logged, and the next try comes by itself."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Mapping
 from errno import EADDRINUSE
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
@@ -22,15 +23,23 @@ from seckex.events import LinkClosed
 from seckex.net.daemon import Daemon, one_line
 from seckex.net.forwards import Services
 from seckex.net.hops.associated import SERVICE
+from seckex.net.passages.port import PassagePort
+from seckex.net.passages.showing import shown_passages
+from seckex.net.passages.terms import PassageTerms
 from seckex.net.port import SharedPort
 from seckex.net.reload import Prepared
 from seckex.net.sockets import Name
 from seckex.net.stream import LinkPort
 from seckex.node.limits import Flood, Limits
+from seckex.passage.faces import Figures
+from seckex.roles.faces import Accounting
 from seckex.sa.association import Association
 from seckex.wire.numbers import Code, Security
 
 L = TypeVar("L", bound=ListeningSettings)
+
+HOME: Final = "home-agent"
+VISITED: Final = "foreign-agent"
 
 
 class ListeningDaemon(Daemon[L]):
@@ -44,6 +53,7 @@ class ListeningDaemon(Daemon[L]):
         self._bound: dict[Name, socket.socket] = {}
         self._listening: dict[Name, IListeningPort] = {}
         self._shared: SharedPort | None = None
+        self._passages: PassagePort | None = None
         self.served = Services(
             reactor,
             self.settings.identity.nai,
@@ -56,6 +66,11 @@ class ListeningDaemon(Daemon[L]):
     def offered(self) -> tuple[dict[str, str], dict[str, frozenset[str]], int]:
         """Return where services are, who may use which, and how many dialogs with one there may be: none at all."""
         return {}, {}, 1
+
+    def passages(self, terms: PassageTerms) -> PassagePort | None:
+        """Return who takes passages here, None where there are none."""
+        del terms
+        return None
 
     # -- ports
 
@@ -87,9 +102,28 @@ class ListeningDaemon(Daemon[L]):
         self.principal.messages.most = self.settings.limits.messages_over_tcp
         if self._shared is None:
             self._shared = SharedPort(self.reactor, self._port, self.principal.messages)
+            self._shared.passages = self._passages = self.passages(self._passage_terms())
+            if self.house is not None:
+                self.house.passages = self._passages
         bound, self._bound = self._bound, {}
         for name, each in bound.items():
             self._listening[name] = self._listen(name, each, self._shared)
+
+    def bound_passages(self, most: int, of_one: int) -> None:
+        """Have other bounds of passages."""
+        if self._passages is not None:
+            self._passages.reconfigure(most, of_one)
+
+    def _passage_terms(self) -> PassageTerms:
+        principal, log = self.principal, self.log
+        return PassageTerms(self.reactor, self.clock, os.urandom, log.report, principal.may_report, self._accounted)
+
+    def _accounted(self, figures: Figures) -> None:
+        """Give figures to the role that keeps them: a home agent knows its nodes' names, an agent none."""
+        role = None if self.house is None else self.house.house.roles.get(HOME if figures.who.node else VISITED)
+        if self.house is not None and isinstance(role, Accounting):
+            keeping = role
+            self.house.ask(role, lambda now: keeping.accounted(figures, now))
 
     def _listen(self, name: Name, bound: socket.socket, shared: SharedPort) -> IListeningPort:
         if name[0] == socket.SOCK_DGRAM:
@@ -140,7 +174,8 @@ class ListeningDaemon(Daemon[L]):
         closing = [port.stopListening() for name, port in self._listening.items() if name[0] == socket.SOCK_STREAM]
         if self._shared is not None:
             self._shared.close()
-        return [*(each for each in closing if each is not None), self._port.close()]
+        passages = [] if self._passages is None else [self._passages.close()]
+        return [*(each for each in closing if each is not None), *passages, self._port.close()]
 
     def listening(self) -> list[str]:
         """See `Daemon.listening`."""
@@ -154,20 +189,26 @@ class ListeningDaemon(Daemon[L]):
         told = [
             {"name": name, "connect": where, "dialogs": self.served.counts[name]} for name, where in connect.items()
         ]
-        return {"forwards": [], "services": told}
+        passages = {} if self._passages is None else {"passages": {"open": shown_passages(self._passages)}}
+        return {"forwards": [], "services": told, **passages}
 
     def counters(self) -> Mapping[str, int]:
         """See `Daemon.counters`."""
         ended = {f"links.{cause.name.lower().replace('_', '-')}": n for cause, n in self._port.counts.items()}
         messages = self.principal.messages
-        return ended | {
-            "links.refused": self._port.refused,
-            "links.dropped": self._port.dropped,
-            "tcp.messages": len(messages),
-            "tcp.messages-dropped": messages.counts["dropped"],
-            "tcp.messages-foreign": messages.counts["foreign"],
-            "tcp.silent-dropped": 0 if self._shared is None else self._shared.dropped,
-        }
+        passages = {} if self._passages is None else self._passages.counters
+        return (
+            ended
+            | passages
+            | {
+                "links.refused": self._port.refused,
+                "links.dropped": self._port.dropped,
+                "tcp.messages": len(messages),
+                "tcp.messages-dropped": messages.counts["dropped"],
+                "tcp.messages-foreign": messages.counts["foreign"],
+                "tcp.silent-dropped": 0 if self._shared is None else self._shared.dropped,
+            }
+        )
 
     # -- associations
 

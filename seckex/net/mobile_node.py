@@ -138,6 +138,10 @@ class Roaming:
         why = f"our address is {after} in place of {before or 'none'}" if after else f"our address {before} is gone"
         self.ask(lambda now: self.role.keeping.moves.elsewhere(why, now))
 
+    def refused(self, spi_in: int, code: int) -> None:
+        """Register anew, or move, where the agent does not carry traffic; with code 0 it cannot be reached."""
+        self.ask(lambda now: self.role.keeping.moves.turned_away(spi_in, code, now))
+
     def followed(self, moved: Moved, at: float) -> None:
         """Take note that dialogs have followed a move."""
         self.role.keeping.moves.followed = moved, at

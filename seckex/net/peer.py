@@ -28,6 +28,7 @@ from seckex.dialog.faces import Closure, LinkAssociation, LinkOwner
 from seckex.dialog.link import Link
 from seckex.dialog.stream import Dialog
 from seckex.errors import PeerIncompatible
+from seckex.net.passages.calling import Route
 from seckex.net.stream import LinkTerms
 from seckex.net.upkeep import Upkeep
 from seckex.wire.numbers import Code
@@ -71,9 +72,16 @@ class PeerLinks(Service):
         """Build links under associations to come by other terms."""
         self._terms = terms
 
-    def use(self, association: LinkAssociation) -> None:
-        """Build a link under ``association`` and keep it up; older ones go when it has taken over."""
-        upkeep = Upkeep(self._terms, self._endpoint, association, self, self._is_urgent, self._failed)
+    def use(self, association: LinkAssociation, route: Route | None = None) -> None:
+        """Build a link under ``association`` and keep it up; older ones go when it has taken over.
+
+        It goes by the ``route`` if there is one, else to the peer itself.
+        """
+        route = route or Route(self._endpoint, None, self._failed)
+        where = route.endpoint, association, self, self._is_urgent, route.failed, route.through
+        self._keep_up(Upkeep(self._terms, *where))
+
+    def _keep_up(self, upkeep: Upkeep) -> None:
         self._upkeeps.append(upkeep)
         if len(self._upkeeps) > MOST_LINKS:
             self._stop(self._upkeeps[0], Code.UNSPECIFIED, "there are newer links")
@@ -89,7 +97,7 @@ class PeerLinks(Service):
             if upkeep.link is None:
                 upkeep.hasten()
             elif upkeep.association.octets is None:
-                self.use(upkeep.association)
+                self._keep_up(upkeep.another())
             else:
                 upkeep.drop()
 

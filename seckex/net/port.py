@@ -1,8 +1,8 @@
-"""One TCP port for links and for general messages: the first octet tells which (docs/protocol.md, section 2).
+"""One TCP port for links, general messages and passages: the first octet tells which (docs/protocol.md, section 2).
 
 It is looked at and left where it is, so that whoever the connection is for reads
-it from its beginning. An octet of at most 0x20 begins a general message;
-everything else is given to the links, which turn away what is none.
+it from its beginning. An octet of at most 0x20 begins a general message, 0x50 a
+passage where there are any; everything else is given to the links, which turn away what is none.
 
 Bounds: a connection that says nothing for `SILENT_FOR` seconds is closed, and of
 those that have said nothing yet ``most_silent`` are kept; for one more the
@@ -22,10 +22,13 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from seckex.net.messages import MessageConnection, Messages
+from seckex.net.passages.port import Caller, PassagePort
 from seckex.net.stream import LinkConnection, LinkPort
+from seckex.wire.numbers import PASSAGE_MAGIC
 
 SILENT_FOR: Final = 10.0
 HIGHEST_OF_A_LENGTH: Final = 0x20
+FIRST_OF_A_PASSAGE: Final = PASSAGE_MAGIC >> 8
 
 
 @implementer(IReadDescriptor)
@@ -71,7 +74,7 @@ class FirstOctet(Protocol):
         if not first:
             return CONNECTION_DONE
         self._leave()
-        self._port.decided(self, general=first[0] <= HIGHEST_OF_A_LENGTH)
+        self._port.decided(self, first[0])
         return None
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -96,7 +99,10 @@ class FirstOctet(Protocol):
 
 
 class SharedPort(ServerFactory):
-    """The factory of the port; ``dropped`` counts connections that had to go before they said anything."""
+    """The factory of the port; ``dropped`` counts connections that had to go before they said anything.
+
+    ``passages`` may be set at any time.
+    """
 
     noisy = False
 
@@ -106,6 +112,7 @@ class SharedPort(ServerFactory):
         self._messages = messages
         self._most_silent = most_silent
         self._silent: dict[FirstOctet, None] = {}
+        self.passages: PassagePort | None = None
         self.dropped = 0
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol | None:  # noqa: ARG002  # the signature is Twisted's
@@ -119,13 +126,16 @@ class SharedPort(ServerFactory):
         self._silent[protocol] = None
         return protocol
 
-    def decided(self, silent: FirstOctet, *, general: bool) -> None:
+    def decided(self, silent: FirstOctet, first: int) -> None:
         """Give the connection to those that it is for."""
         self.forget(silent)
         transport = silent.transport
-        protocol: MessageConnection | LinkConnection | None
+        protocol: MessageConnection | LinkConnection | Caller | None
+        general = first <= HIGHEST_OF_A_LENGTH
         if general:
             protocol = self._messages.accept(transport.getPeer().host)
+        elif first == FIRST_OF_A_PASSAGE and self.passages is not None:
+            protocol = self.passages.buildProtocol(transport.getPeer())
         else:
             protocol = self._links.buildProtocol(transport.getPeer())
         if protocol is None:

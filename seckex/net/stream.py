@@ -220,6 +220,12 @@ class LinkPort(ServerFactory):
 
     def buildProtocol(self, addr: IAddress | None) -> LinkConnection | None:  # noqa: ARG002  # the signature is Twisted's
         """Accept a connection, unless there are too many."""
+        return self.accept(self._find)
+
+    def accept(
+        self, find: Callable[[int], LinkAssociation | None], through: Through | None = None
+    ) -> LinkConnection | None:
+        """Accept a connection whose association ``find`` finds, and which may run in a passage; None at the bound."""
         full = len(self._unproved) + len(self._proved) >= self._most_connections
         if full and not self._unproved:
             self.refused += 1
@@ -229,7 +235,7 @@ class LinkPort(ServerFactory):
             link, connection = next(iter(self._unproved.items()))
             del self._unproved[link]
             connection.abort()
-        connection = LinkConnection(self._terms, self, find=self._find, gone=self._disconnected)
+        connection = LinkConnection(self._terms, self, find=find, gone=self._disconnected, through=through)
         self._unproved[connection.link] = connection
         return connection
 

@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from seckex.dialog.faces import Closure, LinkAssociation, LinkOwner
 from seckex.dialog.link import Link
 from seckex.dialog.stream import Dialog
+from seckex.net.passages.descriptor import Through
 from seckex.net.stream import LinkConnection, LinkTerms
 from seckex.wire.numbers import Code
 
@@ -47,8 +48,8 @@ class Upkeep:
     """Keeps a link under ``association`` up, over what ``endpoint`` connects to.
 
     ``owner`` hears what the link reports, ``failed`` of an attempt that led to
-    no connection; ``urgent`` tells whether somebody waits. `link` is there
-    while it is open.
+    no connection; ``urgent`` tells whether somebody waits. With ``through`` the
+    link is built in a passage. `link` is there while it is open.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Upkeep:
         owner: LinkOwner,
         urgent: Callable[[], bool],
         failed: Callable[[Failure], None],
+        through: Through | None = None,
     ) -> None:
         self.association = association
         self.link: Link | None = None
@@ -67,6 +69,7 @@ class Upkeep:
         self._owner = owner
         self._urgent = urgent
         self._failed = failed
+        self._through = through
         self._reactor = terms.reactor
         self._connection: LinkConnection | None = None
         self._connecting: Deferred[IProtocol] | None = None
@@ -76,6 +79,11 @@ class Upkeep:
         self._opened: float | None = None
         self._stopped = True
         self._gone: list[Deferred[None]] = []
+
+    def another(self) -> Upkeep:
+        """Return one that keeps up another link under the same association, by the same way."""
+        how = self._owner, self._urgent, self._failed, self._through
+        return Upkeep(self._terms, self._endpoint, self.association, *how)
 
     def start(self) -> None:
         """Begin."""
@@ -123,7 +131,8 @@ class Upkeep:
         self._waiting = None
         self._began = self._reactor.seconds()
         self._opened = None
-        connection = LinkConnection(self._terms, self, association=self.association, gone=self._disconnected)
+        association, gone, through = self.association, self._disconnected, self._through
+        connection = LinkConnection(self._terms, self, association=association, gone=gone, through=through)
         self._connection = connection
         connecting = self._connecting = self._endpoint.connect(_One(connection))
         connecting.addCallbacks(self._connected, self._not_connected)

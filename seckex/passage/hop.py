@@ -77,8 +77,8 @@ class HopEnd:
         self._state = state
         self._deadline = now.monotonic + OPEN_WITHIN
         self._wall_ahead = now.wall - now.monotonic
-        self._taker = taker
-        self._pieces: Pieces | None = None if taker is None else Copied(taker)
+        self._taker: Taker | None = None
+        self._pieces: Pieces | None = None
         self.leaving = Leaving()
         self.arriving = Arriving()
         self.held = bytearray()
@@ -88,7 +88,7 @@ class HopEnd:
         self._established: Established | None = None
         # What comes: octets that the DATA under way still has, and what of the next frame is in the spare buffer.
         self._left = 0
-        self._spare = memoryview(bytearray(SPARE if taker is not None else 0))
+        self._spare = memoryview(b"")
         self._unused = 0
         self._direct: memoryview | None = None
         # What goes: frames that are to be said, octets that the DATA under way still has, the caller's own.
@@ -98,6 +98,8 @@ class HopEnd:
         self._owed = False
         self._finishing = False
         self._refusal = b""
+        if taker is not None:
+            self.attach(taker)
 
     @classmethod
     def calling(cls, admission: Admission, nonce: bytes, now: Now, taker: Taker | None = None) -> HopEnd:
@@ -117,6 +119,12 @@ class HopEnd:
     def __repr__(self) -> str:
         return f"<HopEnd {'caller' if self.calls else 'callee'} {type(self._state).__name__}>"
 
+    def attach(self, taker: Taker) -> None:
+        """Have ``taker`` take what comes from now on: a callee's may not be known before OPEN has been taken."""
+        self._taker = taker
+        self._pieces = Copied(taker)
+        self._spare = memoryview(bytearray(SPARE))
+
     # What can be asked.
 
     @property
@@ -133,6 +141,11 @@ class HopEnd:
     def ident(self) -> bytes:
         """What both ends call this hop, empty before it was accepted."""
         return b"" if self._established is None else self._established.keys.ident
+
+    @property
+    def between_frames(self) -> bool:
+        """Whether no DATA is under way of what comes."""
+        return not self._left
 
     @property
     def wants_to_say(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 
 class Taker(Protocol):
@@ -46,3 +46,16 @@ class Copied:
 
     def proof(self, place: memoryview, now: float) -> None:
         """Nothing depends on it here."""
+
+
+class Nothing:
+    """Takes nothing: before a hop is open there is nothing to take."""
+
+    def payload(self, octets: memoryview, now: float) -> None:
+        """See the class."""
+
+    def proof(self, place: memoryview, now: float) -> None:
+        """See the class."""
+
+
+NOTHING: Final = Nothing()

@@ -100,6 +100,6 @@ def run(*options: str) -> bytes:
     assert TSHARK is not None
     first = [option for option in options if option == "-G"]
     command = [TSHARK, *options] if first else [TSHARK, "-n", *options]
-    return subprocess.run(  # noqa: S603  # tshark, on files of ours
+    return subprocess.run(  # tshark, on files of ours
         [*command, "-X", f"lua_script:{LUA}"], capture_output=True, timeout=120, check=True
     ).stdout

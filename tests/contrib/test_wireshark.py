@@ -404,7 +404,9 @@ class PassageTests(LinkTests):
     def capture(self, suite: Suite = Suite.AES_256_GCM) -> Capture:
         capture = Capture()
         connection = capture.connection()
-        connection.caller(struct.pack(">HBBIQ16s32s", 0x5053, 1, 0, 0x12345678, 1_700_000_000_000_000, b"N" * 16, b"M" * 32))
+        connection.caller(
+            struct.pack(">HBBIQ16s32s", 0x5053, 1, 0, 0x12345678, 1_700_000_000_000_000, b"N" * 16, b"M" * 32)
+        )
         connection.callee(struct.pack(">BBH16s32s", 1, 0, 48, b"n" * 16, b"m" * 32))
         connection.caller(struct.pack(">IQQ16s", 3 << 24 | 32, 0, 0, b"P" * 16))
         pieces = random.Random(1)

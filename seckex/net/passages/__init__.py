@@ -1,1 +1,1 @@
-"""Passages over TCP: docs/passages.md at the edge."""
+"""Passages at the edge: who calls, and the sockets of what they carry."""

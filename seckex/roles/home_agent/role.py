@@ -46,8 +46,8 @@ class HomeAgent:
         self._driver = Driver()
         self._registering = Registering(self.home, self._driver)
         self._keeping = Keeping(self.home, self._driver, self._registering)
-        self._ledger = Ledger("ha", terms.retention)
         self._ending = EndingPassages()
+        self._ledger = Ledger("ha", terms.retention)
 
     # -- what is told of it
 
