@@ -250,6 +250,10 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
             self.dialogs.forbid(association.peer, why)
         self._links[association.peer].withdraw(association.spi_in)
 
+    def forbid(self, peer: str, why: str) -> None:
+        """End all dialogs with a peer."""
+        self.dialogs.forbid(peer, why)
+
     # -- links
 
     def link_opened(self, link: Link) -> None:

@@ -225,6 +225,10 @@ class ListeningDaemon(Daemon[L]):
         for link in self.traffic.links(association):
             link.close(Code.UNKNOWN_ASSOCIATION, why)
 
+    def forbid(self, peer: str, why: str) -> None:
+        """End all dialogs with a peer."""
+        self.dialogs.forbid(peer, why)
+
     # -- links
 
     def link_opened(self, link: Link) -> None:

@@ -220,8 +220,8 @@ class RoamingPlay:
         self.story.chapter(
             "On the move",
             f"The client fetches the file once more, slowly. Meanwhile the node moves: to {world.nai(OTHER)}, "
-            "home, and back again. Each time it registers anew while the old place still carries, builds a new link and "
-            "takes the download over; then the keys of the old place have to go.",
+            "home, and back again. Each time it registers anew while the old place still carries, builds a new link "
+            "and takes the download over; then the keys of the old place have to go.",
         )
         self._start(OTHER)
         chapter = MovingChapter(
