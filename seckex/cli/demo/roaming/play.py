@@ -233,7 +233,7 @@ class RoamingPlay:
             self._until,
             self._hears,
         )
-        chapter.play(Fetching(world.ports.forward, self.size, self.digest))
+        chapter.play(Fetching(world.ports.forward, world.ports.web, self.size, self.digest))
 
     def _hears(self, agent: str) -> bool:
         """Tell whether the node hears an agent that would do."""
