@@ -346,7 +346,7 @@ class MemoryStore:
             records=tuple(
                 record
                 for key, record in self.records.items()
-                if record.expires > now and not record.kind.endswith(ASIDE) and key not in lasting
+                if record.expires > now and key not in lasting and not record.kind.endswith(ASIDE)
             ),
             later=tuple(
                 Later(kind, {name: r.octets for (of, name), r in lasting.items() if of == kind}, _as_it_is)

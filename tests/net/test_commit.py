@@ -49,9 +49,6 @@ class Scripted:
             raise self.failure
         return self.memory.commit(units)
 
-    def page(self, kind: str, beyond: bytes | None, most: int, *, down: bool = False) -> Page:
-        raise NotImplementedError
-
     def entries(self, log: str, after: int, most: int) -> list[LogEntry]:
         raise NotImplementedError
 
