@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.python.failure import Failure
 
 from seckex.cli.doctor.local import DATABASE
@@ -74,7 +74,7 @@ class _Alone:
             if isinstance(action, Report) and action.event.level == "error":
                 click.echo(plain(action.event), err=True)
         self._center = center
-        self._commands = commands_of(center, self._ask, self._aside, self._clock, store, OFF_LINE)
+        self._commands = commands_of(center, self._ask, self._aside, self._aside, self._clock, store, OFF_LINE)
 
     def ask(self, request: dict[str, Any], schema: str) -> dict[str, Any]:
         """See `Ask`."""
@@ -98,7 +98,7 @@ class _Alone:
 
     @staticmethod
     def _aside(call: Callable[[], T]) -> Deferred[T]:
-        return succeed(call())
+        return maybeDeferred(call)
 
 
 def _result(answer: Deferred[dict[str, Any]]) -> dict[str, Any]:
