@@ -50,14 +50,14 @@ def center_alone(config_path: Path) -> Iterator[Ask]:
         master = load_master_key(state.master_key, database, os.urandom)
         store = SqliteStore(database, master, os.urandom)
         try:
-            yield _Alone(Center(settings.identity.nai, kdc, os.urandom), store).ask
+            yield Alone(Center(settings.identity.nai, kdc, os.urandom), store).ask
         finally:
             store.close()
     finally:
         lock.release()
 
 
-class _Alone:
+class Alone:
     """Runs a center on its database, one request after the other."""
 
     def __init__(self, center: Center, store: SqliteStore) -> None:
