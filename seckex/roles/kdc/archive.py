@@ -51,26 +51,43 @@ def encode_chunk(nodes: list[tuple[bytes, bytes]], ending: Ending | None = None)
     return writer.octets()
 
 
-def read_chunk(chunk: bytes) -> tuple[list[tuple[bytes, bytes]], Ending | None]:
-    """Return names and records as they are written now, and the ending, if it has one; raises `Malformed`."""
+def read_chunk(chunk: bytes, *, check: bool = True) -> tuple[list[tuple[bytes, bytes]], Ending | None]:
+    """Return names and records as they are written now, and the ending, if it has one; raises `Malformed`.
+
+    Without ``check`` only what a chunk needs to be taken apart is looked at.
+    """
     reader = Reader(chunk)
     version = reader.u8("Version")
     if version != _VERSION:
         raise reader.fail("Version", f"{version}, this program knows {_VERSION}", 0)
+    count, at = reader.u16("Count"), reader.offset
     nodes: list[tuple[bytes, bytes]] = []
-    for _ in range(reader.u16("Count")):
-        name = reader.take(reader.u8("NAI"), "NAI")
-        if not fits(name.decode("utf-8", "replace")):
-            raise reader.fail("NAI", "is none")
-        length = reader.u16("Length")
-        octets = as_written_now(reader.take(length, "record"))
-        PRINCIPALS.checked(octets)
+    for _ in range(count):
+        # There may be a million of them: octets are taken as they are, and their lengths looked at once.
+        begin = at + 1 + int.from_bytes(chunk[at : at + 1], "big")
+        end = begin + 2 + int.from_bytes(chunk[begin : begin + 2], "big")
+        name, octets = chunk[at + 1 : begin], as_written_now(chunk[begin + 2 : end])
+        if end > len(chunk):
+            raise Malformed("archive", at, "a node is cut short")
+        if check:
+            if not _is_name(name):
+                raise Malformed("archive", at, "a node has no name")
+            PRINCIPALS.checked(octets)
         nodes.append((name, octets))
-    if not reader.remaining:
+        at = end
+    if at == len(chunk):
         return nodes, None
+    reader = Reader(chunk, at)
     ending = Ending(reader.u64("Total"), reader.u64("Made"), read_lp8_nai(reader, "center"))
     reader.end("chunk")
     return nodes, ending
+
+
+def _is_name(octets: bytes) -> bool:
+    try:
+        return fits(octets.decode())
+    except UnicodeDecodeError:
+        return False
 
 
 def checked(chunks: Iterator[bytes]) -> Ending:
@@ -90,7 +107,7 @@ def checked(chunks: Iterator[bytes]) -> Ending:
 class Taking:
     """Takes nodes over, for a center that has ``here`` and no others; ``there`` is what it has in the end.
 
-    Nothing may change ``here`` meanwhile.
+    Nothing may change ``here`` meanwhile, and the archive must have been `checked`.
     """
 
     def __init__(self, here: Directory, now: Now) -> None:
@@ -102,7 +119,7 @@ class Taking:
     def records(self, chunks: Iterator[bytes]) -> Iterator[Record]:
         """Yield the records that are to be stored; raises `Unfeasible`, and what reading ``chunks`` raises."""
         for chunk in chunks:
-            for name, octets in read_chunk(chunk)[0]:
+            for name, octets in read_chunk(chunk, check=False)[0]:
                 standing = self._here.named(name)
                 if standing is not None and _is_final(standing, PRINCIPALS.standing(octets)):
                     # It is yielded below, with all that stay as they are.
