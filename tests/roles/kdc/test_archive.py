@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import contextlib
 
 from attrs import evolve
 from hypothesis import given, settings
@@ -48,7 +48,7 @@ class ChunkTests(SynchronousTestCase):
     @given(st.binary(max_size=200))
     def test_rubbish_is_one_kind_of_error(self, octets: bytes) -> None:
         for chunk in (octets, b"\x01\x00\x01" + octets):
-            with suppress(Malformed):
+            with contextlib.suppress(Malformed):
                 read_chunk(chunk)
 
     def test_names_and_records_that_are_none(self) -> None:
