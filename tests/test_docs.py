@@ -204,6 +204,7 @@ class WordTests(SynchronousTestCase):
 class SettingTests(SynchronousTestCase):
     BOTH, HOPS, OWN = "Settings of both roles", "Settings of hops", "Settings of {}"
     KDC = "Settings of key distribution centers"
+    AGENTS = "Settings of foreign agents"
 
     def documented(self, title: str) -> dict[str, tuple[str, str]]:
         table = rows(DOCS / "configuration.md", title)
@@ -217,7 +218,8 @@ class SettingTests(SynchronousTestCase):
             article = "an" if cls.role[0] in "aeiou" else "a"
             of_hops = self.documented(self.HOPS) if issubclass(cls, HopSettings) else {}
             of_kdc = self.documented(self.KDC) if "kdc" in attrs.fields_dict(cls) else {}
-            documented = both | of_hops | of_kdc | self.documented(self.OWN.format(f"{article} {cls.role}"))
+            of_agents = self.documented(self.AGENTS) if "foreign_agent" in attrs.fields_dict(cls) else {}
+            documented = both | of_hops | of_kdc | of_agents | self.documented(self.OWN.format(f"{article} {cls.role}"))
             expected = {one.path: (one.default, one.allowed) for one in settings(cls)}
             self.assertEqual(documented, expected)
 
@@ -274,7 +276,7 @@ class CounterTests(SynchronousTestCase):
 def dropped_causes() -> set[str]:
     """Return the causes for which nodes drop messages, and how those at the edge count theirs."""
     causes = set()
-    for room in ("node", "net"):
+    for room in ("node", "net", "net/passages"):
         for path in (ROOT / "seckex" / room).glob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("note", "ration", "may_report"):
@@ -384,6 +386,7 @@ class StatusTests(ConversationCase):
         told = {
             "forwards": [{field.name: "" for field in attrs.fields(forwards.Forward)} | {"connections": 0}],
             "services": [{"name": "", "connect": "", "dialogs": 0}],
+            "passages": {"open": [], "failure": None},
             "roles": {},
             "hops": [dict.fromkeys(("nai", "security", "state", "accepted", "why"), "")],
             "master_key": dict.fromkeys(MASTER_KEY, ""),

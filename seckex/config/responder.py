@@ -11,6 +11,7 @@ from attrs import Factory, frozen
 from seckex.config.accounting import Accounting
 from seckex.config.common import MAX_PEERS, OF_PEERS
 from seckex.config.endpoints import ClientEndpoint
+from seckex.config.foreign_agent import ForeignAgent, foreign_agent_contradictions
 from seckex.config.home_agent import HomeAgent, home_agent_contradictions
 from seckex.config.kdc import Kdc, kdc_contradictions
 from seckex.config.listen import ListeningLimits, ListeningSettings
@@ -64,6 +65,7 @@ class ResponderSettings(ListeningSettings):
     peers: Annotated[tuple[ResponderPeer, ...], Several(1, MAX_PEERS)]
     services: Annotated[Mapping[str, Service], Named(SERVICE, MAX_SERVICES)] = Factory(dict)
     home_agent: HomeAgent | None = None
+    foreign_agent: ForeignAgent | None = None
     kdc: Kdc | None = None
     accounting: Accounting = Factory(Accounting)
     limits: ResponderLimits = Factory(ResponderLimits)
@@ -98,6 +100,9 @@ def _home_agent(sections: Mapping[str, Any]) -> Iterator[Problem]:
     if len(neighbours) == len(hops):
         # A neighbour whose table cannot be read may be the one that is meant.
         yield from home_agent_contradictions(sections, neighbours)
+        yield from foreign_agent_contradictions(sections, neighbours)
+    if sections.get("foreign_agent") is not None and "home_agent" in sections and sections["home_agent"] is None:
+        yield Problem("foreign-agent", "must go, or home-agent be there: an agent alone is the daemon seckex-agent")
     if "home_agent" in sections and sections["home_agent"] is None:
         for index, peer in enumerate(sections.get("peers", ())):
             if not isinstance(peer, Unread) and peer.authentication == "registration":

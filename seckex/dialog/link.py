@@ -91,6 +91,8 @@ class Link:
     ) -> None:
         if limits.credit < 1:
             raise ApiMisuse("without credit no dialog could carry anything")
+        #: When it was made, as the clock has it.
+        self.made_at = clock()
         self.outbox = Outbox()
         self.flush = flush
         self._owner = owner

@@ -15,7 +15,12 @@ CONNECT_WITHIN: Final = 5.0
 
 @implementer(IStreamClientEndpoint)
 class PeerAddress:
-    """Connects to ``host``, an address or a name, and ``port``, as they are at the time."""
+    """Connects to ``host``, an address or a name, and ``port``, as they are at the time.
+
+    ``reached`` is the address at which it was last, empty before.
+    """
+
+    reached = ""
 
     def __init__(self, reactor: Any, host: str, port: int) -> None:
         self._reactor = reactor
@@ -26,4 +31,9 @@ class PeerAddress:
         """Connect; fails as `HostnameEndpoint` does."""
         endpoint = HostnameEndpoint(self._reactor, self.host, self.port, CONNECT_WITHIN)
         connecting: Deferred[IProtocol] = endpoint.connect(protocolFactory)
-        return connecting
+        return connecting.addCallback(self._connected)
+
+    def _connected(self, protocol: IProtocol) -> IProtocol:
+        transport: Any = getattr(protocol, "transport", None)
+        self.reached = getattr(transport and transport.getPeer(), "host", "")
+        return protocol

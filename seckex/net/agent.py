@@ -1,28 +1,21 @@
-"""The daemon of an agent: a foreign agent, an AAA relay, a key distribution center, as its configuration says.
-
-A foreign agent is heard on its links by way of groups: what it advertises leaves
-from each address that it listens on, and who asks there is answered from the same.
-"""
+"""The daemon of an agent: a foreign agent, an AAA relay, a key distribution center, as its configuration says."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from ipaddress import ip_address
-from typing import Any, Final
+from typing import Any
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
 
 from seckex.config.agent import AgentSettings
-from seckex.config.foreign_agent import ForeignAgent as ForeignAgentSettings
 from seckex.config.load import Loaded
-from seckex.errors import ApiMisuse, PeerIncompatible
+from seckex.errors import PeerIncompatible
 from seckex.machine import Path
-from seckex.net.accounting import retention_of
+from seckex.net.foreign_agent import AgentAtEdge, possible_agent
 from seckex.net.kdc import center_of, possible_kdc, settle_center
 from seckex.net.listening import ListeningDaemon
-from seckex.net.multicast import Multicast, Place, family_of, is_group
 from seckex.net.passages.port import PassagePort
 from seckex.net.passages.relayed import relaying
 from seckex.net.passages.terms import PassageTerms
@@ -31,11 +24,6 @@ from seckex.node.limits import Peer
 from seckex.roles.aaa.relay import AaaRelay
 from seckex.roles.aaa.ways import Ways
 from seckex.roles.faces import Role
-from seckex.roles.foreign_agent import AgentTerms, ForeignAgent, Limits
-from seckex.wire.general import Header, encode_header
-from seckex.wire.numbers import Kind
-
-_SOLICITATION: Final = encode_header(Header(Kind.SOLICITATION, False, 0, 0))[:4]
 
 
 class AgentDaemon(ListeningDaemon[AgentSettings]):
@@ -43,8 +31,7 @@ class AgentDaemon(ListeningDaemon[AgentSettings]):
 
     def __init__(self, reactor: Any, loaded: Loaded[AgentSettings]) -> None:
         super().__init__(reactor, loaded)
-        self._multicast = Multicast(reactor, self._heard_in_group, self._deaf)
-        self._joined: tuple[Any, ...] = ()
+        self._agent = AgentAtEdge(reactor, self, lambda _spi: False)
 
     def peers(self) -> list[Peer]:
         """See `Daemon.peers`."""
@@ -55,9 +42,7 @@ class AgentDaemon(ListeningDaemon[AgentSettings]):
     def roles(self) -> Mapping[str, Role]:
         """See `Daemon.roles`."""
         settings, nai = self.settings, self.settings.identity.nai
-        roles: dict[str, Role] = {}
-        if settings.foreign_agent is not None:
-            roles["foreign-agent"] = ForeignAgent(self._agent_terms(settings.foreign_agent))
+        roles: dict[str, Role] = self._agent.roles()
         if settings.aaa.relays:
             roles["aaa"] = AaaRelay(nai, Ways.of(settings.aaa), settings.aaa.pending, os.urandom)
         return roles | center_of(settings.kdc, nai)
@@ -83,69 +68,30 @@ class AgentDaemon(ListeningDaemon[AgentSettings]):
 
     def passages(self, terms: PassageTerms) -> PassagePort | None:
         """See `ListeningDaemon.passages`: a foreign agent relays its visitors'."""
-        agent = None if self.house is None else self.house.house.roles.get("foreign-agent")
         limits = self.settings.foreign_agent
-        if not isinstance(agent, ForeignAgent) or limits is None:
+        if limits is None:
             return None
         most, of_one = limits.passages, limits.passages_per_visitor
-        return PassagePort(terms, agent.passage, relay=relaying(), most=most, of_one=of_one)
+        return PassagePort(terms, self._agent.passage, relay=relaying(), most=most, of_one=of_one)
 
     def settle_roles(self) -> None:
         """See `Daemon.settle_roles`."""
         if self.house is None:
             return
         settings, roles = self.settings, self.house.house.roles
-        agent, relay = roles.get("foreign-agent"), roles.get("aaa")
-        if isinstance(agent, ForeignAgent) and settings.foreign_agent is not None:
+        relay = roles.get("aaa")
+        self._agent.settle()
+        if settings.foreign_agent is not None:
             self.bound_passages(settings.foreign_agent.passages, settings.foreign_agent.passages_per_visitor)
-            terms = self._agent_terms(settings.foreign_agent)
-            self.house.ask(agent, lambda now: agent.reconfigure(terms, now))
         if isinstance(relay, AaaRelay):
             relay.reconfigure(Ways.of(settings.aaa), settings.aaa.pending)
         settle_center(roles, settings.kdc)
 
-    def _agent_terms(self, agent: ForeignAgentSettings) -> AgentTerms:
-        settings, credentials = self.settings, self.loaded.credentials
-        if credentials is None:
-            raise ApiMisuse("a foreign agent without a certificate")
-        care_of = tuple(map(ip_address, agent.care_of_at(settings.listen.addresses)))
-        flood = self.limits().flood
-        return AgentTerms(
-            identity=credentials.identity,
-            trust=credentials.trust,
-            policy=settings.policy.as_policy(),
-            entropy=os.urandom,
-            address=ip_address(agent.address) if agent.address else care_of[0],
-            care_of=care_of,
-            domain=agent.domain_of(settings.identity.nai),
-            port=settings.listen.port,
-            servers=agent.servers,
-            realms=frozenset(agent.realms),
-            home_agents=frozenset(agent.home_agents),
-            longest=agent.longest_registration,
-            interval=agent.advertise_every,
-            groups=self._groups(agent),
-            worker=settings.state.worker,
-            mix=agent.mix_secrets == "always",
-            taken=lambda spi: self.principal.node.associations.get(spi) is not None,
-            limits=Limits(
-                agent.requests, agent.answers, agent.visitors, agent.passages, agent.passages_per_visitor, flood
-            ),
-            retention=retention_of(settings.accounting),
-        )
-
-    def _groups(self, agent: ForeignAgentSettings) -> tuple[str, ...]:
-        """Return the groups of the families that are listened on."""
-        families = set(map(family_of, self.settings.listen.addresses))
-        return tuple(group for group in agent.groups if family_of(group) in families)
-
     def prepare(self, settings: AgentSettings) -> Prepared[AgentSettings]:
         """Keep the roles that there are: only a restart makes others."""
         kdc, restart = possible_kdc(self.settings.kdc, settings.kdc)
-        settings = evolve(settings, kdc=kdc)
-        if (self.settings.foreign_agent is None) != (settings.foreign_agent is None):
-            settings = evolve(settings, foreign_agent=self.settings.foreign_agent)
-            restart = (*restart, "foreign-agent")
+        agent, more = possible_agent(self.settings.foreign_agent, settings.foreign_agent)
+        settings, restart = evolve(settings, kdc=kdc, foreign_agent=agent), (*restart, *more)
         if self.settings.aaa.relays != settings.aaa.relays:
             settings = evolve(settings, aaa=self.settings.aaa)
             restart = (*restart, "aaa")
@@ -157,44 +103,13 @@ class AgentDaemon(ListeningDaemon[AgentSettings]):
     def open(self) -> None:
         """Listen on every address, and at the groups."""
         super().open()
-        self._join()
-
-    def _join(self) -> None:
-        """Be in the groups of the configuration, on the links of the addresses, and in no others.
-
-        A reload tries again where one could not be had: the interface may be there by now.
-        """
-        agent, listen = self.settings.foreign_agent, self.settings.listen
-        if agent is None:
-            return
-        groups = self._groups(agent)
-        wanted = (groups, agent.interface, listen)
-        if wanted == self._joined and not self._multicast.lacking:
-            return
-        self._multicast.leave()
-        self._joined = wanted
-        for group in groups:
-            family = family_of(group)
-            places = [Place(each, agent.interface) for each in listen.addresses if family_of(each) == family]
-            for place in places:
-                self._multicast.speak(group, place)
-                self._multicast.join(group, listen.port, place)
+        self._agent.join()
 
     def say(self, octets: bytes, path: Path) -> None:
         """Send to a group from where the agent is, to anybody else as he asked."""
-        if is_group(path.host):
-            self._multicast.say(octets, path.host, path.port)
-        else:
+        if not self._agent.says(octets, path):
             super().say(octets, path)
-
-    def _heard_in_group(self, octets: bytes, host: str, port: int, place: Place) -> None:
-        # Advertisements, ours and those of others, are heard there as well.
-        if self.house is not None and octets[:4] == _SOLICITATION:
-            self.house.received(octets, Path(host, port, self.principal.datagrams.number_of(place.address)))
-
-    def _deaf(self, group: str, why: str) -> None:
-        self.log.say("warn", "the group {group}: {why}", group=group, why=why)
 
     def close(self) -> list[Deferred[Any]]:
         """Close ports and links, and leave groups."""
-        return [*super().close(), *(each for each in self._multicast.leave() if each is not None)]
+        return [*super().close(), *self._agent.close()]

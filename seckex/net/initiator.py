@@ -17,6 +17,7 @@ from seckex.dialog.link import Link
 from seckex.dialog.stream import Dialog
 from seckex.errors import PeerIncompatible
 from seckex.events import Event, LinkClosed, NegotiationRefused
+from seckex.events.whereabouts import AddressChanged
 from seckex.machine import Now, Path
 from seckex.net.address import PeerAddress
 from seckex.net.control import Commands
@@ -29,6 +30,7 @@ from seckex.net.operator import Operator
 from seckex.net.passages.calling import Calls
 from seckex.net.peer import PeerLinks
 from seckex.net.reload import Prepared
+from seckex.net.whereabouts import Changes, Whereabouts
 from seckex.node.limits import Limits, Peer
 from seckex.roles.faces import Role
 from seckex.sa.association import Association
@@ -45,6 +47,7 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         self._calls = Calls(reactor, self.clock, os.urandom, self.log, self._refused)
         self._addresses: dict[str, PeerAddress] = {}
         self._links: dict[str, PeerLinks] = {}
+        self.whereabouts = Whereabouts(reactor, self._hosts, self._elsewhere)
         self._meet()
         self._forwards = Forwards(
             reactor,
@@ -71,15 +74,15 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         if plan is None:
             return {}
         held = self.principal.node.associations
-        self._roaming = Roaming(self.reactor, plan, lambda spi: held.get(spi) is not None, self.log)
+        roaming = self._roaming = Roaming(self.reactor, plan, lambda spi: held.get(spi) is not None, self.log)
         self._moves = Moves(
             self.reactor,
             plan.home_agent,
             self.dialogs,
             self.log,
             self.clock.wall,
-            lambda _spi: False,
-            self._roaming.followed,
+            lambda spi: roaming.role.admission(spi) is not None,
+            roaming.followed,
         )
         self.log.subscribe(self._told)
         return {ROLE: self._roaming.role}
@@ -90,10 +93,10 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         if isinstance(event, NegotiationRefused) and home is not None and event.peer == home.nai:
             self.dials.refused(event.peer)
 
-    def _refused(self, spi_in: int, said: bool) -> None:
-        """Register anew where an agent does not carry traffic; ``said`` if it said so, else it cannot be reached."""
+    def _refused(self, spi_in: int, code: int) -> None:
+        """Register anew, or move, where an agent does not carry traffic; with code 0 it is not reached."""
         if self._roaming is not None and self.running:
-            self._roaming.refused(spi_in, said=said)
+            self._roaming.refused(spi_in, code)
 
     def near(self, now: Now) -> tuple[str, Path] | None:
         """See `Daemon.near`."""
@@ -125,6 +128,7 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         if self._roaming is not None and self.house is not None:
             self._roaming.open(self.house, self.settings.registration.interface)
         self._want()
+        self.whereabouts.setServiceParent(self)
 
     def _want(self) -> None:
         """Have associations with all peers but the home agent, with which there is one when the node is registered."""
@@ -136,6 +140,25 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         """Go on with the registration of before, whose links may have to go through its agent."""
         if self._roaming is not None:
             self.principal.want(self._roaming.home_agent)
+
+    def _hosts(self) -> list[str]:
+        """Return whom our address matters to."""
+        near = self.near(self.clock.now())
+        return [*([] if near is None else [near[1].host]), *(each.reached for each in self._addresses.values())]
+
+    def _elsewhere(self, changes: Changes) -> None:
+        """Build links anew that led to those towards whom our address has changed; register from there."""
+        for host, (before, after) in changes.items():
+            self.log.report(AddressChanged(host, before, after))
+        near = self.near(self.clock.now())
+        rebuilt = {nai for nai, each in self._addresses.items() if each.reached in changes}
+        if self._roaming is not None and self._moves is not None and near is not None and near[1].host in changes:
+            rebuilt.add(self._roaming.home_agent)
+            if self._roaming.role.keeping.registration is not None:
+                self._moves.begins()
+            self._roaming.elsewhere(*changes[near[1].host])
+        for nai in rebuilt:
+            self._links[nai].rebuild()
 
     def _meet(self) -> None:
         """Have links with the peers that there are, and with no others."""
@@ -198,13 +221,12 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         counts = self._forwards.counts
         pairs = zip(self._forwards.forwards, self._forwards.ports(), strict=True)
         told = [asdict(each) | {"port": port, "connections": counts[each]} for each, port in pairs]
-        roaming = {} if self._roaming is None else {"passages": self._calls.status()}
-        return {"forwards": told, "services": [], **roaming}
+        return {"forwards": told, "services": [], "passages": self._calls.status()}
 
     def counters(self) -> Mapping[str, int]:
         """See `Daemon.counters`."""
-        roaming = {} if self._roaming is None else self._calls.counters
-        return {"forwards.refused": self._forwards.refused, **roaming}
+        passages = {} if self._roaming is None else self._calls.counters
+        return {"forwards.refused": self._forwards.refused, **passages}
 
     # -- associations
 
@@ -226,6 +248,10 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         if association.peer not in self.principal.node.peers:
             self.dialogs.forbid(association.peer, why)
         self._links[association.peer].withdraw(association.spi_in)
+
+    def forbid(self, peer: str, why: str) -> None:
+        """End all dialogs with a peer."""
+        self.dialogs.forbid(peer, why)
 
     # -- links
 

@@ -5,7 +5,7 @@ has taken over all dialogs with the home agent. The pause of a dialog is the tim
 that came over its old link to the first that comes over the new one; for one that is idle, to the
 peer's answer to RESUME. Several pauses of one move, as when the first link does not last, add up.
 
-Round trips are counted by what had to be waited for within the longest pause: requests to register,
+Round trips are counted by what had to be waited for and was begun within the longest pause: requests to register,
 a connection, the first records of a link, a passage's opening, RESUME. They may overlap: it is so many at most.
 
 Limit: times are of the wall clock; who sets that while a node moves gets a wrong figure.
@@ -29,7 +29,9 @@ from seckex.net.log import EventLog
 #: Seconds that a dialog which was taken over has for its first octets; then it is idle.
 FIRST_WITHIN: Final = 0.25
 MOST_SENT: Final = 16
-MOST_OPENED: Final = 16
+MOST_MADE: Final = 16
+#: Dialogs of which it is measured how long they stood still; of those beyond it is not.
+MOST_FOLLOWED: Final = 4096
 
 _CONNECTION: Final = 1
 _FIRST_RECORDS: Final = 1
@@ -42,8 +44,8 @@ class _Move:
     """A move that dialogs have not followed yet."""
 
     registered: MoveRegistered | None = None
-    #: When links were opened meanwhile, and whether one of them is under the new association.
-    opened: list[float] = field(factory=list)
+    #: When links were begun that are open now, and whether one of them is under the new association.
+    made: list[float] = field(factory=list)
     there: bool = False
     #: When each dialog was left by its old link, and when the new one had it.
     stood: dict[bytes, tuple[float, float]] = field(factory=dict)
@@ -106,9 +108,9 @@ class Moves:
     def opened(self, link: Link) -> None:
         """Take note of a link that is open: it has asked for the dialogs by now, and not had an answer."""
         move, association = self._move, link.association
-        if move is None or association is None or association.peer != self._peer or len(move.opened) >= MOST_OPENED:
+        if move is None or association is None or association.peer != self._peer or len(move.made) >= MOST_MADE:
             return
-        move.opened.append(self._wall())
+        move.made.append(link.made_at / _NANO)
         if move.registered is not None and association.here == move.registered.spi_in:
             move.there = True
             self._look()
@@ -116,9 +118,11 @@ class Moves:
     def resumed(self, peer: str, dialog: Dialog, at: int) -> None:
         """See `seckex.dialog.table.Handovers`."""
         move = self._move
+        name = dialog.dialog_id
         if move is None or peer != self._peer or not dialog.left_at:
             return
-        name = dialog.dialog_id
+        if name not in move.stood and len(move.stood) >= MOST_FOLLOWED:
+            return
         left, back = move.stood.get(name, (dialog.left_at / _NANO, 0.0))
         if back:
             # It stood still before, in the same move: that counts as if it had been just now.
@@ -174,7 +178,7 @@ class Moves:
         self._log.report(event)
 
     def _trips(self, move: _Move, told: MoveRegistered, began: float) -> int:
-        built = sum(opened >= began for opened in move.opened)
+        built = sum(made >= began for made in move.made)
         asked = sum(sent >= began for sent in self._sent)
         return _RESUME + built * (_CONNECTION + _FIRST_RECORDS + self._admitted(told.spi_in)) + asked
 

@@ -79,12 +79,27 @@ class PeerLinks(Service):
         """
         route = route or Route(self._endpoint, None, self._failed)
         where = route.endpoint, association, self, self._is_urgent, route.failed, route.through
-        upkeep = Upkeep(self._terms, *where)
+        self._keep_up(Upkeep(self._terms, *where))
+
+    def _keep_up(self, upkeep: Upkeep) -> None:
         self._upkeeps.append(upkeep)
         if len(self._upkeeps) > MOST_LINKS:
             self._stop(self._upkeeps[0], Code.UNSPECIFIED, "there are newer links")
         if self.running:
             upkeep.start()
+
+    def rebuild(self) -> None:
+        """Build the link that is in use anew, from the address that is ours now; dialogs go on over the new one.
+
+        An association with a bound on octets has one link in all: that is lost then, and another association follows.
+        """
+        for upkeep in tuple(self._upkeeps[-1:]):
+            if upkeep.link is None:
+                upkeep.hasten()
+            elif upkeep.association.octets is None:
+                self._keep_up(upkeep.another())
+            else:
+                upkeep.drop()
 
     def withdraw(self, here: int) -> None:
         """Build no more links under the association with this SPI here, and close the one there is."""

@@ -80,6 +80,11 @@ class Upkeep:
         self._stopped = True
         self._gone: list[Deferred[None]] = []
 
+    def another(self) -> Upkeep:
+        """Return one that keeps up another link under the same association, by the same way."""
+        how = self._owner, self._urgent, self._failed, self._through
+        return Upkeep(self._terms, self._endpoint, self.association, *how)
+
     def start(self) -> None:
         """Begin."""
         if self._stopped:
@@ -108,6 +113,19 @@ class Upkeep:
             left = max(self._began + URGENT_DELAY - self._reactor.seconds(), 0)
             if self._waiting.getTime() > self._reactor.seconds() + left:
                 self._waiting.reset(left)
+
+    def hasten(self) -> None:
+        """Attempt now: what has failed before, or is on its way, was from an address that is not ours any more."""
+        self._failures = 0
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._waiting is not None:
+            self._waiting.reset(0)
+
+    def drop(self) -> None:
+        """Take the link for lost."""
+        if self._connection is not None:
+            self._connection.abort()
 
     def _attempt(self) -> None:
         self._waiting = None

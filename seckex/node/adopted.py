@@ -75,6 +75,11 @@ class Adopted:
             self._associations.remove(spi)
             actions += [Report(AssociationEnded(association.peer, spi, why)), Gone(association, why)]
 
+    def retired(self, association: Association) -> None:
+        """Let go of what has gone before its time: its links have moved."""
+        if self._going.get(association.spi_in) is association:
+            self._going.pop(association.spi_in)
+
     def tick(self, now: Now, actions: list[NodeAction]) -> None:
         """Let go what was replaced a while ago."""
         for _, association in self._going.expired(now.monotonic):

@@ -270,6 +270,7 @@ class Node:
         actions: list[NodeAction] = []
         newest = self.associations.newest(association.peer)
         if newest is not None and newest.spi_in != association.spi_in:
+            self._adopted.retired(association)
             self._answering.ended(association)
             self._endings.forget(association, "replaced by a newer one", actions)
         return actions

@@ -10,12 +10,20 @@ from typing import Final
 
 from seckex.cli.demo.processes import DemoFailed
 from seckex.cli.demo.story import Story
+from seckex.cli.demo.web import HURRY
 
 _READ: Final = 1 << 18
 
 
-def download(story: Story, port: int, size: int, digest: str, halfway: Callable[[], object] | None = None) -> None:
-    """Fetch ``size`` octets from 127.0.0.1; ``halfway`` is called in the middle.
+def download(
+    story: Story,
+    port: int,
+    size: int,
+    digest: str,
+    halfway: Callable[[], object] | None = None,
+    pace: int = 0,
+) -> None:
+    """Fetch ``size`` octets from 127.0.0.1, no more than ``pace`` a second; ``halfway`` is called in the middle.
 
     Raises `DemoFailed` unless all arrives that has this SHA-256.
     """
@@ -23,12 +31,12 @@ def download(story: Story, port: int, size: int, digest: str, halfway: Callable[
     hashed = hashlib.sha256()
     done = 0
     try:
-        connection.request("GET", "/file.bin")
+        connection.request("GET", f"/file.bin?pace={pace}" if pace else "/file.bin")
         response = connection.getresponse()
         if response.status != http.client.OK:
             raise DemoFailed(f"the web server answers {response.status} {response.reason}")
         with story.progress(size) as progress:
-            while octets := response.read(_READ):
+            while octets := response.read1(_READ):
                 hashed.update(octets)
                 done += len(octets)
                 progress(done)
@@ -41,6 +49,18 @@ def download(story: Story, port: int, size: int, digest: str, halfway: Callable[
         connection.close()
     if hashed.hexdigest() != digest:
         raise DemoFailed(f"what arrived ({done} octets) is not what was sent")
+
+
+def hurry(port: int) -> None:
+    """Have the web server at a port of 127.0.0.1 send what it sends slowly as fast as it can."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request("GET", HURRY)
+        connection.getresponse().read()
+    except (OSError, http.client.HTTPException) as error:
+        raise DemoFailed(f"the web server does not hurry: {error}") from error
+    finally:
+        connection.close()
 
 
 def answers(port: int) -> bool:

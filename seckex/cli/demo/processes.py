@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -27,26 +27,34 @@ from seckex.errors import SeckexError
 PATIENCE: Final = 30.0
 _GRACE: Final = 5.0
 _POLL: Final = 0.02
+#: Has glibc write over all memory that is let go (docs/security.md, "Secrets in memory and at rest").
+OVERWRITING: Final = {
+    "PYTHONMALLOC": "malloc",
+    "GLIBC_TUNABLES": "glibc.malloc.perturb=165:glibc.malloc.tcache_count=0",
+}
 
 
 class DemoFailed(SeckexError):
     """The demo could not go on, and why."""
 
 
-def free_port(*kinds: int, host: str = "127.0.0.1") -> int:
-    """Return a TCP port of a loopback address that is free for all ``kinds`` of socket as well."""
+def free_port(*kinds: int, host: str = "127.0.0.1", hosts: Sequence[str] = ()) -> int:
+    """Return a TCP port of a loopback address, or of several, that is free for all ``kinds`` of socket as well."""
+    first_host, *others = hosts or (host,)
     for _ in range(64):
         with closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as first:
-            first.bind((host, 0))
+            first.bind((first_host, 0))
             port: int = first.getsockname()[1]
+            wanted = [(first_host, kind) for kind in kinds]
+            wanted += [(each, kind) for each in others for kind in (socket.SOCK_STREAM, *kinds)]
             try:
-                for kind in kinds:
+                for each, kind in wanted:
                     with closing(socket.socket(socket.AF_INET, kind)) as other:
-                        other.bind((host, port))
+                        other.bind((each, port))
             except OSError:
                 continue
             return port
-    raise DemoFailed(f"no port of {host} is free for both UDP and TCP")
+    raise DemoFailed(f"no port of {first_host} is free for both UDP and TCP")
 
 
 def twistd() -> str:
@@ -69,7 +77,7 @@ def _beside(program: str) -> str:
 
 @define
 class Process:
-    """One process of the demo and, for a daemon, its log."""
+    """One process of the demo and, for a daemon, its log; a daemon's memory is overwritten when it is let go."""
 
     name: str
     command: list[str]
@@ -94,6 +102,7 @@ class Process:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 pass_fds=passed,
+                env=os.environ | (OVERWRITING if self.log is not None else {}),
             )
 
     @property

@@ -103,6 +103,9 @@ class AgentTerms:
 
     def next_hops(self, home_agent: str) -> tuple[str, ...]:
         """Return whom to say a request to, one after the other."""
+        if home_agent == self.nai:
+            # It is in this process: a node of ours is at home.
+            return (home_agent,)
         return self.servers or (home_agent,)
 
     def new_spi(self, taken: Callable[[int], bool]) -> int:

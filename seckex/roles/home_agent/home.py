@@ -1,4 +1,4 @@
-"""All that a home agent has in mind, in one place: its nodes, keys, replies, and rounds of negotiations."""
+"""All that a home agent has in mind, in one place: nodes, keys, replies, what has ended, rounds of negotiations."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from typing import Final
 from attrs import evolve
 
 from seckex.machine import Now
+from seckex.node.drops import Drops
 from seckex.node.tables import ExpiringTable
 from seckex.roles.home_agent.choices import Choosing
+from seckex.roles.home_agent.leaving import Leaving
 from seckex.roles.home_agent.nodes import KnownNode, NodeTable
 from seckex.roles.home_agent.pseudonyms import Pseudonyms
 from seckex.roles.home_agent.replies import Replies
+from seckex.roles.home_agent.revocations import Revocations
 from seckex.roles.home_agent.statics import Statics
 from seckex.roles.home_agent.terms import HomeTerms
+from seckex.sa.replay import ReplayClock, forgotten_before
 
 ROUND_WITHIN: Final = 30.0
 MOST_ROUNDS_REMEMBERED: Final = 4096
@@ -36,6 +40,11 @@ class Home:
         self.statics = Statics((), terms.rotation, now.wall)
         #: What the next round of a node's negotiation must have as its Previous, by NAI.
         self.rounds: ExpiringTable[str, bytes] = ExpiringTable(MOST_ROUNDS_REMEMBERED, ROUND_WITHIN, yielding=True)
+        #: What is met with silence, by its cause.
+        self.drops = Drops()
+        self.revocations = Revocations(self.drops)
+        self.leaving = Leaving(self.revocations)
+        self._restored: ReplayClock | None = None
         self._ends: list[tuple[float, str]] = []
         self._most_ends = _SPARE
 
@@ -51,6 +60,19 @@ class Home:
         self.nodes.limit = self.pseudonyms.limit = terms.limits.nodes
         self.replies.limit = terms.limits.replies
         self.statics.rotation = terms.rotation
+
+    def restored(self, at: float, now: Now) -> None:
+        """Take nothing for new that was said before ``at``, when it went on from a backup; 0: it never did.
+
+        Indices that were used since the backup are forgotten, and what was recorded then would be heard again.
+        """
+        if at:
+            window = self.terms.clock_window
+            self._restored = ReplayClock(forgotten_before(at, window), window, now)
+
+    def clock(self, now: Now) -> int:
+        """Return what Identifications are judged by: the wall clock, ahead of it for some time after a restoration."""
+        return int(now.wall if self._restored is None else self._restored.read(now))
 
     def bound(self, nai: str, until: float) -> None:
         """Look after a binding when it expires (wall-clock seconds)."""

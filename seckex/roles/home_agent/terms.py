@@ -91,8 +91,8 @@ class HomeTerms:
         return ANY_DOMAIN in self.domains or realm in self.domains or realm == realm_of(self.nai)
 
     def allows_agent(self, agent: str) -> bool:
-        """Tell whether this agent may relay, its domain being allowed."""
-        return not self.agents or agent in self.agents
+        """Tell whether this agent may relay, its domain being allowed; we ourselves may."""
+        return not self.agents or agent in self.agents or agent == self.nai
 
     def granted(self, wanted: int) -> int:
         """Return the lifetime that a registration gets that wants ``wanted`` seconds, 0 where that is too short.

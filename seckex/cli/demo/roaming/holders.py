@@ -108,16 +108,28 @@ def _forms_of_address(address: IPv6Address) -> Iterator[bytes]:
     yield b"".join((number >> at & 0x3FFFFFFF).to_bytes(4, "little") for at in range(0, 128, 30))
 
 
+def held_anywhere(world: World, pids: Mapping[str, int], wanted: Sought) -> set[tuple[str, str]]:
+    """Return who holds which of ``wanted``, wherever; what cannot be read holds nothing."""
+    found = Holdings()
+    for role, pid in pids.items():
+        _look(found, world, role, pid, wanted)
+    return {(role, what) for what, role in found.places}
+
+
 def holdings(world: World, pids: Mapping[str, int], wanted: Sought) -> Holdings:
     """Look for what is ``wanted`` with every role, whose processes are ``pids``."""
     found = Holdings()
     for role, pid in pids.items():
-        try:
-            found.add(role, MEMORY, held_in_memory(pid, wanted))
-        except MemoryUnreadable as error:
-            found.unread[role] = str(error)
-        files = [file.read_bytes() for file in sorted(world.state(role).rglob("*")) if file.is_file()]
-        texts = [*files, *unsealed(world.state(role))]
-        found.add(role, STATE, set().union(*(held_in(octets, wanted) for octets in texts)))
-        found.add(role, LOG, held_in(world.log(role).read_bytes(), wanted))
+        _look(found, world, role, pid, wanted)
     return found
+
+
+def _look(found: Holdings, world: World, role: str, pid: int, wanted: Sought) -> None:
+    try:
+        found.add(role, MEMORY, held_in_memory(pid, wanted))
+    except MemoryUnreadable as error:
+        found.unread[role] = str(error)
+    files = [file.read_bytes() for file in sorted(world.state(role).rglob("*")) if file.is_file()]
+    texts = [*files, *unsealed(world.state(role))]
+    found.add(role, STATE, set().union(*(held_in(octets, wanted) for octets in texts)))
+    found.add(role, LOG, held_in(world.log(role).read_bytes(), wanted))

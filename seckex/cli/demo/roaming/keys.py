@@ -82,6 +82,15 @@ def keys_of(world: World, role: str) -> dict[str, Held]:
     return {NODE: _of_node, AGENT: _of_agent, HOME: _of_home}[role](world, found)
 
 
+def keys_at(world: World, place: str) -> dict[str, Held]:
+    """Return `KEYS` of the one registration, which is by way of ``place``: an agent, or the home agent itself."""
+    known = _node_at_home(world, stored(world.state(HOME)))
+    [binding] = known.bindings
+    if binding.agent != world.nai(place):
+        raise DemoFailed(f"the node is registered by way of {binding.agent}, and should be of {world.nai(place)}")
+    return _of_node(world, stored(world.state(NODE))) | {"KEY 2": _held(binding.spi_in, binding.keys)}
+
+
 def _of_node(world: World, found: Snapshot) -> dict[str, Held]:
     registration = of_node.Registration.read(_record(found, of_node.REGISTRATION))
     visit = registration.visit

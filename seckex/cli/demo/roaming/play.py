@@ -16,9 +16,10 @@ from seckex.cli.demo.files import write_payload
 from seckex.cli.demo.processes import PATIENCE, Cast, DemoFailed, Process, seckex, twistd
 from seckex.cli.demo.roaming.holders import KEY0, LOG, MEMORY, STATE, holdings, sought
 from seckex.cli.demo.roaming.keys import ENDS, KEYS, Held, key0, keys_of
+from seckex.cli.demo.roaming.moving import Fetching, MovingChapter
 from seckex.cli.demo.roaming.settings import write_certificates, write_settings
 from seckex.cli.demo.roaming.told import tell
-from seckex.cli.demo.roaming.world import AGENT, CENTER, HOME, NODE, PLUGINS, World
+from seckex.cli.demo.roaming.world import AGENT, CENTER, HOME, NODE, OTHER, PLUGINS, World
 from seckex.cli.demo.story import Story
 
 _WITHIN: Final = 20
@@ -49,6 +50,7 @@ class RoamingPlay:
         self._who_could_read_what(keys)
         self._fetch()
         self._renew(keys)
+        self._move()
         self._leave()
         self._refuse()
 
@@ -78,8 +80,8 @@ class RoamingPlay:
         www = world.directory / "www"
         www.mkdir()
         self.digest = write_payload(www / "file.bin", self.size)
-        server = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "--directory", str(www)]
-        self.cast.add(Process("web", [*server, str(world.ports.web)], world.directory))
+        server = [sys.executable, "-m", "seckex.cli.demo.web", str(world.ports.web), str(www)]
+        self.cast.add(Process("web", server, world.directory))
         center, node = f"{CENTER}.toml", f"{NODE}.toml"
         identity = world.identity
         self._run("kdc", "init", "--config", center)
@@ -212,6 +214,31 @@ class RoamingPlay:
         self.cast.tell()
         if not answer["done"]:
             raise DemoFailed(f"there are no new keys: {answer}")
+
+    def _move(self) -> None:
+        world = self.world
+        self.story.chapter(
+            "On the move",
+            f"The client fetches the file once more, slowly. Meanwhile the node moves: to {world.nai(OTHER)}, "
+            "home, and back again. Each time it registers anew while the old place still carries, builds a new link "
+            "and takes the download over; then the keys of the old place have to go.",
+        )
+        self._start(OTHER)
+        chapter = MovingChapter(
+            self.story,
+            world,
+            {role: process.pid for role, process in self._processes.items()},
+            self._run,
+            self._last,
+            self._until,
+            self._hears,
+        )
+        chapter.play(Fetching(world.ports.forward, world.ports.web, self.size, self.digest))
+
+    def _hears(self, agent: str) -> bool:
+        """Tell whether the node hears an agent that would do."""
+        node = self._ask(NODE, {"command": "status"}, "status")["roles"]["mobile-node"]
+        return any(each["nai"] == agent and not each["objection"] for each in node["agents"])
 
     def _leave(self) -> None:
         home = self.world.nai(HOME)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from seckex.cli.demo.roaming.world import AAA_F, AAA_H, AGENT, CENTER, HOME, NODE, World
+from seckex.cli.demo.roaming.world import AAA_F, AAA_H, AGENT, CENTER, HOME, NODE, OTHER, World
 from seckex.config.files import create_private
 from seckex.crypto.issuing import Authority
 
@@ -29,7 +29,7 @@ def write_certificates(world: World) -> None:
     root = Authority.issue_itself("the authority of the demo", now, 2)
     authority = Authority.from_pem(root.certificate, root.key.octets)
     create_private(world.directory / "ca.pem", root.certificate)
-    for role in world.roles:
+    for role in world.everybody:
         if role != NODE:
             issued = authority.issue(world.nai(role), now, 1)
             create_private(world.directory / f"{role}.pem", issued.certificate)
@@ -38,8 +38,19 @@ def write_certificates(world: World) -> None:
 
 def write_settings(world: World) -> None:
     """Write the configuration of every role."""
-    for role in world.roles:
+    for role in world.everybody:
         world.config(role).write_text(_beginning(world, role) + _SECTIONS[role](world))
+
+
+def let_roam(world: World) -> None:
+    """Let the node register by way of the other agent and of its home as well."""
+    file = world.config(NODE)
+    agents = ", ".join(f'"{world.nai(role)}"' for role in (AGENT, OTHER, HOME))
+    file.write_text(file.read_text().replace(_agents(world), f"agents = [{agents}]"))
+
+
+def _agents(world: World) -> str:
+    return f'agents = ["{world.nai(AGENT)}"]'
 
 
 def _beginning(world: World, role: str) -> str:
@@ -92,6 +103,7 @@ port = {world.ports.own[HOME]}
 
 [registration]
 lifetime = "30m"
+{_agents(world)}
 port = {world.ports.own[AGENT]}
 interface = "lo"
 
@@ -114,8 +126,16 @@ port = {world.ports.own[role]}
 
 
 def _agent(world: World) -> str:
+    return _agent_at(world, AGENT)
+
+
+def _other(world: World) -> str:
+    return _agent_at(world, OTHER)
+
+
+def _agent_at(world: World, role: str) -> str:
     servers = f'servers = ["{world.nai(AAA_F)}"]' if world.servers else ""
-    return f"""{_listen(world, AGENT)}
+    return f"""{_listen(world, role)}
 [foreign-agent]
 advertise-every = "2s"
 {servers}
@@ -127,7 +147,7 @@ def _aaa_f(world: World) -> str:
 [[aaa.routes]]
 realm = "example.org"
 next = ["{world.nai(AAA_H)}"]
-{_hop(world, AAA_H)}{_hops_listen(world, AAA_F, AGENT)}"""
+{_hop(world, AAA_H)}{_hops_listen(world, AAA_F, AGENT, OTHER)}"""
 
 
 def _aaa_h(world: World) -> str:
@@ -143,6 +163,9 @@ def _home(world: World) -> str:
 kdcs = ["{world.nai(CENTER)}"]
 keying = "{world.keying}"
 
+[foreign-agent]
+advertise-every = "2s"
+
 [[peers]]
 nai = "*@example.org"
 authentication = "registration"
@@ -153,7 +176,7 @@ connect = "tcp:127.0.0.1:{world.ports.web}"
 
 [policy]
 {_PROPOSAL.format(encryption="aes-256-gcm")}
-{_hop(world, CENTER)}{_hops_listen(world, HOME, AAA_H if world.servers else AGENT)}"""
+{_hop(world, CENTER)}{_hops_listen(world, HOME, *([AAA_H] if world.servers else [AGENT, OTHER]))}"""
 
 
 def _center(world: World) -> str:
@@ -163,6 +186,7 @@ def _center(world: World) -> str:
 _SECTIONS: Final[Mapping[str, Callable[[World], str]]] = {
     NODE: _node,
     AGENT: _agent,
+    OTHER: _other,
     AAA_F: _aaa_f,
     AAA_H: _aaa_h,
     HOME: _home,

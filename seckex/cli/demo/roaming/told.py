@@ -59,6 +59,10 @@ def tell(story: Story, role: str, event: Mapping[str, Any]) -> None:
             say(f"has a visitor, a node of {event['home_agent']} called {event['pseudonym'][:16]} here:  {chosen}")
         case "Registered":
             say(f"is registered for {event['lifetime']} s:  {', '.join(event['transforms'].values())}")
+        case "MoveRegistered":
+            say(f"is at {event['agent']} now, not at {event['left']}: {1000 * event['seconds']:.0f} ms to register")
+        case "Moved":
+            say(f"{event['dialogs']} dialog(s) have followed, after {event['octets']} octets")
         case "NegotiationRefused":
             say(f"{event['by']} refuses, {event['code']}", event["reason"])
         case "NegotiationFailed":

@@ -22,17 +22,24 @@ TOPOLOGIES: Final = ("direct", "aaa")
 KEYINGS: Final = ("stateless", "stateful", "semi-stateful")
 
 NODE, AGENT, AAA_F, AAA_H, HOME, CENTER = "node", "agent", "aaa-f", "aaa-h", "home", "center"
+#: The agent that the node moves to.
+OTHER: Final = "other"
 
 #: What runs each of them.
 PLUGINS: Final[Mapping[str, str]] = {
     NODE: "seckex-initiator",
     AGENT: "seckex-agent",
+    OTHER: "seckex-agent",
     AAA_F: "seckex-agent",
     AAA_H: "seckex-agent",
     HOME: "seckex-responder",
     CENTER: "seckex-kdc",
 }
-_ADDRESSES: Final = {role: f"127.0.0.{last}" for last, role in enumerate((AGENT, AAA_F, AAA_H, HOME, CENTER), start=2)}
+_ADDRESSES: Final = {
+    role: f"127.0.0.{last}" for last, role in enumerate((AGENT, AAA_F, AAA_H, HOME, CENTER, OTHER), start=2)
+}
+#: Nodes hear at one port of their groups whoever is an agent.
+_HEARD: Final = (AGENT, OTHER, HOME)
 _DIRECT: Final = (NODE, AGENT, HOME, CENTER)
 _AAA: Final = (NODE, AGENT, AAA_F, AAA_H, HOME, CENTER)
 _DRAWINGS: Final = {
@@ -86,7 +93,9 @@ class Ports:
 
 
 def _ports() -> Ports:
-    own = {role: free_port(socket.SOCK_DGRAM, host=host) for role, host in _ADDRESSES.items()}
+    heard = free_port(socket.SOCK_DGRAM, hosts=[_ADDRESSES[role] for role in _HEARD])
+    alone = _ADDRESSES.keys() - set(_HEARD)
+    own = dict.fromkeys(_HEARD, heard) | {role: free_port(socket.SOCK_DGRAM, host=_ADDRESSES[role]) for role in alone}
     hops = {role: free_port(host=host) for role, host in _ADDRESSES.items()}
     return Ports(own, hops, free_port(), free_port())
 
@@ -107,6 +116,11 @@ class World:
         return _AAA if self.topology == "aaa" else _DIRECT
 
     @property
+    def everybody(self) -> tuple[str, ...]:
+        """They, and the agent that the node moves to."""
+        return (*self.roles, OTHER)
+
+    @property
     def servers(self) -> tuple[str, ...]:
         """The AAA servers among them."""
         return tuple(role for role in self.roles if role in (AAA_F, AAA_H))
@@ -116,6 +130,7 @@ class World:
         names = {
             NODE: self.identity.nai,
             AGENT: "agent@example.net",
+            OTHER: "agent@example.com",
             AAA_F: "aaa@example.net",
             AAA_H: "aaa@example.org",
             HOME: "home@example.org",
