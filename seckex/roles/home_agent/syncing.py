@@ -3,7 +3,8 @@
 At the start, when a center says that there are changes, every `REFRESH` seconds, and at
 once, `AT_ONCE` seconds after the last time at the soonest, when a request
 is said to be of a node that is not known. The static keys go along, for the provisioning files of the nodes. Where
-no center answers it is tried again after growing pauses, `LONGEST_PAUSE` seconds at most, and the nodes that are known stay so.
+no center answers it is tried again after growing pauses, `LONGEST_PAUSE` seconds at most;
+the nodes that are known stay so.
 """
 
 from __future__ import annotations
