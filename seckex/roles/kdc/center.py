@@ -21,6 +21,7 @@ from seckex.errors import Malformed, PeerFault, PeerMisbehaved, SeckexError, Uns
 from seckex.events.kdc import KeysRefused, PrincipalsLoaded, PrincipalsLoading, RecordUnreadable
 from seckex.machine import Now, Path, Report
 from seckex.node.drops import Drops
+from seckex.node.histogram import Histogram
 from seckex.roles.faces import RoleAction
 from seckex.roles.kdc.audit import entry
 from seckex.roles.kdc.commits import Commits
@@ -104,6 +105,16 @@ class Center(Operations):
             "loading": self.directory.unopened,
             "serial": self.directory.latest(None),
         }
+
+    @property
+    def loaded(self) -> bool:
+        """Whether it knows its nodes; of a replica, whether it ever copied any."""
+        return self._copying is None or self._copying.settled or len(self.directory) > 0
+
+    @property
+    def took(self) -> Histogram:
+        """How long it took to answer requests for keys."""
+        return self._issuing.took
 
     # -- its life
 
