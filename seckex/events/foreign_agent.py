@@ -52,6 +52,18 @@ class VisitorLeft(Event):
 
 
 @frozen
+class VisitorRevoked(Event):
+    """A home agent has ended a registration before its time; nothing of it stays here, and its traffic stops."""
+
+    home_agent: str
+    pseudonym: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"visitor {self.pseudonym} of {shown(self.home_agent)} was ended by its home agent: {self.reason}"
+
+
+@frozen
 class RequestTurnedAway(Event):
     """A node's request was not relayed."""
 

@@ -92,6 +92,65 @@ class NodeEnded(Event):
 
 
 @frozen
+class NodeRevoked(Event):
+    """A node was revoked: nothing of it stays here but its name, and its agents are told."""
+
+    level: ClassVar[str] = "warn"
+
+    node: str
+    agents: int
+
+    def __str__(self) -> str:
+        return f"{self.node} was revoked at its key distribution center; {self.agents} agent(s) are told"
+
+
+@frozen
+class BindingsEnded(Event):
+    """What a node had here has ended, by an operator or by its own word; ``told`` registrations, at their agents."""
+
+    node: str
+    reason: str
+    why: str
+    told: int
+
+    def __str__(self) -> str:
+        why = f"{self.reason}: {shown(self.why)}"
+        return f"{self.node} has no registration any more ({why}); agents are told of {self.told}"
+
+
+@frozen
+class RevocationTold(Event):
+    """An agent has nothing of a registration any more that has ended, ``seconds`` after it was to be told."""
+
+    node: str
+    agent: str
+    reason: str
+    seconds: float
+
+    def __str__(self) -> str:
+        what = f"its part of a registration of {self.node} ({self.reason})"
+        return f"{self.agent} has ended {what}, after {self.seconds:.1f} s"
+
+
+@frozen
+class RevocationGivenUp(Event):
+    """An agent has not answered that a registration has ended; it may have it until the lifetime of that is over."""
+
+    level: ClassVar[str] = "warn"
+
+    node: str
+    agent: str
+    reason: str
+    why: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.agent} was not reached about the end of a registration of {self.node} ({self.reason}): "
+            f"{shown(self.why)}"
+        )
+
+
+@frozen
 class NodesTaken(Event):
     """A center has told of nodes that were added or changed."""
 

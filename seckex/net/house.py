@@ -58,6 +58,10 @@ class Bindings(Protocol):
         """Use it no more."""
         ...
 
+    def forbid(self, peer: str, why: str) -> None:
+        """End all dialogs with a peer."""
+        ...
+
 
 class Passages(Protocol):
     """Who carries traffic, or takes it."""
@@ -168,6 +172,16 @@ class HouseAtEdge:
             now = self._clock.now()
             self.run(self.house.failed(path, why, now), now)
 
+    def gone(self, spi_in: int, *, by_peer: bool) -> None:
+        """Take note that an association has ended; roles hear of it when the actions under way are done."""
+        if not self._stopped:
+            self._reactor.callLater(0, self._gone, spi_in, by_peer)
+
+    def _gone(self, spi_in: int, by_peer: bool) -> None:
+        if not self._stopped:
+            now = self._clock.now()
+            self.run(self.house.gone(spi_in, now, by_peer=by_peer), now)
+
     def ask(self, role: Role, what: Callable[[Now], list[RoleAction]]) -> None:
         """Run what a role wants that an operator has asked for something.
 
@@ -209,7 +223,9 @@ class HouseAtEdge:
                 self._work(action)
             case Adopt(association, replaces):
                 self._bindings.adopt(association, replaces)
-            case Release(spi_in, why):
+            case Release(spi_in, why, peer):
+                if peer:
+                    self._bindings.forbid(peer, why)
                 self._bindings.release(spi_in, why)
             case ClosePassages(spi, code, why):
                 if self.passages is not None:

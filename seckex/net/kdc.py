@@ -107,3 +107,6 @@ class KdcDaemon(Daemon[KdcSettings]):
 
     def gone(self, _association: Association, _why: str) -> None:
         """Nothing."""
+
+    def forbid(self, _peer: str, _why: str) -> None:
+        """Nothing."""

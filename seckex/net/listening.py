@@ -189,8 +189,8 @@ class ListeningDaemon(Daemon[L]):
         told = [
             {"name": name, "connect": where, "dialogs": self.served.counts[name]} for name, where in connect.items()
         ]
-        passages = {} if self._passages is None else {"passages": {"open": shown_passages(self._passages)}}
-        return {"forwards": [], "services": told, **passages}
+        passages = [] if self._passages is None else shown_passages(self._passages)
+        return {"forwards": [], "services": told, "passages": {"open": passages, "failure": None}}
 
     def counters(self) -> Mapping[str, int]:
         """See `Daemon.counters`."""
@@ -224,6 +224,10 @@ class ListeningDaemon(Daemon[L]):
             self.dialogs.forbid(association.peer, why)
         for link in self.traffic.links(association):
             link.close(Code.UNKNOWN_ASSOCIATION, why)
+
+    def forbid(self, peer: str, why: str) -> None:
+        """End all dialogs with a peer."""
+        self.dialogs.forbid(peer, why)
 
     # -- links
 

@@ -20,7 +20,7 @@ from seckex.machine import Now, Path, Report, Send
 from seckex.net.datagram import Datagrams
 from seckex.net.log import EventLog
 from seckex.net.messages import Messages
-from seckex.node.actions import Commit, NodeAction, Ready, Unavailable, Work
+from seckex.node.actions import Commit, Gone, NodeAction, Ready, Unavailable, Work
 from seckex.node.limits import Limits, Peer
 from seckex.node.node import Node
 from seckex.roles.house import is_roaming
@@ -53,6 +53,10 @@ class Watcher(Protocol):
         """Close the links under this association."""
         ...
 
+    def forbid(self, peer: str, why: str) -> None:
+        """End all dialogs with this peer."""
+        ...
+
 
 class Roles(Protocol):
     """Who takes what is said to the roles of a roaming network; see `seckex.net.house`."""
@@ -63,6 +67,10 @@ class Roles(Protocol):
 
     def failed(self, path: Path, why: str) -> None:
         """Take note that something could not be sent."""
+        ...
+
+    def gone(self, spi_in: int, *, by_peer: bool) -> None:
+        """Take note that an association has ended, ``by_peer`` where that has asked for it."""
         ...
 
 
@@ -141,11 +149,16 @@ class Principal:
                 elif isinstance(action, Unavailable):
                     self.watcher.unavailable(action.peer, action.why)
                 else:
-                    self.watcher.gone(action.association, action.why)
+                    self._gone(action)
             except Exception:
                 self._log.failure(f"a {type(action).__name__} failed")
         if self._timer is None or self.node.take_sooner():
             self._arm(now)
+
+    def _gone(self, gone: Gone) -> None:
+        self.watcher.gone(gone.association, gone.why)
+        if self.roles is not None:
+            self.roles.gone(gone.association.spi_in, by_peer=gone.by_peer)
 
     def _commit(self, token: int, unit: Unit) -> None:
         def done(outcome: Outcome | StoreFailed) -> None:
@@ -232,6 +245,10 @@ class Principal:
         """Use an association no more that a role has ended."""
         now = self.clock.now()
         self.run(self.node.release(spi_in, why), now)
+
+    def forbid(self, peer: str, why: str) -> None:
+        """End all dialogs with a peer that a role has ended."""
+        self.watcher.forbid(peer, why)
 
     def retire(self, association: Association) -> None:
         """Forget an association that another one has replaced."""

@@ -46,10 +46,11 @@ class Unavailable:
 
 @frozen
 class Gone:
-    """An association has ended: its links are to be closed."""
+    """An association has ended, ``by_peer`` where that has asked for it: its links are to be closed."""
 
     association: Association
     why: str
+    by_peer: bool = False
 
 
 NodeAction: TypeAlias = Send | Report | Commit | Work | Ready | Unavailable | Gone

@@ -41,14 +41,18 @@ class Endings:
         self.renewals = Renewals()
 
     def forget(self, association: Association, why: str, actions: list[NodeAction], then: Send | None = None) -> None:
-        """Forget an association, durably, and have its links closed; ``then`` leaves when that is durable."""
+        """Forget an association, durably, and have its links closed.
+
+        ``then``, the answer to a peer that has asked for that, leaves when it is durable.
+        """
         if self._associations.remove(association.spi_in) is None:
             return
         waits = None
         if then is not None:
             waits = Conversation(upkeep.ExpectForgotten(then), upkeep.TRANSITIONS, self, association.peer)
         self._driver.commit(waits, (DeleteAssociation(association.spi_in),), actions)
-        actions += [Report(AssociationEnded(association.peer, association.spi_in, why)), Gone(association, why)]
+        actions.append(Report(AssociationEnded(association.peer, association.spi_in, why)))
+        actions.append(Gone(association, why, by_peer=then is not None))
 
     def end(self, association: Association, code: int, why: str, now: Now, actions: list[NodeAction]) -> None:
         """Forget an association and tell the peer, if there is a way to reach it."""

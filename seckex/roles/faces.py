@@ -46,10 +46,14 @@ class Adopt:
 
 @frozen
 class Release:
-    """Use an association no more, and close its links; its record is the business of the role."""
+    """Use an association no more, and close its links; its record is the business of the role.
+
+    With the name of a ``peer`` all dialogs with it end as well, also those that wait for a link.
+    """
 
     spi_in: int
     why: str
+    peer: str = ""
 
 
 @frozen
@@ -69,6 +73,15 @@ class ClosePort:
 
 
 RoleAction: TypeAlias = Send | Report | Commit | Work | Relay | Adopt | Release | ClosePassages | ClosePort
+
+
+@runtime_checkable
+class Adopting(Protocol):
+    """A role that hears what became of the associations that it had adopted."""
+
+    def gone(self, spi_in: int, now: Now, *, by_peer: bool) -> list[RoleAction]:
+        """Take note that an association has ended: ``by_peer``, or since it is not needed any more."""
+        ...
 
 
 class Role(Protocol):

@@ -22,7 +22,7 @@ from typing import Any, Final
 from seckex.errors import ApiMisuse, Malformed, UnsupportedVersion
 from seckex.machine import Now, Path
 from seckex.node.actions import Commit, Work
-from seckex.roles.faces import Relay, Role, RoleAction
+from seckex.roles.faces import Adopting, Relay, Role, RoleAction
 from seckex.sa.store import Outcome, Snapshot
 from seckex.wire.general import Header, answers, decode_header, encode_header
 from seckex.wire.numbers import HEADER_SIZE, MESSAGE_TYPE, REGISTRATION_REPLY, REGISTRATION_REQUEST, ROAMING_KINDS, Kind
@@ -113,6 +113,15 @@ class House:
         actions: list[RoleAction] = []
         for role in self.roles.values():
             actions += self._run(role, self._had(role, role.failed, path, why, now), now)
+        return actions
+
+    def gone(self, spi_in: int, now: Now, *, by_peer: bool) -> list[RoleAction]:
+        """Tell roles that adopt associations that one has ended; see `Adopting.gone`."""
+        actions: list[RoleAction] = []
+        for role in self.roles.values():
+            if isinstance(role, Adopting):
+                told = self._had(role, lambda role=role: role.gone(spi_in, now, by_peer=by_peer))
+                actions += self._run(role, told, now)
         return actions
 
     def committed(self, token: int, outcome: Outcome | str, now: Now) -> list[RoleAction]:

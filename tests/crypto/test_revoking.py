@@ -7,7 +7,7 @@ import hmac
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from seckex.crypto.revoking import digest_of, sign, verify
+from seckex.crypto.revoking import RevocationKey, digest_of
 from seckex.crypto.schedule import AgreedKeys
 from seckex.crypto.secrets import Secret
 from seckex.errors import AuthenticationFailed
@@ -38,33 +38,33 @@ class RevokingTests(SynchronousTestCase):
     def test_macs_are_those_of_the_document(self) -> None:
         for keys, name in ((KEYS, "sha256"), (LONG, "sha384")):
             for said, word in ((REVOCATION, b"revocation"), (REVOKED, b"revoked")):
-                octets = sign(keys, said)
+                octets = RevocationKey.of(keys).sign(said)
                 self.assertEqual(octets[-32:], plain_mac(keys, name, word, octets[:-32]))
                 read = decode_signed(octets)
                 self.assertEqual(read.said, said)
-                verify(keys, read)
+                RevocationKey.of(keys).verify(read)
 
     def test_vectors(self) -> None:
         for said, name in ((REVOCATION, "REVOCATION"), (REVOKED, "REVOKED")):
-            self.assertEqual(sign(KEYS, said)[-32:].hex(), VECTORS[name])
+            self.assertEqual(RevocationKey.of(KEYS).sign(said)[-32:].hex(), VECTORS[name])
 
     def test_nothing_else_verifies(self) -> None:
-        octets = sign(KEYS, REVOCATION)
+        octets = RevocationKey.of(KEYS).sign(REVOCATION)
         for bit in range(0, 256, 7):
             forged = bytearray(octets)
             forged[-32 + bit // 8] ^= 1 << bit % 8
-            self.assertRaises(AuthenticationFailed, verify, KEYS, decode_signed(bytes(forged)))
+            self.assertRaises(AuthenticationFailed, RevocationKey.of(KEYS).verify, decode_signed(bytes(forged)))
         for other in (
             LONG,
             AgreedKeys(KEYS.prf, KEYS.secret, b"\1another"),
             AgreedKeys(KEYS.prf, Secret(bytes(32)), b"\1context"),
         ):
-            self.assertRaises(AuthenticationFailed, verify, other, decode_signed(octets))
+            self.assertRaises(AuthenticationFailed, RevocationKey.of(other).verify, decode_signed(octets))
 
     def test_what_was_said_one_way_is_not_believed_the_other_way(self) -> None:
-        mac = decode_signed(sign(KEYS, REVOCATION)).mac
+        mac = decode_signed(RevocationKey.of(KEYS).sign(REVOCATION)).mac
         reflected = Signed(REVOKED, encode_start(REVOKED), mac)
-        self.assertRaises(AuthenticationFailed, verify, KEYS, decode_signed(encode_signed(reflected)))
+        self.assertRaises(AuthenticationFailed, RevocationKey.of(KEYS).verify, decode_signed(encode_signed(reflected)))
 
     def test_a_revocation_has_a_name(self) -> None:
         self.assertEqual(digest_of(b"octets"), hashlib.sha256(b"octets").digest())

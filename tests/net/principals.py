@@ -64,6 +64,9 @@ class Watching:
     def gone(self, association: Association, why: str) -> None:
         """Nothing."""
 
+    def forbid(self, peer: str, why: str) -> None:
+        """Nothing."""
+
 
 class PrincipalCase(LoopbackCase):
     """Tests with an initiator and a responder."""

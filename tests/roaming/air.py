@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 WALL: Final = 1_790_000_000.0
 PORT: Final = 4434
+#: The cell of those who reach each other by wire, which carries nothing that is said to groups.
+WIRE: Final = "wire"
 GROUPS: Final = ("239.255.67.34", "ff02::4434")
 
 

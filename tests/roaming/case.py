@@ -37,7 +37,7 @@ BY_AAA = [
 ]
 ASKED = ["home ::> kdc KEYS", "kdc ::> home ISSUED"]
 #: What belongs to no registration.
-_ELSEWHERE = ("ADVERTISEMENT", "SOLICITATION", "NODES", "ENTRIES", "CHANGED")
+_ELSEWHERE = ("ADVERTISEMENT", "SOLICITATION", "NODES", "ENTRIES", "CHANGED", "REVOCATION", "REVOKED")
 
 
 def arrows_of(shape: Shape) -> list[str]:

@@ -23,6 +23,7 @@ from seckex.roles.faces import Adopt, ClosePort, Relay, Release, Role, RoleActio
 from seckex.roles.house import House, is_roaming
 from seckex.sa.association import Association
 from seckex.sa.store import MemoryStore, Outcome, PutAssociation, Unit
+from seckex.wire.numbers import Kind
 from tests.link import Datagram, label
 from tests.roaming.air import GROUPS, PORT, WALL, Listener, Stream, family
 
@@ -33,6 +34,8 @@ E = TypeVar("E", bound=Event)
 R = TypeVar("R", bound=Role)
 
 NEVER: Final = math.inf
+_KIND_AT: Final = slice(2, 4)
+_REVOCATION: Final = int(Kind.REVOCATION).to_bytes(2, "big")
 
 
 @frozen
@@ -247,7 +250,8 @@ class Host:
                 break
         if path.via is not None and path.via < 0:
             source = self._port(path.via, source)
-        elif path.host not in GROUPS:
+        elif path.host not in GROUPS and octets[_KIND_AT] != _REVOCATION:
+            # A home agent says of itself that a registration has ended; whatever else leaves here is an answer.
             self.network.count(-len(octets), self, path)
         self.network.send(Datagram(source, path._replace(via=None), octets), self)
 

@@ -29,7 +29,7 @@ from seckex.sa.association import Association
 from seckex.sa.store import Unit
 from seckex.wire.numbers import ANSWER_FLAG, MAX_DATAGRAM, MAX_HOP_MESSAGE, Code
 from tests.link import Datagram, Fault, label
-from tests.roaming.air import GROUPS, PORT, Listener, Stream, family
+from tests.roaming.air import GROUPS, PORT, WIRE, Listener, Stream, family
 from tests.roaming.hop import Hop, HopFault, Parcel
 from tests.roaming.host import NEVER, Host
 
@@ -185,6 +185,7 @@ class Network:
         """Have a datagram arrive with whoever listens in ``cells``, past all faults; an attacker's as well."""
         heard = frozenset(cells)
         if datagram.destination.host in GROUPS:
+            heard -= {WIRE}
             found = [
                 each
                 for (address, port), each in self.listeners.items()

@@ -60,7 +60,7 @@ class FallbackTests(RoamingCase):
         self.registered(world)
         self.without_answers(world, 12)
         self.again_registered(world)
-        base = known_at_home(world, world.nodes[0]).current.window.base
+        base = next(known_at_home(world, world.nodes[0]).credentials).window.base
         self.assertEqual(base, 13)
 
     def test_a_fallback_looks_like_any_other_request(self) -> None:
@@ -81,7 +81,7 @@ class HealingTests(RoamingCase):
         home = world.nodes[0].role(MobileNode).keeping.home
         if home is None:
             self.fail("nothing is shared with the home agent")
-        roots: list[Root] = list(known_at_home(world, world.nodes[0]).current.roots)
+        roots: list[Root] = list(next(known_at_home(world, world.nodes[0]).credentials).roots)
         return home.root.octets, {root.secret.octets for root in roots}
 
     def test_each_registration_leaves_another_root(self) -> None:

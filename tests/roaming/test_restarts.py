@@ -152,7 +152,7 @@ class StoreTests(RoamingCase):
         world.start()
         self.registered(world)
         # It was accepted in the earlier life: then with a reply that the agent never got.
-        self.assertEqual(known_at_home(world, world.nodes[0]).current.window.base, 2)
+        self.assertEqual(next(known_at_home(world, world.nodes[0]).credentials).window.base, 2)
 
 
 class TogetherTests(RoamingCase):

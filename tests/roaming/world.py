@@ -35,7 +35,7 @@ from seckex.sa.store import PutRecord
 from seckex.wire.info import Layer2Extension
 from seckex.wire.numbers import Code, Kem, Keying, Layer2Content, Security
 from tests.conversation import INDISPENSABLE, proposal
-from tests.roaming.air import GROUPS, PORT, family
+from tests.roaming.air import GROUPS, PORT, WIRE, family
 from tests.roaming.certificates import identity, trust
 from tests.roaming.host import Host
 from tests.roaming.network import Network
@@ -94,7 +94,7 @@ class World:
         self.terms: dict[str, dict[str, Any]] = {}
         #: What came of KEY 0, as long as nothing has healed it.
         self.first_roots: set[bytes] = set()
-        self.home = self._add("home", HOME, "192.0.2.10", "2001:db8:1::10")
+        self.home = self._add("home", HOME, "192.0.2.10", "2001:db8:1::10", cells=(WIRE,))
         direct = self.shape.topology == "direct"
         self.foreign_aaa = None if direct else self._add("aaaf", FOREIGN_AAA, "192.0.2.30")
         self.home_aaa = None if direct else self._add("aaah", HOME_AAA, "192.0.2.20")
@@ -128,7 +128,7 @@ class World:
     def _agent(self, number: int) -> Host:
         name, nai = f"agent{number + 1}", AGENTS[number]
         host = self._add(
-            name, nai, f"198.51.100.{number + 1}", f"2001:db8:2::{number + 1}", cells=(f"cell{number + 1}",)
+            name, nai, f"198.51.100.{number + 1}", f"2001:db8:2::{number + 1}", cells=(f"cell{number + 1}", WIRE)
         )
         direct = self.foreign_aaa is None
         host.neighbours = {HOME} if direct else {FOREIGN_AAA}

@@ -254,3 +254,7 @@ class HopWatcher:
         """See `Watcher.gone`."""
         self._associated.gone(association)
         self._others.gone(association, why)
+
+    def forbid(self, peer: str, why: str) -> None:
+        """See `Watcher.forbid`."""
+        self._others.forbid(peer, why)

@@ -6,6 +6,8 @@ work and gets the same octets; the checks of `seckex.roles.foreign_agent.asked`;
 then a conversation of `seckex.roles.foreign_agent.relaying`. What comes back to the
 node is never longer than what it sent, or goes over TCP.
 
+A home agent that ends a registration says so itself (`revoking`).
+
 Of a node nothing is kept, shown or logged but the pseudonym that its home agent
 gives it and the name of that. Every table has a bound (`Limits`): requests under
 way and visitors are refused beyond theirs, answers give way, oldest first.
@@ -31,6 +33,7 @@ from seckex.roles.foreign_agent import asked, relaying
 from seckex.roles.foreign_agent.advertising import Advertising
 from seckex.roles.foreign_agent.challenges import Challenges
 from seckex.roles.foreign_agent.relays import Relays, keying_of, refused
+from seckex.roles.foreign_agent.revoking import Revoking
 from seckex.roles.foreign_agent.terms import AgentTerms, realm_of
 from seckex.roles.foreign_agent.visitors import Visitor, Visitors, name_of
 from seckex.roles.passing import EndingPassages
@@ -38,18 +41,21 @@ from seckex.sa.store import Outcome, Snapshot
 from seckex.wire import hop
 from seckex.wire.mobileip import NodeRequest, decode_node_request
 from seckex.wire.mobileip.stem import encode_request_cookie, request_stem
-from seckex.wire.numbers import REGISTRATION_REQUEST, Code, Kind
+from seckex.wire.numbers import MESSAGE_TYPE, REGISTRATION_REQUEST, Code, Kind
 
 MOST_SHOWN: Final = 256
 
 _REQUESTS: Final = Guarded((bytes((REGISTRATION_REQUEST,)),), request_stem, encode_request_cookie, "requests")
 _IDENTIFICATION: Final = slice(16, 24)
+_MESSAGE: Final = bytes((MESSAGE_TYPE,))
+_KIND_AT: Final = slice(2, 4)
+_REVOCATION: Final = int(Kind.REVOCATION).to_bytes(2, "big")
 
 
 class ForeignAgent:
     """See the module, and `seckex.roles.faces.Role`."""
 
-    kinds = frozenset((REGISTRATION_REQUEST, int(Kind.SOLICITATION)))
+    kinds = frozenset((REGISTRATION_REQUEST, int(Kind.SOLICITATION), int(Kind.REVOCATION)))
 
     def __init__(self, terms: AgentTerms) -> None:
         self._terms = terms
@@ -62,6 +68,8 @@ class ForeignAgent:
         self._ending = EndingPassages()
         self._ledger = Ledger("fa", terms.retention)
         self._relays = Relays(terms, self._visitors, self._ending)
+        self._revoking = Revoking(self._visitors, self._relays, self._drops)
+        self._relays.ended = self._revoking.ended
         self._gate = Gate(terms.limits.flood, terms.entropy, self._crowded, self._drops, _REQUESTS)
         self._solicitors = self._buckets()
         self._busy = ""
@@ -78,13 +86,14 @@ class ForeignAgent:
         """See `Role.counters`."""
         told = Counter(self._counts)
         told.update(self._relays.counters)
+        told.update(self._revoking.counters)
         return (
             dict(told)
             | dict(self._drops.counters)
             | self._gate.counters
             | self._advertising.counters
             | self._ledger.counters
-            | {"visitors": len(self._visitors)}
+            | {"visitors": len(self._visitors), "gone": len(self._revoking.gone)}
         )
 
     def status(self, now: Now) -> dict[str, Any]:
@@ -114,7 +123,7 @@ class ForeignAgent:
 
     def start(self, snapshot: Snapshot, now: Now) -> list[RoleAction]:
         """See `Role.start`: visitors of before are still here, what was under way is not."""
-        strange = self._visitors.take_over(snapshot.records)
+        strange = [*self._visitors.take_over(snapshot.records), *self._revoking.gone.take_over(snapshot.records)]
         told = [Report(VisitorForgotten(why)) for why in strange]
         return [*told, *self._ledger.start(snapshot.records, now), *self.tick(now)]
 
@@ -131,7 +140,7 @@ class ForeignAgent:
 
     def next_deadline(self, now: Now) -> float | None:
         """See `Role.next_deadline`."""
-        ends = now.monotonic + max(self._visitors.deadline - now.wall, 0.0)
+        ends = now.monotonic + max(min(self._visitors.deadline, self._revoking.gone.deadline) - now.wall, 0.0)
         load = self._gate.deadline
         others = self._advertising.deadline, self._relays.deadline(), self._ending.deadline(), self._ledger.deadline
         return min(*others, ends, math.inf if load is None else load)
@@ -145,6 +154,7 @@ class ForeignAgent:
             actions.append(Report(VisitorLeft(gone.home_agent, gone.pseudonym.hex(), why)))
             self._ending.end(gone.spi_node, why, actions)
         self._ending.tick(now, actions)
+        self._revoking.gone.expire(now.wall)
         self._gate.tick(now)
         self._solicitors.expire(now.monotonic)
         actions += self._ledger.tick(now)
@@ -177,7 +187,9 @@ class ForeignAgent:
     def received(self, octets: bytes, path: Path, now: Now) -> list[RoleAction]:
         """See `Role.received`."""
         actions: list[Any] = []
-        if octets[:1] != bytes((REGISTRATION_REQUEST,)):
+        if octets[:1] == _MESSAGE and octets[_KIND_AT] == _REVOCATION:
+            self._revoking.received(octets, path, now, actions)
+        elif octets[:1] != bytes((REGISTRATION_REQUEST,)):
             self._solicited(octets, path, now, actions)
         elif self._admits(octets, path, now, actions):
             self._requested(octets, path, now, actions)
@@ -277,7 +289,8 @@ class ForeignAgent:
         if token < 0:
             return self._ledger.committed(token, outcome, now)
         actions: list[Any] = []
-        self._relays.committed(token, outcome, now, actions)
+        if not self._relays.committed(token, outcome, now, actions):
+            self._revoking.committed(token, outcome, actions)
         return actions + self._news()
 
     def worked(self, token: int, result: object, now: Now) -> list[RoleAction]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Final
 
 from attrs import define, evolve, field
@@ -31,7 +32,7 @@ from seckex.roles.foreign_agent.visitors import Visitor, Visitors
 from seckex.roles.passing import EndingPassages
 from seckex.sa.algorithms import PROTOCOL_NAMES
 from seckex.sa.association import Agreement
-from seckex.sa.store import Outcome
+from seckex.sa.store import Outcome, Unit
 from seckex.wire import hop
 from seckex.wire.extensions import Detail, clipped
 from seckex.wire.mobileip import NodeRequest, encode_agent_refusal
@@ -71,6 +72,8 @@ class Relays:
         self._sequence = 0
         self._counts: Counter[str] = Counter()
         self._rationed = Drops()
+        #: Told of each visitor that has ended otherwise than with its lifetime or by its home agent's REVOCATION.
+        self.ended: Callable[[Visitor, list[Any]], None] = lambda _visitor, _actions: None
 
     def __len__(self) -> int:
         return len(self._under_way)
@@ -140,9 +143,18 @@ class Relays:
             # Of one that was stored or given up on meanwhile.
             self._counts["answers-unexpected"] += 1
 
-    def committed(self, token: int, outcome: Outcome | str, now: Now, actions: list[Any]) -> None:
-        """See `Role.committed`."""
-        self._driver.committed(token, outcome, now, actions)
+    def commit(self, unit: Unit, actions: list[Any]) -> int:
+        """Make durable what no request waits for; return its token."""
+        asked: list[Any] = []
+        self._driver.commit(None, unit, asked)
+        actions += asked
+        token: int = asked[0].token
+        return token
+
+    def committed(self, token: int, outcome: Outcome | str, now: Now, actions: list[Any]) -> bool:
+        """Take what became of a commit; return whether a request has waited for it."""
+        conversation, _ = self._driver.committed(token, outcome, now, actions)
+        return conversation is not None
 
     def worked(self, token: int, result: object, now: Now, actions: list[Any]) -> None:
         """See `Role.worked`."""
@@ -202,12 +214,14 @@ class Relays:
             self._counts["registered"] += 1
             before = self._visitors.put(visitor)
             if before is not None:
+                self.ended(before, actions)
                 self._ending.replaced(before.spi_node, now)
             actions.append(Report(_told(visitor, agreement, again=before is not None)))
         elif verified.left:
             self._counts["left"] += 1
             gone = self._visitors.pop(verified.left)
             if gone is not None:
+                self.ended(gone, actions)
                 actions.append(Report(VisitorLeft(gone.home_agent, gone.pseudonym.hex(), "it has deregistered")))
                 self._ending.end(gone.spi_node, "its node has deregistered", actions)
         else:

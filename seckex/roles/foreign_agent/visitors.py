@@ -144,6 +144,11 @@ class Visitors:
         """Tell whether an SPI names something here."""
         return spi in self._by_spi
 
+    def of_home(self, spi: int) -> Visitor | None:
+        """Return the one whose KEY 2 has this SPI here."""
+        visitor = self._by_spi.get(spi)
+        return None if visitor is None or visitor.spi_home != spi else visitor
+
     def passage(self, spi: int) -> Admitted | None:
         """Return what traffic under this SPI of KEY 3 comes under."""
         visitor = self._by_spi.get(spi)

@@ -19,11 +19,12 @@ from seckex.crypto.secrets import Secret
 from seckex.errors import PeerFault, Unfeasible
 from seckex.machine import Now
 from seckex.roles.home_agent.bindings import Binding
+from seckex.roles.home_agent.ended import Ended, left, replaced
 from seckex.roles.home_agent.judgement import NO_ADDRESS, Granted
 from seckex.roles.home_agent.nodes import KnownNode
 from seckex.roles.home_agent.pseudonyms import NO_PSEUDONYM
 from seckex.roles.home_agent.recognition import Recognized
-from seckex.roles.home_agent.records import KeptReply, node_record, reply_record
+from seckex.roles.home_agent.records import KeptReply, ended_record, node_record, reply_record
 from seckex.roles.home_agent.refusals import Sealed, Unheard
 from seckex.roles.home_agent.terms import HomeTerms
 from seckex.sa import registration
@@ -104,8 +105,9 @@ class Shared:
 class Said:
     """A reply, and the node after it.
 
-    ``association`` is new, those in ``gone`` are no more. ``previous`` is what the node's next round must have, after a
-    counter-offer. ``refusal`` is why, of a refusal, and ``granted`` what, of an acceptance.
+    ``association`` is new, those in ``gone`` are no more. ``ended`` are the bindings that the registration has ended,
+    with what is kept of each. ``previous`` is what the node's next round must have, after a counter-offer. ``refusal``
+    is why, of a refusal, and ``granted`` what, of an acceptance.
     """
 
     reply: KeptReply
@@ -113,6 +115,7 @@ class Said:
     until: float
     association: Association | None = None
     gone: tuple[int, ...] = ()
+    ended: tuple[tuple[Binding, Ended], ...] = ()
     previous: bytes | None = None
     refusal: Sealed | None = None
     granted: Granted | None = None
@@ -121,7 +124,8 @@ class Said:
         """Return what has to be durable before the reply leaves."""
         kept = PutRecord(reply_record(digest, self.reply, self.until), fresh=True)
         own = () if self.association is None else (PutAssociation(self.association),)
-        return (kept, PutRecord(node_record(self.node)), *map(DeleteAssociation, self.gone), *own)
+        ended = (PutRecord(ended_record(each)) for _, each in self.ended)
+        return (kept, PutRecord(node_record(self.node)), *map(DeleteAssociation, self.gone), *own, *ended)
 
 
 def share(heard: Heard, terms: HomeTerms) -> Shared:
@@ -204,6 +208,7 @@ def accept(
         pseudonym=pseudonym,
         spi_in=spi_of_agent,
         spi_out=asked.shares.spi_home,
+        spi_of_node=block.spi_agent,
         choice=choices.agent.said.payload,
         keys=key2(choices.agent.agreement.prf, k2, ss2, tr, *between),
         link=spi,
@@ -221,13 +226,22 @@ def accept(
         transcript=tr,
         keys=key1(agreement.prf, a1, shared.k, tr, (node.nai, terms.nai), (block.spi_home, spi), terms.content),
         confirmed=True,
-        root=registration_root(node.current.kvno),
+        root=registration_root(found.credentials.kvno),
         replaces=node.association,
     )
     address = None if granted.home_address == NO_ADDRESS else granted.home_address
     after = _after(heard, shared, terms, (*granted.kept, binding), spi, address)
     gone = (node.association,) if node.association else ()
-    return Said(reply, after, now.wall + REPLY_KEPT, association, gone, granted=granted)
+    ended = tuple(
+        (each, replaced(node.nai, each, by=agent, entropy=terms.entropy, now=now))
+        for each in _ended_by(node, granted, now)
+    )
+    return Said(reply, after, now.wall + REPLY_KEPT, association, gone, ended, granted=granted)
+
+
+def _ended_by(node: KnownNode, granted: Granted, now: Now) -> Iterator[Binding]:
+    """Yield the bindings that what was granted leaves nothing of."""
+    return (each for each in node.bindings if each.until > now.wall and each not in granted.kept)
 
 
 def _handed_out(
@@ -256,8 +270,8 @@ def _ended(
 ) -> Said:
     """Return the reply to a deregistration: it has no keys.
 
-    What it ended is told to the agent by its pseudonym, where that is the visit's; one that is a registration's stays
-    there until it ends, for it would tell that the two requests are of one node.
+    What it ended is told to the agent by its pseudonym, where that is the visit's; and all agents where the node was
+    are told by REVOCATION, each of the registration that has ended there.
     """
     node = heard.found.node
     answer = _without_keys(heard, Code.REGISTERED, terms, now)
@@ -266,7 +280,11 @@ def _ended(
     after = _after(heard, shared, terms, granted.kept, node.association, node.home_address)
     after = after if granted.kept else after.left()
     gone = (node.association,) if node.association and not granted.kept else ()
-    return Said(reply, after, now.wall + REPLY_KEPT, gone=gone, granted=granted)
+    ended = tuple(
+        (each, left(node.nai, each, heard.asked.request.agent, terms.entropy, now))
+        for each in _ended_by(node, granted, now)
+    )
+    return Said(reply, after, now.wall + REPLY_KEPT, gone=gone, ended=ended, granted=granted)
 
 
 def refuse(
@@ -350,8 +368,10 @@ def _after(
     found = heard.found
     node, credentials = found.node, found.credentials
     healed = Root(found.root.healed(shared.ee, shared.tr), (node.nai, terms.nai), credentials.kvno)
-    current = credentials.used(found.block.index, found.root, healed)
-    return KnownNode(node.nai, node.serial, node.enabled, current, None, bindings, association, address)
+    after = node.with_credentials(credentials, credentials.used(found.block.index, found.root, healed))
+    if credentials is node.current:
+        after = evolve(after, former=None, grace=0.0)
+    return evolve(after, bindings=bindings, association=association, home_address=address)
 
 
 def _without_keys(heard: Heard, code: Code, terms: HomeTerms, now: Now) -> Answer:

@@ -16,9 +16,9 @@ class Binding:
     """A node at an ``agent``, ``until`` then (wall-clock seconds).
 
     ``address`` and ``port`` are the agent's own; ``pseudonym`` is what the agent calls the node, as long as this lasts.
-    ``spi_in`` and ``spi_out`` are the SPIs of the association with the agent, here and there, ``choice`` is the SA
-    payload that says what was chosen for it, and ``keys`` are KEY 2. ``link`` is the SPI here of the KEY 1 that came of
-    the same registration.
+    ``spi_in`` and ``spi_out`` are the SPIs of the association with the agent, here and there, ``spi_of_node`` is the
+    node's of the one that it has with the agent. ``choice`` is the SA payload that says what was chosen for KEY 2,
+    ``keys``. ``link`` is the SPI here of the KEY 1 that came of the same registration.
     """
 
     agent: str
@@ -30,6 +30,7 @@ class Binding:
     pseudonym: bytes
     spi_in: int
     spi_out: int
+    spi_of_node: int
     choice: bytes = field(repr=False)
     keys: AgreedKeys = field(repr=False)
     link: int

@@ -1,4 +1,4 @@
-"""All that a home agent has in mind, in one place: its nodes, keys, replies, and rounds of negotiations."""
+"""All that a home agent has in mind, in one place: nodes, keys, replies, what has ended, rounds of negotiations."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from typing import Final
 from attrs import evolve
 
 from seckex.machine import Now
+from seckex.node.drops import Drops
 from seckex.node.tables import ExpiringTable
 from seckex.roles.home_agent.choices import Choosing
+from seckex.roles.home_agent.leaving import Leaving
 from seckex.roles.home_agent.nodes import KnownNode, NodeTable
 from seckex.roles.home_agent.pseudonyms import Pseudonyms
 from seckex.roles.home_agent.replies import Replies
+from seckex.roles.home_agent.revocations import Revocations
 from seckex.roles.home_agent.statics import Statics
 from seckex.roles.home_agent.terms import HomeTerms
 
@@ -36,6 +39,10 @@ class Home:
         self.statics = Statics((), terms.rotation, now.wall)
         #: What the next round of a node's negotiation must have as its Previous, by NAI.
         self.rounds: ExpiringTable[str, bytes] = ExpiringTable(MOST_ROUNDS_REMEMBERED, ROUND_WITHIN, yielding=True)
+        #: What is met with silence, by its cause.
+        self.drops = Drops()
+        self.revocations = Revocations(self.drops)
+        self.leaving = Leaving(self.revocations)
         self._ends: list[tuple[float, str]] = []
         self._most_ends = _SPARE
 

@@ -55,8 +55,8 @@ def judge(
     header = request.header
     if not node.enabled:
         return Sealed(Code.DISABLED_NODE, f"{node.nai} was disabled at its key distribution center")
-    if found.credentials is not node.current or block.kvno != node.current.kvno:
-        return Sealed(Code.WRONG_KEY_VERSION, f"version {node.current.kvno} of KEY 0 is in use, not {block.kvno}")
+    if not node.takes(found.credentials, now.wall) or block.kvno != found.credentials.kvno:
+        return Sealed(Code.WRONG_KEY_VERSION, f"version {node.kvno} of KEY 0 is in use, not {block.kvno}")
     apart = ((header.identification >> 32) - int(now.wall) + 0x80000000) % 0x100000000 - 0x80000000
     if abs(apart) > terms.clock_window:
         why = f"clocks are {apart:+d} s apart, {terms.clock_window} s are allowed"

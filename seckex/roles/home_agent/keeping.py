@@ -1,33 +1,33 @@
 """Which nodes there are, as their centers tell, and which static keys: taken over durably, a node at a time.
 
 A node whose registration is being stored keeps its turn, and what a center has
-told waits for that; one that waits for keys gives up. A node that was disabled
-or deleted loses binding and association at once. The static keys are made at
+told waits for that; one that waits for keys gives up. A node that was disabled,
+deleted or revoked loses bindings and association at once, and its agents are told; of one that was revoked nothing
+stays but its name. The static keys are made at
 the first start and rotated; the centers are told of them with the next question.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from seckex.errors import StoreFailed
-from seckex.events import StoreUnwritable
-from seckex.events.home_agent import CentersSilent, NodeEnded, NodesTaken, StaticKeysMade
+from seckex.events.home_agent import CentersSilent, NodeEnded, NodeRevoked, NodesTaken, StaticKeysMade
 from seckex.events.kdc import RecordUnreadable
 from seckex.machine import Now, Report
-from seckex.node.conversation import Driver
-from seckex.roles.faces import Release
+from seckex.roles.home_agent.ending import Ending, Endings, ending
 from seckex.roles.home_agent.home import Home
 from seckex.roles.home_agent.nodes import KnownNode, entered
 from seckex.roles.home_agent.records import (
     NODE,
     REPLY,
+    REVOCATION,
     SERIAL,
     STATIC_KEY,
     StaticKey,
     node_record,
+    read_ended,
     read_node,
     read_reply,
     read_serial,
@@ -36,28 +36,29 @@ from seckex.roles.home_agent.records import (
 from seckex.roles.home_agent.registering import Registering
 from seckex.roles.home_agent.statics import Statics
 from seckex.roles.home_agent.syncing import Syncing
-from seckex.sa.store import DeleteAssociation, DeleteRecord, Operation, Outcome, PutRecord, Snapshot
+from seckex.roles.home_agent.units import Units
+from seckex.sa.store import DeleteRecord, Operation, Outcome, PutRecord, Snapshot
 from seckex.wire import hop
 from seckex.wire.keying import NodeEntries, NodeEntry
+from seckex.wire.numbers import Reason
 
 DISABLED: Final = "was disabled at its key distribution center"
 DELETED: Final = "was deleted at its key distribution center"
+REVOKED: Final = "was revoked at its key distribution center"
 
 _TURN: Final = "told by a center"
 _AGAIN: Final = 10.0
-
-Then: TypeAlias = Callable[[Outcome | str, Now, list[Any]], None]
 
 
 class Keeping:
     """See the module."""
 
-    def __init__(self, home: Home, driver: Driver, registering: Registering) -> None:
+    def __init__(self, home: Home, units: Units, registering: Registering, endings: Endings) -> None:
         self._home = home
-        self._driver = driver
         self._registering = registering
         self.syncing = Syncing(home.terms.entropy)
-        self._then: dict[int, Then] = {}
+        self._units = units
+        self._endings = endings
         self._deferred: NodeEntries | None = None
         self._keys_at: float | None = None
         self._silent = False
@@ -81,25 +82,13 @@ class Keeping:
                     keys.append(StaticKey.read(record))
                 elif record.kind == SERIAL:
                     self.syncing.serial = read_serial(record)
+                elif record.kind == REVOCATION:
+                    home.revocations.keep(read_ended(record), now, actions)
             except StoreFailed as error:
                 actions.append(Report(RecordUnreadable(record.kind, str(error))))
         home.statics = Statics(keys, home.terms.rotation, now.wall)
         self._keys_at = now.monotonic
         self.rotate(now, actions)
-
-    def _commit(self, unit: tuple[Operation, ...], then: Then, actions: list[Any]) -> None:
-        asked: list[Any] = []
-        self._driver.commit(None, unit, asked)
-        self._then[asked[0].token] = then
-        actions += asked
-
-    def committed(self, token: int, outcome: Outcome | str, now: Now, actions: list[Any]) -> None:
-        """Take what became of a unit that no registration waits for."""
-        then = self._then.pop(token, None)
-        if outcome is not Outcome.STORED:
-            actions.append(Report(StoreUnwritable(str(outcome))))
-        if then is not None:
-            then(outcome, now, actions)
 
     # -- static keys
 
@@ -108,7 +97,7 @@ class Keeping:
         made, unit = self._home.statics.overdue(now.wall, self._home.terms.entropy)
         self._keys_at = None if made else self._next_rotation(now)
         if made:
-            self._commit(unit, lambda *told: self._rotated(made, *told), actions)
+            self._units.commit(unit, lambda *told: self._rotated(made, *told), actions)
         elif self.syncing.due is None and not self.syncing.waiting:
             self.syncing.begin(now)
 
@@ -176,21 +165,23 @@ class Keeping:
         if any(turns.holder(entry.node) is not None for entry in entries):
             self._deferred = told
             return
-        unit: list[Operation] = []
         after: dict[str, KnownNode | None] = {}
         for entry in entries:
-            after[entry.node] = node = self._after(entry, after.get(entry.node, self._home.nodes.get(entry.node)))
-            known = self._home.nodes.get(entry.node)
-            unit.append(DeleteRecord(NODE, entry.node.encode()) if node is None else PutRecord(node_record(node)))
-            if known is not None and known.association and (node is None or not node.association):
-                unit.append(DeleteAssociation(known.association))
+            after[entry.node] = self._after(entry, after.get(entry.node, self._home.nodes.get(entry.node)))
+        unit: list[Operation] = []
+        ends: dict[str, Ending] = {}
+        for nai, node in after.items():
+            unit.append(DeleteRecord(NODE, nai.encode()) if node is None else PutRecord(node_record(node)))
+            if node is None or not node.enabled:
+                ends[nai] = ending(self._home, self._home.nodes.get(nai), nai, Reason.REVOKED, now)
+                unit += ends[nai].unit
         if not entries and told.serial <= self.syncing.serial:
-            self._taken(told, after, now, actions)
+            self._taken(told, after, ends, now, actions)
             return
         for nai in after:
             turns.take(nai, _TURN)
         unit.append(PutRecord(serial_record(max(told.serial, self.syncing.serial))))
-        self._commit(tuple(unit), lambda *outcome: self._stored(told, after, *outcome), actions)
+        self._units.commit(tuple(unit), lambda *outcome: self._stored(told, after, ends, *outcome), actions)
 
     def _after(self, entry: NodeEntry, known: KnownNode | None) -> KnownNode | None:
         if entry.deleted:
@@ -202,18 +193,26 @@ class Keeping:
         self,
         told: NodeEntries,
         after: dict[str, KnownNode | None],
+        ends: dict[str, Ending],
         outcome: Outcome | str,
         now: Now,
         actions: list[Any],
     ) -> None:
         if outcome is Outcome.STORED:
-            self._taken(told, after, now, actions)
+            self._taken(told, after, ends, now, actions)
         else:
             self.missed("what it tells cannot be stored", now, actions)
         for nai in after:
             self._registering.ended(nai, now, actions)
 
-    def _taken(self, told: NodeEntries, after: dict[str, KnownNode | None], now: Now, actions: list[Any]) -> None:
+    def _taken(
+        self,
+        told: NodeEntries,
+        after: dict[str, KnownNode | None],
+        ends: dict[str, Ending],
+        now: Now,
+        actions: list[Any],
+    ) -> None:
         nodes = self._home.nodes
         for nai, node in after.items():
             known = nodes.get(nai)
@@ -221,15 +220,26 @@ class Keeping:
                 nodes.remove(nai)
             else:
                 nodes.put(node)
-            if known is not None and (node is None or (known.enabled and not node.enabled)):
-                why = DELETED if node is None else DISABLED
-                actions.append(Report(NodeEnded(nai, why)))
-                if known.association:
-                    actions.append(Release(known.association, f"its node {why}"))
+            if nai in ends:
+                self._ended(nai, known, node, ends[nai], now, actions)
         if after:
             actions.append(Report(NodesTaken(self.syncing.center, len(after), told.serial)))
         self._silent = False
         self.syncing.taken(told.serial, more=told.more, now=now)
+
+    def _ended(
+        self, nai: str, known: KnownNode | None, node: KnownNode | None, ends: Ending, now: Now, actions: list[Any]
+    ) -> None:
+        why = DELETED if node is None else REVOKED if node.current is None else DISABLED
+        if known is not None and why == REVOKED and known.current is not None:
+            actions.append(Report(NodeRevoked(nai, len({each.agent for each in ends.ended}))))
+        elif known is not None and why != REVOKED and (node is None or known.enabled):
+            actions.append(Report(NodeEnded(nai, why)))
+        self._home.rounds.pop(nai)
+        if why != DISABLED:
+            self._home.pseudonyms.forget(nai)
+            self._registering.refusals.pop(nai, None)
+        self._endings.took(ends, f"its node {why}", now, actions)
 
     # -- time
 

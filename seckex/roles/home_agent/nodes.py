@@ -3,7 +3,8 @@
 A node has one record, ``ha.node``, in which everything changes together: its
 roots, the base of its chain and its bindings. What is in memory is what is durable.
 When a center gives a node another KEY 0, the former roots stay until the
-new ones are used, so that a node that still has the old one can be told.
+new ones are used, so that a node that still has the old one can be told, or be taken until a center's ``until``.
+Of a node that was revoked nothing stays but its name.
 """
 
 from __future__ import annotations
@@ -61,30 +62,41 @@ class Credentials:
 class KnownNode:
     """A node; ``association`` is the SPI here of the one under KEY 1, 0 for none.
 
-    ``serial`` is that of the center's entry. ``former`` are the credentials of the version of KEY 0 before.
+    ``serial`` is that of the center's entry. ``current`` is None of who was revoked. ``former`` are the credentials of
+    the version of KEY 0 before, which registrations may come under until ``grace`` (wall-clock seconds).
     """
 
     nai: str
     serial: int
     enabled: bool
-    current: Credentials
+    current: Credentials | None
     former: Credentials | None = None
     bindings: tuple[Binding, ...] = ()
     association: int = 0
     home_address: Address | None = None
+    grace: float = 0.0
+
+    @property
+    def kvno(self) -> int:
+        """The version of KEY 0 in use, 0 of who was revoked."""
+        return 0 if self.current is None else self.current.kvno
 
     @property
     def credentials(self) -> Iterator[Credentials]:
         """Those that requests may come under."""
-        yield self.current
+        if self.current is not None:
+            yield self.current
         if self.former is not None:
             yield self.former
+
+    def takes(self, credentials: Credentials, now: float) -> bool:
+        """Tell whether a registration under these is granted at ``now`` (wall-clock seconds)."""
+        return credentials is self.current or (credentials is self.former and now < self.grace)
 
     @property
     def spis(self) -> tuple[int, ...]:
         """The one-time SPIs that may name it now."""
-        own = self.current.window.spis
-        return own if self.former is None else (*own, *self.former.window.spis)
+        return tuple(spi for each in self.credentials for spi in each.window.spis)
 
     def with_credentials(self, before: Credentials, after: Credentials) -> KnownNode:
         """Return the node with ``after`` in place of ``before``, which is one of its own."""
@@ -105,15 +117,19 @@ class KnownNode:
 
 
 def entered(entry: NodeEntry, known: KnownNode | None, names: tuple[str, str]) -> KnownNode:
-    """Return what is known of a node after its center has told of it."""
+    """Return what is known of a node after its center has told of it; nothing of its keys where it was revoked."""
+    if entry.revoked:
+        return KnownNode(entry.node, entry.serial, False, None)
     check = SHA256.digest(entry.root)[:CHECK_SIZE]
-    if known is not None and (known.current.kvno, known.current.check) == (entry.kvno, check):
-        return evolve(known, serial=entry.serial, enabled=entry.enabled)
+    grace = float(entry.until)
+    before = None if known is None else known.current
+    if known is not None and before is not None and (before.kvno, before.check) == (entry.kvno, check):
+        return evolve(known, serial=entry.serial, enabled=entry.enabled, grace=grace)
     window = Window.of(Chain.begin(Secret(entry.chain)))
     current = Credentials(entry.kvno, check, Root(Secret(entry.root), names, entry.kvno), None, window)
     if known is None:
         return KnownNode(entry.node, entry.serial, entry.enabled, current)
-    return evolve(known, serial=entry.serial, enabled=entry.enabled, current=current, former=known.current)
+    return evolve(known, serial=entry.serial, enabled=entry.enabled, current=current, former=before, grace=grace)
 
 
 @frozen
@@ -142,6 +158,7 @@ class NodeTable:
         self._nodes: dict[str, KnownNode] = {}
         self._index = _Index()
         self._addresses: dict[Address, str] = {}
+        self._associations: dict[int, str] = {}
         self._claims: dict[str, Address] = {}
         self._bound = 0
         self._by_key2: dict[int, tuple[str, Binding]] = {}
@@ -172,6 +189,10 @@ class NodeTable:
                 self._addresses.pop(before.home_address, None)
             if node.home_address is not None:
                 self._addresses[node.home_address] = node.nai
+        if before is not None:
+            self._associations.pop(before.association, None)
+        if node.association:
+            self._associations[node.association] = node.nai
         self._rebind(node.nai, before, node)
         self._nodes[node.nai] = node
         self._bound += bool(node.bindings) - (before is not None and bool(before.bindings))
@@ -181,6 +202,7 @@ class NodeTable:
         node = self._nodes.pop(nai, None)
         if node is not None:
             self._index.move(nai, node.spis, ())
+            self._associations.pop(node.association, None)
             self._bound -= bool(node.bindings)
             self._rebind(nai, node, None)
             if node.home_address is not None:
@@ -217,6 +239,10 @@ class NodeTable:
     def holder(self, address: Address) -> str | None:
         """Return the name of the node that has a home address, or is about to."""
         return self._addresses.get(address)
+
+    def holder_of(self, association: int) -> str | None:
+        """Return the name of the node whose association has this SPI here."""
+        return self._associations.get(association)
 
     def claim(self, nai: str, address: Address) -> None:
         """Keep a home address for a node until `yield_claim`."""

@@ -57,6 +57,10 @@ class Pseudonyms:
         names[name] = now.monotonic + lifetime
         return name
 
+    def forget(self, node: str) -> None:
+        """Forget what agents call a node."""
+        self._given.pop(node, None)
+
     def _names(self, nai: str, agent: str) -> dict[bytes, float]:
         agents = self._given.setdefault(nai, OrderedDict())
         self._given.move_to_end(nai)

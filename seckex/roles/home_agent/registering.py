@@ -20,7 +20,6 @@ from seckex.events import CounterSent, Event, NegotiationRefused, StoreTrouble
 from seckex.events.home_agent import CenterPassedOver, NodeDeregistered, NodeRegistered, RequestUnheard
 from seckex.machine import Now, Report, State, Tick
 from seckex.node.conversation import Conversation, Driver
-from seckex.node.drops import Drops
 from seckex.node.tables import ExpiringTable
 from seckex.roles.faces import Adopt, Relay, Release
 from seckex.roles.home_agent import serving
@@ -102,7 +101,7 @@ class Registering:
         self._home = home
         self._driver = driver
         self.turns = NodeTurns()
-        self.drops = Drops()
+        self.drops = home.drops
         self.counters: Counter[str] = Counter()
         self.refusals: OrderedDict[str, LastRefusal] = OrderedDict()
         self._under_way: dict[bytes, _UnderWay] = {}
@@ -339,6 +338,9 @@ class Registering:
             actions.append(Adopt(said.association, said.gone))
         else:
             actions += [Release(spi, "the node has deregistered") for spi in said.gone]
+        more = home.leaving.registered(heard.nai, said.ended, home.terms.entropy, now, actions)
+        if more:
+            self._driver.commit(None, more, actions)
         actions.append(Report(self._told(heard, said, now)))
         self.ended(heard.nai, now, actions)
 

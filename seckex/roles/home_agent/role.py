@@ -1,51 +1,60 @@
 """A home agent, or a mobility manager, as a role.
 
 What agents say comes over hops, and goes to `registering`; what centers say of
-nodes to `keeping`. Everything that it knows is in memory and in records: of
-``ha.node``, ``ha.reply``, ``ha.static-key`` and ``ha.serial``. One process serves a state directory.
+nodes to `keeping`; what agents answer to REVOCATION comes from whoever can send it, to `revocations`. Everything that
+it knows is in memory and in records: of ``ha.node``, ``ha.reply``, ``ha.static-key``, ``ha.serial`` and
+``ha.revocation``. One process serves a state directory.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from heapq import nsmallest
 from typing import Any, Final
 
-from seckex.errors import Malformed, PeerFault, UnsupportedVersion
+from seckex.errors import Malformed, PeerFault, Unfeasible, UnsupportedVersion
 from seckex.events.home_agent import BindingExpired
 from seckex.machine import Now, Path, Report
 from seckex.node.conversation import Driver
 from seckex.passage.faces import Admitted, Figures
 from seckex.roles.accounts import Ledger
 from seckex.roles.faces import RoleAction
+from seckex.roles.home_agent.ending import Endings
 from seckex.roles.home_agent.home import Home
 from seckex.roles.home_agent.keeping import Keeping
 from seckex.roles.home_agent.nodes import KnownNode
 from seckex.roles.home_agent.registering import Asker, Registering
 from seckex.roles.home_agent.terms import HomeTerms
+from seckex.roles.home_agent.units import Units
 from seckex.roles.passing import EndingPassages
 from seckex.sa.store import Outcome, Snapshot
 from seckex.wire import hop
 from seckex.wire.extensions import Detail
-from seckex.wire.numbers import Kind, SaSubType
+from seckex.wire.numbers import MESSAGE_TYPE, Kind, Reason, SaSubType
 
 MOST_SHOWN: Final = 256
 
 _EVICTED_AT_ONCE: Final = 256
 _LONGEST: Final = 3600.0
 _NEVER: Final = math.inf
+_MESSAGE: Final = bytes((MESSAGE_TYPE,))
+_KIND_AT: Final = slice(2, 4)
+_REVOKED: Final = int(Kind.REVOKED).to_bytes(2, "big")
 
 
 class HomeAgent:
     """See the module, and `seckex.roles.faces.Role`."""
 
-    kinds = frozenset((int(Kind.RELAY), int(Kind.CHANGED)))
+    kinds = frozenset((int(Kind.RELAY), int(Kind.CHANGED), int(Kind.REVOKED)))
 
     def __init__(self, terms: HomeTerms, now: Now) -> None:
         self.home = Home(terms, now)
         self._driver = Driver()
         self._registering = Registering(self.home, self._driver)
-        self._keeping = Keeping(self.home, self._driver, self._registering)
+        self._units = Units(self._driver)
+        self._endings = Endings(self.home, self._units, self._registering)
+        self._keeping = Keeping(self.home, self._units, self._registering, self._endings)
         self._ending = EndingPassages()
         self._ledger = Ledger("ha", terms.retention)
 
@@ -62,6 +71,11 @@ class HomeAgent:
             "replies": len(home.replies),
             "under-way": len(registering),
             "rounds": len(home.rounds),
+            "leaving": len(home.leaving),
+            "revocations": len(home.revocations),
+            "revocations-pending": home.revocations.pending,
+            "revocations-told": home.revocations.counters["revocations-told"],
+            "revocations-given-up": home.revocations.counters["revocations-given-up"],
             **{name: registering.counters[name] for name in counts},
             **self._ledger.counters,
         }
@@ -84,6 +98,8 @@ class HomeAgent:
             "serial": syncing.serial,
             "nodes": [self._shown(node, now) for node in nodes],
             "nodes-not-shown": len(home.nodes) - len(nodes),
+            "revocations": home.revocations.shown(now),
+            "revocations-in-all": home.revocations.pending,
         }
 
     def _shown(self, node: KnownNode, now: Now) -> dict[str, Any]:
@@ -91,7 +107,8 @@ class HomeAgent:
         return {
             "nai": node.nai,
             "enabled": node.enabled,
-            "kvno": node.current.kvno,
+            "kvno": node.kvno,
+            "revoked": node.current is None,
             "home-address": None if node.home_address is None else str(node.home_address),
             "spi-in": node.association or None,
             "bindings": [
@@ -129,10 +146,35 @@ class HomeAgent:
         self.home.nodes.ended.clear()
         return actions + self._ledger.start(snapshot.records, now)
 
-    def received(self, octets: bytes, path: Path, now: Now) -> list[RoleAction]:  # noqa: ARG002  # a role's interface
-        """Count it: nobody is heard but neighbours."""
-        self._registering.drops.ration("not-over-a-hop", now)
-        return []
+    def received(self, octets: bytes, path: Path, now: Now) -> list[RoleAction]:
+        """Take REVOKED; everything else is heard from neighbours only, and counted."""
+        actions: list[Any] = []
+        if octets[:1] == _MESSAGE and octets[_KIND_AT] == _REVOKED:
+            self.home.revocations.received(octets, path, now, actions)
+            self._forget(_EVICTED_AT_ONCE, now, actions)
+        else:
+            self.home.drops.ration("not-over-a-hop", now)
+        return actions
+
+    def gone(self, spi_in: int, now: Now, *, by_peer: bool) -> list[RoleAction]:
+        """See `Adopting.gone`: a node that ends its association has ended its registration."""
+        actions: list[Any] = []
+        self.home.leaving.let_go(spi_in, now, actions)
+        nai = self.home.nodes.holder_of(spi_in) if by_peer else None
+        if nai is not None:
+            self._endings.end(nai, Reason.LEFT, "the node has ended its association", lambda _why: None, now, actions)
+        return actions
+
+    def end(self, nai: str, now: Now, done: Callable[[str], None]) -> list[RoleAction]:
+        """End what a node has here, by its operator; ``done`` is told why that was not done, or nothing.
+
+        The node may register again. Raises `Unfeasible` for one that is not known.
+        """
+        if self.home.nodes.get(nai) is None:
+            raise Unfeasible(f"no node {nai} is at home here")
+        actions: list[Any] = []
+        self._endings.end(nai, Reason.OPERATOR, "was ended by an operator", done, now, actions)
+        return actions
 
     def heard(self, neighbour: str, octets: bytes, now: Now) -> list[RoleAction]:
         """See `Role.heard`."""
@@ -187,9 +229,10 @@ class HomeAgent:
         actions: list[Any] = []
         conversation, _ = self._driver.committed(token, outcome, now, actions)
         if conversation is None:
-            self._keeping.committed(token, outcome, now, actions)
+            self._units.committed(token, outcome, now, actions)
         self._keeping.resume(now, actions)
-        self._forget(_EVICTED_AT_ONCE, actions)
+        self._endings.resume(now, actions)
+        self._forget(_EVICTED_AT_ONCE, now, actions)
         self._end_passages(now, actions)
         return actions
 
@@ -202,10 +245,10 @@ class HomeAgent:
             else:
                 self._ending.end(binding.spi_in, "the registration has ended", actions)
 
-    def _forget(self, least: int, actions: list[Any]) -> None:
-        evicted = self.home.replies.evicted(least)
-        if evicted:
-            self._driver.commit(None, evicted, actions)
+    def _forget(self, least: int, now: Now, actions: list[Any]) -> None:
+        for unit in (self.home.replies.evicted(least), self.home.revocations.finished(now)):
+            if unit:
+                self._driver.commit(None, unit, actions)
 
     def worked(self, token: int, result: object, now: Now) -> list[RoleAction]:  # noqa: ARG002  # a role's interface
         """Nothing: no work is done aside."""
@@ -222,7 +265,9 @@ class HomeAgent:
         for before, after in self.home.expired(now.wall):
             agents = {each.agent for each in before.bindings} - {each.agent for each in after.bindings}
             actions += [Report(BindingExpired(before.nai, agent)) for agent in sorted(agents)]
-        self._forget(1, actions)
+        self.home.leaving.tick(now, actions)
+        self.home.revocations.tick(now, actions)
+        self._forget(1, now, actions)
         self._end_passages(now, actions)
         self._ending.tick(now, actions)
         return actions + self._ledger.tick(now)
@@ -241,6 +286,8 @@ class HomeAgent:
         return min(
             self._registering.deadline() or _NEVER,
             keeping.deadline(),
+            home.leaving.deadline(),
+            home.revocations.deadline(now),
             self._ending.deadline(),
             home.rounds.deadline() or _NEVER,
             self._ledger.deadline,

@@ -118,7 +118,7 @@ def _ask(case: Case, shared: Shared, granted: Granted, left: tuple[str, ...], re
     heard, terms = case.heard, case.terms
     node, agent = heard.found.node, heard.asked.request.agent
     identification = int.from_bytes(terms.entropy(8), "big")
-    request = KeyRequest(terms.keying, granted.lifetime, node.current.kvno, heard.req, node.nai, agent)
+    request = KeyRequest(terms.keying, granted.lifetime, heard.found.credentials.kvno, heard.req, node.nai, agent)
     asking = Deliver(Ask(left[0], hop.Keys(identification, request)))
     state = ExpectKeys(case, shared, granted, left, identification)
     return Step(state, (asking, Arm(now.monotonic + KEYS_WITHIN)))

@@ -201,7 +201,7 @@ class SyncTests(Table):
         self.wait(31)
         node = self.home.home.nodes.get(NODE)
         assert node is not None
-        self.assertEqual(node.current.window.base, 0)
+        self.assertEqual(next(node.credentials).window.base, 0)
 
     def test_what_is_told_again_changes_nothing(self) -> None:
         self.start()
@@ -233,12 +233,12 @@ class SyncTests(Table):
         self.let_go()
         node = self.home.home.nodes.get(NODE)
         assert node is not None
-        self.assertEqual((node.enabled, node.current.window.base, node.bindings), (False, 1, ()))
+        self.assertEqual((node.enabled, next(node.credentials).window.base, node.bindings), (False, 1, ()))
         self.assertEqual(len(self.released), 1)
         self.start()
         after = self.home.home.nodes.get(NODE)
         assert after is not None
-        self.assertEqual((after.enabled, after.current.window.base), (False, 1))
+        self.assertEqual((after.enabled, next(after.credentials).window.base), (False, 1))
 
     def test_a_registration_waits_for_what_is_told_of_its_node(self) -> None:
         self.start()

@@ -6,7 +6,7 @@ from seckex.events import StoreTrouble, StoreUnwritable
 from seckex.events.kdc import RecordUnreadable
 from seckex.node.actions import Commit
 from seckex.roles.home_agent.records import NODE as NODE_RECORD
-from seckex.roles.home_agent.records import REPLY, SERIAL, STATIC_KEY
+from seckex.roles.home_agent.records import REPLY, REVOCATION, SERIAL, STATIC_KEY
 from seckex.sa.store import Outcome, PutRecord, Record
 from seckex.wire import hop
 from seckex.wire.numbers import Code, Keying
@@ -91,16 +91,18 @@ class CommitTests(Table):
         self.start()
         after = self.home.home.nodes.get(NODE)
         assert after is not None
-        self.assertEqual(after.current.window.base, node.current.window.base)
-        return after.current.window.base
+        self.assertEqual(next(after.credentials).window.base, next(node.credentials).window.base)
+        return next(after.credentials).window.base
 
     def test_a_unit_has_all_or_nothing(self) -> None:
         self.register()
         self.register()
         unit = self.units[-1]
         kinds = [type(operation).__name__ for operation in unit]
-        self.assertEqual(kinds, ["PutRecord", "PutRecord", "DeleteAssociation", "PutAssociation"])
-        self.assertEqual([each.record.kind for each in unit if isinstance(each, PutRecord)], [REPLY, NODE_RECORD])
+        self.assertEqual(kinds, ["PutRecord", "PutRecord", "DeleteAssociation", "PutAssociation", "PutRecord"])
+        self.assertEqual(
+            [each.record.kind for each in unit if isinstance(each, PutRecord)], [REPLY, NODE_RECORD, REVOCATION]
+        )
 
 
 class RestartTests(Table):
@@ -168,7 +170,7 @@ class RestartTests(Table):
         node = self.home.home.nodes.get(NODE)
         shown = repr(node) + repr(self.home.home.statics.of(self.static().kem)) + repr(self.home.status(self.now()))
         assert node is not None
-        for secret in (node.current.root.secret.octets, node.bindings[0].keys.secret.octets):
+        for secret in (next(node.credentials).root.secret.octets, node.bindings[0].keys.secret.octets):
             self.assertNotIn(repr(secret)[2:-1], shown)
             self.assertNotIn(secret.hex(), shown)
 

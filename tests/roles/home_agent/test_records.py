@@ -25,16 +25,35 @@ class NodeRecordTests(Table):
         read = read_node(node_record(node), HOME)
         self.assertEqual(read.bindings, node.bindings)
 
-    def test_a_record_without_ports_and_links_is_read(self) -> None:
+    def test_of_a_record_without_ports_the_bindings_are_left_out(self) -> None:
         node = self.registered()
         (binding,) = node.bindings
         octets = node_record(node).octets
+        grace = 14 + 144
         port = octets.index(binding.address.packed, octets.index(binding.care_of.packed) + 4) + 4
         self.assertEqual(octets[port : port + 2], PORT.to_bytes(2, "big"))
+        spi = port + 36
+        self.assertEqual(octets[spi : spi + 4], binding.spi_of_node.to_bytes(4, "big"))
         link = octets.rindex(binding.link.to_bytes(4, "big"))
-        old = b"\1" + octets[1:port] + octets[port + 2 : link] + octets[link + 4 :]
-        read = read_node(evolve(node_record(node), octets=old), HOME)
-        self.assertEqual(read.bindings, (evolve(binding, port=4434),))
+        before = (
+            b"\1"
+            + octets[1:grace]
+            + octets[grace + 8 : port]
+            + octets[port + 2 : spi]
+            + octets[spi + 4 : link]
+            + octets[link + 4 :]
+        )
+        read = read_node(evolve(node_record(node), octets=before), HOME)
+        self.assertEqual((read.bindings, read.association), ((), node.association))
+
+    def test_who_was_revoked_comes_back_without_anything(self) -> None:
+        node = KnownNode(NODE, 7, False, None)
+        self.assertEqual(read_node(node_record(node), HOME), node)
+
+    def test_for_how_long_the_former_key_is_taken_comes_back(self) -> None:
+        node = self.registered()
+        node = evolve(node, former=node.current, grace=1e9)
+        self.assertEqual(read_node(node_record(node), HOME).grace, 1e9)
 
     def test_a_version_that_there_is_not_is_refused(self) -> None:
         record = node_record(self.registered())

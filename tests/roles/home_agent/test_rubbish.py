@@ -42,8 +42,8 @@ class RubbishTests(Table):
         # Whatever came of it, the node may go on by the root that it has.
         node = self.home.home.nodes.get(self.node.nai)
         assert node is not None
-        self.assertIn(self.node.root, [each.secret for each in node.current.roots])
-        self.node.chain = node.current.window.chain
+        self.assertIn(self.node.root, [each.secret for each in next(node.credentials).roots])
+        self.node.chain = next(node.credentials).window.chain
 
     @settings(max_examples=60, deadline=None)
     @given(SEEDS)
