@@ -50,6 +50,7 @@ from seckex.net.accounting import AccountingCommands, sides_of
 from seckex.net.commands import ControlCommands
 from seckex.net.commit import CommitThread, GroupCommit
 from seckex.net.control import Commands, listen_control
+from seckex.net.forgetting import Forgetting
 from seckex.net.hops.associated import AssociatedHops, HopWatcher, associated
 from seckex.net.hops.hops import Hops
 from seckex.net.house import HouseAtEdge
@@ -130,6 +131,7 @@ class Daemon(MultiService, Generic[S]):
         self._control: IListeningPort | None = None
         self._taken = False
         self._end_hearing: Callable[[], None] | None = None
+        self._forgetting: Forgetting | None = None
         self._process = False
         self.supervisor = Supervisor({})
         self.sockets = Sockets({})
@@ -360,6 +362,7 @@ class Daemon(MultiService, Generic[S]):
         master, self._master = self._master or load_master_key(state.master_key, database, os.urandom), None
         self._store = store = SqliteStore(database, master, os.urandom)
         now = self.clock.now()
+        store.serve(now.wall)
         snapshot = store.load(state.worker, now.wall, later=LATER)
         for complaint in snapshot.damaged:
             self.log.say("error", "{complaint}", complaint=complaint)
@@ -426,6 +429,7 @@ class Daemon(MultiService, Generic[S]):
             listening=", ".join(self._all_listening()) or "no port of its own",
         )
         if self._process:
+            self._forgetting = Forgetting(self.reactor, self.log)
             self._end_hearing = hear(signal.SIGHUP, lambda: self.reactor.callFromThread(self.reload))
         self.supervisor.watch(self.reactor)
         self._running = True
@@ -609,6 +613,8 @@ class Daemon(MultiService, Generic[S]):
             self._end_hearing()
         if self._exchange is not None:
             self._exchange.stop()
+        if self._forgetting is not None:
+            self._forgetting.stop()
         stopping: list[Deferred[Any]] = [maybeDeferred(super().stopService)]
         if self._control is not None:
             stopping.append(maybeDeferred(self._control.stopListening))
