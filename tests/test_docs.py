@@ -48,6 +48,10 @@ README: Final = ROOT / "README.md"
 DOCS: Final = ROOT / "docs"
 DOCUMENTS: Final = (README, *sorted(DOCS.glob("*.md")))
 
+MASTER_KEY: Final = (
+    *("schema", "key", "former", "file", "exchanging", "rewrapped", "unreadable", "part", "passes", "trouble", "ended"),
+)
+
 FOLDERS: Final = ("seckex", "tests", "benchmarks", "twisted_plugins", "conf", "contrib")
 
 #: What is part of the product, documents included.
@@ -272,7 +276,7 @@ class CounterTests(SynchronousTestCase):
 def dropped_causes() -> set[str]:
     """Return the causes for which nodes drop messages, and how those at the edge count theirs."""
     causes = set()
-    for room in ("node", "net"):
+    for room in ("node", "net", "net/passages"):
         for path in (ROOT / "seckex" / room).glob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("note", "ration", "may_report"):
@@ -382,8 +386,10 @@ class StatusTests(ConversationCase):
         told = {
             "forwards": [{field.name: "" for field in attrs.fields(forwards.Forward)} | {"connections": 0}],
             "services": [{"name": "", "connect": "", "dialogs": 0}],
+            "passages": {"open": [], "failure": None},
             "roles": {},
             "hops": [dict.fromkeys(("nai", "security", "state", "accepted", "why"), "")],
+            "master_key": dict.fromkeys(MASTER_KEY, ""),
         }
         report = StatusReport(
             role="initiator",

@@ -43,7 +43,10 @@ end
 local function read_message(tvb, at, stop, pinfo, tree, said)
     local item = tree:add(seckex, tvb(at, stop - at))
     if mobile_ip and messages.is_registration(tvb, at) then
-        mobile_ip:call(tvb(at, stop - at):tvb(), pinfo, tree)
+        local well = pcall(mobile_ip.call, mobile_ip, tvb(at, stop - at):tvb(), pinfo, tree)
+        if not well then
+            item:add_proto_expert_info(fields.experts.malformed, "Malformed: no registration message of Mobile IP")
+        end
     end
     local name = messages.read(tvb, at, stop, item)
     if name then

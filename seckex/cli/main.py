@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from seckex import __version__
+from seckex.cli.accounting import accounting
 from seckex.cli.algs import algs
 from seckex.cli.bugreport import bugreport
 from seckex.cli.cert import cert
@@ -20,6 +21,7 @@ from seckex.cli.export import export
 from seckex.cli.kdc import kdc
 from seckex.cli.key import key
 from seckex.cli.lifecycle import down, rekey, up
+from seckex.cli.master import master
 from seckex.cli.monitor import monitor
 from seckex.cli.move import move
 from seckex.cli.output import Fault, Misconfigured
@@ -74,11 +76,13 @@ for _command in (
     bugreport,
     export,
     reload,
+    accounting,
     provision,
     algs,
     check_config,
     key,
     kdc,
+    master,
     cert,
     completion,
 ):

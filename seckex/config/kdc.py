@@ -40,6 +40,12 @@ class Kdc:
     principals: Annotated[int, Whole(1, 10_000_000)] = 100_000
     """Nodes at most; a further one is not taken."""
 
+    issue_rate: Annotated[int, Whole(0, 60_000)] = 60
+    """Registrations of one node for which keys are issued, a minute; more are refused (code 130). 0: any number."""
+
+    issue_burst: Annotated[int, Whole(1, 60_000)] = 60
+    """So many may come at once, after which it is ``issue_rate``."""
+
     issued: Annotated[int, Whole(1024, 10_000_000)] = 262_144
     """Requests whose keys are remembered, for 60 s each; of more, the oldest is forgotten and would get other keys."""
 

@@ -38,15 +38,77 @@ class PrincipalAllowed(Event):
 
 
 @frozen
-class PrincipalRekeyed(Event):
-    """A node has another KEY 0, which it has to be provisioned with; its home agent is told."""
+class PrincipalRotated(Event):
+    """A node has another KEY 0, which it has to be provisioned with; its home agent is told.
+
+    ``until`` (seconds since 1970) is up to when the one before is taken too, 0: until the node has used the new one.
+    """
+
+    principal: str
+    kvno: int
+    until: int
+    serial: int
+
+    def __str__(self) -> str:
+        return f"{self.principal} has another KEY 0, key version {self.kvno}, and is to be provisioned with it"
+
+
+@frozen
+class PrincipalRevoked(Event):
+    """A node was revoked and its KEY 0 destroyed; home agents and replicas are told at once."""
+
+    level: ClassVar[str] = "warn"
 
     principal: str
     kvno: int
     serial: int
 
     def __str__(self) -> str:
-        return f"{self.principal} has another KEY 0, key version {self.kvno}, and is to be provisioned with it"
+        return f"{self.principal} is revoked, and its KEY 0, key version {self.kvno}, destroyed"
+
+
+@frozen
+class PrincipalDeleted(Event):
+    """A node was deleted and its KEY 0 destroyed; its home agent is told."""
+
+    principal: str
+    kvno: int
+    serial: int
+
+    def __str__(self) -> str:
+        return f"{self.principal} was deleted, and its KEY 0, key version {self.kvno}, destroyed"
+
+
+@frozen
+class PrincipalsEnrolled(Event):
+    """So many nodes more, each with a KEY 0 of its own; ``serial`` is that of the last."""
+
+    nodes: int
+    serial: int
+
+    def __str__(self) -> str:
+        return f"{self.nodes} node(s) were enrolled, up to serial {self.serial}"
+
+
+@frozen
+class PrincipalsLoaded(Event):
+    """All ``nodes`` have been looked at: the center answers for any of them, and tells what has changed."""
+
+    nodes: int
+
+    def __str__(self) -> str:
+        return f"all {self.nodes} node(s) are known"
+
+
+@frozen
+class PrincipalsLoading(Event):
+    """So many of the nodes have been looked at; keys are issued meanwhile, and what has changed is told afterwards."""
+
+    nodes: int
+    all: int
+
+    def __str__(self) -> str:
+        return f"{self.nodes} of {self.all} nodes have been looked at"
 
 
 @frozen

@@ -11,6 +11,9 @@ next is begun `PACE` later at least. One of a single unit is followed at once, s
 that whoever asks for one thing after the other does not wait. A commit takes all
 that comes in one turn of the reactor, and begins when that is over.
 
+Other pieces of work on the store are done between commits (`GroupCommit.between`):
+one at a time, and never two while units wait, so that a unit waits for one piece at most.
+
 Limits: at most `MOST_WAITING` units wait and at most `MOST_AT_ONCE` are in one
 transaction. When too many wait a unit is refused at once: the store does not
 keep up, and its peer is better told so now.
@@ -19,11 +22,12 @@ keep up, and its peer is better told so now.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, succeed
@@ -32,7 +36,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from seckex.errors import StoreFailed
+from seckex.node.histogram import Histogram
 from seckex.sa.store import Outcome, Store, Unit
+
+T = TypeVar("T")
 
 MOST_WAITING: Final = 8192
 MOST_AT_ONCE: Final = 512
@@ -99,8 +106,13 @@ class GroupCommit:
     _running: bool = field(default=False, init=False)
     _not_before: float = field(default=-math.inf, init=False)
     _due: IDelayedCall | None = field(default=None, init=False)
+    _pieces: deque[tuple[Callable[[], Any], Deferred[Any]]] = field(factory=deque, init=False, repr=False)
     _stopping: list[Deferred[None]] = field(factory=list, init=False, repr=False)
     _stopped: bool = field(default=False, init=False)
+    _begun: float = field(default=0.0, init=False)
+    #: Why the last transaction failed, empty if it did not; and how long they took.
+    trouble: str = field(default="", init=False)
+    took: Histogram = field(factory=Histogram, init=False, repr=False)
 
     def __len__(self) -> int:
         """How many units wait, those that are being committed not counted."""
@@ -122,6 +134,20 @@ class GroupCommit:
         if not self._running and self._due is None:
             self._due = self._clock.callLater(max(self._wait, 0), self._next)
 
+    def between(self, piece: Callable[[], T]) -> Deferred[T]:
+        """Have ``piece`` done in the thread of the store when no commit runs; fire with what it returns.
+
+        Fails with what it raises, and with `StoreFailed` after `stop`.
+        """
+        done: Deferred[T] = Deferred()
+        if self._stopping or self._stopped:
+            done.errback(StoreFailed("the store is being closed"))
+        else:
+            self._pieces.append((piece, done))
+            if not self._running:
+                self._next_piece()
+        return done
+
     def stop(self) -> Deferred[None]:
         """Take no more units; fire when those that wait are committed, the store is closed and the thread has ended.
 
@@ -131,6 +157,8 @@ class GroupCommit:
             return succeed(None)
         stopped: Deferred[None] = Deferred()
         self._stopping.append(stopped)
+        while self._pieces:
+            self._pieces.popleft()[1].errback(StoreFailed("the store is being closed"))
         if self._due is not None:
             self._due.cancel()
             self._next()
@@ -152,24 +180,52 @@ class GroupCommit:
 
     def _next(self) -> None:
         self._due = None
+        if self._running:
+            # A piece of work is under way; it is followed by this.
+            return
         batch = self._waiting[:MOST_AT_ONCE]
         if len(batch) > 1:
             self._not_before = self._clock.seconds() + PACE
         del self._waiting[:MOST_AT_ONCE]
         self._running = True
+        self._begun = self._clock.seconds()
         self._aside.run(partial(self._store.commit, [unit for unit, _ in batch]), partial(self._finished, batch))
 
     def _finished(self, batch: Sequence[tuple[Unit, Done]], result: object) -> None:
         self._running = False
-        if self._waiting:
+        self.took.observe(self._clock.seconds() - self._begun)
+        outcomes = _outcomes(result, len(batch))
+        self.trouble = next((str(each) for each in outcomes if isinstance(each, StoreFailed)), "")
+        if self._pieces:
+            self._next_piece()
+        elif self._waiting:
             self._soon()
-        for (_, done), outcome in zip(batch, _outcomes(result, len(batch)), strict=True):
+        for (_, done), outcome in zip(batch, outcomes, strict=True):
             try:
                 done(outcome)
             except Exception:
                 _log.failure("what waited for a commit failed when it was told")
         if self._stopping and not self._running:
             self._close()
+
+    def _next_piece(self) -> None:
+        piece, done = self._pieces.popleft()
+        self._running = True
+        self._aside.run(piece, partial(self._piece_done, done))
+
+    def _piece_done(self, done: Deferred[Any], result: object) -> None:
+        self._running = False
+        if self._waiting:
+            if self._due is None:
+                self._soon()
+        elif self._pieces:
+            self._next_piece()
+        elif self._stopping:
+            self._close()
+        if isinstance(result, BaseException):
+            done.errback(Failure(result))
+        else:
+            done.callback(result)
 
     def _close(self) -> None:
         self._running = True

@@ -50,6 +50,16 @@ ERROR_SCHEMA: Final = "seckex.error/1"
 
 Answer: TypeAlias = dict[str, Any]
 Request: TypeAlias = dict[str, Any]
+
+
+class Asked(dict[str, Any]):
+    """A request that came over the socket, and which user asked."""
+
+    def __init__(self, request: Request, user: int) -> None:
+        super().__init__(request)
+        self.user = user
+
+
 Commands: TypeAlias = Mapping[str, Callable[[Request], Answer | Deferred[Answer]]]
 # A stream is given what it tells and returns what ends it.
 Streams: TypeAlias = Mapping[str, Callable[[Request, Watcher], Callable[[], None]]]
@@ -86,6 +96,7 @@ class ControlProtocol(LineReceiver):
     def __init__(self, control: ControlFactory) -> None:
         self._control = control
         self._idle: IDelayedCall | None = None
+        self._user = -1
         self._pending: Deferred[bytes] | None = None
         self._early = b""
         self._blocked = False
@@ -102,7 +113,7 @@ class ControlProtocol(LineReceiver):
         self._idle = self._control.reactor.callLater(IDLE_SECONDS, self.abort)
         self._control.connections.add(self)
         self.transport.registerProducer(self, True)
-        user = peer_user(self.transport.getHandle())
+        user = self._user = peer_user(self.transport.getHandle())
         if user not in (os.geteuid(), 0):
             self._control.log.warn("control: user {user} was turned away", user=user)
             self._refuse(f"user {user} may not ask: only the daemon's user and root may")
@@ -120,7 +131,7 @@ class ControlProtocol(LineReceiver):
         if stream is not None:
             self._stream(stream, request or {})
             return
-        answer = self._control.answer(request)
+        answer = self._control.answer(None if request is None else Asked(request, self._user))
         if isinstance(answer, bytes):
             self.transport.write(answer + self.delimiter)
             return

@@ -10,6 +10,7 @@ everything durable is written, `STOP_WITHIN` seconds for peers that hang.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from abc import abstractmethod
@@ -45,6 +46,7 @@ from seckex.events import ConfigurationKept, ConfigurationReloaded
 from seckex.exchange.terms import Terms
 from seckex.machine import Now
 from seckex.machine import Path as PeerPath
+from seckex.net.accounting import AccountingCommands, sides_of
 from seckex.net.commands import ControlCommands
 from seckex.net.commit import CommitThread, GroupCommit
 from seckex.net.control import Commands, listen_control
@@ -52,25 +54,31 @@ from seckex.net.forgetting import Forgetting
 from seckex.net.hops.associated import AssociatedHops, HopWatcher, associated
 from seckex.net.hops.hops import Hops
 from seckex.net.house import HouseAtEdge
-from seckex.net.kdc_commands import KdcCommands
+from seckex.net.kdc_desk import commands_of
 from seckex.net.keylog import WARNING, KeyLog
 from seckex.net.log import EventLog, observe
+from seckex.net.metrics import catalogue, health
+from seckex.net.metrics.gathering import Durations, Gathering, Source
+from seckex.net.metrics.ports import MetricsPorts
 from seckex.net.operator import Operator, PrincipalOperator
 from seckex.net.principal import Clock, Principal, Watcher
 from seckex.net.reload import Outcome, Prepared, differences, hear, possible
+from seckex.net.rotation import MasterKeyExchange
 from seckex.net.sockets import Sockets
 from seckex.net.status import StatusReport
 from seckex.net.stream import LinkTerms
 from seckex.net.supervisor import Supervisor
 from seckex.net.tracing import ROLE, TraceCommands
 from seckex.net.usage import Traffic
+from seckex.node.histogram import Histogram
 from seckex.node.limits import Limits, Peer
 from seckex.node.node import Node
 from seckex.roles.faces import Role
 from seckex.roles.house import House
-from seckex.roles.kdc.center import Center
+from seckex.roles.kdc.center import LATER, Center
 from seckex.roles.trace import Tracer
 from seckex.sa.association import WORKER_BITS
+from seckex.sa.store import Append
 from seckex.storage.lock import WorkerLock
 from seckex.storage.masterkey import load_master_key
 from seckex.storage.sqlite import SqliteStore
@@ -119,6 +127,7 @@ class Daemon(MultiService, Generic[S]):
         self._lock: WorkerLock | None = None
         self._key_log: KeyLog | None = None
         self._master: MasterKey | None = None
+        self._exchange: MasterKeyExchange | None = None
         self._control: IListeningPort | None = None
         self._taken = False
         self._end_hearing: Callable[[], None] | None = None
@@ -126,6 +135,8 @@ class Daemon(MultiService, Generic[S]):
         self._process = False
         self.supervisor = Supervisor({})
         self.sockets = Sockets({})
+        self._metrics = MetricsPorts(reactor, self.settings.metrics)
+        self._running = False
 
     # -- what each role adds
 
@@ -223,6 +234,11 @@ class Daemon(MultiService, Generic[S]):
         """Return what answers the commands that roles have beside those of all daemons, by name."""
         return {}
 
+    def audited(self, master: MasterKey, begins: bool) -> tuple[Append, ...]:
+        """Return what logs get when the exchange of the master key begins, or ends; not called in the reactor."""
+        del master, begins
+        return ()
+
     # -- life
 
     def be_the_process(self) -> None:
@@ -250,7 +266,7 @@ class Daemon(MultiService, Generic[S]):
 
     def _undo(self) -> None:
         """Let go of what would keep the process, or another principal here or elsewhere, from going on."""
-        closing = self.close() + (self.principal.stop() if "principal" in vars(self) else [])
+        closing = self.close() + self._metrics.close() + (self.principal.stop() if "principal" in vars(self) else [])
         if self.house is not None:
             closing += self.house.stop()
         if self.hops is not None:
@@ -279,6 +295,7 @@ class Daemon(MultiService, Generic[S]):
             self._master = load_master_key(state.master_key, state.directory / DATABASE, os.urandom, owner.uid)
         self.bind()
         self._bind_hops()
+        self._metrics.bind(self.sockets)
         for strange in self.sockets.strange:
             self.log.say("warn", "passed by the supervisor and of no use: {what}", what=strange)
         for left in self.sockets.left():
@@ -289,6 +306,11 @@ class Daemon(MultiService, Generic[S]):
         if path is not None:
             self._key_log = KeyLog(path, owner, lambda why: self.log.say("error", "{why}", why=why))
             self.log.say("warn", WARNING, file=path)
+
+    def _note_keys(self, line: str) -> None:
+        # Terms of links are made before files are opened.
+        if self._key_log is not None:
+            self._key_log.write(line)
 
     def _bind_hops(self) -> None:
         settings = self.settings
@@ -340,7 +362,7 @@ class Daemon(MultiService, Generic[S]):
         master, self._master = self._master or load_master_key(state.master_key, database, os.urandom), None
         self._store = store = SqliteStore(database, master, os.urandom)
         now = self.clock.now()
-        snapshot = store.load(state.worker, now.wall)
+        snapshot = store.load(state.worker, now.wall, later=LATER)
         for complaint in snapshot.damaged:
             self.log.say("error", "{complaint}", complaint=complaint)
         self._thread = CommitThread(self.reactor)
@@ -377,18 +399,24 @@ class Daemon(MultiService, Generic[S]):
             traffic=self.traffic,
             log=self.log,
             clock=self.clock,
-            listening=self._all_listening,
+            listening=lambda: [*self._all_listening(), *self._metrics.addresses()],
             extras=self._all_extras,
             counters=self._all_counters,
             configuration=os.path.abspath(self.loaded.file),
             key_log="" if self._key_log is None else str(self._key_log.path),
+        )
+        self._metrics.open(self._gathering(report), self.log)
+        exchange = self._exchange = MasterKeyExchange(
+            self.reactor, self._commits, store, state.master_key, state.worker, self.log, self.clock, self.audited
         )
         desk = ControlCommands(self.operator(), report, self.log, self.reactor)
         commands = {
             **desk.commands(),
             **self._commands_of_center(),
             **self.commands_of_roles(),
+            **self._commands_of_accounts(store),
             **tracing,
+            **exchange.commands(),
             "reload": self._asked_to_reload,
         }
         self._control = listen_control(self.reactor, state.control, commands, desk.streams())
@@ -403,14 +431,25 @@ class Daemon(MultiService, Generic[S]):
             self._forgetting = Forgetting(self.reactor, self.log)
             self._end_hearing = hear(signal.SIGHUP, lambda: self.reactor.callFromThread(self.reload))
         self.supervisor.watch(self.reactor)
+        self._running = True
         self._tell_ready()
+        exchange.resume()
 
     def _commands_of_center(self) -> Commands:
         house = self.house
         center = None if house is None else house.house.roles.get("kdc")
-        if house is None or not isinstance(center, Center):
+        if house is None or self._store is None or not isinstance(center, Center):
             return {}
-        return KdcCommands(center, partial(house.ask, center), house.aside, self.clock).commands()
+        house.ask(center, center.started)
+        # What lasts as long as the process need not be looked through again and again: it may be a million nodes.
+        center.when_known(gc.freeze)
+        return commands_of(center, partial(house.ask, center), house.aside, self.clock, self._store)
+
+    def _commands_of_accounts(self, store: SqliteStore) -> Commands:
+        if self.house is None:
+            return {}
+        sides = sides_of(self.house.house.roles)
+        return AccountingCommands(self.settings.identity.nai, sides, store, self.house.aside).commands()
 
     def _all_listening(self) -> list[str]:
         return [*self.listening(), *([] if self.hops is None else self.hops.ports.addresses())]
@@ -418,12 +457,39 @@ class Daemon(MultiService, Generic[S]):
     def _all_extras(self) -> dict[str, Any]:
         roles = {} if self.house is None else self.house.house.status(self.clock.now())
         hops = [] if self.hops is None else self.hops.status()
-        return {**self.status_extras(), "roles": roles, "hops": hops}
+        key = None if self._exchange is None else self._exchange.status()
+        return {**self.status_extras(), "roles": roles, "hops": hops, "master_key": key}
 
     def _all_counters(self) -> dict[str, int]:
         of_roles = {} if self.house is None else self.house.house.counters
         of_hops = {} if self.hops is None else self.hops.counters
         return {**self.dialog_counters(), **self.counters(), **of_roles, **of_hops}
+
+    def _gathering(self, report: StatusReport) -> Gathering:
+        source = Source(self.settings.role, report.started, report.counted, self._checks, self._measured)
+        return Gathering(source, self.traffic, Durations(self.clock), self._metrics.lag.latest)
+
+    def _checks(self) -> list[health.Check]:
+        """Return whether all is there that this daemon cannot do its work without."""
+        trouble = "" if self._commits is None else self._commits.trouble
+        roles = {} if self.house is None else self.house.house.roles
+        silent = self.settings.role != "initiator" and not self._all_listening()
+        return [
+            health.Check("running", "" if self._running else "the daemon is starting or stopping"),
+            health.Check("listening", "nothing is listened on" if silent else ""),
+            # What the store said may have paths in it.
+            health.Check("store", "the store could not be written when it was last tried" if trouble else ""),
+            *health.of_roles(roles, self.clock.now()),
+        ]
+
+    def _measured(self) -> dict[catalogue.Family, Histogram]:
+        measured: dict[catalogue.Family, Histogram] = {}
+        if self._commits is not None:
+            measured[catalogue.COMMITS] = self._commits.took
+        center = None if self.house is None else self.house.house.roles.get("kdc")
+        if isinstance(center, Center):
+            measured[catalogue.ISSUE] = center.took
+        return measured
 
     def _tell_ready(self) -> None:
         self.supervisor.ready(f"{self.settings.role} {self.settings.identity.nai}: {', '.join(self._all_listening())}")
@@ -463,11 +529,12 @@ class Daemon(MultiService, Generic[S]):
         settings, restart = possible(before, loaded.settings)
         prepared = self.prepare(settings)
         hops = self._prepare_hops(prepared.settings)
-        settings = hops.settings
+        metrics = self._prepare_metrics(hops.settings)
+        settings = metrics.settings
         prepared = evolve(
             prepared,
             settings=settings,
-            problems=(*prepared.problems, *hops.problems),
+            problems=(*prepared.problems, *hops.problems, *metrics.problems),
             restart=(*prepared.restart, *hops.restart),
         )
         problems = list(prepared.problems)
@@ -480,6 +547,7 @@ class Daemon(MultiService, Generic[S]):
             self.unprepare()
             if self.hops is not None:
                 self.hops.ports.unprepare()
+            self._metrics.unprepare()
             if end_observing is not None:
                 end_observing()
             return Outcome(problems=tuple(problems))
@@ -495,6 +563,7 @@ class Daemon(MultiService, Generic[S]):
         self._forget_keys()
         self.settle()
         self._settle_hops()
+        self._metrics.settle(settings.metrics)
         self.settle_roles()
         self.dialogs.reconfigure(settings.limits.detached_dialogs, settings.limits.resume_within)
         for nai in self.dialogs.peers - self.principal.node.peers.keys():
@@ -520,6 +589,13 @@ class Daemon(MultiService, Generic[S]):
             return Prepared(settings)
         return Prepared(evolve(settings, hops_listen=self.hops.ports.listen), restart=("hops-listen",))
 
+    def _prepare_metrics(self, settings: S) -> Prepared[S]:
+        try:
+            self._metrics.prepare(settings.metrics, self.sockets)
+        except CannotListenError as error:
+            return Prepared(settings, problems=(Problem("metrics.listen", one_line(error)),))
+        return Prepared(settings)
+
     def _settle_hops(self) -> None:
         if self.hops is not None and isinstance(self.settings, HopSettings):
             settings = self.settings
@@ -530,11 +606,14 @@ class Daemon(MultiService, Generic[S]):
 
     def stopService(self) -> Deferred[None]:
         """Stop everything that was started; fire when all is written and closed."""
+        self._running = False
         self.supervisor.stopping()
         if self._end_hearing is not None:
             self._end_hearing()
         if self._forgetting is not None:
             self._forgetting.stop()
+        if self._exchange is not None:
+            self._exchange.stop()
         stopping: list[Deferred[Any]] = [maybeDeferred(super().stopService)]
         if self._control is not None:
             stopping.append(maybeDeferred(self._control.stopListening))
@@ -543,6 +622,7 @@ class Daemon(MultiService, Generic[S]):
             stopping += self.house.stop()
         if self.hops is not None:
             stopping.append(self.hops.close())
+        stopping += self._metrics.close()
         self.dialogs.lose_all("this daemon is shutting down")
         closed: Deferred[Any] = DeferredList(stopping, consumeErrors=True)
         closed.addTimeout(STOP_WITHIN, self.reactor).addErrback(self._stopped_badly)
@@ -601,7 +681,7 @@ class Daemon(MultiService, Generic[S]):
             os.urandom,
             self.dialogs,
             DeadPeer(dead_peer.idle, dead_peer.timeout),
-            None if self._key_log is None else self._key_log.write,
+            None if self.settings.debug.key_log is None else self._note_keys,
         )
 
     def dialog_counters(self) -> dict[str, int]:

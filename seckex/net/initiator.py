@@ -221,13 +221,12 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         counts = self._forwards.counts
         pairs = zip(self._forwards.forwards, self._forwards.ports(), strict=True)
         told = [asdict(each) | {"port": port, "connections": counts[each]} for each, port in pairs]
-        roaming = {} if self._roaming is None else {"passages": self._calls.status()}
-        return {"forwards": told, "services": [], **roaming}
+        return {"forwards": told, "services": [], "passages": self._calls.status()}
 
     def counters(self) -> Mapping[str, int]:
         """See `Daemon.counters`."""
-        roaming = {} if self._roaming is None else self._calls.counters
-        return {"forwards.refused": self._forwards.refused, **roaming}
+        passages = {} if self._roaming is None else self._calls.counters
+        return {"forwards.refused": self._forwards.refused, **passages}
 
     # -- associations
 

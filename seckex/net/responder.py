@@ -25,7 +25,9 @@ from seckex.net.passages.relayed import relaying
 from seckex.net.passages.terms import PassageTerms
 from seckex.net.reload import Prepared
 from seckex.node.limits import Peer
+from seckex.passage.faces import Admitted
 from seckex.roles.faces import Role
+from seckex.roles.foreign_agent import ForeignAgent
 from seckex.roles.home_agent import HomeAgent, HomeTerms
 from seckex.roles.mobile_node.records import is_of_registration
 
@@ -67,24 +69,26 @@ class ResponderDaemon(ListeningDaemon[ResponderSettings]):
         return center if terms is None else {**home_agent_of(terms, self.clock.now()), **self._agent.roles(), **center}
 
     def passages(self, terms: PassageTerms) -> PassagePort | None:
-        """See `ListeningDaemon.passages`: a home agent takes its nodes' from their agents."""
-        agent = None if self.house is None else self.house.house.roles.get("home-agent")
-        if not isinstance(agent, HomeAgent):
+        """See `ListeningDaemon.passages`: a home agent takes its nodes' from their agents, and is one to visitors."""
+        roles = {} if self.house is None else self.house.house.roles
+        home, agent = roles.get("home-agent"), roles.get("foreign-agent")
+        if not isinstance(home, HomeAgent):
             return None
-        home, visited, end = agent.passage, self._agent.passage, ends(self._port, super().find)
-        if self.settings.foreign_agent is None:
-            return PassagePort(terms, home, end=end, most=self.settings.limits.links, of_one=OF_ONE)
-        most, of_one = self._bounds()
-        both = lambda spi: home(spi) or visited(spi)  # noqa: E731  # it is a value
-        return PassagePort(terms, both, relay=relaying(), end=end, most=most, of_one=of_one)
+
+        def admitted(spi: int) -> Admitted | None:
+            found = home.passage(spi)
+            return agent.passage(spi) if found is None and isinstance(agent, ForeignAgent) else found
+
+        most, of_one = self._passage_bounds()
+        end = ends(self._port, super().find)
+        return PassagePort(terms, admitted, relay=relaying(), end=end, most=most, of_one=of_one)
 
     def _is_of_home(self, spi: int) -> bool:
         """Tell whether an SPI is one of the home agent's."""
-        agent = None if self.house is None else self.house.house.roles.get("home-agent")
-        return isinstance(agent, HomeAgent) and agent.passage(spi) is not None
+        home = None if self.house is None else self.house.house.roles.get("home-agent")
+        return isinstance(home, HomeAgent) and home.passage(spi) is not None
 
-    def _bounds(self) -> tuple[int, int]:
-        """Return how many passages there may be, those that end here and those of visitors, and of one registration."""
+    def _passage_bounds(self) -> tuple[int, int]:
         agent, links = self.settings.foreign_agent, self.settings.limits.links
         if agent is None:
             return links, OF_ONE
@@ -117,7 +121,7 @@ class ResponderDaemon(ListeningDaemon[ResponderSettings]):
             settle_center(self.house.house.roles, self.settings.kdc)
             if terms is not None:
                 settle_home_agent(self.house, self.house.house.roles, terms)
-                self.bound_passages(*self._bounds())
+                self.bound_passages(*self._passage_bounds())
             self._agent.settle()
 
     def prepare(self, settings: ResponderSettings) -> Prepared[ResponderSettings]:

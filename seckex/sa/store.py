@@ -14,7 +14,7 @@ with it is a conflict, whole.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from enum import Enum
 from typing import Final, Protocol, TypeAlias
 
@@ -168,12 +168,50 @@ class Outcome(Enum):
     CONFLICT = "conflict"
 
 
+class Later:
+    """Records of one kind, none of which expires, that are opened when they are wanted: there may be a million.
+
+    ``sealed`` has what is stored by name, in the order in which it was stored; ``unseal`` opens it, or raises
+    `AuthenticationFailed`. What was dropped is not there any more.
+    """
+
+    __slots__ = ("_sealed", "kind", "unseal")
+
+    def __init__(self, kind: str, sealed: dict[bytes, bytes], unseal: Callable[[bytes, bytes], bytes]) -> None:
+        self.kind = kind
+        self._sealed = sealed
+        self.unseal = unseal
+
+    def __repr__(self) -> str:
+        return f"<Later {self.kind}, {len(self)} at first>"
+
+    def __len__(self) -> int:
+        """How many there were at first."""
+        return len(self._sealed)
+
+    def left(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield name and octets of all that was not dropped by the time that it is their turn, still sealed."""
+        return (pair for pair in self._sealed.items() if pair[1])
+
+    def has(self, name: bytes) -> bool:
+        """Tell whether there is one of this name."""
+        return bool(self._sealed.get(name))
+
+    def open(self, name: bytes) -> bytes:
+        """Return the octets of the record of that name; raises `AuthenticationFailed`."""
+        return self.unseal(name, self._sealed[name])
+
+    def drop(self, name: bytes) -> None:
+        """Let go of one; whoever goes through the names may do so meanwhile."""
+        self._sealed[name] = b""
+
+
 @frozen
 class Snapshot:
     """All that a store holds for one worker, associations in the order in which they were stored.
 
     ``damaged`` has a sentence for each record that could not be read and is left out;
-    ``forgotten`` is the highest of all `Purge.forgotten`.
+    ``forgotten`` is the highest of all `Purge.forgotten`. Of some kinds records come `Later`.
     """
 
     associations: tuple[Association, ...]
@@ -181,6 +219,7 @@ class Snapshot:
     damaged: tuple[str, ...] = ()
     forgotten: float = 0.0
     records: tuple[Record, ...] = ()
+    later: tuple[Later, ...] = ()
 
 
 @frozen
@@ -198,11 +237,12 @@ WORKER_MASK: Final = (1 << WORKER_BITS) - 1
 class Store(Protocol):
     """What a daemon asks of its store; methods raise `seckex.errors.StoreFailed`."""
 
-    def load(self, worker: int, now: float, most_replays: int = MOST_REPLAYS) -> Snapshot:
+    def load(self, worker: int, now: float, most_replays: int = MOST_REPLAYS, later: Collection[str] = ()) -> Snapshot:
         """Return what is not expired at ``now``: associations of ``worker``, replay records of all.
 
         Of more replay records than ``most_replays`` those that expire last are
-        returned. The others still make a unit that repeats them a conflict.
+        returned. The others still make a unit that repeats them a conflict. Records of the kinds ``later`` that never
+        expire come as `Later`.
         """
         ...
 
@@ -232,6 +272,10 @@ class Store(Protocol):
     def close(self) -> None:
         """Let go of what the store holds open."""
         ...
+
+
+def _as_it_is(_name: bytes, octets: bytes) -> bytes:
+    return octets
 
 
 def _no_record(_key: tuple[str, bytes]) -> bool:
@@ -285,15 +329,24 @@ class MemoryStore:
     records: dict[tuple[str, bytes], Record] = field(factory=dict)
     logs: dict[str, list[LogEntry]] = field(factory=dict)
 
-    def load(self, worker: int, now: float, most_replays: int = MOST_REPLAYS) -> Snapshot:
+    def load(self, worker: int, now: float, most_replays: int = MOST_REPLAYS, later: Collection[str] = ()) -> Snapshot:
         """See `Store.load`."""
+        lasting = {
+            key: record for key, record in self.records.items() if key[0] in later and record.expires == math.inf
+        }
         replays = sorted((r for r in self.replays.values() if r.expires > now), key=lambda r: r.expires, reverse=True)
         return Snapshot(
             tuple(a for a in self.associations.values() if a.spi_in & WORKER_MASK == worker and a.expires > now),
             tuple(replays[:most_replays]),
             forgotten=self.forgotten,
             records=tuple(
-                record for record in self.records.values() if record.expires > now and not record.kind.endswith(ASIDE)
+                record
+                for key, record in self.records.items()
+                if record.expires > now and key not in lasting and not record.kind.endswith(ASIDE)
+            ),
+            later=tuple(
+                Later(kind, {name: r.octets for (of, name), r in lasting.items() if of == kind}, _as_it_is)
+                for kind in later
             ),
         )
 

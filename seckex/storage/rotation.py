@@ -24,7 +24,7 @@ from typing import Final, TypeAlias
 
 from attrs import define, field, frozen
 
-from seckex.crypto.atrest import Wrapping
+from seckex.crypto.atrest import MasterKey, Wrapping
 from seckex.errors import AuthenticationFailed, StoreFailed
 from seckex.sa.store import Append
 from seckex.storage.lock import locked, others_at_work
@@ -43,6 +43,8 @@ _UNMARK: Final = "DELETE FROM meta WHERE name = 'rotation'"
 _SEALED_META: Final = (("check", CHECK_BOUND), ("heads", HEADS_BOUND))
 
 Seal: TypeAlias = Callable[[Row], tuple[bytes, bytes]]
+#: Returns what a log gets, of the new master key and the one that it takes the place of.
+Entries: TypeAlias = Callable[[MasterKey], tuple[Append, ...]]
 
 
 @frozen
@@ -68,6 +70,10 @@ _TABLES: Final = (
     _table("association", ASSOCIATION_COLUMNS, "keys", association_seal, 0),
     _table("record", RECORD_COLUMNS, "octets", record_seal, 1),
 )
+
+
+def _nothing(_master: MasterKey) -> tuple[Append, ...]:
+    return ()
 
 
 @frozen
@@ -109,7 +115,7 @@ class Rotation:
         done = sum(self._lasts[: self._at]) + self._after
         return Progress(self._rewrapped, self._unreadable, done / whole if whole else 1.0, self._passes)
 
-    def begin(self, entries: tuple[Append, ...] = ()) -> None:
+    def begin(self, entries: Entries = _nothing) -> None:
         """Have two keys and seal under the new one, unless it is so already; ``entries`` are written once."""
         store = self._store
         try:
@@ -124,11 +130,11 @@ class Rotation:
             raise StoreFailed(f"the locks in {store.path.parent} cannot be used: {error.strerror}") from error
         self._start_pass(first=True)
 
-    def _begin(self, connection: sqlite3.Connection, entries: tuple[Append, ...]) -> None:
+    def _begin(self, connection: sqlite3.Connection, entries: Entries) -> None:
         if self._rewrap_meta(connection):
             # It has not begun before: whoever has begun has done this.
             connection.execute(_MARK)
-            write_entries(connection, entries, self._store.seals[0])
+            write_entries(connection, entries(self._store.master), self._store.seals[0])
 
     def step(self) -> bool:
         """Go through a portion of the rows; return whether a whole pass has found nothing to do."""
@@ -147,18 +153,18 @@ class Rotation:
         self._start_pass(first=False)
         return False
 
-    def end(self, entries: tuple[Append, ...] = ()) -> None:
+    def end(self, entries: Entries = _nothing) -> None:
         """Let go of the former key; ``entries`` are written once."""
         self._store.transact(lambda connection: self._end(connection, entries))
         # What a long reader keeps in the log there is sealed under a key that is about to be gone.
         self._store.shrink()
         self._store.use(drop_former_key(self._key_file, self._store.master))
 
-    def _end(self, connection: sqlite3.Connection, entries: tuple[Append, ...]) -> None:
+    def _end(self, connection: sqlite3.Connection, entries: Entries) -> None:
         self._rewrap_meta(connection)
         if connection.execute(_UNDER_WAY).fetchone()[0]:
             connection.execute(_UNMARK)
-            write_entries(connection, entries, self._store.seals[0])
+            write_entries(connection, entries(self._store.master), self._store.seals[0])
 
     # -- rows
 

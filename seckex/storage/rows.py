@@ -9,7 +9,9 @@ records hold nothing that did not go over the network, and are not sealed.
 
 from __future__ import annotations
 
+import math
 import struct
+from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 from seckex.crypto.atrest import Wrapping
@@ -32,6 +34,7 @@ REPLAY_COLUMNS: Final = "spi, identification, request, answer, expires"
 _FIXED: Final = struct.Struct(">16sIIBQQdI")
 _EXPIRES: Final = struct.Struct(">d")
 _TABLE: Final = b"association v2"
+_SHORT: Final = 256
 
 # SQLite's integers are signed; this keeps Identifications in the order of their seconds.
 _BIAS: Final = 1 << 63
@@ -229,6 +232,19 @@ def read_record(row: Row, wrapping: Wrapping) -> Record:
 
 def _bound_record(kind: str, name: bytes, expires: float) -> bytes:
     return b"record v1" + lp(kind.encode()) + lp(name) + _EXPIRES.pack(expires)
+
+
+def bound_to(kind: str) -> Callable[[bytes], bytes]:
+    """Return what the seals of records of this kind that never expire are bound to, by the name of each."""
+    start, end = b"record v1" + lp(kind.encode()), _EXPIRES.pack(math.inf)
+    # All that stands before a name, by its size: there may be a million names.
+    starts = [start + lp(bytes(size))[: len(lp(b""))] for size in range(_SHORT)]
+
+    def bound(name: bytes) -> bytes:
+        size = len(name)
+        return starts[size] + name + end if size < _SHORT else start + lp(name) + end
+
+    return bound
 
 
 def _shown(spi: object) -> str:

@@ -22,16 +22,28 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
 from seckex.crypto.atrest import EPOCH_SIZE, MasterKey, Wrapping
-from seckex.errors import StoreFailed
+from seckex.errors import AuthenticationFailed, StoreFailed
 from seckex.sa.association import Association
 from seckex.sa.logs import LogCheck, LogEntry
-from seckex.sa.store import ASIDE, MOST_REPLAYS, WORKER_MASK, Outcome, Page, Purge, Record, ReplayRecord, Snapshot, Unit
+from seckex.sa.store import (
+    ASIDE,
+    MOST_REPLAYS,
+    WORKER_MASK,
+    Later,
+    Outcome,
+    Page,
+    Purge,
+    Record,
+    ReplayRecord,
+    Snapshot,
+    Unit,
+)
 from seckex.storage.batch import Batch, RecordKey, named, settle
 from seckex.storage.failures import damaged, store_failed
 from seckex.storage.logs import check_log, read_entries, write_entries
@@ -42,6 +54,7 @@ from seckex.storage.rows import (
     Damaged,
     Row,
     association_row,
+    bound_to,
     read_association,
     read_record,
     read_replay,
@@ -97,6 +110,20 @@ _PAGE_UP: Final = f"SELECT {RECORD_COLUMNS} FROM record WHERE kind = ? AND name 
 _PAGE_DOWN: Final = (
     f"SELECT {RECORD_COLUMNS} FROM record WHERE kind = ? AND (? IS NULL OR name < ?) ORDER BY name DESC LIMIT ?"  # noqa: S608  # constants
 )
+# Beside those that come later, of which there may be a million: those are not looked at.
+_LOAD_OTHERS: Final = (
+    f"SELECT {RECORD_COLUMNS} FROM record WHERE kind IN (SELECT value FROM json_each(?1)) AND expires > ?3 "  # noqa: S608  # constants
+    f"UNION ALL SELECT {RECORD_COLUMNS} FROM record "
+    "WHERE kind IN (SELECT value FROM json_each(?2)) AND expires > ?3 AND expires < 9e999"
+)
+# Each kind is found in the index behind the one before.
+_KINDS: Final = (
+    "WITH RECURSIVE k (kind) AS (SELECT min(kind) FROM record "
+    "UNION ALL SELECT (SELECT min(kind) FROM record WHERE kind > k.kind) FROM k WHERE k.kind IS NOT NULL) "
+    "SELECT kind FROM k WHERE kind IS NOT NULL"
+)
+# In the order of the rows, and not through the index, which would look for each row by itself.
+_LOAD_LATER: Final = "SELECT name, octets FROM record WHERE +kind = ? AND expires = 9e999 ORDER BY rowid"
 _LOAD_ASSOCIATIONS: Final = (
     f"SELECT {ASSOCIATION_COLUMNS} FROM association WHERE expires > ? AND spi_in & {WORKER_MASK} = ? "  # noqa: S608  # constants
     "ORDER BY rowid"
@@ -153,7 +180,7 @@ class SqliteStore:
 
     # -- reading
 
-    def load(self, worker: int, now: float, most_replays: int = MOST_REPLAYS) -> Snapshot:
+    def load(self, worker: int, now: float, most_replays: int = MOST_REPLAYS, later: Collection[str] = ()) -> Snapshot:
         """See `Store.load`."""
         associations: list[Association] = []
         replays: list[ReplayRecord] = []
@@ -172,11 +199,13 @@ class SqliteStore:
                     replays.append(read_replay(row))
                 except Damaged as error:
                     complaints.append(str(error))
-            for row in connection.execute(_LOAD_RECORDS, (now,)):
+            kinds = {kind for (kind,) in connection.execute(_KINDS)} if later else set()
+            for row in self._unless(connection, kinds, later, now):
                 try:
                     records.append(read_record(row, self._records))
                 except Damaged as error:
                     complaints.append(str(error))
+            lasting = tuple(self._later(connection, kind) for kind in later if kind in kinds)
             found = connection.execute(_FORGOTTEN).fetchone()
             connection.execute("COMMIT")
         forgotten = 0.0 if found is None else found[0]
@@ -185,7 +214,27 @@ class SqliteStore:
                 "the time up to which replay records were purged is damaged; the clock serves in its place"
             )
             forgotten = 0.0
-        return Snapshot(tuple(associations), tuple(replays), tuple(complaints), forgotten, tuple(records))
+        return Snapshot(tuple(associations), tuple(replays), tuple(complaints), forgotten, tuple(records), lasting)
+
+    @staticmethod
+    def _unless(connection: sqlite3.Connection, kinds: set[str], later: Collection[str], now: float) -> Iterator[Row]:
+        """Yield the rows of all records but those that come later."""
+        if not later:
+            return connection.execute(_LOAD_RECORDS, (now,))
+        others = json.dumps([kind for kind in kinds if kind not in later and not kind.endswith(ASIDE)])
+        return connection.execute(_LOAD_OTHERS, (others, json.dumps(list(later)), now))
+
+    def _later(self, connection: sqlite3.Connection, kind: str) -> Later:
+        unwrap, bound = self._records.unwrap, bound_to(kind)
+        sealed = dict(connection.execute(_LOAD_LATER, (kind,)))
+
+        def unseal(name: bytes, octets: bytes) -> bytes:
+            try:
+                return unwrap(octets, bound(name))
+            except TypeError:
+                raise AuthenticationFailed("a column holds something else than it should") from None
+
+        return Later(kind, sealed, unseal)
 
     # -- writing
 

@@ -98,6 +98,15 @@ class LocalTests(DoctorCase):
         (what,) = self.found("files", "bad")
         self.assertIn("master.key is open to other users", what)
 
+    def test_a_key_log(self) -> None:
+        self.file.write_text(self.file.read_text() + '[debug]\nkey-log = "state/keys.log"\n')
+        path = self.state / "keys.log"
+        path.touch(mode=0o600)
+        self.assertEqual(self.found("key log", "doubtful"), [f"the keys of all links are written to {path}"])
+        self.assertEqual(self.found("key log", "bad"), [])
+        path.chmod(0o644)
+        self.assertEqual(self.found("key log", "bad"), [f"{path} is open to other users"])
+
     def test_a_master_key_that_is_missing(self) -> None:
         (self.state / "seckex.db").write_bytes(b"")
         os.chmod(self.state / "seckex.db", 0o600)

@@ -22,10 +22,12 @@ from seckex.config.load import read_settings
 from seckex.config.provision import Provision, parse_provision
 from seckex.crypto.provisioning import public_of, read_sealed
 from seckex.crypto.secrets import Secret
+from seckex.net import kdc_commands
 from seckex.net.control import ControlFactory
-from seckex.net.kdc_commands import KdcCommands
+from seckex.net.kdc_desk import commands_of
 from seckex.net.principal import Clock
 from seckex.roles.kdc.center import Center
+from seckex.sa.store import MemoryStore
 from seckex.storage.lock import WorkerLock
 from seckex.storage.sqlite import SqliteStore
 from tests.config.written import RESPONDER, write_all
@@ -182,13 +184,13 @@ class AloneTests(KdcCase):
 
     def test_a_node_gets_another_key_0(self) -> None:
         self.add()
-        self.assertIn("another KEY 0, key version 2", self.kdc("rekey", NODE).stdout)
-        told = json.loads(self.kdc("rekey", NODE, "--json").stdout)
+        self.assertIn("another KEY 0, key version 2", self.kdc("rotate", NODE).stdout)
+        told = json.loads(self.kdc("rotate", NODE, "--json").stdout)
         self.assertEqual((told["schema"], told["kvno"]), ("seckex.kdc-principal/1", 3))
-        self.assertIn("not known here", self.kdc("rekey", "x@example.org", code=1).stderr)
+        self.assertIn("not known here", self.kdc("rotate", "x@example.org", code=1).stderr)
 
     def test_a_long_list_comes_in_parts(self) -> None:
-        self.patch(KdcCommands, "_list", _in_parts(2))
+        self.patch(kdc_commands, "LOOKED_AT", 2)
         for n in range(5):
             self.add(f"n{n}@example.org")
         self.assertEqual(len(self.kdc("list").stdout.splitlines()), 6)
@@ -281,7 +283,10 @@ class AloneTests(KdcCase):
         self.add()
         SqliteCase.sql(_At(self.state / "seckex.db"), "UPDATE record SET octets = zeroblob(200)")  # type: ignore[arg-type]  # it has a path
         result = self.kdc("list")
-        self.assertIn("a record of the kind 'kdc.principal' is left out: its seal does not verify", result.stderr)
+        self.assertIn(
+            "the kind kdc.principal is left out: the seal of a wrapped secret does not verify",
+            result.stderr,
+        )
         self.assertEqual(result.stdout, "no nodes\n")
 
     def test_a_disk_that_is_full(self) -> None:
@@ -356,7 +361,7 @@ class SocketTests(KdcCase):
 
     def test_requests_that_make_no_sense(self) -> None:
         center = Center("kdc@example.org", desk.kdc_of(read_settings(self.config), self.config), os.urandom)
-        commands = KdcCommands(center, lambda _what: None, lambda _call: Deferred(), Clock()).commands()
+        commands = commands_of(center, lambda _what: None, lambda _call: Deferred(), Clock(), MemoryStore())
         factory = ControlFactory(commands, None)
         for request in (
             {"command": "kdc-add"},
@@ -389,17 +394,6 @@ def _nowhere(_role: str) -> Path:
 
 def _full() -> str:
     return "no room"
-
-
-def _in_parts(most: int) -> Any:
-    whole = KdcCommands._list
-
-    def listed(self: KdcCommands, request: dict[str, Any]) -> dict[str, Any]:
-        answer = whole(self, request)
-        cut = answer["principals"][:most]
-        return answer | {"principals": cut, "more": len(answer["principals"]) > most}
-
-    return listed
 
 
 class _Terminal:

@@ -145,6 +145,13 @@ class FindingTests(StatusCase):
         self.assertEqual(result.exit_code, 1)
         self.assertIn("give --socket or --config", result.stderr)
 
+    def test_a_key_log_is_told_of(self) -> None:
+        self.daemon("responder", STATUS)
+        self.assertNotIn("WARNING", self.run_command("status").stdout)
+        self.daemon("initiator", STATUS | {"daemon": {"role": "initiator", "key_log": "/var/tmp/keys.log"}})
+        told = self.run_command("status").stdout
+        self.assertIn("WARNING: the keys of all links are written to /var/tmp/keys.log (debug.key-log)", told)
+
     def test_a_daemon_that_refuses(self) -> None:
         path = self.daemon(answer={"schema": "seckex.error/1", "error": "busy"})
         result = self.run_command("--socket", str(path))

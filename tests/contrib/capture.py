@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import struct
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Final
@@ -27,10 +27,10 @@ _ADDRESSES: Final = (IPv4Address("192.0.2.10"), IPv4Address("192.0.2.1"))
 
 
 class Capture:
-    """Packets in order, 10 ms after each other."""
+    """Packets in order, 10 ms after each other; ``packets`` came before, their connections from the same ports."""
 
-    def __init__(self) -> None:
-        self.packets: list[bytes] = []
+    def __init__(self, packets: Iterable[bytes] = ()) -> None:
+        self.packets = list(packets)
         self._ports = 40000
 
     def datagram(self, octets: bytes, port: int = PORT, *, answers: bool = False) -> None:
@@ -58,7 +58,7 @@ class Connection:
     def __init__(self, packets: list[bytes], source: int, port: int) -> None:
         self._packets = packets
         self._ports = (source, port)
-        self._sent = [1000, 5000]
+        self._sent = [1000 * len(packets), 5000 * len(packets)]
         self._say(0, _SYN)
         self._say(1, _SYN | _ACK)
 

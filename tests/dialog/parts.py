@@ -159,6 +159,7 @@ class Pair:
         soon: Callable[[Callable[[], None]], object] | None = None,
         dialogs_i: DialogTables | None = None,
         dialogs_r: DialogTables | None = None,
+        key_log: Callable[[str], object] | None = None,
     ) -> None:
         ours = ours or association()
         theirs = theirs or ours
@@ -172,6 +173,7 @@ class Pair:
             soon=soon,
             association=ours,
             dialogs=dialogs_i,
+            key_log=key_log,
         )
         self.r.link = Link(
             owner=self.r,

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from attrs import define, field
@@ -19,7 +19,7 @@ from seckex.errors import StoreFailed
 from seckex.net import commit
 from seckex.net.commit import CommitThread, GroupCommit
 from seckex.sa.logs import LogCheck, LogEntry
-from seckex.sa.store import MemoryStore, Outcome, PutReplay, Snapshot, Unit
+from seckex.sa.store import MemoryStore, Outcome, Page, PutReplay, Snapshot, Unit
 from tests.storage.samples import replay
 
 STORED, CONFLICT = Outcome.STORED, Outcome.CONFLICT
@@ -39,7 +39,7 @@ class Scripted:
     memory: MemoryStore = field(factory=MemoryStore)
     threads: set[int] = field(factory=set)
 
-    def load(self, worker: int, now: float, most_replays: int = 0) -> Snapshot:
+    def load(self, worker: int, now: float, most_replays: int = 0, later: Collection[str] = ()) -> Snapshot:
         raise NotImplementedError
 
     def commit(self, units: Sequence[Unit]) -> list[Outcome]:
@@ -53,6 +53,9 @@ class Scripted:
         raise NotImplementedError
 
     def verify(self, log: str) -> LogCheck:
+        raise NotImplementedError
+
+    def page(self, kind: str, beyond: bytes | None, most: int, *, down: bool = False) -> Page:
         raise NotImplementedError
 
     def close(self) -> None:

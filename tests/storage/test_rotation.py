@@ -79,11 +79,11 @@ class RotationCase(SqliteCase):
     def rotate(self, store: SqliteStore, between: Callable[[], object] = lambda: None) -> Rotation:
         """Exchange the master key from wherever it stands."""
         turn = Rotation(store, self.key, 0, os.urandom)
-        turn.begin(BEGUN)
+        turn.begin(lambda _master: BEGUN)
         between()
         while not turn.step():
             between()
-        turn.end(ENDED)
+        turn.end(lambda _master: ENDED)
         return turn
 
     def audited(self, store: SqliteStore) -> list[bytes]:

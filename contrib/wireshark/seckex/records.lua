@@ -62,7 +62,6 @@ local bodies = {
         if not link.services[number] and link.count < MOST_DIALOGS then
             link.count, link.services[number] = link.count + 1, service
         end
-        return service
     end,
     [3] = notice,
     [4] = data,
@@ -148,6 +147,24 @@ local function read_preamble(cursor, tree)
     return record
 end
 
+-- Shows the body, opened if it can be; returns a remark of it.
+local function read_body(cursor, tree, link, record, kind, number)
+    local body = opened(record, cursor, tree, link)
+    if not body or body:left() == 0 then
+        return nil
+    end
+    local below = body:tree(tree, "body", body:left())
+    local reader = bodies[kind]
+    local well, remark = cursors.guard(below, function()
+        local remark = reader and reader(body, below, link, number)
+        if body:left() > 0 then
+            body:fail(body:left() .. " octets too many")
+        end
+        return remark
+    end)
+    return well and remark or nil
+end
+
 local function read_record(cursor, tree, link)
     local record = read_preamble(cursor, tree)
     local headers = cursor.at
@@ -164,30 +181,21 @@ local function read_record(cursor, tree, link)
     cursor:add(tree, "dialog.sequence", 8)
     record.associated = record.associated .. cursor.tvb:raw(headers, cursor.at - headers)
     local name = numbers.records[kind] or ("type " .. kind)
+    local size = cursor:left()
+    local remark = read_body(cursor, tree, link, record, kind, number)
     local service = link.services[number]
     local title = name .. (number > 0 and (" " .. number) or "") .. (service and (" " .. service) or "")
-    tree:set_text("Record, " .. title .. ", " .. cursor:left() .. " octets")
-    local body = opened(record, cursor, tree, link)
-    if body and body:left() > 0 then
-        local below = body:tree(tree, "body", body:left())
-        local reader = bodies[kind]
-        local well, remark = cursors.guard(below, function()
-            local remark = reader and reader(body, below, link, number)
-            if body:left() > 0 then
-                body:fail(body:left() .. " octets too many")
-            end
-            return remark
-        end)
-        if well and remark and remark ~= service then
-            title = title .. " " .. remark
-        end
-    end
-    return title
+    tree:set_text("Record, " .. title .. ", " .. size .. " octets")
+    return title .. (remark and (" " .. remark) or "")
 end
 
 return {
     START = START,
     size_of = size_of,
+    -- Whether the record that begins at `at` is the first of its connection: HELLO of the initiator.
+    begins = function(tvb, at)
+        return tvb(at + 4, 2):uint() == 0x0085
+    end,
     -- What is to be kept of a link from one record to the next.
     link = function()
         return { services = {}, count = 0 }

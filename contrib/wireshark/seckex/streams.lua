@@ -3,8 +3,8 @@
 local passages = require "seckex.passages"
 local records = require "seckex.records"
 
-local stream_number = Field.new("tcp.stream")
-local streams = {}
+-- By the pair of ends, in the order of their names; and by packet, for whoever reads one again.
+local streams, packets = {}, {}
 
 local LINK, PASSAGE, MESSAGES = "link", "passage", "messages"
 local LONGEST, SHORTEST = 16384, 16
@@ -40,13 +40,24 @@ local function kind_of(tvb, strict)
     end
 end
 
-local function stream_of(pinfo)
-    local found = stream_number()
-    local key = found and found.value or (tostring(pinfo.src) .. tostring(pinfo.dst))
-    if not streams[key] then
-        streams[key] = { link = records.link(), directions = {} }
+-- Whether these octets are the first of a connection, so that another one had the same ends before.
+local function begins(tvb)
+    if tvb:len() >= records.START and records.size_of(tvb, 0) then
+        return records.begins(tvb, 0)
     end
-    return streams[key]
+    return tvb:len() >= passages.START and passages.begins(tvb, 0)
+end
+
+local function stream_of(tvb, pinfo)
+    local here = tostring(pinfo.src) .. " " .. pinfo.src_port
+    local there = tostring(pinfo.dst) .. " " .. pinfo.dst_port
+    local key = here < there and (here .. " " .. there) or (there .. " " .. here)
+    local found = streams[key]
+    if not found or (found.kind ~= MESSAGES and found.since ~= pinfo.number and begins(tvb)) then
+        found = { link = records.link(), directions = {} }
+        streams[key] = found
+    end
+    return found
 end
 
 return {
@@ -54,13 +65,17 @@ return {
     kind_of = kind_of,
     sizes = sizes,
     forget = function()
-        streams = {}
+        streams, packets = {}, {}
     end,
     -- What is kept of the connection of this packet, and what it carries; nil where that is not known (yet).
     of = function(tvb, pinfo)
-        local stream = stream_of(pinfo)
-        if not stream.kind and not pinfo.visited then
-            stream.kind, stream.since = kind_of(tvb, false), pinfo.number
+        local stream = packets[pinfo.number]
+        if not stream or not pinfo.visited then
+            stream = stream_of(tvb, pinfo)
+            packets[pinfo.number] = stream
+            if not stream.kind then
+                stream.kind, stream.since = kind_of(tvb, false), pinfo.number
+            end
         end
         return stream, stream.kind and pinfo.number >= stream.since and stream.kind or nil
     end,

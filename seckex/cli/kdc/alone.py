@@ -19,11 +19,11 @@ from seckex.config.load import prepare_state, read_settings
 from seckex.errors import StoreFailed
 from seckex.machine import Now, Report
 from seckex.net.control import Declined
-from seckex.net.kdc_commands import KdcCommands
+from seckex.net.kdc_desk import OFF_LINE, commands_of
 from seckex.net.principal import Clock
 from seckex.node.actions import Commit
 from seckex.roles.faces import RoleAction
-from seckex.roles.kdc.center import Center
+from seckex.roles.kdc.center import LATER, Center
 from seckex.storage.lock import WorkerLock
 from seckex.storage.masterkey import load_master_key
 from seckex.storage.sqlite import SqliteStore
@@ -64,14 +64,17 @@ class _Alone:
         self._store = store
         self._clock = Clock()
         now = self._clock.now()
-        snapshot = store.load(0, now.wall)
+        snapshot = store.load(0, now.wall, later=LATER)
         for complaint in snapshot.damaged:
             click.echo(plain(complaint), err=True)
-        for action in center.start(snapshot, now):
-            if isinstance(action, Report):
+        actions = center.start(snapshot, now)
+        while center.directory.loading:
+            actions += center.tick(now)
+        for action in actions:
+            if isinstance(action, Report) and action.event.level == "error":
                 click.echo(plain(action.event), err=True)
         self._center = center
-        self._commands = KdcCommands(center, self._ask, self._aside, self._clock).commands()
+        self._commands = commands_of(center, self._ask, self._aside, self._clock, store, OFF_LINE)
 
     def ask(self, request: dict[str, Any], schema: str) -> dict[str, Any]:
         """See `Ask`."""

@@ -1,4 +1,4 @@
-"""``seckex kdc init``, ``add``, ``disable``, ``enable``, ``list``, ``show`` and ``export``."""
+"""``seckex kdc init``, ``add``, ``disable``, ``enable``, ``show`` and ``export``."""
 
 from __future__ import annotations
 
@@ -10,18 +10,16 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
-from rich.table import Table
 
 from seckex.cli.doctor.local import DATABASE
 from seckex.cli.finding import daemon_options
-from seckex.cli.kdc.desk import EXPORT_SCHEMA, LIST_SCHEMA, PRINCIPAL_SCHEMA, Ask, asking, kdc_of
-from seckex.cli.output import Fault, create_secret, instant, json_option, plain, print_answer, print_json, print_tables
+from seckex.cli.kdc.desk import EXPORT_SCHEMA, PRINCIPAL_SCHEMA, asking, kdc_of
+from seckex.cli.kdc.group import kdc, nai_of
+from seckex.cli.output import Fault, create_secret, instant, json_option, plain, print_answer, print_json
 from seckex.config.common import Settings, State
 from seckex.config.devicekey import MAX_FILE, parse_public
 from seckex.config.files import read_private, read_public
 from seckex.config.load import default_state, prepare_state, read_settings
-from seckex.config.problems import Unfit
-from seckex.config.values import NAI
 from seckex.crypto.provisioning import LONGEST_PASSPHRASE, SHORTEST_PASSPHRASE
 from seckex.errors import StoreFailed
 from seckex.storage.lock import WorkerLock
@@ -30,22 +28,6 @@ from seckex.storage.sqlite import SqliteStore
 
 INIT_SCHEMA: Final = "seckex.kdc-init/1"
 _PATH: Final = click.Path(path_type=Path)
-
-
-def _nai(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
-    try:
-        return NAI.read(value)
-    except Unfit as error:
-        raise click.BadParameter(str(error)) from error
-
-
-@click.group()
-def kdc() -> None:
-    """Look after the nodes of a key distribution center.
-
-    With a daemon that runs, its control socket is used; without one its database, where
-    --config says which.
-    """
 
 
 @kdc.command("init")
@@ -101,8 +83,8 @@ def _next_steps(settings: Settings | None, config: Path) -> Iterator[str]:
 
 
 @kdc.command("add")
-@click.argument("nai", metavar="NAI", callback=_nai)
-@click.option("--home-agent", metavar="NAI", callback=_nai, required=True, help="Where the node is at home.")
+@click.argument("nai", metavar="NAI", callback=nai_of)
+@click.option("--home-agent", metavar="NAI", callback=nai_of, required=True, help="Where the node is at home.")
 @click.option("--home-address", metavar="ADDRESS", help="Its address there.  [default: any]")
 @click.option("--layer2", metavar="MAC", help="Its Ethernet address.  [default: none]")
 @daemon_options
@@ -129,7 +111,7 @@ def add(
 
 def _allowing(name: str, text: str, *, enabled: bool) -> None:
     @kdc.command(name, help=text)
-    @click.argument("nai", metavar="NAI", callback=_nai)
+    @click.argument("nai", metavar="NAI", callback=nai_of)
     @daemon_options
     @json_option
     def command(nai: str, socket_path: Path | None, config_path: Path | None, as_json: bool) -> None:
@@ -139,62 +121,15 @@ def _allowing(name: str, text: str, *, enabled: bool) -> None:
         if as_json:
             print_answer(answer)
         else:
-            click.echo(plain(f"{answer['principal']} is {_state(answer)}"))
+            click.echo(plain(f"{answer['principal']} is {answer['state']}"))
 
 
 _allowing("disable", "End what a node has with its home agent, and have it refused until it is enabled.", enabled=False)
 _allowing("enable", "Have a node's home agent take it again.", enabled=True)
 
 
-@kdc.command("rekey")
-@click.argument("nai", metavar="NAI", callback=_nai)
-@daemon_options
-@json_option
-def rekey(nai: str, socket_path: Path | None, config_path: Path | None, as_json: bool) -> None:
-    """Draw another KEY 0 for a node, which is to be exported and provisioned then."""
-    with asking(socket_path, config_path) as ask:
-        answer = ask({"command": "kdc-rekey", "principal": nai}, PRINCIPAL_SCHEMA)
-    if as_json:
-        print_answer(answer)
-    else:
-        click.echo(
-            plain(f"{answer['principal']} has another KEY 0, key version {answer['kvno']}: export it for the node")
-        )
-
-
-@kdc.command("list")
-@daemon_options
-@json_option
-def list_(socket_path: Path | None, config_path: Path | None, as_json: bool) -> None:
-    """List all nodes, by name; with --json in the order of their changes, one object a line."""
-    found: list[dict[str, Any]] = []
-    with asking(socket_path, config_path) as ask:
-        for each in _listed(ask):
-            if as_json:
-                print_json(PRINCIPAL_SCHEMA, each)
-            else:
-                found.append(each)
-    if as_json:
-        return
-    table = Table("node", "home agent", "key version", "state", "added", box=None, pad_edge=False)
-    for each in sorted(found, key=lambda one: str(one["principal"])):
-        created = "" if each["created"] is None else instant(each["created"])
-        table.add_row(*map(plain, (each["principal"], each["home_agent"], each["kvno"], _state(each), created)))
-    print_tables([table] if found else ["no nodes"])
-
-
-def _listed(ask: Ask) -> Iterator[dict[str, Any]]:
-    after = 0
-    while True:
-        answer = ask({"command": "kdc-list", "after": after}, LIST_SCHEMA)
-        yield from answer["principals"]
-        if not answer["more"]:
-            return
-        after = answer["principals"][-1]["serial"]
-
-
 @kdc.command("show")
-@click.argument("nai", metavar="NAI", callback=_nai)
+@click.argument("nai", metavar="NAI", callback=nai_of)
 @daemon_options
 @json_option
 def show(nai: str, socket_path: Path | None, config_path: Path | None, as_json: bool) -> None:
@@ -208,12 +143,13 @@ def show(nai: str, socket_path: Path | None, config_path: Path | None, as_json: 
     lines = {
         "home agent": answer["home_agent"],
         "key version": answer["kvno"],
-        "state": _state(answer),
+        "state": answer["state"],
+        "former KEY 0": "" if answer["until"] is None else f"taken up to {instant(answer['until'])}",
         "added": "" if answer["created"] is None else instant(answer["created"]),
         "home address": answer["home_address"] or ("not known here" if answer["copied"] else "any"),
         "layer 2": answer["layer2"] or ("not known here" if answer["copied"] else "none"),
         "static keys": "; ".join(keys) or "none: the home agent has not said any",
-        "KEY 0": "at the center that this one replicates" if answer["copied"] else "here",
+        "KEY 0": _where(answer),
     }
     click.echo(plain(answer["principal"]))
     for name, value in lines.items():
@@ -221,12 +157,14 @@ def show(nai: str, socket_path: Path | None, config_path: Path | None, as_json: 
             click.echo(plain(f"  {name:<14}{value}"))
 
 
-def _state(principal: dict[str, Any]) -> str:
-    return "enabled" if principal["enabled"] else "disabled"
+def _where(principal: dict[str, Any]) -> str:
+    if principal["state"] == "revoked":
+        return "destroyed"
+    return "at the center that this one replicates" if principal["copied"] else "here"
 
 
 @kdc.command("export")
-@click.argument("nai", metavar="NAI", callback=_nai)
+@click.argument("nai", metavar="NAI", callback=nai_of)
 @click.option("-o", "--output", type=_PATH, help="The file to make.  [default: NAI.provision]")
 @click.option("--passphrase-file", type=_PATH, help="A file whose first line is the passphrase that opens it.")
 @click.option("--to", "public_file", type=_PATH, help="The file of the device's public key, which opens it.")
@@ -249,7 +187,7 @@ def export(
     """
     if passphrase_file is not None and public_file is not None:
         raise click.UsageError("give --passphrase-file or --to, not both")
-    file = output or Path(f"{nai.replace('/', '_')}.provision")
+    file = output or Path(file_name(nai))
     if os.path.lexists(file):
         raise Fault(f"{file} exists and is left as it is: choose another with -o")
     request: dict[str, Any] = {"command": "kdc-export", "principal": nai, "addresses": list(addresses)}
@@ -260,7 +198,7 @@ def export(
             public = parse_public(read_public(public_file, MAX_FILE), public_file)
             request["public"] = base64.b64encode(public).decode()
         else:
-            request["passphrase"] = _passphrase(passphrase_file)
+            request["passphrase"] = passphrase_of(passphrase_file)
         answer = ask(request, EXPORT_SCHEMA)
     create_secret(file, answer["sealed"].encode())
     about = {name: answer[name] for name in ("principal", "home_agent", "kvno", "sealed_to", "home_keys")}
@@ -278,7 +216,13 @@ def export(
         )
 
 
-def _passphrase(file: Path | None) -> str:
+def file_name(nai: str) -> str:
+    """Return how a node's provisioning file is called unless somebody says otherwise."""
+    return f"{nai.replace('/', '_')}.provision"
+
+
+def passphrase_of(file: Path | None) -> str:
+    """Return the passphrase in a file, or what is typed where there is none."""
     if file is None:
         if not sys.stdin.isatty():
             raise click.UsageError("there is nobody to ask for a passphrase: give --passphrase-file or --to")

@@ -18,6 +18,11 @@ from seckex.config.kdc import Kdc
 PRINCIPAL_SCHEMA: Final = "seckex.kdc-principal/1"
 LIST_SCHEMA: Final = "seckex.kdc-list/1"
 EXPORT_SCHEMA: Final = "seckex.kdc-export/1"
+EXPORTS_SCHEMA: Final = "seckex.kdc-exports/1"
+ENROL_SCHEMA: Final = "seckex.kdc-enrol/1"
+REVOKED_SCHEMA: Final = "seckex.kdc-revoked/1"
+AUDIT_SCHEMA: Final = "seckex.kdc-audit-entries/1"
+CHECK_SCHEMA: Final = "seckex.kdc-audit-check/1"
 
 # Sealing under a passphrase takes a while.
 PATIENCE: Final = TIMEOUT + 10

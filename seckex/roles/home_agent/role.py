@@ -55,8 +55,8 @@ class HomeAgent:
         self._units = Units(self._driver)
         self._endings = Endings(self.home, self._units, self._registering)
         self._keeping = Keeping(self.home, self._units, self._registering, self._endings)
-        self._ledger = Ledger("ha", terms.retention)
         self._ending = EndingPassages()
+        self._ledger = Ledger("ha", terms.retention)
 
     # -- what is told of it
 
@@ -79,6 +79,12 @@ class HomeAgent:
             **{name: registering.counters[name] for name in counts},
             **self._ledger.counters,
         }
+
+    @property
+    def synced(self) -> bool:
+        """Whether a center has ever told which nodes there are."""
+        syncing = self._keeping.syncing
+        return syncing.told or syncing.serial > 0
 
     def status(self, now: Now) -> dict[str, Any]:
         """See `Role.status`."""

@@ -14,7 +14,8 @@ from seckex.events.kdc import CopyingFailed, NodesCopied
 from seckex.machine import Now, Report
 from seckex.roles.faces import Relay, RoleAction
 from seckex.roles.kdc.commits import Commits
-from seckex.roles.kdc.principals import Copy, Directory
+from seckex.roles.kdc.directory import Directory
+from seckex.roles.kdc.principals import Copy
 from seckex.roles.kdc.telling import identification
 from seckex.sa.store import Outcome, PutRecord
 from seckex.wire import hop
@@ -23,10 +24,12 @@ from seckex.wire.keying import MAX_ENTRIES, NodeQuery
 REFRESH: Final = 60.0
 PATIENCE: Final = 5.0
 SHORTEST_PAUSE: Final = 1.0
+# Who was revoked meanwhile is to be known as soon as the center is there again.
+LONGEST_PAUSE: Final = 4.0
 
 
 class Copying:
-    """See the module. ``changed`` is told which home agents have nodes that changed."""
+    """See the module. ``changed`` is told which home agents have nodes that changed, and whether any was revoked."""
 
     def __init__(
         self,
@@ -34,7 +37,7 @@ class Copying:
         directory: Directory,
         entropy: Callable[[int], bytes],
         commits: Commits,
-        changed: Callable[[set[str], Now], list[RoleAction]],
+        changed: Callable[[set[str], Now, bool], list[RoleAction]],
     ) -> None:
         self.center = center
         self._directory = directory
@@ -47,6 +50,8 @@ class Copying:
         self._again = False
         #: When to ask, or to give up waiting (monotonic); None while something is being stored.
         self.due: float | None = None
+        #: Whether the center has told of all that it knows.
+        self.settled = False
 
     def awaits(self, number: int) -> bool:
         """Tell whether an answer with this Identification is awaited."""
@@ -77,7 +82,7 @@ class Copying:
         """Take note that the center was not reached, or that what it says is of no use."""
         self._awaited = None
         self.due = now.monotonic + self._pause
-        self._pause = min(2 * self._pause, REFRESH)
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
         if why == self._failing:
             return []
         self._failing = why
@@ -105,13 +110,14 @@ class Copying:
             for copy in copies:
                 self._directory.put(copy)
             told: list[RoleAction] = [Report(NodesCopied(self.center, len(copies), serials[-1]))]
-            told += self._changed({copy.home_agent for copy in copies}, later)
+            told += self._changed({copy.home_agent for copy in copies}, later, any(copy.revoked for copy in copies))
             return told + self._settled(entries.more, later)
 
         return [self._commits.ask(tuple(PutRecord(copy.record()) for copy in copies), stored)]
 
     def _settled(self, more: bool, now: Now) -> list[RoleAction]:
         self._pause, self._failing = SHORTEST_PAUSE, ""
+        self.settled |= not more
         if more or self._again:
             return self.ask(now)
         self.due = now.monotonic + REFRESH

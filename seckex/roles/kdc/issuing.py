@@ -4,6 +4,8 @@ Every request is judged by what is known now, also one that comes again. What is
 drawn is answered when it is durable: one unit is under way at a time, and the
 requests that come meanwhile go into the next one.
 
+A node has so many keys a minute and no more (`rates`).
+
 Limits: at most `MOST_AT_ONCE` requests in one unit and `MOST_WAITING` in all
 wait for the store; a further one is refused with 130. A request that waits is
 answered to at most `MOST_ASKING` who repeat it.
@@ -22,14 +24,17 @@ from seckex.errors import PeerFault, PeerIncompatible
 from seckex.events.kdc import KeysNotStored, KeysRefused
 from seckex.machine import Now, Report
 from seckex.node.drops import Drops
+from seckex.node.histogram import Histogram
 from seckex.roles.faces import Relay, RoleAction
+from seckex.roles.kdc.audit import Ration, entry
 from seckex.roles.kdc.commits import Commits
+from seckex.roles.kdc.directory import Directory
 from seckex.roles.kdc.issued import Issued, request_name
-from seckex.roles.kdc.principals import Directory
+from seckex.roles.kdc.rates import Rates
 from seckex.sa.store import Outcome, PutRecord
 from seckex.wire import hop
 from seckex.wire.extensions import Detail
-from seckex.wire.keying import KEY_SIZE, KEYS_OF, KeyRequest
+from seckex.wire.keying import DELETED, ENABLED, KEY_SIZE, KEYS_OF, REVOKED, KeyRequest
 from seckex.wire.numbers import HEADER_SIZE, Code
 
 MOST_AT_ONCE: Final = 512
@@ -41,6 +46,10 @@ class _AtHomeElsewhere(PeerIncompatible):
     """Who asks is not the node's home agent."""
 
 
+class _TooMany(PeerIncompatible):
+    """The node has had as many keys as it may have for now."""
+
+
 def _unknown() -> PeerIncompatible:
     return PeerIncompatible(Code.UNKNOWN_NODE, "this node is not known here")
 
@@ -49,6 +58,7 @@ def _unknown() -> PeerIncompatible:
 class _Drawn:
     material: bytes = field(repr=False)
     asking: list[tuple[str, int]] = Factory(list)
+    since: float = 0.0
 
 
 class Issuing:
@@ -62,16 +72,20 @@ class Issuing:
         self._commits = commits
         self._drops = drops
         self.issued = Issued(settings.issued)
+        self.rates = Rates(settings.issue_rate, settings.issue_burst)
+        self._ration = Ration()
         self.reconfigure(settings)
         self._gathering: dict[bytes, _Drawn] = {}
         self._storing: dict[bytes, _Drawn] = {}
         self.counters: Counter[str] = Counter()
+        self.took = Histogram()
 
     def reconfigure(self, settings: Kdc) -> None:
         """Go on by other settings."""
         self._modes = frozenset(MODES[name] for name in settings.keying)
         self._longest = settings.longest_lifetime
         self.issued.most = settings.issued
+        self.rates.reconfigure(settings.issue_rate, settings.issue_burst)
 
     @property
     def waiting(self) -> int:
@@ -81,7 +95,7 @@ class Issuing:
     def asked(self, neighbour: str, octets: bytes, message: hop.Keys, now: Now) -> list[RoleAction]:
         """Take a request, whose ``octets`` are those of ``message``."""
         try:
-            self._judge(neighbour, message.request)
+            self._judge(neighbour, message.request, now)
             return self._answer(neighbour, octets, message, now)
         except PeerFault as fault:
             return self.refuse(neighbour, message.identification, message.request.node, fault, now)
@@ -95,17 +109,31 @@ class Issuing:
         actions: list[RoleAction] = [Relay(neighbour, hop.encode_hop(answer))]
         if self._drops.ration("keys", now):
             actions.append(Report(KeysRefused(neighbour, node, int(fault.code), fault.why)))
-        return actions
+        return actions + self._entered(neighbour, node, fault, now)
 
-    def _judge(self, neighbour: str, request: KeyRequest) -> None:
-        known = self._directory.find(request.node)
-        if known is None or known.deleted:
+    def _entered(self, neighbour: str, node: str, fault: PeerFault, now: Now) -> list[RoleAction]:
+        what = "refused" if isinstance(fault, _AtHomeElsewhere) else "limited" if isinstance(fault, _TooMany) else ""
+        if not what or not self._ration.takes(now):
+            return []
+        about: dict[str, object] = {
+            "neighbour": neighbour,
+            "code": int(fault.code),
+            "why": fault.why,
+            "left_out": self._ration.said(),
+        }
+        return [self._commits.ask((entry(now, None, what, node, **about),), lambda _outcome, _now: [])]
+
+    def _judge(self, neighbour: str, request: KeyRequest, now: Now) -> None:
+        known = self._directory.standing(request.node)
+        if known is None or known.flags == DELETED:
             raise _unknown()
-        if known.home_agent != neighbour:
-            raise _AtHomeElsewhere(Code.PROHIBITED, f"this node is at home with {known.home_agent}")
-        if not known.enabled:
-            raise PeerIncompatible(Code.DISABLED_NODE, "this node is disabled")
-        if known.kvno != request.kvno:
+        if known.home_agent != neighbour.encode():
+            where = known.home_agent.decode(errors="replace")
+            raise _AtHomeElsewhere(Code.PROHIBITED, f"this node is at home with {where}")
+        if known.flags != ENABLED:
+            why = "revoked" if known.flags == REVOKED else "disabled"
+            raise PeerIncompatible(Code.DISABLED_NODE, f"this node is {why}")
+        if not known.takes(request.kvno, now.wall):
             raise PeerIncompatible(Code.WRONG_KEY_VERSION, f"the key version is {known.kvno}, not {request.kvno}")
         if request.mode not in self._modes:
             raise PeerIncompatible(Code.PROHIBITED, "this keying mode is not allowed here")
@@ -122,9 +150,12 @@ class Issuing:
         if waiting is None:
             if self.waiting >= MOST_WAITING:
                 raise PeerIncompatible(Code.INSUFFICIENT_RESOURCES, "too many requests wait for the store")
+            if not self.rates.takes(message.request.node, now):
+                self.counters["limited"] += 1
+                raise _TooMany(Code.INSUFFICIENT_RESOURCES, "this node has had as many keys as it may have for now")
             count = KEYS_OF[message.request.mode]
             keys = self._entropy(count * KEY_SIZE)
-            waiting = self._gathering[name] = _Drawn(bytes((message.request.mode, count)) + keys)
+            waiting = self._gathering[name] = _Drawn(bytes((message.request.mode, count)) + keys, since=now.monotonic)
         if len(waiting.asking) < MOST_ASKING:
             waiting.asking.append((neighbour, message.identification))
         return [] if self._storing else self._store(now)
@@ -146,6 +177,7 @@ class Issuing:
             self.counters["issued"] += len(stored)
             self.issued.keep({name: drawn.material for name, drawn in stored.items()}, now)
             for drawn in stored.values():
+                self.took.observe(now.monotonic - drawn.since)
                 actions += [_issue(neighbour, number, drawn.material) for neighbour, number in drawn.asking]
             return actions
         why = outcome if isinstance(outcome, str) else "a record of this name is there already"

@@ -1,5 +1,9 @@
 """NODES and CHANGED: home agents are told of their nodes, replicas of all, and tell which static keys they have.
 
+CHANGED is repeated, after growing pauses, until who is told has asked for what there is: it may be lost with a hop that
+broke. Of a revocation everybody is told at once, and again after `LONGEST_URGENT` seconds at most. At a start all who
+asked before are told, and all replicas, since what changed last may not have been said.
+
 Limits: of `MOST_NEIGHBOURS` who have asked it is known that they have; who was
 heard of least recently is not told of changes any more and has to ask. Static
 keys are kept of the home agents of nodes, and of `MOST_STRANGERS` others, which
@@ -13,13 +17,16 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
+from attrs import define
+
 from seckex.config.kdc import Kdc
 from seckex.errors import Malformed
 from seckex.events.kdc import HomeKeysTaken, NodesTold
 from seckex.machine import Now, Report
 from seckex.roles.faces import Relay, RoleAction
 from seckex.roles.kdc.commits import Commits
-from seckex.roles.kdc.principals import Directory, Known
+from seckex.roles.kdc.directory import Directory
+from seckex.roles.kdc.principals import Known
 from seckex.sa.store import DeleteRecord, Operation, Outcome, PutRecord, Record
 from seckex.wire import hop
 from seckex.wire.buffer import Reader
@@ -29,12 +36,43 @@ from seckex.wire.numbers import HEADER_SIZE, MAX_HOP_MESSAGE
 HOME_KEYS: Final = "kdc.home-keys"
 MOST_NEIGHBOURS: Final = 4096
 MOST_STRANGERS: Final = 256
-# A neighbour is told at most once in so many seconds.
+# A neighbour is told at most once in so many seconds, unless somebody was revoked.
 PACE: Final = 1.0
+# How long after it was told it is told again, where it does not ask: at first, and at most.
+AGAIN: Final = 2.0
+LONGEST: Final = 32.0
+LONGEST_URGENT: Final = 4.0
 
 _ROOM: Final = MAX_HOP_MESSAGE - HEADER_SIZE - 64
 # Of an entry: what stands before, between and behind the names.
-_ENTRY: Final = 13 + 2 + 64
+_ENTRY: Final = 21 + 2 + 64
+
+
+@define
+class _Neighbour:
+    """One who has asked: when it may be told again, and when it is to be (monotonic)."""
+
+    not_before: float
+    due: float | None = None
+    pause: float = AGAIN
+    urgent: bool = False
+
+    def want(self, now: Now, *, urgent: bool) -> None:
+        """Take note that there is something to be told."""
+        soon = now.monotonic if urgent else max(now.monotonic, self.not_before)
+        self.due = soon if self.due is None else min(self.due, soon)
+        self.pause = AGAIN
+        self.urgent |= urgent
+
+    def told(self, now: Now) -> None:
+        """Take note that it was told; it is told again unless it asks."""
+        self.not_before = now.monotonic + PACE
+        self.due = now.monotonic + self.pause
+        self.pause = min(2 * self.pause, LONGEST_URGENT if self.urgent else LONGEST)
+
+    def settled(self) -> None:
+        """Take note that it knows all."""
+        self.due, self.pause, self.urgent = None, AGAIN, False
 
 
 class Telling:
@@ -45,9 +83,11 @@ class Telling:
         self._directory = directory
         self._entropy = entropy
         self._commits = commits
-        #: Neighbours that have asked, by when they may be told of changes again (monotonic).
-        self._neighbours: dict[str, float] = {}
+        #: Those that have asked; who asked least lately comes first.
+        self._neighbours: dict[str, _Neighbour] = {}
         self._due: set[str] = set()
+        #: What was asked while not all nodes had been looked at.
+        self._held: dict[str, hop.Nodes] = {}
         self._home_keys: dict[str, tuple[HomeKey, ...]] = {}
         self._storing: set[str] = set()
         self.counters: Counter[str] = Counter()
@@ -64,7 +104,13 @@ class Telling:
     @property
     def next_due(self) -> float | None:
         """When somebody is to be told of changes (monotonic)."""
-        return min((self._neighbours[nai] for nai in self._due), default=None)
+        if self._directory.loading:
+            return None
+        return min((self._when(nai) for nai in self._due), default=None)
+
+    def _when(self, nai: str) -> float:
+        due = self._neighbours[nai].due
+        return math.inf if due is None else due
 
     def home_keys(self, home_agent: str, wall: float) -> tuple[HomeKey, ...]:
         """Return the static keys of a home agent that have not ended, as far as it has told."""
@@ -81,28 +127,54 @@ class Telling:
         except UnicodeDecodeError:
             raise Malformed("name", 0, "not UTF-8") from None
         self._home_keys[nai] = read_home_keys(Reader(record.octets))
-        if len(self._neighbours) < MOST_NEIGHBOURS:
-            # It has asked once, and what changes before it asks again is not to wait for that.
-            self._neighbours[nai] = -math.inf
+        # It has asked once, and what changes before it asks again is not to wait for that.
+        self._expect(nai)
+
+    def _expect(self, nai: str) -> None:
+        if len(self._neighbours) < MOST_NEIGHBOURS and nai not in self._neighbours:
+            self._neighbours[nai] = _Neighbour(-math.inf)
+
+    def begin(self, now: Now) -> list[RoleAction]:
+        """Begin, with all nodes known: answer who has asked meanwhile, and tell the others to ask."""
+        for nai in self._replicas:
+            self._expect(nai)
+        for neighbour in self._neighbours.values():
+            neighbour.want(now, urgent=self._directory.revoked > 0)
+        self._due.update(self._neighbours)
+        held, self._held = self._held, {}
+        answered = [action for nai, message in held.items() for action in self.asked(nai, message, now)]
+        return answered + self.tick(now)
 
     # -- being asked
 
     def asked(self, neighbour: str, message: hop.Nodes, now: Now) -> list[RoleAction]:
         """Take a question for nodes."""
         self.counters["nodes"] += 1
-        self._remember(neighbour, now)
+        if self._directory.loading and not message.query.node:
+            self._remember(neighbour, now)
+            self._held[neighbour] = message
+            return []
         entries = self._entries(neighbour, message.query)
+        if not message.query.node:
+            self._remember(neighbour, now, knows_all=not entries.more)
         answer = hop.encode_hop(hop.Entries(message.identification, entries))
         told = NodesTold(neighbour, message.query.since, len(entries.entries), entries.more)
         return [Relay(neighbour, answer), Report(told), *self._take_keys(neighbour, message.home_keys)]
 
-    def _remember(self, neighbour: str, now: Now) -> None:
-        self._neighbours[neighbour] = self._neighbours.pop(neighbour, now.monotonic)
-        self._due.discard(neighbour)
+    def _remember(self, nai: str, now: Now, *, knows_all: bool = False) -> None:
+        neighbour = self._neighbours.pop(nai, None) or _Neighbour(now.monotonic)
+        self._neighbours[nai] = neighbour
+        if knows_all:
+            neighbour.settled()
+            self._due.discard(nai)
+        elif neighbour.due is not None:
+            # It is asking, and goes on to.
+            neighbour.due = now.monotonic + neighbour.pause
         if len(self._neighbours) > MOST_NEIGHBOURS:
             oldest = next(iter(self._neighbours))
             del self._neighbours[oldest]
             self._due.discard(oldest)
+            self._held.pop(oldest, None)
 
     def _entries(self, neighbour: str, query: NodeQuery) -> NodeEntries:
         # Who replicates is told everything, and so needs the names of home agents.
@@ -152,20 +224,21 @@ class Telling:
 
     # -- changes
 
-    def changed(self, home_agents: set[str], now: Now) -> list[RoleAction]:
-        """Tell those whom it concerns, now or when they may be told again."""
-        actions: list[RoleAction] = []
-        for neighbour in (home_agents | self._replicas) & self._neighbours.keys():
-            self._due.add(neighbour)
-        return actions + self.tick(now)
+    def changed(self, home_agents: set[str], now: Now, urgent: bool = False) -> list[RoleAction]:
+        """Tell those whom it concerns, now or when they may be told again; at once where it is ``urgent``."""
+        for nai in (home_agents | self._replicas) & self._neighbours.keys():
+            self._neighbours[nai].want(now, urgent=urgent)
+            self._due.add(nai)
+        return self.tick(now)
 
     def tick(self, now: Now) -> list[RoleAction]:
         """Tell those of changes who are to be told."""
-        due = sorted(nai for nai in self._due if self._neighbours[nai] <= now.monotonic)
-        for neighbour in due:
-            self._due.discard(neighbour)
-            self._neighbours[neighbour] = now.monotonic + PACE
-        return [Relay(neighbour, hop.encode_hop(hop.Changed(identification(now, self._entropy)))) for neighbour in due]
+        if self._directory.loading:
+            return []
+        due = sorted(nai for nai in self._due if self._when(nai) <= now.monotonic)
+        for nai in due:
+            self._neighbours[nai].told(now)
+        return [Relay(nai, hop.encode_hop(hop.Changed(identification(now, self._entropy)))) for nai in due]
 
 
 def _entry(known: Known, whole: bool) -> NodeEntry:

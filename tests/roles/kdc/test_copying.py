@@ -8,8 +8,9 @@ from seckex.config.kdc import Kdc
 from seckex.errors import Unfeasible
 from seckex.events.kdc import CopyingFailed, NodesCopied
 from seckex.roles.kdc.center import Center, NewPrincipal
-from seckex.roles.kdc.copying import REFRESH
+from seckex.roles.kdc.copying import LONGEST_PAUSE, REFRESH
 from seckex.roles.kdc.principals import Principal
+from seckex.roles.kdc.telling import AGAIN, PACE
 from seckex.wire import hop
 from seckex.wire.keying import MAX_ENTRIES, NodeEntries, NodeEntry, NodeQuery
 from seckex.wire.numbers import Code
@@ -57,6 +58,7 @@ class CopyingTests(CopyingCase):
         assert isinstance(principal, Principal)
         self.spare.start()
         self.network.run()
+        assert principal.key0 is not None
         for record in self.spare.store.records.values():
             self.assertNotIn(principal.key0.octets, record.octets)
         role = self.spare.role(Center)
@@ -152,7 +154,7 @@ class CopyingTests(CopyingCase):
         self.spare.start()
         self.network.run(300)
         asked = [parcel for parcel in self.network.told if parcel.sender == SPARE]
-        self.assertLess(len(asked), 16)
+        self.assertLess(len(asked), 300 / LONGEST_PAUSE + 4)
 
     def test_a_center_that_comes_later_is_found(self) -> None:
         self.add()
@@ -177,9 +179,9 @@ class CopyingTests(CopyingCase):
         self.network.run()
         self.network.hop_faults.append(on_hop("CHANGED", snap))
         self.add()
-        self.network.run(9)
+        self.network.run(0.5)
         self.assertEqual(self.copied(), 0)
-        self.network.run(REFRESH)
+        self.network.run(PACE + AGAIN)
         self.assertEqual(self.copied(), 1)
 
     def test_one_that_is_not_allowed_is_told_of_nothing(self) -> None:

@@ -7,7 +7,7 @@ from seckex.events.kdc import HomeKeysTaken, NodesTold
 from seckex.roles.kdc import telling
 from seckex.roles.kdc.center import Center
 from seckex.roles.kdc.principals import Principal
-from seckex.roles.kdc.telling import HOME_KEYS, PACE
+from seckex.roles.kdc.telling import AGAIN, HOME_KEYS, LONGEST, PACE
 from seckex.wire import hop
 from seckex.wire.keying import HomeKey, NodeQuery
 from seckex.wire.numbers import MAX_HOP_MESSAGE, Kem
@@ -20,6 +20,7 @@ class NodesTests(CenterCase):
         assert isinstance(principal, Principal)
         answer = self.nodes(self.home).entries
         [entry] = answer.entries
+        assert principal.key0 is not None
         root, chain = provisioned(principal.key0, (NODE, HOME), 7)
         self.assertEqual((entry.node, entry.kvno, entry.enabled, entry.deleted), (NODE, 7, True, False))
         self.assertEqual((entry.root, entry.chain, entry.home_agent), (root.octets, chain.octets, ""))
@@ -116,8 +117,21 @@ class ChangedTests(CenterCase):
         self.assertEqual(self.changes(), [1, 0])
         self.network.run(PACE)
         self.assertEqual(self.changes(), [2, 0])
+        self.nodes(self.home)
         self.network.run(9)
         self.assertEqual(self.changes(), [2, 0])
+
+    def test_who_does_not_ask_is_told_again_less_and_less_often(self) -> None:
+        self.nodes(self.home)
+        self.add()
+        self.network.run(1 + AGAIN)
+        self.assertEqual(self.changes(), [2, 0])
+        self.network.run(600)
+        self.assertLess(self.changes()[0], 10 + 600 / LONGEST)
+        told = self.changes()[0]
+        self.nodes(self.home)
+        self.network.run(100)
+        self.assertEqual(self.changes(), [told, 0])
 
     def test_who_cannot_be_reached_does_no_harm(self) -> None:
         self.nodes(self.home)

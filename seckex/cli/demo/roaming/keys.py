@@ -70,7 +70,10 @@ def unsealed(state: Path) -> Iterator[bytes]:
 
 def key0(world: World) -> Secret:
     """Return KEY 0 of the node, which its center has."""
-    return Principal.read(_record(stored(world.state(CENTER)), PRINCIPAL)).key0
+    found = Principal.read(_record(stored(world.state(CENTER)), PRINCIPAL)).key0
+    if found is None:
+        raise LookupError("the node has no KEY 0 any more")
+    return found
 
 
 def keys_of(world: World, role: str) -> dict[str, Held]:
