@@ -83,6 +83,11 @@ class StatusReport:
             "key_log": self.key_log or None,
         }
 
+    @property
+    def started(self) -> float:
+        """When the daemon started (wall clock)."""
+        return self._started.wall
+
     def counted(self) -> dict[str, int]:
         """Return every counter by its name."""
         return self.node.counters | self.counters()

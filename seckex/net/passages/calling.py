@@ -68,7 +68,10 @@ class _Passage:
 
 
 class Calls:
-    """All of them; ``refused`` is called with the SPI of an association and whether the agent itself said so."""
+    """All of them.
+
+    ``refused`` is called with the SPI of an association and the code that the agent said, 0 where it is not reached.
+    """
 
     def __init__(
         self,
@@ -76,7 +79,7 @@ class Calls:
         clock: Clock,
         entropy: Callable[[int], bytes],
         log: EventLog,
-        refused: Callable[[int, bool], None],
+        refused: Callable[[int, int], None],
     ) -> None:
         self._reactor = reactor
         self._clock = clock
@@ -106,7 +109,7 @@ class Calls:
         def failed(failure: Failure) -> None:
             self._counts["failed"] += 1
             self._failed(_Passage(here, peer, admission, 0.0), f"it cannot be reached: {failure.getErrorMessage()}")
-            self._refused(here, False)
+            self._refused(here, 0)
 
         endpoint = PeerAddress(self._reactor, admission.host, admission.port)
         return Route(endpoint, Through(begin, opened, ended), failed)
@@ -138,8 +141,7 @@ class Calls:
             where = admission.callee, _address(admission)
             self._log.report(TrafficRefused(passage.peer, *where, ending.code, ending.hint, then))
             self._remember(admission, ending.code, str(ending), then)
-            if anew:
-                self._refused(passage.here, True)
+            self._refused(passage.here, ending.code)
         elif ending.end not in (End.FINISHED, End.CLOSED) and not passage.opened:
             self._counts["failed"] += 1
             self._failed(passage, str(ending))
