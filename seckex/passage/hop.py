@@ -278,7 +278,8 @@ class HopEnd:
         """
         at, end = 0, len(view)
         try:
-            while at < end:
+            # Whoever takes octets may end the hop.
+            while at < end and type(self._state) is not Ended:
                 left = self._left
                 if left:
                     stop = min(at + left, end)
