@@ -125,7 +125,42 @@ class Directory:
             if standing.serial == at:
                 yield at, name.decode(), standing
 
+    def records(self, serial: int, most: int) -> list[tuple[int, bytes, bytes]]:
+        """Return serial, name and record of at most ``most`` nodes that changed after ``serial``, in that order."""
+        found: list[tuple[int, bytes, bytes]] = []
+        for at, name in self._all.after(serial):
+            octets = self._known[name]
+            if self._form.standing(octets).serial == at:
+                found.append((at, name, octets))
+                if len(found) == most:
+                    break
+        return found
+
+    def every(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield names and records of all nodes, in no order; nothing may change meanwhile."""
+        return iter(self._known.items())
+
+    def named(self, name: bytes) -> Standing | None:
+        """Return what is judged of the node with the name ``name``, of those that have been looked at."""
+        octets = self._known.get(name)
+        return None if octets is None else self._form.standing(octets)
+
+    def names_of_home_agents(self) -> set[str]:
+        """Return the home agents of all nodes that are, or were, known."""
+        return {nai.decode() for nai in self._of}
+
     # -- what changes
+
+    def become(self, other: Directory) -> None:
+        """Have the nodes of ``other``, and no others; home agents that had any stay known."""
+        for nai in self._of:
+            other._of.setdefault(nai, Changes())
+        self._known, self._all, self._of = other._known, other._all, other._of
+        self._gone, self._revoked = other._gone, other._revoked
+
+    def keep(self, name: bytes, octets: bytes) -> None:
+        """Take the record of a node, as it is written now and sound."""
+        self._keep(name, octets)
 
     def put(self, known: Known) -> None:
         """Take a node, in place of what was known of it; its serial is above those of before."""
