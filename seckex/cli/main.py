@@ -10,6 +10,7 @@ import click
 from seckex import __version__
 from seckex.cli.accounting import accounting
 from seckex.cli.algs import algs
+from seckex.cli.backup import backup
 from seckex.cli.bugreport import bugreport
 from seckex.cli.cert import cert
 from seckex.cli.check_config import check_config
@@ -85,6 +86,7 @@ for _command in (
     key,
     kdc,
     master,
+    backup,
     cert,
     completion,
 ):
