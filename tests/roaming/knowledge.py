@@ -104,6 +104,11 @@ def stored(host: Host) -> bytes:
     return GAP.join(_octets_of([host.store]))
 
 
+def octets_of(values: list[object]) -> bytes:
+    """Return all octets that values hold, in whatever objects."""
+    return GAP.join(_octets_of(values))
+
+
 def shown(host: Host) -> bytes:
     """Return all that a host tells its operator: reports, status and counters."""
     texts = [str(event) + repr(event) for event in host.reports]
