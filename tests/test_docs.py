@@ -276,7 +276,7 @@ class CounterTests(SynchronousTestCase):
 def dropped_causes() -> set[str]:
     """Return the causes for which nodes drop messages, and how those at the edge count theirs."""
     causes = set()
-    for room in ("node", "net"):
+    for room in ("node", "net", "net/passages"):
         for path in (ROOT / "seckex" / room).glob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("note", "ration", "may_report"):
@@ -386,6 +386,7 @@ class StatusTests(ConversationCase):
         told = {
             "forwards": [{field.name: "" for field in attrs.fields(forwards.Forward)} | {"connections": 0}],
             "services": [{"name": "", "connect": "", "dialogs": 0}],
+            "passages": {"open": [], "failure": None},
             "roles": {},
             "hops": [dict.fromkeys(("nai", "security", "state", "accepted", "why"), "")],
             "master_key": dict.fromkeys(MASTER_KEY, ""),

@@ -114,6 +114,11 @@ def _meaning(loaded: Loaded[Any]) -> dict[str, list[str]]:
             f"{number}: {_proposal(proposal)}" for number, proposal in enumerate(settings.policy.proposals, start=1)
         ]
     meaning["state"] = [str(settings.state.directory)]
+    if settings.metrics.listen:
+        others = settings.metrics.open_to_others
+        meaning["metrics"] = [
+            f"{each}, for other machines too" if each in others else each for each in settings.metrics.listen
+        ]
     return meaning
 
 

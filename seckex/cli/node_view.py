@@ -10,6 +10,7 @@ from rich.text import Text
 
 from seckex.cli.move import milliseconds
 from seckex.cli.output import plain
+from seckex.cli.passage_view import failure_lines
 from seckex.cli.status_view import rows_of, span
 from seckex.cli.wording import spi, texts
 
@@ -47,6 +48,9 @@ def registration_lines(node: Mapping[str, Any]) -> Iterator[str]:
         if last.get("dialogs"):
             stood = f"stood still for {milliseconds(last.get('pause'))}, {plain(last.get('round_trips'))} round trip(s)"
             yield f"  {'':<14}{plain(last.get('dialogs'))} dialogs {stood}"
+    passages = get("passages")
+    if isinstance(passages, dict):
+        yield from failure_lines(passages)
     failure = get("last-failure")
     if isinstance(failure, dict):
         code = f" ({plain(failure.get('code'))})" if failure.get("code") else ""
@@ -61,6 +65,8 @@ def _registration(registration: Mapping[str, Any]) -> Iterator[str]:
     yield f"  {'lifetime':<14}{span(get('left'))} of {span(get('lifetime'))} left"
     how = f"{plain(get('keying'))} keys by {plain(get('kem'))} after {plain(get('rounds'))} round(s)"
     yield f"  {'keys':<14}{how}, {plain(get('form'))}; SPI {spi(get('spi-in'))}"
+    traffic = "through the agent" if get("traffic") == "agent" else "directly to the home agent"
+    yield f"  {'traffic':<14}{traffic}"
 
 
 def agent_rows(node: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -70,7 +76,7 @@ def agent_rows(node: Mapping[str, Any]) -> list[tuple[str, ...]]:
     for agent in agents if isinstance(agents, list) else ():
         if isinstance(agent, dict):
             get = agent.get
-            says = [word for word in ("busy", "aaa", "tcp", "hybrid") if get(word)]
+            says = [word for word in ("busy", "aaa", "tcp", "hybrid", "traffic") if get(word)]
             note = "in use" if get("in-use") else plain(get("objection") or "")
             rows.append(
                 (

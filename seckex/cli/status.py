@@ -15,6 +15,7 @@ from seckex.cli.finding import daemon_options, elsewhere, sockets_of
 from seckex.cli.home_view import home_tables
 from seckex.cli.node_view import node_tables
 from seckex.cli.output import Fault, NoDaemon, json_option, print_tables
+from seckex.cli.passage_view import passage_tables
 from seckex.cli.status_view import status_tables
 from seckex.config.problems import ConfigInvalid
 
@@ -42,6 +43,7 @@ def status(socket_path: Path | None, config_path: Path | None, as_json: bool) ->
             click.echo()
         boxed = sys.stdout.isatty()
         of_roles = (*node_tables(answer, boxed), *agent_tables(answer, boxed), *home_tables(answer, boxed))
+        of_roles = (*of_roles, *passage_tables(answer, boxed))
         print_tables(status_tables(answer, boxed, of_roles))
 
 

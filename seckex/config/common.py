@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Final
 
 from attrs import Factory, frozen
 
+from seckex.config.metrics import Metrics
 from seckex.config.policy import PolicySettings
 from seckex.config.problems import Problem, repeated
 from seckex.config.structure import Unread
@@ -153,6 +154,7 @@ class Settings:
     policy: PolicySettings = Factory(PolicySettings)
     log: Log = Factory(Log)
     debug: Debug = Factory(Debug)
+    metrics: Metrics = Factory(Metrics)
     dead_peer: DeadPeer = Factory(DeadPeer)
     limits: Limits = Factory(Limits)
 
@@ -169,6 +171,9 @@ class Settings:
         policy: PolicySettings | None = sections.get("policy")
         if policy is not None:
             yield from policy.contradictions()
+        metrics: Metrics | None = sections.get("metrics")
+        if metrics is not None:
+            yield from metrics.contradictions()
         peers = sections.get("peers", ())
         yield from repeated((peer.nai for peer in peers), "peers[{}].nai".format)
         identity: Identity | None = sections.get("identity")

@@ -24,7 +24,6 @@ from seckex.node.limits import Peer
 from seckex.roles.aaa.relay import AaaRelay
 from seckex.roles.aaa.ways import Ways
 from seckex.roles.faces import Role
-from seckex.roles.foreign_agent import ForeignAgent
 
 
 class AgentDaemon(ListeningDaemon[AgentSettings]):
@@ -32,7 +31,7 @@ class AgentDaemon(ListeningDaemon[AgentSettings]):
 
     def __init__(self, reactor: Any, loaded: Loaded[AgentSettings]) -> None:
         super().__init__(reactor, loaded)
-        self._agent = AgentAtEdge(reactor, self)
+        self._agent = AgentAtEdge(reactor, self, lambda _spi: False)
 
     def peers(self) -> list[Peer]:
         """See `Daemon.peers`."""
@@ -69,22 +68,21 @@ class AgentDaemon(ListeningDaemon[AgentSettings]):
 
     def passages(self, terms: PassageTerms) -> PassagePort | None:
         """See `ListeningDaemon.passages`: a foreign agent relays its visitors'."""
-        agent = None if self.house is None else self.house.house.roles.get("foreign-agent")
         limits = self.settings.foreign_agent
-        if not isinstance(agent, ForeignAgent) or limits is None:
+        if limits is None:
             return None
         most, of_one = limits.passages, limits.passages_per_visitor
-        return PassagePort(terms, agent.passage, relay=relaying(), most=most, of_one=of_one)
+        return PassagePort(terms, self._agent.passage, relay=relaying(), most=most, of_one=of_one)
 
     def settle_roles(self) -> None:
         """See `Daemon.settle_roles`."""
         if self.house is None:
             return
         settings, roles = self.settings, self.house.house.roles
-        agent, relay = settings.foreign_agent, roles.get("aaa")
-        if agent is not None:
-            self.bound_passages(agent.passages, agent.passages_per_visitor)
+        relay = roles.get("aaa")
         self._agent.settle()
+        if settings.foreign_agent is not None:
+            self.bound_passages(settings.foreign_agent.passages, settings.foreign_agent.passages_per_visitor)
         if isinstance(relay, AaaRelay):
             relay.reconfigure(Ways.of(settings.aaa), settings.aaa.pending)
         settle_center(roles, settings.kdc)

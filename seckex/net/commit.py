@@ -36,6 +36,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from seckex.errors import StoreFailed
+from seckex.node.histogram import Histogram
 from seckex.sa.store import Outcome, Store, Unit
 
 T = TypeVar("T")
@@ -108,6 +109,10 @@ class GroupCommit:
     _pieces: deque[tuple[Callable[[], Any], Deferred[Any]]] = field(factory=deque, init=False, repr=False)
     _stopping: list[Deferred[None]] = field(factory=list, init=False, repr=False)
     _stopped: bool = field(default=False, init=False)
+    _begun: float = field(default=0.0, init=False)
+    #: Why the last transaction failed, empty if it did not; and how long they took.
+    trouble: str = field(default="", init=False)
+    took: Histogram = field(factory=Histogram, init=False, repr=False)
 
     def __len__(self) -> int:
         """How many units wait, those that are being committed not counted."""
@@ -183,15 +188,19 @@ class GroupCommit:
             self._not_before = self._clock.seconds() + PACE
         del self._waiting[:MOST_AT_ONCE]
         self._running = True
+        self._begun = self._clock.seconds()
         self._aside.run(partial(self._store.commit, [unit for unit, _ in batch]), partial(self._finished, batch))
 
     def _finished(self, batch: Sequence[tuple[Unit, Done]], result: object) -> None:
         self._running = False
+        self.took.observe(self._clock.seconds() - self._begun)
+        outcomes = _outcomes(result, len(batch))
+        self.trouble = next((str(each) for each in outcomes if isinstance(each, StoreFailed)), "")
         if self._pieces:
             self._next_piece()
         elif self._waiting:
             self._soon()
-        for (_, done), outcome in zip(batch, _outcomes(result, len(batch)), strict=True):
+        for (_, done), outcome in zip(batch, outcomes, strict=True):
             try:
                 done(outcome)
             except Exception:

@@ -50,12 +50,17 @@ from seckex.net.accounting import AccountingCommands, sides_of
 from seckex.net.commands import ControlCommands
 from seckex.net.commit import CommitThread, GroupCommit
 from seckex.net.control import Commands, listen_control
+from seckex.net.forgetting import Forgetting
 from seckex.net.hops.associated import AssociatedHops, HopWatcher, associated
 from seckex.net.hops.hops import Hops
 from seckex.net.house import HouseAtEdge
-from seckex.net.kdc_desk import commands_of
+from seckex.net.kdc_audit import exchange_entries
+from seckex.net.kdc_desk import SOCKET, commands_of
 from seckex.net.keylog import WARNING, KeyLog
 from seckex.net.log import EventLog, observe
+from seckex.net.metrics import catalogue, health
+from seckex.net.metrics.gathering import Durations, Gathering, Source
+from seckex.net.metrics.ports import MetricsPorts
 from seckex.net.operator import Operator, PrincipalOperator
 from seckex.net.principal import Clock, Principal, Watcher
 from seckex.net.reload import Outcome, Prepared, differences, hear, possible
@@ -66,10 +71,12 @@ from seckex.net.stream import LinkTerms
 from seckex.net.supervisor import Supervisor
 from seckex.net.tracing import ROLE, TraceCommands
 from seckex.net.usage import Traffic
+from seckex.node.histogram import Histogram
 from seckex.node.limits import Limits, Peer
 from seckex.node.node import Node
 from seckex.roles.faces import Role
 from seckex.roles.house import House
+from seckex.roles.kdc.audit import Operator as AuditedOperator
 from seckex.roles.kdc.center import LATER, Center
 from seckex.roles.trace import Tracer
 from seckex.sa.association import WORKER_BITS
@@ -126,9 +133,12 @@ class Daemon(MultiService, Generic[S]):
         self._control: IListeningPort | None = None
         self._taken = False
         self._end_hearing: Callable[[], None] | None = None
+        self._forgetting: Forgetting | None = None
         self._process = False
         self.supervisor = Supervisor({})
         self.sockets = Sockets({})
+        self._metrics = MetricsPorts(reactor, self.settings.metrics)
+        self._running = False
 
     # -- what each role adds
 
@@ -226,10 +236,14 @@ class Daemon(MultiService, Generic[S]):
         """Return what answers the commands that roles have beside those of all daemons, by name."""
         return {}
 
-    def audited(self, master: MasterKey, begins: bool) -> tuple[Append, ...]:
-        """Return what logs get when the exchange of the master key begins, or ends; not called in the reactor."""
-        del master, begins
-        return ()
+    def _audited(self, master: MasterKey, begins: bool, user: int | None) -> tuple[Append, ...]:
+        """Return what the log of a center gets when the exchange of the master key begins, or ends."""
+        house = self.house
+        if house is None or "kdc" not in house.house.roles:
+            return ()
+        return exchange_entries(
+            self.clock.now(), master, begins, None if user is None else AuditedOperator(user, SOCKET)
+        )
 
     # -- life
 
@@ -258,7 +272,7 @@ class Daemon(MultiService, Generic[S]):
 
     def _undo(self) -> None:
         """Let go of what would keep the process, or another principal here or elsewhere, from going on."""
-        closing = self.close() + (self.principal.stop() if "principal" in vars(self) else [])
+        closing = self.close() + self._metrics.close() + (self.principal.stop() if "principal" in vars(self) else [])
         if self.house is not None:
             closing += self.house.stop()
         if self.hops is not None:
@@ -287,6 +301,7 @@ class Daemon(MultiService, Generic[S]):
             self._master = load_master_key(state.master_key, state.directory / DATABASE, os.urandom, owner.uid)
         self.bind()
         self._bind_hops()
+        self._metrics.bind(self.sockets)
         for strange in self.sockets.strange:
             self.log.say("warn", "passed by the supervisor and of no use: {what}", what=strange)
         for left in self.sockets.left():
@@ -353,6 +368,7 @@ class Daemon(MultiService, Generic[S]):
         master, self._master = self._master or load_master_key(state.master_key, database, os.urandom), None
         self._store = store = SqliteStore(database, master, os.urandom)
         now = self.clock.now()
+        store.serve(now.wall)
         snapshot = store.load(state.worker, now.wall, later=LATER)
         for complaint in snapshot.damaged:
             self.log.say("error", "{complaint}", complaint=complaint)
@@ -390,14 +406,15 @@ class Daemon(MultiService, Generic[S]):
             traffic=self.traffic,
             log=self.log,
             clock=self.clock,
-            listening=self._all_listening,
+            listening=lambda: [*self._all_listening(), *self._metrics.addresses()],
             extras=self._all_extras,
             counters=self._all_counters,
             configuration=os.path.abspath(self.loaded.file),
             key_log="" if self._key_log is None else str(self._key_log.path),
         )
+        self._metrics.open(self._gathering(report), self.log)
         exchange = self._exchange = MasterKeyExchange(
-            self.reactor, self._commits, store, state.master_key, state.worker, self.log, self.clock, self.audited
+            self.reactor, self._commits, store, state.master_key, state.worker, self.log, self.clock, self._audited
         )
         desk = ControlCommands(self.operator(), report, self.log, self.reactor)
         commands = {
@@ -418,8 +435,10 @@ class Daemon(MultiService, Generic[S]):
             listening=", ".join(self._all_listening()) or "no port of its own",
         )
         if self._process:
+            self._forgetting = Forgetting(self.reactor, self.log)
             self._end_hearing = hear(signal.SIGHUP, lambda: self.reactor.callFromThread(self.reload))
         self.supervisor.watch(self.reactor)
+        self._running = True
         self._tell_ready()
         exchange.resume()
 
@@ -452,6 +471,32 @@ class Daemon(MultiService, Generic[S]):
         of_roles = {} if self.house is None else self.house.house.counters
         of_hops = {} if self.hops is None else self.hops.counters
         return {**self.dialog_counters(), **self.counters(), **of_roles, **of_hops}
+
+    def _gathering(self, report: StatusReport) -> Gathering:
+        source = Source(self.settings.role, report.started, report.counted, self._checks, self._measured)
+        return Gathering(source, self.traffic, Durations(self.clock), self._metrics.lag.latest)
+
+    def _checks(self) -> list[health.Check]:
+        """Return whether all is there that this daemon cannot do its work without."""
+        trouble = "" if self._commits is None else self._commits.trouble
+        roles = {} if self.house is None else self.house.house.roles
+        silent = self.settings.role != "initiator" and not self._all_listening()
+        return [
+            health.Check("running", "" if self._running else "the daemon is starting or stopping"),
+            health.Check("listening", "nothing is listened on" if silent else ""),
+            # What the store said may have paths in it.
+            health.Check("store", "the store could not be written when it was last tried" if trouble else ""),
+            *health.of_roles(roles, self.clock.now()),
+        ]
+
+    def _measured(self) -> dict[catalogue.Family, Histogram]:
+        measured: dict[catalogue.Family, Histogram] = {}
+        if self._commits is not None:
+            measured[catalogue.COMMITS] = self._commits.took
+        center = None if self.house is None else self.house.house.roles.get("kdc")
+        if isinstance(center, Center):
+            measured[catalogue.ISSUE] = center.took
+        return measured
 
     def _tell_ready(self) -> None:
         self.supervisor.ready(f"{self.settings.role} {self.settings.identity.nai}: {', '.join(self._all_listening())}")
@@ -491,11 +536,12 @@ class Daemon(MultiService, Generic[S]):
         settings, restart = possible(before, loaded.settings)
         prepared = self.prepare(settings)
         hops = self._prepare_hops(prepared.settings)
-        settings = hops.settings
+        metrics = self._prepare_metrics(hops.settings)
+        settings = metrics.settings
         prepared = evolve(
             prepared,
             settings=settings,
-            problems=(*prepared.problems, *hops.problems),
+            problems=(*prepared.problems, *hops.problems, *metrics.problems),
             restart=(*prepared.restart, *hops.restart),
         )
         problems = list(prepared.problems)
@@ -508,6 +554,7 @@ class Daemon(MultiService, Generic[S]):
             self.unprepare()
             if self.hops is not None:
                 self.hops.ports.unprepare()
+            self._metrics.unprepare()
             if end_observing is not None:
                 end_observing()
             return Outcome(problems=tuple(problems))
@@ -523,6 +570,7 @@ class Daemon(MultiService, Generic[S]):
         self._forget_keys()
         self.settle()
         self._settle_hops()
+        self._metrics.settle(settings.metrics)
         self.settle_roles()
         self.dialogs.reconfigure(settings.limits.detached_dialogs, settings.limits.resume_within)
         for nai in self.dialogs.peers - self.principal.node.peers.keys():
@@ -548,6 +596,13 @@ class Daemon(MultiService, Generic[S]):
             return Prepared(settings)
         return Prepared(evolve(settings, hops_listen=self.hops.ports.listen), restart=("hops-listen",))
 
+    def _prepare_metrics(self, settings: S) -> Prepared[S]:
+        try:
+            self._metrics.prepare(settings.metrics, self.sockets)
+        except CannotListenError as error:
+            return Prepared(settings, problems=(Problem("metrics.listen", one_line(error)),))
+        return Prepared(settings)
+
     def _settle_hops(self) -> None:
         if self.hops is not None and isinstance(self.settings, HopSettings):
             settings = self.settings
@@ -558,11 +613,14 @@ class Daemon(MultiService, Generic[S]):
 
     def stopService(self) -> Deferred[None]:
         """Stop everything that was started; fire when all is written and closed."""
+        self._running = False
         self.supervisor.stopping()
         if self._end_hearing is not None:
             self._end_hearing()
         if self._exchange is not None:
             self._exchange.stop()
+        if self._forgetting is not None:
+            self._forgetting.stop()
         stopping: list[Deferred[Any]] = [maybeDeferred(super().stopService)]
         if self._control is not None:
             stopping.append(maybeDeferred(self._control.stopListening))
@@ -571,6 +629,7 @@ class Daemon(MultiService, Generic[S]):
             stopping += self.house.stop()
         if self.hops is not None:
             stopping.append(self.hops.close())
+        stopping += self._metrics.close()
         self.dialogs.lose_all("this daemon is shutting down")
         closed: Deferred[Any] = DeferredList(stopping, consumeErrors=True)
         closed.addTimeout(STOP_WITHIN, self.reactor).addErrback(self._stopped_badly)

@@ -7,6 +7,7 @@ there is answered from the same. It is the same in a daemon of its own and besid
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from seckex.machine import Path
 from seckex.net.accounting import retention_of
 from seckex.net.listening import ListeningDaemon
 from seckex.net.multicast import Multicast, Place, family_of, is_group
+from seckex.passage.faces import Admitted
 from seckex.roles.faces import Role
 from seckex.roles.foreign_agent import AgentTerms, ForeignAgent, Limits
 from seckex.wire.general import Header, encode_header
@@ -29,10 +31,11 @@ _SOLICITATION: Final = encode_header(Header(Kind.SOLICITATION, False, 0, 0))[:4]
 
 
 class AgentAtEdge:
-    """The foreign agent of ``daemon``, whose settings may have one."""
+    """The foreign agent of ``daemon``, whose settings may have one; ``taken`` tells which SPIs others here have."""
 
-    def __init__(self, reactor: Any, daemon: ListeningDaemon[Any]) -> None:
+    def __init__(self, reactor: Any, daemon: ListeningDaemon[Any], taken: Callable[[int], bool]) -> None:
         self._daemon = daemon
+        self._taken = taken
         self._multicast = Multicast(reactor, self._heard, self._deaf)
         self._joined: tuple[Any, ...] = ()
 
@@ -44,6 +47,12 @@ class AgentAtEdge:
     def roles(self) -> dict[str, Role]:
         """Return it, as `Daemon.roles` has it, if there is one."""
         return {} if self._settings is None else {ROLE: ForeignAgent(self._terms(self._settings))}
+
+    def passage(self, spi: int) -> Admitted | None:
+        """Return what an OPEN by this SPI of ours would be of, of a visitor."""
+        house = self._daemon.house
+        agent = None if house is None else house.house.roles.get(ROLE)
+        return agent.passage(spi) if isinstance(agent, ForeignAgent) else None
 
     def settle(self) -> None:
         """Have it go on by settings that are new."""
@@ -77,7 +86,7 @@ class AgentAtEdge:
             groups=self._groups(agent),
             worker=settings.state.worker,
             mix=agent.mix_secrets == "always",
-            taken=lambda spi: daemon.principal.node.associations.get(spi) is not None,
+            taken=lambda spi: daemon.principal.node.associations.get(spi) is not None or self._taken(spi),
             limits=Limits(
                 agent.requests, agent.answers, agent.visitors, agent.passages, agent.passages_per_visitor, flood
             ),

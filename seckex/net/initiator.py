@@ -74,15 +74,15 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         if plan is None:
             return {}
         held = self.principal.node.associations
-        self._roaming = Roaming(self.reactor, plan, lambda spi: held.get(spi) is not None, self.log)
+        roaming = self._roaming = Roaming(self.reactor, plan, lambda spi: held.get(spi) is not None, self.log)
         self._moves = Moves(
             self.reactor,
             plan.home_agent,
             self.dialogs,
             self.log,
             self.clock.wall,
-            lambda _spi: False,
-            self._roaming.followed,
+            lambda spi: roaming.role.admission(spi) is not None,
+            roaming.followed,
         )
         self.log.subscribe(self._told)
         return {ROLE: self._roaming.role}
@@ -93,10 +93,10 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         if isinstance(event, NegotiationRefused) and home is not None and event.peer == home.nai:
             self.dials.refused(event.peer)
 
-    def _refused(self, spi_in: int, said: bool) -> None:
-        """Register anew where an agent does not carry traffic; ``said`` if it said so, else it cannot be reached."""
+    def _refused(self, spi_in: int, code: int) -> None:
+        """Register anew, or move, where an agent does not carry traffic; with code 0 it is not reached."""
         if self._roaming is not None and self.running:
-            self._roaming.refused(spi_in, said=said)
+            self._roaming.refused(spi_in, code)
 
     def near(self, now: Now) -> tuple[str, Path] | None:
         """See `Daemon.near`."""
@@ -221,13 +221,12 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         counts = self._forwards.counts
         pairs = zip(self._forwards.forwards, self._forwards.ports(), strict=True)
         told = [asdict(each) | {"port": port, "connections": counts[each]} for each, port in pairs]
-        roaming = {} if self._roaming is None else {"passages": self._calls.status()}
-        return {"forwards": told, "services": [], **roaming}
+        return {"forwards": told, "services": [], "passages": self._calls.status()}
 
     def counters(self) -> Mapping[str, int]:
         """See `Daemon.counters`."""
-        roaming = {} if self._roaming is None else self._calls.counters
-        return {"forwards.refused": self._forwards.refused, **roaming}
+        passages = {} if self._roaming is None else self._calls.counters
+        return {"forwards.refused": self._forwards.refused, **passages}
 
     # -- associations
 

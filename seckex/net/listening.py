@@ -189,8 +189,8 @@ class ListeningDaemon(Daemon[L]):
         told = [
             {"name": name, "connect": where, "dialogs": self.served.counts[name]} for name, where in connect.items()
         ]
-        passages = {} if self._passages is None else {"passages": {"open": shown_passages(self._passages)}}
-        return {"forwards": [], "services": told, **passages}
+        passages = [] if self._passages is None else shown_passages(self._passages)
+        return {"forwards": [], "services": told, "passages": {"open": passages, "failure": None}}
 
     def counters(self) -> Mapping[str, int]:
         """See `Daemon.counters`."""

@@ -138,14 +138,13 @@ class Roaming:
         why = f"our address is {after} in place of {before or 'none'}" if after else f"our address {before} is gone"
         self.ask(lambda now: self.role.keeping.moves.elsewhere(why, now))
 
+    def refused(self, spi_in: int, code: int) -> None:
+        """Register anew, or move, where the agent does not carry traffic; with code 0 it cannot be reached."""
+        self.ask(lambda now: self.role.keeping.moves.turned_away(spi_in, code, now))
+
     def followed(self, moved: Moved, at: float) -> None:
         """Take note that dialogs have followed a move."""
         self.role.keeping.moves.followed = moved, at
-
-    def refused(self, spi_in: int, *, said: bool) -> None:
-        """Register again where the agent does not carry the traffic of an association, or cannot be reached."""
-        keeping = self.role.keeping
-        self.ask(lambda now: keeping.refused(spi_in, now) if said else keeping.doubted(spi_in, now, proved=False))
 
     def go_by(self, plan: Plan, interface: str) -> None:
         """Go on by another plan for the same home agent."""

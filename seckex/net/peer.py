@@ -79,7 +79,9 @@ class PeerLinks(Service):
         """
         route = route or Route(self._endpoint, None, self._failed)
         where = route.endpoint, association, self, self._is_urgent, route.failed, route.through
-        upkeep = Upkeep(self._terms, *where)
+        self._keep_up(Upkeep(self._terms, *where))
+
+    def _keep_up(self, upkeep: Upkeep) -> None:
         self._upkeeps.append(upkeep)
         if len(self._upkeeps) > MOST_LINKS:
             self._stop(self._upkeeps[0], Code.UNSPECIFIED, "there are newer links")
@@ -95,7 +97,7 @@ class PeerLinks(Service):
             if upkeep.link is None:
                 upkeep.hasten()
             elif upkeep.association.octets is None:
-                self.use(upkeep.association)
+                self._keep_up(upkeep.another())
             else:
                 upkeep.drop()
 

@@ -83,14 +83,22 @@ class StatusReport:
             "key_log": self.key_log or None,
         }
 
+    @property
+    def started(self) -> float:
+        """When the daemon started (wall clock)."""
+        return self._started.wall
+
     def counted(self) -> dict[str, int]:
         """Return every counter by its name."""
         return self.node.counters | self.counters()
 
     def registration(self, peer: str) -> dict[str, Any] | None:
         """Return what is told of registering with ``peer``, None where that is not what is done with it."""
-        node: dict[str, Any] | None = self.extras().get("roles", {}).get("mobile-node")
-        return node if node is not None and node["home-agent"] == peer else None
+        extras = self.extras()
+        node: dict[str, Any] | None = extras.get("roles", {}).get("mobile-node")
+        if node is None or node["home-agent"] != peer:
+            return None
+        return {**node, "passages": extras.get("passages")}
 
     def association(self, association: Association, wall: float) -> dict[str, Any]:
         """Return what is told of one association at ``wall``."""

@@ -80,6 +80,11 @@ class Upkeep:
         self._stopped = True
         self._gone: list[Deferred[None]] = []
 
+    def another(self) -> Upkeep:
+        """Return one that keeps up another link under the same association, by the same way."""
+        how = self._owner, self._urgent, self._failed, self._through
+        return Upkeep(self._terms, self._endpoint, self.association, *how)
+
     def start(self) -> None:
         """Begin."""
         if self._stopped:

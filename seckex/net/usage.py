@@ -18,6 +18,7 @@ class Traffic:
     def __init__(self, associations: AssociationTable) -> None:
         self._associations = associations
         self._links: dict[int, list[Link]] = {}
+        self._past = 0, 0
 
     def opened(self, link: Link) -> None:
         """Count a link from now on."""
@@ -28,6 +29,7 @@ class Traffic:
         """Add what a link has carried to its association's counts, if that still lives."""
         for spi, links in tuple(self._links.items()):
             if link in links:
+                self._past = self._past[0] + link.octets_in, self._past[1] + link.octets_out
                 links.remove(link)
                 if not links:
                     del self._links[spi]
@@ -35,6 +37,24 @@ class Traffic:
             usage = self._associations.usage(association.spi_in)
             usage.octets_in += link.octets_in
             usage.octets_out += link.octets_out
+
+    @property
+    def open_links(self) -> int:
+        """How many links are open."""
+        return sum(map(len, self._links.values()))
+
+    @property
+    def open_dialogs(self) -> int:
+        """How many dialogs they carry."""
+        return sum(len(link.dialogs) for links in self._links.values() for link in links)
+
+    def in_all(self) -> tuple[int, int]:
+        """Return octets in and out that all links have carried, those that are closed included."""
+        octets_in, octets_out = self._past
+        for links in self._links.values():
+            for link in links:
+                octets_in, octets_out = octets_in + link.octets_in, octets_out + link.octets_out
+        return octets_in, octets_out
 
     def links(self, association: Association) -> tuple[Link, ...]:
         """Return the open links under ``association``."""

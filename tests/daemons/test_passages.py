@@ -28,12 +28,12 @@ class DownloadTests(RoamingTestCase):
         self.assertEqual(between["passage"], there["passage"])
         self.assertEqual(between["node"], None)
         self.assertEqual(between["pseudonym"], there["pseudonym"])
-        self.assertGreater(there["octets-inward"], SIZE)
-        self.assertGreater(here["octets-in"], SIZE)
+        self.assertGreater(there["inward"], SIZE)
+        self.assertGreater(here["inward"], SIZE)
         self.until("the last proof", lambda: self.proved(SIZE))
 
     def proved(self, octets: int) -> bool:
-        return all(each["octets-inward-proved"] > octets for role in (AGENT, HOME) for each in self.passages(role))
+        return all(each["inward_proved"] > octets for role in (AGENT, HOME) for each in self.passages(role))
 
     def test_an_agent_that_restarts_in_the_middle(self) -> None:
         first = self.passages(NODE)[0]["passage"]

@@ -10,6 +10,7 @@ from typing import Final
 
 from seckex.cli.demo.processes import DemoFailed
 from seckex.cli.demo.story import Story
+from seckex.cli.demo.web import HURRY
 
 _READ: Final = 1 << 18
 
@@ -48,6 +49,18 @@ def download(
         connection.close()
     if hashed.hexdigest() != digest:
         raise DemoFailed(f"what arrived ({done} octets) is not what was sent")
+
+
+def hurry(port: int) -> None:
+    """Have the web server at a port of 127.0.0.1 send what it sends slowly as fast as it can."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request("GET", HURRY)
+        connection.getresponse().read()
+    except (OSError, http.client.HTTPException) as error:
+        raise DemoFailed(f"the web server does not hurry: {error}") from error
+    finally:
+        connection.close()
 
 
 def answers(port: int) -> bool:

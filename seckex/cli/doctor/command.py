@@ -83,6 +83,7 @@ def examined(file: Path) -> list[Finding]:
     found += local.key_log(settings.debug)
     found += certificates(settings.identity)
     found += network.ports(settings, live=status is not None)
+    found += network.metrics(settings.metrics, live=status is not None)
     if isinstance(settings, InitiatorSettings):
         found += network.reach(settings.peers)
     if status is not None:

@@ -8,10 +8,12 @@ exist: it answers which ones it speaks, without any key and whatever it thinks o
 from __future__ import annotations
 
 import errno
+import json
 import os
 import socket
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.client import OK, HTTPConnection, HTTPException
 from typing import Final
 
 from seckex.cli.doctor.finding import Finding, bad, doubtful, good
@@ -20,6 +22,7 @@ from seckex.config.hops import HopSettings
 from seckex.config.initiator import InitiatorPeer, InitiatorSettings
 from seckex.config.listen import ListeningSettings
 from seckex.config.load import AnySettings
+from seckex.config.metrics import Metrics
 from seckex.errors import Malformed, UnsupportedVersion
 from seckex.wire.general import decode_versions
 from seckex.wire.numbers import HEADER_SIZE, MESSAGE_TYPE, VERSION
@@ -32,6 +35,7 @@ _AT_ONCE: Final = 8
 # A version that is far from coming, and room for an answer that is no longer than this.
 _NO_VERSION: Final = 15
 _PROBE_SIZE: Final = 64
+_MOST_READY: Final = 65536
 
 
 def ports(settings: AnySettings, live: bool) -> Iterator[Finding]:
@@ -46,6 +50,7 @@ def ports(settings: AnySettings, live: bool) -> Iterator[Finding]:
     if isinstance(settings, HopSettings):
         listen = settings.hops_listen
         wanted += [(address, listen.port, (socket.SOCK_STREAM,)) for address in listen.addresses]
+    wanted += [(address, port, (socket.SOCK_STREAM,)) for address, port in settings.metrics.places]
     for address, port, kinds in wanted:
         for kind in kinds:
             yield _port(address, port, kind, live)
@@ -158,3 +163,31 @@ def _versions(answer: bytes, probe: bytes) -> tuple[int, ...]:
         return decode_versions(answer).versions
     except (Malformed, UnsupportedVersion):
         return ()
+
+
+def metrics(settings: Metrics, live: bool) -> Iterator[Finding]:
+    """Ask the daemon's own /readyz, and look at who may read metrics."""
+    for text in settings.open_to_others:
+        advice = (
+            "listen on 127.0.0.1, or keep others away from it: what is there has no names, and tells how much goes on"
+        )
+        yield doubtful("metrics", f"{text} is open to other machines", advice)
+    for text, (host, port) in zip(settings.listen, settings.places, strict=True):
+        if live:
+            yield _readiness(text, host, port)
+
+
+def _readiness(text: str, host: str, port: int) -> Finding:
+    connection = HTTPConnection(host, port, timeout=TCP_WAIT)
+    try:
+        connection.request("GET", "/readyz")
+        answer = connection.getresponse()
+        told = json.loads(answer.read(_MOST_READY))
+        lacks = [f"{check['check']}: {check['why']}" for check in told["checks"] if not check["ready"]]
+    except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
+        return bad("metrics", f"{text} does not answer as it should: {error}", "see the daemon's log; restart it")
+    finally:
+        connection.close()
+    if answer.status == OK:
+        return good("metrics", f"{text} says that the daemon is ready")
+    return doubtful("metrics", f"{text} says that the daemon is not ready: {'; '.join(lacks)}", "see to what it says")

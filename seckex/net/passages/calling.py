@@ -10,7 +10,7 @@ the pauses.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 from attrs import define, frozen
@@ -22,6 +22,7 @@ from seckex.events.mobile_node import TrafficEnded, TrafficFailed, TrafficPasses
 from seckex.net.address import PeerAddress
 from seckex.net.log import EventLog
 from seckex.net.passages.descriptor import Through
+from seckex.net.passages.showing import shown_octets
 from seckex.net.principal import Clock
 from seckex.node.drops import Drops
 from seckex.passage.faces import Admission, End, Figures, Party
@@ -67,7 +68,10 @@ class _Passage:
 
 
 class Calls:
-    """All of them; ``refused`` is called with the SPI of an association and whether the agent itself said so."""
+    """All of them.
+
+    ``refused`` is called with the SPI of an association and the code that the agent said, 0 where it is not reached.
+    """
 
     def __init__(
         self,
@@ -75,7 +79,7 @@ class Calls:
         clock: Clock,
         entropy: Callable[[int], bytes],
         log: EventLog,
-        refused: Callable[[int, bool], None],
+        refused: Callable[[int, int], None],
     ) -> None:
         self._reactor = reactor
         self._clock = clock
@@ -103,9 +107,9 @@ class Calls:
             self._ended(hop, begun.pop(hop))
 
         def failed(failure: Failure) -> None:
-            self._counts["passages.unreachable"] += 1
+            self._counts["failed"] += 1
             self._failed(_Passage(here, peer, admission, 0.0), f"it cannot be reached: {failure.getErrorMessage()}")
-            self._refused(here, False)
+            self._refused(here, 0)
 
         endpoint = PeerAddress(self._reactor, admission.host, admission.port)
         return Route(endpoint, Through(begin, opened, ended), failed)
@@ -116,7 +120,7 @@ class Calls:
         passage.opened = True
         self._open[hop] = passage
         self._last = None
-        self._counts["passages.opened"] += 1
+        self._counts["opened"] += 1
         admission = passage.admission
         self._log.report(TrafficPasses(passage.peer, admission.callee, _address(admission), hop.ident.hex()))
 
@@ -124,6 +128,7 @@ class Calls:
         self._open.pop(hop, None)
         ending, admission = hop.ending, passage.admission
         if passage.opened:
+            self._counts["closed"] += 1
             figures = self._figures(hop, passage)
             octets = figures.outward.carried, figures.inward.carried
             self._log.report(TrafficEnded(passage.peer, admission.callee, hop.ident.hex(), str(ending), *octets))
@@ -132,14 +137,13 @@ class Calls:
         if ending.end is End.REFUSED:
             anew = ending.code in _ANEW
             then = _REGISTERS if anew else _TRIES
-            self._counts["passages.refused"] += 1
+            self._counts["refused"] += 1
             where = admission.callee, _address(admission)
             self._log.report(TrafficRefused(passage.peer, *where, ending.code, ending.hint, then))
             self._remember(admission, ending.code, str(ending), then)
-            if anew:
-                self._refused(passage.here, True)
+            self._refused(passage.here, ending.code)
         elif ending.end not in (End.FINISHED, End.CLOSED) and not passage.opened:
-            self._counts["passages.failed"] += 1
+            self._counts["failed"] += 1
             self._failed(passage, str(ending))
 
     def _failed(self, passage: _Passage, why: str) -> None:
@@ -160,7 +164,7 @@ class Calls:
     # -- what is told of them
 
     def status(self) -> dict[str, Any]:
-        """Return those that are open, and why there is none if the last could not be had."""
+        """Return those that are open, and why the last one that was tried could not be had, if so."""
         return {"open": [self._shown(hop, passage) for hop, passage in self._open.items()], "failure": self._last}
 
     def _shown(self, hop: HopEnd, passage: _Passage) -> dict[str, Any]:
@@ -170,18 +174,16 @@ class Calls:
             "peer": passage.peer,
             "agent": admission.callee,
             "address": _address(admission),
-            "spi-in": passage.here,
+            "spi_in": passage.here,
             "since": int(passage.began),
-            "octets-out": figures.outward.carried,
-            "octets-out-proved": figures.outward.proved,
-            "octets-in": figures.inward.carried,
-            "octets-in-proved": figures.inward.proved,
+            **shown_octets(figures),
         }
 
     @property
-    def counters(self) -> Mapping[str, int]:
+    def counters(self) -> dict[str, int]:
         """What became of them, and how many are open."""
-        return dict(self._counts) | {"passages": len(self._open)}
+        named = ("opened", "closed", "refused", "failed")
+        return {f"passages.{name}": self._counts[name] for name in named} | {"passages.standing": len(self._open)}
 
 
 def _address(admission: Admission) -> str:

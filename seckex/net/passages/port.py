@@ -325,14 +325,15 @@ class PassagePort:
         self._count -= 1
         if self._unproved.pop(passage, None) is not None:
             self._counts["unproved"] += 1
-        account = self._accounts.pop(passage, None)
-        if account is not None:
-            self._counts["closed"] += 1
-            self._tell_end(passage, account, arrival)
+        self._end_account(passage, arrival)
         if self._stopping is not None and not self._count and not self._stopping.called:
             self._stopping.callback(None)
 
-    def _tell_end(self, passage: Passage, account: Account, arrival: Arrival) -> None:
+    def _end_account(self, passage: Passage, arrival: Arrival | None = None) -> None:
+        account, arrival = self._accounts.pop(passage, None), arrival or self._arrival(passage)
+        if account is None or arrival is None:
+            return
+        self._counts["closed"] += 1
         account.end(self.terms.clock.now())
         who, hop = arrival.admitted.who, passage.counted
         figures = hop.figures(who, 0.0, 0.0)
@@ -356,6 +357,8 @@ class PassagePort:
             caller.abort()
         for passage in self:
             passage.close(Code.SHUTTING_DOWN, "this daemon is stopping")
+            # Who keeps accounts stops as well, and does not wait for connections.
+            self._end_account(passage)
         if self._ticking is not None:
             self._ticking.cancel()
             self._ticking = None

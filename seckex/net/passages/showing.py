@@ -7,14 +7,14 @@ from typing import Any, Final
 
 from seckex.net.passages.port import PassagePort
 from seckex.net.passages.terms import Passage
-from seckex.passage.faces import Party
+from seckex.passage.faces import Figures, Party
 
 #: So many are shown; the others are counted.
 MOST_SHOWN: Final = 256
 
 
 def shown_passages(port: PassagePort) -> list[dict[str, Any]]:
-    """Return those that carry, the oldest first; octets are those of DATA under KEY 2, from the node and to it."""
+    """Return those that carry, the oldest first; octets are those under KEY 2."""
     return [_shown(*each) for each in islice(port.carrying(), MOST_SHOWN)]
 
 
@@ -28,8 +28,15 @@ def _shown(passage: Passage, address: str, who: Party, since: float) -> dict[str
         "pseudonym": who.pseudonym.hex(),
         "domain": who.domain,
         "since": int(since),
-        "octets-outward": figures.outward.carried,
-        "octets-outward-proved": figures.outward.proved,
-        "octets-inward": figures.inward.carried,
-        "octets-inward-proved": figures.inward.proved,
+        **shown_octets(figures),
+    }
+
+
+def shown_octets(figures: Figures) -> dict[str, int]:
+    """Return octets of DATA, from the node and to it, and how many of them are proved."""
+    return {
+        "outward": figures.outward.carried,
+        "outward_proved": figures.outward.proved,
+        "inward": figures.inward.carried,
+        "inward_proved": figures.inward.proved,
     }

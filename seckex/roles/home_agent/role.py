@@ -80,6 +80,12 @@ class HomeAgent:
             **self._ledger.counters,
         }
 
+    @property
+    def synced(self) -> bool:
+        """Whether a center has ever told which nodes there are."""
+        syncing = self._keeping.syncing
+        return syncing.told or syncing.serial > 0
+
     def status(self, now: Now) -> dict[str, Any]:
         """See `Role.status`."""
         home, terms, syncing = self.home, self.home.terms, self._keeping.syncing

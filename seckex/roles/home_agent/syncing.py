@@ -23,11 +23,15 @@ SHORTEST_PAUSE: Final = 1.0
 
 
 class Syncing:
-    """See the module; ``serial`` is up to where the nodes are known, durably."""
+    """See the module.
+
+    ``serial`` is up to where the nodes are known, durably, and ``told`` whether a center has answered.
+    """
 
     def __init__(self, entropy: Entropy) -> None:
         self._entropy = entropy
         self.serial = 0
+        self.told = False
         self.center = ""
         self.failing = ""
         self._awaited: int | None = None
@@ -98,7 +102,7 @@ class Syncing:
 
     def taken(self, serial: int, *, more: bool, now: Now) -> None:
         """Take note that it has been."""
-        self.serial, self._storing = max(self.serial, serial), False
+        self.serial, self._storing, self.told = max(self.serial, serial), False, True
         self.failing, self._pause = "", SHORTEST_PAUSE
         soon = now.monotonic if more else max(now.monotonic, self._asked + AT_ONCE)
         self.due = soon if more or self._again else now.monotonic + REFRESH

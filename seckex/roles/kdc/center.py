@@ -21,12 +21,13 @@ from seckex.errors import Malformed, PeerFault, PeerMisbehaved, SeckexError, Uns
 from seckex.events.kdc import KeysRefused, PrincipalsLoaded, PrincipalsLoading, RecordUnreadable
 from seckex.machine import Now, Path, Report
 from seckex.node.drops import Drops
+from seckex.node.histogram import Histogram
 from seckex.roles.faces import RoleAction
 from seckex.roles.kdc.audit import entry
 from seckex.roles.kdc.commits import Commits
 from seckex.roles.kdc.copying import Copying
 from seckex.roles.kdc.directory import Directory
-from seckex.roles.kdc.issued import ISSUED
+from seckex.roles.kdc.issued import ISSUED, REMEMBERED
 from seckex.roles.kdc.issuing import Issuing
 from seckex.roles.kdc.operations import NewPrincipal, Operations
 from seckex.roles.kdc.principals import COPIES, COPY, PRINCIPAL, PRINCIPALS
@@ -105,6 +106,16 @@ class Center(Operations):
             "serial": self.directory.latest(None),
         }
 
+    @property
+    def loaded(self) -> bool:
+        """Whether it knows its nodes; of a replica, whether it ever copied any."""
+        return self._copying is None or self._copying.settled or len(self.directory) > 0
+
+    @property
+    def took(self) -> Histogram:
+        """How long it took to answer requests for keys."""
+        return self._issuing.took
+
     # -- its life
 
     def reconfigure(self, settings: Kdc) -> None:
@@ -118,6 +129,9 @@ class Center(Operations):
         """See `Role.start`."""
         actions: list[RoleAction] = []
         for record in snapshot.records:
+            if record.kind == ISSUED and record.expires <= snapshot.restored + REMEMBERED:
+                # Keys of a backup are issued to nobody once more, whoever had it meanwhile.
+                continue
             try:
                 self._restore(record, now)
             except (Malformed, PeerFault) as error:

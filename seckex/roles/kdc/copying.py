@@ -50,6 +50,8 @@ class Copying:
         self._again = False
         #: When to ask, or to give up waiting (monotonic); None while something is being stored.
         self.due: float | None = None
+        #: Whether the center has told of all that it knows.
+        self.settled = False
 
     def awaits(self, number: int) -> bool:
         """Tell whether an answer with this Identification is awaited."""
@@ -115,6 +117,7 @@ class Copying:
 
     def _settled(self, more: bool, now: Now) -> list[RoleAction]:
         self._pause, self._failing = SHORTEST_PAUSE, ""
+        self.settled |= not more
         if more or self._again:
             return self.ask(now)
         self.due = now.monotonic + REFRESH

@@ -24,6 +24,7 @@ from seckex.errors import PeerFault, PeerIncompatible
 from seckex.events.kdc import KeysNotStored, KeysRefused
 from seckex.machine import Now, Report
 from seckex.node.drops import Drops
+from seckex.node.histogram import Histogram
 from seckex.roles.faces import Relay, RoleAction
 from seckex.roles.kdc.audit import Ration, entry
 from seckex.roles.kdc.commits import Commits
@@ -57,6 +58,7 @@ def _unknown() -> PeerIncompatible:
 class _Drawn:
     material: bytes = field(repr=False)
     asking: list[tuple[str, int]] = Factory(list)
+    since: float = 0.0
 
 
 class Issuing:
@@ -76,6 +78,7 @@ class Issuing:
         self._gathering: dict[bytes, _Drawn] = {}
         self._storing: dict[bytes, _Drawn] = {}
         self.counters: Counter[str] = Counter()
+        self.took = Histogram()
 
     def reconfigure(self, settings: Kdc) -> None:
         """Go on by other settings."""
@@ -152,7 +155,7 @@ class Issuing:
                 raise _TooMany(Code.INSUFFICIENT_RESOURCES, "this node has had as many keys as it may have for now")
             count = KEYS_OF[message.request.mode]
             keys = self._entropy(count * KEY_SIZE)
-            waiting = self._gathering[name] = _Drawn(bytes((message.request.mode, count)) + keys)
+            waiting = self._gathering[name] = _Drawn(bytes((message.request.mode, count)) + keys, since=now.monotonic)
         if len(waiting.asking) < MOST_ASKING:
             waiting.asking.append((neighbour, message.identification))
         return [] if self._storing else self._store(now)
@@ -174,6 +177,7 @@ class Issuing:
             self.counters["issued"] += len(stored)
             self.issued.keep({name: drawn.material for name, drawn in stored.items()}, now)
             for drawn in stored.values():
+                self.took.observe(now.monotonic - drawn.since)
                 actions += [_issue(neighbour, number, drawn.material) for neighbour, number in drawn.asking]
             return actions
         why = outcome if isinstance(outcome, str) else "a record of this name is there already"

@@ -379,14 +379,6 @@ class Keeping:
             self.consider(now, actions)
         return actions
 
-    def refused(self, spi_in: int, now: Now) -> list[RoleAction]:
-        """Register again where the agent does not carry the traffic of an association, which it may not have proved."""
-        actions: list[RoleAction] = []
-        if self.wanted and self.registration is not None and self.registration.spi_in == spi_in:
-            self.schedule.refused(now)
-            self.consider(now, actions)
-        return actions
-
     def provision(self, home: Home, done: Callable[[str], None]) -> list[RoleAction]:
         """Take over what came of another KEY 0; ``done`` is called with why it was not stored, or nothing.
 

@@ -8,7 +8,7 @@ what we say any more.
 
 An address that has changed is our own knowledge, so it is acted upon at once: all agents are asked whether
 they are there, the first to answer is registered by, and for `STAY_WITHIN` it may be the one in use.
-What others make us believe, of agents and passages, has us register at most every `TURNED_AWAY_EVERY`.
+What others make us believe, of agents and passages, has us register now and then only (`schedule`).
 """
 
 from __future__ import annotations
@@ -30,13 +30,16 @@ if TYPE_CHECKING:
 
 #: Seconds in which the agent in use may answer as well, before another one that has answered takes its place.
 STAY_WITHIN: Final = 0.25
-#: What a passage tells is not always proved.
-TURNED_AWAY_EVERY: Final = 10.0
 #: Where the old place is gone requests are repeated sooner, and where there are others to ask given up sooner.
 HURRIED_WAIT: Final = 0.25
 HURRIED_GIVE_UP: Final = 4.0
 
 ASKED_FOR: Final = "asked for"
+
+# What another registration by way of the same agent may help against.
+_ANEW: Final = frozenset(
+    (Code.UNKNOWN_ASSOCIATION, Code.FAILED_AUTHENTICATION, Code.IDENTIFICATION_MISMATCH, Code.PROHIBITED)
+)
 
 
 class Moves:
@@ -156,20 +159,26 @@ class Moves:
         return actions
 
     def turned_away(self, spi_in: int, code: int, now: Now) -> list[RoleAction]:
-        """Take note that a passage by way of the agent is refused, or with code 0 that the agent is not reached.
+        """Take note that the agent refuses to carry what an association is for, or with code 0 that it is not reached.
 
-        The agent does not know us any more (300): register again. Anything else: by way of another agent, if there is.
+        Where it does not know us any more, or carries nothing: register again. Else it is left for another agent, if
+        one is heard; if none is, links are tried again, and who is not reached may have lost the registration.
         """
         node = self._node
         actions: list[RoleAction] = []
-        used = node.agents.used
         if not node.wanted or node.registration is None or node.registration.spi_in != spi_in:
             return actions
-        if used is not None and code != Code.UNKNOWN_ASSOCIATION:
+        used = node.agents.used
+        others = any(not each.doubted for each in node.agents.others(node.plan.kem, now))
+        if code in _ANEW:
+            node.schedule.refused(now)
+        elif used is not None and others:
+            self._why = self._why or f"{used.nai} {'does not carry' if code else 'is not reached'}"
             node.agents.doubt(used.key)
             if code:
                 node.agents.failed(used.key, now)
-            self._why = self._why or f"{used.nai} {'refuses to carry' if code else 'is not reached'}"
-        node.schedule.hinted(now, TURNED_AWAY_EVERY)
+            node.schedule.refused(now)
+        elif not code:
+            node.schedule.hinted(now)
         node.consider(now, actions)
         return actions

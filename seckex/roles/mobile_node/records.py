@@ -138,7 +138,7 @@ def objection_to(home: Home, local: str, home_agent: str, known: Home | None) ->
         # The same version once more would begin the chain of SPIs again, and nobody would take what comes then.
         have, older = f"version {known.kvno} of KEY 0 is in use", "this is the same" if home.kvno == known.kvno else ""
         this = older or f"this is version {home.kvno}"
-        return f"{have}, {this}: only a newer one takes its place, which seckex kdc rekey draws"
+        return f"{have}, {this}: only a newer one takes its place, which seckex kdc rotate draws"
     return ""
 
 

@@ -58,6 +58,14 @@ class MobileNode:
             "commits-waiting": self.keeping.course.waiting,
         }
 
+    def state(self, now: Now) -> str:
+        """Return in words whether it is registered, as the status has it."""
+        registration = self.keeping.registration
+        if registration is not None and registration.since + registration.lifetime > now.wall and self.keeping.wanted:
+            # It stays so while it is being renewed.
+            return "registered"
+        return showing.state(self.keeping)
+
     def status(self, now: Now) -> dict[str, Any]:
         """See `Role.status`."""
         return showing.status(self.keeping, now)

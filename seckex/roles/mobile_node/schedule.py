@@ -41,9 +41,9 @@ class Schedule:
         """Begin at ``moment`` (monotonic) at the latest."""
         self.due = moment if self.due is None else min(self.due, moment)
 
-    def hinted(self, now: Now, every: float = HINT_EVERY) -> None:
-        """Begin soon for a reason that anybody could have made up: at most ``every`` so many seconds."""
-        moment = max(now.monotonic, self._hinted_at + every)
+    def hinted(self, now: Now) -> None:
+        """Begin soon for a reason that anybody could have made up: at most every `HINT_EVERY`."""
+        moment = max(now.monotonic, self._hinted_at + HINT_EVERY)
         if self.due is None or moment < self.due:
             self.due = self._hinted_at = moment
 

@@ -24,7 +24,7 @@ def status(node: Keeping, now: Now) -> dict[str, Any]:
     return {
         "node": node.plan.local,
         "home-agent": node.plan.home_agent,
-        "state": _state(node),
+        "state": state(node),
         "shared": None if node.home is None else _shared(node.home, now),
         "registration": None if node.registration is None else _registration(node.registration, now),
         "next-in": None if due is None else round(max(due - now.monotonic, 0), 1),
@@ -58,7 +58,8 @@ def told(done: Done) -> Registered:
     )
 
 
-def _state(node: Keeping) -> str:
+def state(node: Keeping) -> str:
+    """Return in words how a node is registered, or why not."""
     if node.home is None:
         return "not provisioned"
     if node.course.state is not None:

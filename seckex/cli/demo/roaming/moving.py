@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from attrs import define, field
 
-from seckex.cli.demo.download import download
+from seckex.cli.demo.download import download, hurry
 from seckex.cli.demo.processes import DemoFailed
 from seckex.cli.demo.roaming.holders import held_anywhere
 from seckex.cli.demo.roaming.keys import Held, keys_at
@@ -21,16 +21,17 @@ from seckex.cli.demo.roaming.settings import let_roam
 from seckex.cli.demo.roaming.world import AGENT, HOME, NODE, OTHER, World
 from seckex.cli.demo.story import Story
 
-#: So long the file lasts while the node moves, in seconds.
-_LASTS: Final = 5
+#: So long the file lasts, in seconds, if nobody hurries.
+_LASTS: Final = 40
 _FETCHED_WITHIN: Final = 60.0
 
 
 @define
 class Fetching:
-    """A download in a thread of its own, slowly."""
+    """A download in a thread of its own, slowly until it is to `end`; the server is at the port ``web``."""
 
     port: int
+    web: int
     size: int
     digest: str
     _failed: list[DemoFailed] = field(factory=list, init=False)
@@ -53,7 +54,8 @@ class Fetching:
         return self._thread is not None and self._thread.is_alive()
 
     def end(self) -> None:
-        """Wait for the rest; raise `DemoFailed` unless all has arrived as it was sent."""
+        """Have the rest come; raise `DemoFailed` unless all has arrived as it was sent."""
+        hurry(self.web)
         if self._thread is not None:
             self._thread.join(_FETCHED_WITHIN)
         if self.is_going_on:

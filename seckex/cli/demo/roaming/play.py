@@ -219,9 +219,9 @@ class RoamingPlay:
         world = self.world
         self.story.chapter(
             "On the move",
-            f"The client fetches the file once more, slowly. Meanwhile the node moves: to {world.nai(OTHER)}, home, and "
-            "back again. Each time it registers anew while the old place still carries, builds a new link and takes the "
-            "download over; then the keys of the old place have to go.",
+            f"The client fetches the file once more, slowly. Meanwhile the node moves: to {world.nai(OTHER)}, "
+            "home, and back again. Each time it registers anew while the old place still carries, builds a new link "
+            "and takes the download over; then the keys of the old place have to go.",
         )
         self._start(OTHER)
         chapter = MovingChapter(
@@ -233,7 +233,7 @@ class RoamingPlay:
             self._until,
             self._hears,
         )
-        chapter.play(Fetching(world.ports.forward, self.size, self.digest))
+        chapter.play(Fetching(world.ports.forward, world.ports.web, self.size, self.digest))
 
     def _hears(self, agent: str) -> bool:
         """Tell whether the node hears an agent that would do."""
