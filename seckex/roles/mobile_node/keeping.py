@@ -76,7 +76,7 @@ class Keeping:
         self._taken = taken
         self._vias = 0
         self._refreshing: AgentKey | None = None
-        #: Whether another KEY 0 is just being stored: nothing is begun meanwhile that would store what was shared before.
+        #: Whether another KEY 0 is just being stored: meanwhile nothing is begun that would store that of before.
         self.provisioning = False
         #: Until when the agent of before a restart may be heard again (monotonic).
         self._grace: float | None = None
