@@ -79,10 +79,10 @@ class AgentDaemon(ListeningDaemon[AgentSettings]):
         if self.house is None:
             return
         settings, roles = self.settings, self.house.house.roles
-        agent, relay = settings.foreign_agent, roles.get("aaa")
-        if agent is not None:
-            self.bound_passages(agent.passages, agent.passages_per_visitor)
+        relay = roles.get("aaa")
         self._agent.settle()
+        if settings.foreign_agent is not None:
+            self.bound_passages(settings.foreign_agent.passages, settings.foreign_agent.passages_per_visitor)
         if isinstance(relay, AaaRelay):
             relay.reconfigure(Ways.of(settings.aaa), settings.aaa.pending)
         settle_center(roles, settings.kdc)

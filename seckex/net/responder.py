@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 from attrs import evolve
@@ -15,8 +16,10 @@ from seckex.dialog.faces import LinkAssociation
 from seckex.errors import PeerIncompatible
 from seckex.events.home_agent import LinkNotThroughAgent
 from seckex.machine import Path
+from seckex.net.control import Commands
 from seckex.net.foreign_agent import AgentAtEdge, possible_agent
 from seckex.net.home_agent import home_agent_of, possible_home_agent, settle_home_agent, terms_of
+from seckex.net.home_commands import HomeCommands
 from seckex.net.kdc import center_of, possible_kdc, settle_center
 from seckex.net.listening import ListeningDaemon
 from seckex.net.passages.ends import ends
@@ -25,9 +28,7 @@ from seckex.net.passages.relayed import relaying
 from seckex.net.passages.terms import PassageTerms
 from seckex.net.reload import Prepared
 from seckex.node.limits import Peer
-from seckex.passage.faces import Admitted
 from seckex.roles.faces import Role
-from seckex.roles.foreign_agent import ForeignAgent
 from seckex.roles.home_agent import HomeAgent, HomeTerms
 from seckex.roles.mobile_node.records import is_of_registration
 
@@ -70,25 +71,23 @@ class ResponderDaemon(ListeningDaemon[ResponderSettings]):
 
     def passages(self, terms: PassageTerms) -> PassagePort | None:
         """See `ListeningDaemon.passages`: a home agent takes its nodes' from their agents, and is one to visitors."""
-        roles = {} if self.house is None else self.house.house.roles
-        home, agent = roles.get("home-agent"), roles.get("foreign-agent")
-        if not isinstance(home, HomeAgent):
+        agent = None if self.house is None else self.house.house.roles.get("home-agent")
+        if not isinstance(agent, HomeAgent):
             return None
-
-        def admitted(spi: int) -> Admitted | None:
-            found = home.passage(spi)
-            return agent.passage(spi) if found is None and isinstance(agent, ForeignAgent) else found
-
-        most, of_one = self._passage_bounds()
-        end = ends(self._port, super().find)
-        return PassagePort(terms, admitted, relay=relaying(), end=end, most=most, of_one=of_one)
+        home, visited, end = agent.passage, self._agent.passage, ends(self._port, super().find)
+        if self.settings.foreign_agent is None:
+            return PassagePort(terms, home, end=end, most=self.settings.limits.links, of_one=OF_ONE)
+        most, of_one = self._bounds()
+        both = lambda spi: home(spi) or visited(spi)  # noqa: E731  # it is a value
+        return PassagePort(terms, both, relay=relaying(), end=end, most=most, of_one=of_one)
 
     def _is_of_home(self, spi: int) -> bool:
         """Tell whether an SPI is one of the home agent's."""
-        home = None if self.house is None else self.house.house.roles.get("home-agent")
-        return isinstance(home, HomeAgent) and home.passage(spi) is not None
+        agent = None if self.house is None else self.house.house.roles.get("home-agent")
+        return isinstance(agent, HomeAgent) and agent.passage(spi) is not None
 
-    def _passage_bounds(self) -> tuple[int, int]:
+    def _bounds(self) -> tuple[int, int]:
+        """Return how many passages there may be, those that end here and those of visitors, and of one registration."""
         agent, links = self.settings.foreign_agent, self.settings.limits.links
         if agent is None:
             return links, OF_ONE
@@ -114,6 +113,15 @@ class ResponderDaemon(ListeningDaemon[ResponderSettings]):
         )
         return terms_of(settings, settings.home_agent, self.loaded.credentials, taken)
 
+    def commands_of_roles(self) -> Commands:
+        """See `Daemon.commands_of_roles`."""
+        house = self.house
+        agent = None if house is None else house.house.roles.get("home-agent")
+        if house is None or not isinstance(agent, HomeAgent):
+            return super().commands_of_roles()
+        own = HomeCommands(agent, partial(house.ask, agent), self.log).commands()
+        return {**super().commands_of_roles(), **own}
+
     def settle_roles(self) -> None:
         """See `Daemon.settle_roles`."""
         terms = self._home_terms()
@@ -121,7 +129,7 @@ class ResponderDaemon(ListeningDaemon[ResponderSettings]):
             settle_center(self.house.house.roles, self.settings.kdc)
             if terms is not None:
                 settle_home_agent(self.house, self.house.house.roles, terms)
-                self.bound_passages(*self._passage_bounds())
+                self.bound_passages(*self._bounds())
             self._agent.settle()
 
     def prepare(self, settings: ResponderSettings) -> Prepared[ResponderSettings]:

@@ -34,7 +34,7 @@ from seckex.node.reconfiguration import PeerChanges
 from seckex.node.seeking import Seeking
 from seckex.node.tables import ExpiringTable
 from seckex.sa.association import Association
-from seckex.sa.replay import ReplayClock, ReplayMemory, Verdict
+from seckex.sa.replay import ReplayClock, ReplayMemory, Verdict, forgotten_before
 from seckex.sa.store import Purge, PutReplay, Snapshot, Unit
 from seckex.wire.extensions import Detail, Exchange
 from seckex.wire.general import Header, encode_header
@@ -77,7 +77,9 @@ class Answering:
 
     def start(self, snapshot: Snapshot, now: Now) -> None:
         """Remember what was answered before, and judge by a clock for which nothing that was forgotten is new."""
-        self.clock = ReplayClock(snapshot.forgotten, _window(self._peers), now)
+        window = _window(self._peers)
+        forgotten = max(snapshot.forgotten, forgotten_before(snapshot.restored, window))
+        self.clock = ReplayClock(forgotten, window, now)
         for record in sorted(snapshot.replays, key=lambda record: record.expires):
             self.replays.remember(record)
 

@@ -57,6 +57,14 @@ class ReplayClock:
         self._value = max(self._value, forgotten + window + 1)
 
 
+def forgotten_before(restored: float, window: int) -> float:
+    """Return what a store that was restored at this time has forgotten: Identifications that clocks ahead could have.
+
+    ``restored`` as in `seckex.sa.store.Snapshot`, ``window`` as of a `ReplayClock`; 0 where it never was.
+    """
+    return restored + window if restored else 0.0
+
+
 class Verdict(Enum):
     """What a request is, by its name and its hash."""
 

@@ -211,7 +211,9 @@ class Snapshot:
     """All that a store holds for one worker, associations in the order in which they were stored.
 
     ``damaged`` has a sentence for each record that could not be read and is left out;
-    ``forgotten`` is the highest of all `Purge.forgotten`. Of some kinds records come `Later`.
+    ``forgotten`` is the highest of all `Purge.forgotten`. Of some kinds records come `Later`. ``restored`` is when
+    (wall-clock seconds) a daemon began with the store after it was restored from a backup, 0 where it never was: what
+    was said before may have been answered without being remembered here.
     """
 
     associations: tuple[Association, ...]
@@ -220,6 +222,7 @@ class Snapshot:
     forgotten: float = 0.0
     records: tuple[Record, ...] = ()
     later: tuple[Later, ...] = ()
+    restored: float = 0.0
 
 
 @frozen
@@ -328,6 +331,7 @@ class MemoryStore:
     forgotten: float = 0.0
     records: dict[tuple[str, bytes], Record] = field(factory=dict)
     logs: dict[str, list[LogEntry]] = field(factory=dict)
+    restored: float = 0.0
 
     def load(self, worker: int, now: float, most_replays: int = MOST_REPLAYS, later: Collection[str] = ()) -> Snapshot:
         """See `Store.load`."""
@@ -348,6 +352,7 @@ class MemoryStore:
                 Later(kind, {name: r.octets for (of, name), r in lasting.items() if of == kind}, _as_it_is)
                 for kind in later
             ),
+            restored=self.restored,
         )
 
     def page(self, kind: str, beyond: bytes | None, most: int, *, down: bool = False) -> Page:

@@ -96,6 +96,15 @@ def drop_former_key(path: Path, held: MasterKey) -> MasterKey:
     return _master(keys[:1])
 
 
+def read_key_file(path: Path) -> tuple[bytes, tuple[str, ...]]:
+    """Return what is in the file ``path``, and the names of its keys, that which seals first; raises `StoreFailed`."""
+    try:
+        keys = _read(path, None)
+    except OSError as error:
+        raise StoreFailed(f"the master key {path} cannot be read: {error.strerror}") from error
+    return _content(keys), tuple(MasterKey(key).name for key in keys)
+
+
 def _another(path: Path) -> StoreFailed:
     return StoreFailed(f"the master key {path} is another one than the daemon has: restore the one of before")
 

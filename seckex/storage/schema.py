@@ -68,6 +68,9 @@ MIGRATIONS: Final[Sequence[Sequence[str]]] = (
 # The schema that first had logs.
 _LOGS: Final = 4
 
+#: Marks a copy, which is not to be taken for the original.
+MARK_COPY: Final = "INSERT INTO meta VALUES ('copy', 1) ON CONFLICT DO NOTHING"
+
 CHECK_BOUND: Final = b"this database belongs to this master key"
 
 

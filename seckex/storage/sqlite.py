@@ -95,6 +95,13 @@ _PURGE_RECORDS: Final = "DELETE FROM record WHERE rowid IN (SELECT rowid FROM re
 _FORGET: Final = (
     "INSERT INTO meta VALUES ('forgotten', ?) ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)"
 )
+# Once more where it is a copy of a copy.
+_RESTORE: Final = (
+    "INSERT INTO meta SELECT 'restored', ? WHERE EXISTS (SELECT 1 FROM meta WHERE name = 'copy') "
+    "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+)
+_UNMARK_COPY: Final = "DELETE FROM meta WHERE name = 'copy'"
+_RESTORED: Final = "SELECT value FROM meta WHERE name = 'restored'"
 _FORGOTTEN: Final = "SELECT value FROM meta WHERE name = 'forgotten'"
 _STORED_REPLAYS: Final = (
     "SELECT r.spi, r.identification FROM json_each(?) AS k CROSS JOIN replay AS r "
@@ -180,6 +187,15 @@ class SqliteStore:
 
     # -- reading
 
+    def serve(self, now: float) -> None:
+        """Be used by a daemon from ``now`` on: where this is a copy, what was said before is not new any more."""
+
+        def note(connection: sqlite3.Connection) -> None:
+            connection.execute(_RESTORE, (now,))
+            connection.execute(_UNMARK_COPY)
+
+        self.transact(note)
+
     def load(self, worker: int, now: float, most_replays: int = MOST_REPLAYS, later: Collection[str] = ()) -> Snapshot:
         """See `Store.load`."""
         associations: list[Association] = []
@@ -207,6 +223,7 @@ class SqliteStore:
                     complaints.append(str(error))
             lasting = tuple(self._later(connection, kind) for kind in later if kind in kinds)
             found = connection.execute(_FORGOTTEN).fetchone()
+            restored = connection.execute(_RESTORED).fetchone()
             connection.execute("COMMIT")
         forgotten = 0.0 if found is None else found[0]
         if not isinstance(forgotten, float) or not math.isfinite(forgotten):
@@ -214,7 +231,16 @@ class SqliteStore:
                 "the time up to which replay records were purged is damaged; the clock serves in its place"
             )
             forgotten = 0.0
-        return Snapshot(tuple(associations), tuple(replays), tuple(complaints), forgotten, tuple(records), lasting)
+        return Snapshot(
+            tuple(associations),
+            tuple(replays),
+            tuple(complaints),
+            forgotten,
+            tuple(records),
+            lasting,
+            # A value that somebody has damaged is taken for the latest there can be.
+            restored=0.0 if restored is None else restored[0] if isinstance(restored[0], float) else now,
+        )
 
     @staticmethod
     def _unless(connection: sqlite3.Connection, kinds: set[str], later: Collection[str], now: float) -> Iterator[Row]:

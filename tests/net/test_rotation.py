@@ -55,8 +55,9 @@ class ExchangeTests(RotationCase):
         self.exchange = MasterKeyExchange(self.clock, self.commits, store, self.key, 0, self.log, clocks, self.entries)
 
     @staticmethod
-    def entries(master: MasterKey, begins: bool) -> tuple[Append, ...]:
+    def entries(master: MasterKey, begins: bool, user: int | None) -> tuple[Append, ...]:
         assert master.former is not None
+        assert user is None
         return (Append(AUDIT, b"begun" if begins else b"ended", NOW),)
 
     def turn(self) -> None:
@@ -200,6 +201,9 @@ class DaemonTests(DaemonCase):
         self.assertEqual((shown["former"], shown["exchanging"]), (None, False))
         status = await self.command({"command": "status"}, "seckex.status/1")
         self.assertEqual(status["master_key"]["key"], shown["key"])
+        audited = (await self.seckex("kdc", "audit", "show")).stdout
+        self.assertIn("master-key-exchanging", audited)
+        self.assertIn("master-key-exchanged", audited)
         await daemon.stopService()
 
         result = await self.seckex("master", "rotate", "--json")

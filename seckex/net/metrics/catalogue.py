@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 from attrs import Factory, frozen
@@ -26,7 +27,7 @@ class Type(Enum):
     HISTOGRAM = "histogram"
 
 
-@frozen
+@frozen(eq=False)  # there is one of each
 class Family:
     """A metric; ``sources`` are names of counters, or of those that begin alike (``dropped.*``), with their labels."""
 
@@ -262,6 +263,7 @@ _EXACT: Final = {name: family for family in FAMILIES for name in family.sources 
 _PREFIXES: Final = {name[:-1]: family for family in FAMILIES for name in family.sources if name.endswith(ANY)}
 
 
+@lru_cache(1024)
 def place_of(counter: str) -> tuple[Family, str]:
     """Return the family that a counter is part of, and the value of its label there."""
     family = _EXACT.get(counter)

@@ -299,6 +299,8 @@ def refuse(
     bare = evolve(
         _without_keys(heard, refusal.code, terms, now), proposal=refusal.proposal, transform=refusal.transform
     )
+    if refusal.clock is not None:
+        bare = evolve(bare, clock=refusal.clock & _MOST_CLOCK)
     plaintext = b""
     for told, home, visit in _shed(refusal, keys):
         detail = Detail(refusal.code, refusal.proposal, refusal.transform, refusal.text)

@@ -19,6 +19,7 @@ from seckex.roles.home_agent.replies import Replies
 from seckex.roles.home_agent.revocations import Revocations
 from seckex.roles.home_agent.statics import Statics
 from seckex.roles.home_agent.terms import HomeTerms
+from seckex.sa.replay import ReplayClock, forgotten_before
 
 ROUND_WITHIN: Final = 30.0
 MOST_ROUNDS_REMEMBERED: Final = 4096
@@ -43,6 +44,7 @@ class Home:
         self.drops = Drops()
         self.revocations = Revocations(self.drops)
         self.leaving = Leaving(self.revocations)
+        self._restored: ReplayClock | None = None
         self._ends: list[tuple[float, str]] = []
         self._most_ends = _SPARE
 
@@ -58,6 +60,19 @@ class Home:
         self.nodes.limit = self.pseudonyms.limit = terms.limits.nodes
         self.replies.limit = terms.limits.replies
         self.statics.rotation = terms.rotation
+
+    def restored(self, at: float, now: Now) -> None:
+        """Take nothing for new that was said before ``at``, when it went on from a backup; 0: it never did.
+
+        Indices that were used since the backup are forgotten, and what was recorded then would be heard again.
+        """
+        if at:
+            window = self.terms.clock_window
+            self._restored = ReplayClock(forgotten_before(at, window), window, now)
+
+    def clock(self, now: Now) -> int:
+        """Return what Identifications are judged by: the wall clock, ahead of it for some time after a restoration."""
+        return int(now.wall if self._restored is None else self._restored.read(now))
 
     def bound(self, nai: str, until: float) -> None:
         """Look after a binding when it expires (wall-clock seconds)."""

@@ -49,18 +49,23 @@ def judge(
     nodes: NodeTable,
     expected: bytes | None,
     now: Now,
+    clock: int,
 ) -> Granted | Sealed:
-    """Return what is granted, or why nothing is; ``expected`` is the Previous of the node's next round, if any."""
+    """Return what is granted, or why nothing is.
+
+    ``expected`` is the Previous of the node's next round, if any; ``clock``, in seconds, is what Identifications are
+    judged by.
+    """
     request, node, block = asked.request, found.node, found.block
     header = request.header
     if not node.enabled:
         return Sealed(Code.DISABLED_NODE, f"{node.nai} was disabled at its key distribution center")
     if not node.takes(found.credentials, now.wall) or block.kvno != found.credentials.kvno:
         return Sealed(Code.WRONG_KEY_VERSION, f"version {node.kvno} of KEY 0 is in use, not {block.kvno}")
-    apart = ((header.identification >> 32) - int(now.wall) + 0x80000000) % 0x100000000 - 0x80000000
+    apart = ((header.identification >> 32) - clock + 0x80000000) % 0x100000000 - 0x80000000
     if abs(apart) > terms.clock_window:
         why = f"clocks are {apart:+d} s apart, {terms.clock_window} s are allowed"
-        return Sealed(Code.IDENTIFICATION_MISMATCH, why)
+        return Sealed(Code.IDENTIFICATION_MISMATCH, why, clock=clock)
     kept = _others(node, request.agent, header, now)
     lifetime = _lifetime(header.lifetime, node, kept, terms, now)
     if isinstance(lifetime, Sealed):

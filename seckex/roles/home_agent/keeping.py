@@ -86,6 +86,7 @@ class Keeping:
                     home.revocations.keep(read_ended(record), now, actions)
             except StoreFailed as error:
                 actions.append(Report(RecordUnreadable(record.kind, str(error))))
+        home.restored(snapshot.restored, now)
         home.statics = Statics(keys, home.terms.rotation, now.wall)
         self._keys_at = now.monotonic
         self.rotate(now, actions)

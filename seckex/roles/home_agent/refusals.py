@@ -32,7 +32,10 @@ class Unheard(SeckexError):
 
 @frozen
 class Sealed:
-    """Why an authentic request is refused, and what would do between node and us (``home``), and agent (``visit``)."""
+    """Why an authentic request is refused, and what would do between node and us (``home``), and agent (``visit``).
+
+    ``clock`` is by what the Identification was judged, where that is why.
+    """
 
     code: Code
     why: str
@@ -40,6 +43,7 @@ class Sealed:
     transform: int = 0
     home: Offer | None = None
     visit: Offer | None = None
+    clock: int | None = None
 
     @property
     def text(self) -> str:

@@ -183,7 +183,15 @@ class Registering:
     def _begin(self, heard: Heard, side: AgentSide, asker: Asker, now: Now, actions: list[Any]) -> None:
         home, nai = self._home, heard.nai
         verdict = judge(
-            heard.asked, side, heard.found, home.terms, home.choosing, home.nodes, home.rounds.get(nai), now
+            heard.asked,
+            side,
+            heard.found,
+            home.terms,
+            home.choosing,
+            home.nodes,
+            home.rounds.get(nai),
+            now,
+            home.clock(now),
         )
         keys = home.statics.told(*_TOLD[heard.asked.request.kem])
         pseudonym = self._pseudonym(heard, verdict, now)
