@@ -19,6 +19,7 @@ from seckex.cli.counters import counters
 from seckex.cli.doctor import doctor
 from seckex.cli.explain import explain
 from seckex.cli.export import export
+from seckex.cli.home import home
 from seckex.cli.kdc import kdc
 from seckex.cli.key import key
 from seckex.cli.lifecycle import down, rekey, up
@@ -79,6 +80,7 @@ for _command in (
     reload,
     accounting,
     provision,
+    home,
     algs,
     check_config,
     key,

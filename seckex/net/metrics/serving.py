@@ -10,7 +10,8 @@ Bounds: `MOST_CONNECTIONS` at once over all ports, each closed after `IDLE_SECON
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import chain
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
@@ -35,13 +36,26 @@ _HOME: Final = b"seckex: /metrics, /livez, /readyz\n"
 
 
 class Shown(Collector):
-    """A snapshot in Prometheus' terms."""
+    """A snapshot in Prometheus' terms, and what ``others`` collect; a registry as far as it is scraped."""
 
-    def __init__(self, gathered: Gathered) -> None:
+    def __init__(self, gathered: Gathered, others: Iterable[Collector] = (), names: Collection[str] = ()) -> None:
         self._gathered = gathered
+        self._others = tuple(others)
+        self._names = names
+
+    def restricted_registry(self, names: Collection[str]) -> Shown:
+        """Return the samples of these names only, as a scraper may ask for them."""
+        return Shown(self._gathered, self._others, names)
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric that this daemon has, in the catalogue's order."""
+        for metric in chain(self._own(), *(each.collect() for each in self._others)):
+            if self._names:
+                metric.samples = [sample for sample in metric.samples if sample.name in self._names]
+            if metric.samples or not self._names:
+                yield metric
+
+    def _own(self) -> Iterator[Metric]:
         for family in FAMILIES:
             if family in self._gathered.distributions:
                 yield self._histogram(family, self._gathered.distributions[family])
@@ -78,11 +92,8 @@ class _Scraped(Resource):
         self._of_process = (ProcessCollector(registry=None), GCCollector(CollectorRegistry()))
 
     def render(self, request: Request) -> Any:
-        registry = CollectorRegistry()
-        registry.register(Shown(self._gathering.gather()))
-        for each in self._of_process:
-            registry.register(each)
-        return MetricsResource(registry=registry).render(request)  # type: ignore[no-untyped-call]  # it has no types
+        shown = Shown(self._gathering.gather(), self._of_process)
+        return MetricsResource(registry=shown).render(request)  # type: ignore[no-untyped-call]  # it has no types
 
 
 class _Told(Resource):
