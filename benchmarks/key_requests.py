@@ -1,6 +1,6 @@
 """Asks a key distribution center for keys over one hop, many requests in flight: prints how many it issues a second.
 
-``python -m benchmarks.key_requests FOLDER PORT COUNT WINDOW``: requests are made
+``python -m benchmarks.key_requests FOLDER PORT COUNT WINDOW NODES``: requests are made
 before the clock starts, which is when a line comes in. It is a client of a few
 lines, so that most of the processor is the center's.
 """
@@ -19,14 +19,15 @@ from seckex.wire import hop
 from seckex.wire.keying import KeyRequest
 from seckex.wire.numbers import Keying, Kind
 
-NODES: Final = 1000
+# Prime, so that neighbours in the list of nodes are not asked for one after the other.
+_STRIDE: Final = 7919
 HOME: Final = "home@example.org"
 _KIND: Final = slice(2, 4)
 
 
-def node(number: int) -> str:
+def node(number: int, nodes: int) -> str:
     """Return the name of a node."""
-    return f"node{number % NODES}@example.org"
+    return f"node{number * _STRIDE % nodes}@example.org"
 
 
 def connect(path: Path, port: int) -> ssl.SSLSocket:
@@ -44,11 +45,11 @@ def connect(path: Path, port: int) -> ssl.SSLSocket:
     return hop_
 
 
-def requests(count: int) -> list[bytes]:
-    """Return so many different requests, as they go over a hop."""
+def requests(count: int, nodes: int) -> list[bytes]:
+    """Return so many different requests for so many nodes, as they go over a hop."""
     made = []
     for number in range(1, count + 1):
-        request = KeyRequest(Keying.STATEFUL, 3600, 1, os.urandom(32), node(number), "agent@example.net")
+        request = KeyRequest(Keying.STATEFUL, 3600, 1, os.urandom(32), node(number, nodes), "agent@example.net")
         octets = hop.encode_hop(hop.Keys(number, request))
         made.append(len(octets).to_bytes(2, "big") + octets)
     return made
@@ -84,13 +85,14 @@ def drive(hop_: ssl.SSLSocket, made: list[bytes], window: int) -> float:
     return len(made) / (time.perf_counter() - begun)
 
 
-def main(path: str, port: str, count: str, window: str) -> None:
+def main(path: str, port: str, count: str, window: str, nodes: str) -> None:
     """Run."""
-    made = requests(int(count))
+    made = requests(int(count), int(nodes))
     hop_ = connect(Path(path), int(port))
     print("ready", flush=True)
     sys.stdin.readline()
     print(drive(hop_, made, int(window)), flush=True)
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -46,11 +46,34 @@ def _home(home: Mapping[str, Any], boxed: bool) -> Iterator[RenderableType]:
     rows = [row for node in nodes for row in _node(node)]
     if rows:
         yield rows_of(("node", "home address", "agent", "care-of", "left", "SPI in", "refused last"), rows, boxed)
+    yield from _revocations(home, boxed)
+
+
+def _revocations(home: Mapping[str, Any], boxed: bool) -> Iterator[RenderableType]:
+    """Yield what agents are told of registrations that have ended, and have not answered."""
+    waiting, total = _tables(home.get("revocations")), home.get("revocations-in-all")
+    if not waiting:
+        return
+    more = f" of {total}" if isinstance(total, int) and total > len(waiting) else ""
+    yield Text(f"\nends that agents have not confirmed: {len(waiting)}{more}", style="bold")
+    rows = [
+        (
+            plain(each.get("node", "?")),
+            plain(each.get("agent", "?")),
+            plain(each.get("reason") or "-"),
+            moment(each.get("since")),
+            plain(each.get("tries", "?")),
+            span(each.get("left")),
+        )
+        for each in waiting
+    ]
+    yield rows_of(("node", "agent", "reason", "since", "said", "left"), rows, boxed)
 
 
 def _node(node: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     get = node.get
-    name = plain(get("nai", "?")) + ("" if get("enabled", True) else ", disabled")
+    standing = ", revoked" if get("revoked") else "" if get("enabled", True) else ", disabled"
+    name = plain(get("nai", "?")) + standing
     address, refused = plain(get("home-address") or "any"), get("refused")
     why = "-"
     if isinstance(refused, dict):

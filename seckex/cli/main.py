@@ -10,6 +10,7 @@ import click
 from seckex import __version__
 from seckex.cli.accounting import accounting
 from seckex.cli.algs import algs
+from seckex.cli.backup import backup
 from seckex.cli.bugreport import bugreport
 from seckex.cli.cert import cert
 from seckex.cli.check_config import check_config
@@ -18,6 +19,7 @@ from seckex.cli.counters import counters
 from seckex.cli.doctor import doctor
 from seckex.cli.explain import explain
 from seckex.cli.export import export
+from seckex.cli.home import home
 from seckex.cli.kdc import kdc
 from seckex.cli.key import key
 from seckex.cli.lifecycle import down, rekey, up
@@ -78,11 +80,13 @@ for _command in (
     reload,
     accounting,
     provision,
+    home,
     algs,
     check_config,
     key,
     kdc,
     master,
+    backup,
     cert,
     completion,
 ):

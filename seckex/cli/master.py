@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -113,14 +114,26 @@ def exchange_alone(config_path: Path, tell: Callable[[dict[str, Any]], None]) ->
     """Exchange the master key of a store that no daemon uses; return what a daemon would answer then."""
     # Imported when it is needed: it brings in most of a daemon.
     from seckex.cli.store_alone import store_alone
+    from seckex.crypto.atrest import MasterKey
+    from seckex.net.kdc_audit import exchange_entries
+    from seckex.net.kdc_desk import OFF_LINE
+    from seckex.net.principal import Clock
     from seckex.net.rotation import standing
+    from seckex.roles.kdc.audit import Operator
+    from seckex.sa.store import Append
     from seckex.storage.rotation import Rotation
 
     with store_alone(config_path) as (settings, store):
         state = settings.state
         turn = Rotation(store, state.master_key, state.worker, os.urandom)
-        turn.begin()
+
+        def entries(master: MasterKey, *, begins: bool) -> tuple[Append, ...]:
+            if getattr(settings, "kdc", None) is None:
+                return ()
+            return exchange_entries(Clock().now(), master, begins, Operator(os.getuid(), OFF_LINE))
+
+        turn.begin(partial(entries, begins=True))
         while not turn.step():
             tell(standing(store, state.master_key, turn.progress, True, "", None))
-        turn.end()
+        turn.end(partial(entries, begins=False))
         return standing(store, state.master_key, turn.progress, False, "", time.time())

@@ -54,7 +54,8 @@ from seckex.net.forgetting import Forgetting
 from seckex.net.hops.associated import AssociatedHops, HopWatcher, associated
 from seckex.net.hops.hops import Hops
 from seckex.net.house import HouseAtEdge
-from seckex.net.kdc_desk import commands_of
+from seckex.net.kdc_audit import exchange_entries
+from seckex.net.kdc_desk import SOCKET, commands_of
 from seckex.net.keylog import WARNING, KeyLog
 from seckex.net.log import EventLog, observe
 from seckex.net.metrics import catalogue, health
@@ -75,6 +76,7 @@ from seckex.node.limits import Limits, Peer
 from seckex.node.node import Node
 from seckex.roles.faces import Role
 from seckex.roles.house import House
+from seckex.roles.kdc.audit import Operator as AuditedOperator
 from seckex.roles.kdc.center import LATER, Center
 from seckex.roles.trace import Tracer
 from seckex.sa.association import WORKER_BITS
@@ -234,10 +236,14 @@ class Daemon(MultiService, Generic[S]):
         """Return what answers the commands that roles have beside those of all daemons, by name."""
         return {}
 
-    def audited(self, master: MasterKey, begins: bool) -> tuple[Append, ...]:
-        """Return what logs get when the exchange of the master key begins, or ends; not called in the reactor."""
-        del master, begins
-        return ()
+    def _audited(self, master: MasterKey, begins: bool, user: int | None) -> tuple[Append, ...]:
+        """Return what the log of a center gets when the exchange of the master key begins, or ends."""
+        house = self.house
+        if house is None or "kdc" not in house.house.roles:
+            return ()
+        return exchange_entries(
+            self.clock.now(), master, begins, None if user is None else AuditedOperator(user, SOCKET)
+        )
 
     # -- life
 
@@ -408,7 +414,7 @@ class Daemon(MultiService, Generic[S]):
         )
         self._metrics.open(self._gathering(report), self.log)
         exchange = self._exchange = MasterKeyExchange(
-            self.reactor, self._commits, store, state.master_key, state.worker, self.log, self.clock, self.audited
+            self.reactor, self._commits, store, state.master_key, state.worker, self.log, self.clock, self._audited
         )
         desk = ControlCommands(self.operator(), report, self.log, self.reactor)
         commands = {
@@ -439,12 +445,13 @@ class Daemon(MultiService, Generic[S]):
     def _commands_of_center(self) -> Commands:
         house = self.house
         center = None if house is None else house.house.roles.get("kdc")
-        if house is None or self._store is None or not isinstance(center, Center):
+        commits, store = self._commits, self._store
+        if house is None or store is None or commits is None or not isinstance(center, Center):
             return {}
         house.ask(center, center.started)
         # What lasts as long as the process need not be looked through again and again: it may be a million nodes.
         center.when_known(gc.freeze)
-        return commands_of(center, partial(house.ask, center), house.aside, self.clock, self._store)
+        return commands_of(center, partial(house.ask, center), house.aside, commits.between, self.clock, store)
 
     def _commands_of_accounts(self, store: SqliteStore) -> Commands:
         if self.house is None:

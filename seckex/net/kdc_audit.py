@@ -9,10 +9,13 @@ from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred
 
+from seckex.crypto.atrest import MasterKey
+from seckex.machine import Now
 from seckex.net.control import Answer, Commands, Declined, Request
 from seckex.net.kdc_fleets import Aside
-from seckex.roles.kdc.audit import AUDIT
+from seckex.roles.kdc.audit import AUDIT, Operator, entry
 from seckex.sa.logs import LogCheck, LogEntry
+from seckex.sa.store import Append
 
 AUDIT_SCHEMA: Final = "seckex.kdc-audit-entries/1"
 VERIFIED_SCHEMA: Final = "seckex.kdc-audit-check/1"
@@ -29,6 +32,14 @@ class Logs(Protocol):
     def verify(self, log: str) -> LogCheck:
         """Follow a log to its end."""
         ...
+
+
+def exchange_entries(now: Now, master: MasterKey, begins: bool, by: Operator | None) -> tuple[Append, ...]:
+    """Return what the log gets when the exchange of the master key begins, or ends."""
+    if begins:
+        former = "" if master.former is None else master.former.name
+        return (entry(now, by, "master-key-exchanging", key=master.name, former=former),)
+    return (entry(now, by, "master-key-exchanged", key=master.name),)
 
 
 class AuditCommands:

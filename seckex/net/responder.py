@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 from attrs import evolve
@@ -15,8 +16,10 @@ from seckex.dialog.faces import LinkAssociation
 from seckex.errors import PeerIncompatible
 from seckex.events.home_agent import LinkNotThroughAgent
 from seckex.machine import Path
+from seckex.net.control import Commands
 from seckex.net.foreign_agent import AgentAtEdge, possible_agent
 from seckex.net.home_agent import home_agent_of, possible_home_agent, settle_home_agent, terms_of
+from seckex.net.home_commands import HomeCommands
 from seckex.net.kdc import center_of, possible_kdc, settle_center
 from seckex.net.listening import ListeningDaemon
 from seckex.net.passages.ends import ends
@@ -109,6 +112,15 @@ class ResponderDaemon(ListeningDaemon[ResponderSettings]):
             self.principal.node.associations.get(spi) is not None or self._agent.passage(spi) is not None
         )
         return terms_of(settings, settings.home_agent, self.loaded.credentials, taken)
+
+    def commands_of_roles(self) -> Commands:
+        """See `Daemon.commands_of_roles`."""
+        house = self.house
+        agent = None if house is None else house.house.roles.get("home-agent")
+        if house is None or not isinstance(agent, HomeAgent):
+            return super().commands_of_roles()
+        own = HomeCommands(agent, partial(house.ask, agent), self.log).commands()
+        return {**super().commands_of_roles(), **own}
 
     def settle_roles(self) -> None:
         """See `Daemon.settle_roles`."""

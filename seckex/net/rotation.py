@@ -20,7 +20,7 @@ from seckex.crypto.atrest import MasterKey
 from seckex.errors import StoreFailed
 from seckex.events.store import MasterKeyExchanged, MasterKeyExchanging, MasterKeyTrouble
 from seckex.net.commit import GroupCommit
-from seckex.net.control import Answer, Commands, Declined, Request
+from seckex.net.control import Answer, Asked, Commands, Declined, Request
 from seckex.net.log import EventLog
 from seckex.net.principal import Clock
 from seckex.sa.store import Append
@@ -57,7 +57,8 @@ def standing(
 class MasterKeyExchange:
     """See the module; ``store`` is used in the thread of ``commits`` only.
 
-    ``entries`` returns what logs get, called in that thread: with the keys, and whether the exchange begins or ends.
+    ``entries`` returns what logs get, called in that thread: with the keys, whether the exchange begins or ends, and
+    which user has asked for it, None where it is gone on with after a restart.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class MasterKeyExchange:
         worker: int,
         log: EventLog,
         clock: Clock,
-        entries: Callable[[MasterKey, bool], tuple[Append, ...]],
+        entries: Callable[[MasterKey, bool, int | None], tuple[Append, ...]],
     ) -> None:
         self._reactor = reactor
         self._commits = commits
@@ -85,6 +86,7 @@ class MasterKeyExchange:
         self._last: Progress | None = None
         self._due: IDelayedCall | None = None
         self._stopped = False
+        self._user: int | None = None
 
     def commands(self) -> Commands:
         """Return what answers each command, by its name."""
@@ -103,7 +105,10 @@ class MasterKeyExchange:
         if self._store.master.former is not None and not others:
             self.start().addErrback(lambda _failure: None)
 
-    def _asked(self, _request: Request) -> Deferred[Answer]:
+    def _asked(self, request: Request) -> Deferred[Answer]:
+        if self._rotation is None and isinstance(request, Asked):
+            self._user = request.user
+
         def refused(failure: Failure) -> Answer:
             failure.trap(StoreFailed)
             raise Declined(failure.getErrorMessage(), "not-possible")
@@ -172,10 +177,10 @@ class MasterKeyExchange:
         return self._commits.between(lambda: rotation.end(self._entries_of_end)).addCallback(self._finished, rotation)
 
     def _entries_of_begin(self, master: MasterKey) -> tuple[Append, ...]:
-        return self._entries(master, True)
+        return self._entries(master, True, self._user)
 
     def _entries_of_end(self, master: MasterKey) -> tuple[Append, ...]:
-        return self._entries(master, False)
+        return self._entries(master, False, self._user)
 
     def _finished(self, _: object, rotation: Rotation) -> None:
         self._rotation, self._ended = None, self._clock.wall()

@@ -24,7 +24,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from seckex.errors import StoreFailed
 from seckex.storage.failures import store_failed
@@ -39,7 +39,7 @@ PORTION: Final = 1024
 _TRIES: Final = 3
 
 #: Told how many pages are left, and how many there are.
-Tell = Callable[[int, int], object]
+Tell: TypeAlias = Callable[[int, int], object]
 
 
 def back_up(

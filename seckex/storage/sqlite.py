@@ -22,7 +22,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final, TypeVar
@@ -35,6 +35,7 @@ from seckex.sa.store import (
     ASIDE,
     MOST_REPLAYS,
     WORKER_MASK,
+    Append,
     Later,
     Outcome,
     Page,
@@ -289,6 +290,19 @@ class SqliteStore:
             done = work(connection)
             connection.execute("COMMIT")
         return done
+
+    def put_all(self, records: Iterable[Record], entries: Callable[[], Sequence[Append]]) -> None:
+        """Store records, each in place of the one of its name, all or none, without having all of them in memory.
+
+        Nothing else is stored meanwhile. ``entries`` are asked for when the last record has come. Raises `StoreFailed`
+        and what ``records`` raises.
+        """
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.executemany(_REPLACE_RECORD, (record_row(record, self._records) for record in records))
+            write_entries(connection, entries(), self._wrapping)
+
+        self.transact(work)
 
     def shrink(self) -> bool:
         """Move all there is in the write-ahead log into the file, and empty it; False where somebody is reading it."""

@@ -55,6 +55,20 @@ class HomeViewTests(SynchronousTestCase):
         text = shown({"home-agent": HOME | {"nodes": [NODE | changes]}})
         return [line for line in text.splitlines() if line.startswith("node@")]
 
+    def test_who_was_revoked_and_what_agents_have_not_confirmed(self) -> None:
+        self.assertIn("node@example.org, revoked", self.row(enabled=False, revoked=True)[0])
+        waiting = {
+            "node": "node@example.org",
+            "agent": "agent@example.net",
+            "reason": "revoked",
+            "since": 1_790_000_000,
+        }
+        waiting |= {"tries": 31, "left": 900}
+        text = shown({"home-agent": HOME | {"revocations": [waiting], "revocations-in-all": 3}})
+        self.assertIn("ends that agents have not confirmed: 1 of 3", text)
+        self.assertIn("31", text)
+        self.assertNotIn("confirmed", shown({"home-agent": HOME | {"revocations": [], "revocations-in-all": 0}}))
+
     def test_where_a_node_is(self) -> None:
         text = shown({"home-agent": HOME})
         for words in ("home agent  stateful keys", "centers       kdc@example.org", "nodes: 1"):

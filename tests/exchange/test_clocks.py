@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from attrs import evolve
+
 from seckex.events import AssociationEstablished, ClocksApart, NegotiationRefused
 from seckex.node.node import PURGE_EVERY
 from seckex.wire.numbers import Code
@@ -201,8 +203,8 @@ class SteppedTests(ConversationCase):
         self.assertEqual(home.counters["replay-records"], 0)
 
 
-class SetBackTests(ConversationCase):
-    """A clock that goes back: an old offer is never accepted again, whatever was forgotten, and peers are served."""
+class RecordedCase(ConversationCase):
+    """Has an old offer."""
 
     def recorded(self) -> tuple[Host, Host, Datagram]:
         """Return two hosts with an association, and the offer that it came of."""
@@ -229,6 +231,10 @@ class SetBackTests(ConversationCase):
         node.renew()
         self.network.run(10)
         self.assertConversation(node, home)
+
+
+class SetBackTests(RecordedCase):
+    """A clock that goes back: an old offer is never accepted again, whatever was forgotten, and peers are served."""
 
     def test_forward_and_back(self) -> None:
         for seconds in (HOURS, YEARS):
@@ -287,3 +293,25 @@ def _stepping(host: Host, ordinal: int, seconds: float) -> Callable[[int], None]
             host.skew += seconds
 
     return step
+
+
+class RestoredTests(RecordedCase):
+    """A responder that goes on from a backup: what it answered since is not accepted again."""
+
+    def test_what_was_answered_since_the_backup(self) -> None:
+        for later, ahead in ((0, 0), (120, 0), (5, 250)):
+            self.anew()
+            node, home = self.pair(LASTING, LASTING)
+            node.skew = ahead
+            backup = evolve(home.store, associations={}, replays={})
+            self.established(node, home)
+            offer = self.network.last("OFFER 1")
+            self.network.run(later)
+            backup.restored = home.now().wall
+            home.store = backup
+            home.restart()
+            self.assertRefused(home, offer)
+            self.network.run(30)
+            home.restart()
+            self.assertRefused(home, offer)
+            self.assertServed(node, home)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import time
+from ipaddress import ip_address
 from typing import Any
 
+from click.testing import CliRunner
+from twisted.internet.threads import deferToThread
+
 from seckex.cli.demo.processes import free_port
+from seckex.cli.main import main
 from seckex.config.hops import Hop, HopsListen
 from seckex.config.load import load
 from seckex.config.responder import ResponderSettings
@@ -16,6 +21,7 @@ from seckex.net.hops.hops import Hops
 from seckex.net.log import EventLog
 from seckex.net.principal import Clock
 from seckex.net.responder import ResponderDaemon
+from seckex.node.actions import Gone
 from seckex.roles.home_agent import HomeAgent
 from seckex.roles.kdc.center import Center
 from seckex.wire import hop
@@ -91,7 +97,7 @@ class HomeAgentDaemonTests(DaemonCase):
     async def register(self, hops: Hops, node: Node, key: HomeKey, **changes: Any) -> tuple[Request, Read]:
         """Have a node registered; return its request and what it reads."""
         request = node.request(key, self.now(), agent=AGENT, **changes)
-        relayed = Agent(self.credentials("agent").identity).relay(request.octets)
+        relayed = Agent(self.credentials("agent").identity, ip_address("127.0.0.1")).relay(request.octets)
         answer = await self.relay(hops, relayed)
         assert isinstance(answer, hop.Relayed)
         found = read(request, decode_home_reply(answer.message), relayed.shares.data)
@@ -139,6 +145,45 @@ class HomeAgentDaemonTests(DaemonCase):
         self.assertEqual(again.house.house.counters["home-agent.bound"], 1)
         _, found = await self.register(self.hops(), node, key)
         self.assertTrue(found.answer.renewed)
+
+    async def test_its_operator_ends_it_and_it_may_come_back(self) -> None:
+        daemon = self.daemon(self.text())
+        node, key = await self.provisioned(daemon)
+        hops = self.hops()
+        await self.register(hops, node, key)
+        arguments = ["home", "end", NODE, "--config", str(self.directory / "home.toml")]
+        for said, code in ((f"{NODE} has no registration any more; told: {AGENT}", 0), ("it is not registered", 1)):
+            result = await deferToThread(CliRunner().invoke, main, arguments)
+            self.assertEqual(result.exit_code, code, result.output)
+            self.assertIn(said, result.output)
+        self.assertEqual(daemon.principal.node.associations.held(NODE), ())
+        told = await self.command({"command": "status"}, "seckex.status/1", "home")
+        [waiting] = told["roles"]["home-agent"]["revocations"]
+        self.assertEqual((waiting["node"], waiting["agent"], waiting["reason"]), (NODE, AGENT, "operator"))
+        _, found = await self.register(hops, node, key)
+        self.assertEqual(found.answer.code, Code.REGISTERED)
+
+    async def test_of_a_node_that_there_is_not_nothing_is_ended(self) -> None:
+        self.daemon(self.text())
+        for nai, said in (("nobody@example.org", "no node nobody@example.org is at home here"), ("?", "node ")):
+            request = ["home", "end", nai, "--config", str(self.directory / "home.toml")]
+            result = await deferToThread(CliRunner().invoke, main, request)
+            self.assertEqual(result.exit_code, 1, result.output)
+            self.assertIn(said, result.output)
+
+    async def test_a_node_that_ends_its_association_has_left(self) -> None:
+        daemon = self.daemon(self.text())
+        node, key = await self.provisioned(daemon)
+        _, found = await self.register(self.hops(), node, key)
+        association = daemon.principal.node.usable(found.answer.spi_of_home, self.now())
+        assert association is not None
+        assert daemon.house is not None
+        counters = daemon.house.house
+        daemon.principal.run([Gone(association, "not by the peer")], self.now())
+        await self.until(lambda: counters.counters["home-agent.bound"])
+        daemon.principal.run([Gone(association, "deleted by the peer", by_peer=True)], self.now())
+        await self.until(lambda: not counters.counters["home-agent.bound"])
+        self.assertEqual(counters.counters["home-agent.revocations-pending"], 1)
 
     async def test_why_it_was_refused_is_told_to_who_asks(self) -> None:
         daemon = self.daemon(self.text('shortest-registration = "15m"\n'))

@@ -21,11 +21,14 @@ from seckex.cli.demo.processes import free_port
 from seckex.cli.main import main
 from seckex.config.common import Identity
 from seckex.config.credentials import Credentials, read_credentials
+from seckex.config.devicekey import render_public
 from seckex.config.files import Owner
 from seckex.config.hops import Hop, HopsListen
 from seckex.config.kdc import KdcSettings
 from seckex.config.load import load
 from seckex.config.responder import ResponderSettings
+from seckex.crypto.provisioning import public_of
+from seckex.crypto.secrets import Secret
 from seckex.net.daemon import Daemon, StartFailed
 from seckex.net.hops.hops import Hops
 from seckex.net.kdc import KdcDaemon
@@ -35,7 +38,7 @@ from seckex.net.responder import ResponderDaemon
 from seckex.storage.sqlite import SqliteStore
 from seckex.wire import hop
 from seckex.wire.keying import KeyRequest, NodeQuery
-from seckex.wire.numbers import Keying
+from seckex.wire.numbers import Code, Keying
 from tests.config.written import write_credentials
 
 reactor: Any = installed
@@ -228,6 +231,54 @@ class KdcDaemonTests(DaemonCase):
         await first.stopService()
         hops = self.home_agent((KDC, self.port), ("spare@example.org", port))
         self.assertIsInstance(await self.asked(hops, "spare@example.org", hop.Keys(1, REQUEST)), hop.Issued)
+
+    async def told(self, *arguments: str, code: int = 0, config: str = "kdc") -> str:
+        """Run a command on a daemon, and return what it prints."""
+        file = str(self.directory / f"{config}.toml")
+        result = await deferToThread(CliRunner().invoke, main, ["kdc", *arguments, "--config", file])
+        self.assertEqual(result.exit_code, code, result.output)
+        return result.output
+
+    async def test_a_node_is_revoked_here_and_at_a_replica_at_once(self) -> None:
+        text = self.kdc_toml() + '[kdc]\nreplicas = ["spare@example.org"]\n'
+        self.start(KdcDaemon(reactor, load(self.write("kdc", text), KdcSettings)))
+        await self.add()
+        port = free_port()
+        more = f'hops = [{{nai = "{KDC}", address = "127.0.0.1", port = {self.port}}}]\n'
+        text = self.kdc_toml(more, "spare", port) + f'[kdc]\nreplicates = "{KDC}"\n'
+        spare = KdcDaemon(reactor, load(self.write("spare", text), KdcSettings))
+        self.start(spare)
+        await self.until(lambda: spare.house is not None and spare.house.house.counters["kdc.principals"])
+        self.assertIn("is revoked", await self.told("revoke", NODE))
+        begun = reactor.seconds()
+        await self.until(lambda: spare.house is not None and spare.house.house.counters["kdc.revoked"])
+        self.assertLess(reactor.seconds() - begun, 5)
+        hops = self.home_agent((KDC, self.port), ("spare@example.org", port))
+        for number, center in enumerate((KDC, "spare@example.org"), 1):
+            answer = await self.asked(hops, center, hop.Keys(number, REQUEST))
+            assert isinstance(answer, hop.NotIssued)
+            self.assertEqual(answer.detail.code, Code.DISABLED_NODE)
+
+    async def test_all_commands_on_a_daemon(self) -> None:
+        self.start(KdcDaemon(reactor, load(self.write("kdc", self.kdc_toml()), KdcSettings)))
+        table = self.directory / "fleet.csv"
+        table.write_text("nai,home_agent\n" + "".join(f"n{n}@example.org,{HOME}\n" for n in range(300)))
+        public = self.directory / "device.pub"
+        public.write_bytes(render_public(public_of(Secret(bytes(range(32))))))
+        out = self.directory / "out"
+        for arguments, said in (
+            (("enrol", str(table)), "300 node(s) added"),
+            (("enrol", str(table), "--out", str(out), "--to", str(public)), "300 provisioning file(s) made"),
+            (("list", "--filter", "n29?@*"), "n299@example.org"),
+            (("rotate", "n1@example.org", "--until", "7d"), "key version 2"),
+            (("delete", "n2@example.org"), "is deleted"),
+            (("audit", "show"), f"deleted n2@example.org  [uid {os.getuid()}, socket]"),
+            (("audit", "verify"), "603 entries, each follows"),
+        ):
+            self.assertIn(said, await self.told(*arguments))
+        self.assertEqual(len(list(out.iterdir())), 300)
+        self.assertIn("is not known here", await self.told("revoke", "n2@example.org", code=1))
+        self.assertIn("asked revoke", await self.told("audit", "show", "--limit", "1"))
 
     async def test_it_goes_on_by_other_settings(self) -> None:
         toml = self.kdc_toml() + '[[hops]]\nnai = "other@example.org"\naddress = "127.0.0.1"\n'

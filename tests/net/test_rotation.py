@@ -16,6 +16,7 @@ from seckex.cli.main import main
 from seckex.config.kdc import KdcSettings
 from seckex.config.load import load
 from seckex.crypto.atrest import MasterKey
+from seckex.crypto.secrets import Secret
 from seckex.errors import StoreFailed
 from seckex.events.store import MasterKeyExchanged, MasterKeyExchanging, MasterKeyTrouble
 from seckex.net import principal
@@ -36,6 +37,7 @@ from tests.storage.test_rotation import RotationCase
 
 reactor: Any = installed
 AUDIT = "kdc.audit"
+PRIVATE = Secret(bytes(range(32)))
 
 
 class ExchangeTests(RotationCase):
@@ -55,8 +57,9 @@ class ExchangeTests(RotationCase):
         self.exchange = MasterKeyExchange(self.clock, self.commits, store, self.key, 0, self.log, clocks, self.entries)
 
     @staticmethod
-    def entries(master: MasterKey, begins: bool) -> tuple[Append, ...]:
+    def entries(master: MasterKey, begins: bool, user: int | None) -> tuple[Append, ...]:
         assert master.former is not None
+        assert user is None
         return (Append(AUDIT, b"begun" if begins else b"ended", NOW),)
 
     def turn(self) -> None:
@@ -200,6 +203,9 @@ class DaemonTests(DaemonCase):
         self.assertEqual((shown["former"], shown["exchanging"]), (None, False))
         status = await self.command({"command": "status"}, "seckex.status/1")
         self.assertEqual(status["master_key"]["key"], shown["key"])
+        audited = (await self.seckex("kdc", "audit", "show")).stdout
+        self.assertIn("master-key-exchanging", audited)
+        self.assertIn("master-key-exchanged", audited)
         await daemon.stopService()
 
         result = await self.seckex("master", "rotate", "--json")

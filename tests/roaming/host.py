@@ -19,7 +19,7 @@ from seckex.errors import SeckexError
 from seckex.events import Event
 from seckex.machine import Now, Path, Report, Send
 from seckex.node.actions import Commit, Work
-from seckex.roles.faces import Adopt, ClosePort, Relay, Release, Role, RoleAction
+from seckex.roles.faces import Adopt, ClosePassages, ClosePort, Relay, Release, Role, RoleAction
 from seckex.roles.house import House, is_roaming
 from seckex.sa.association import Association
 from seckex.sa.store import MemoryStore, Outcome, PutAssociation, Unit
@@ -89,6 +89,7 @@ class Host:
         self.adopted: dict[int, Association] = {}
         self.replaced: list[tuple[int, tuple[int, ...]]] = []
         self.released: list[Release] = []
+        self.closed: list[ClosePassages] = []
         self.house: House | None = None
         self.armed = NEVER
         self.actions = 0
@@ -236,6 +237,8 @@ class Host:
                 self.network.note(f"{self.name} releases {spi_in:#010x}: {why}")
                 self.adopted.pop(spi_in, None)
                 self.released.append(action)
+            case ClosePassages():
+                self.closed.append(action)
             case ClosePort(via):
                 self._close(via)
 

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from seckex.sa.store import ASIDE, DeleteRecord, Outcome, Purge, PutAssociation, PutRecord, PutReplay, Record, Unit
 from tests.storage.contract import CONFLICT, LONG_AGO, STORED
 from tests.storage.samples import NOW, association, record, replay
@@ -41,6 +43,29 @@ class RecordContract(Base):
         ]
         self.assertEqual(self.commit(*((PutRecord(each),) for each in stored)), [STORED] * 4)
         self.assertEqual(self.records(), sorted(stored, key=lambda one: one.key))
+
+    def test_some_are_opened_later(self) -> None:
+        ones = [Record("many", f"n{n}".encode(), bytes([n]) * 90) for n in range(5)]
+        ends, other = Record("many", b"ends", b"x", NOW + 9), record(KIND, b"n")
+        self.commit(*((PutRecord(each),) for each in (*ones, ends, other)))
+        self.commit((PutRecord(evolve(ones[0], octets=b"again")),))
+        self.store = self.restarted(self.store)
+        found = self.store.load(0, NOW, later=("many", "none"))
+        self.assertEqual(sorted(found.records, key=lambda one: one.key), sorted((ends, other), key=lambda one: one.key))
+        [later] = [one for one in found.later if len(one)]
+        self.assertEqual((later.kind, len(later)), ("many", 5))
+        self.assertEqual([name for name, _ in later.left()], [one.name for one in ones])
+        self.assertEqual((later.open(b"n0"), later.open(b"n3")), (b"again", bytes([3]) * 90))
+        self.assertEqual((later.has(b"n4"), later.has(b"n5")), (True, False))
+        for name, sealed in later.left():
+            later.drop(b"n2")
+            if name != b"n0":
+                self.assertEqual(later.unseal(name, sealed), bytes([name[1] - 48]) * 90)
+            self.assertNotEqual(name, b"n2")
+        self.assertFalse(later.has(b"n2"))
+        self.assertEqual(
+            self.store.load(0, NOW + 10, later=("many",)).records, self.store.load(0, NOW + 10).records[5:]
+        )
 
     def test_every_worker_reads_them(self) -> None:
         one = record(KIND, b"n")

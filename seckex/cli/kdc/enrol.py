@@ -28,6 +28,7 @@ from seckex.config.files import read_public
 from seckex.config.problems import Unfit
 from seckex.config.provision import Ethernet, HomeAddress
 from seckex.config.values import NAI, Reader
+from seckex.errors import SeckexError
 
 ENROLLED_SCHEMA: Final = "seckex.kdc-enrolled/1"
 REQUIRED: Final = ("nai", "home_agent")
@@ -213,10 +214,9 @@ def _add(ask: Ask, rows: Sequence[Row], *, quiet: bool) -> None:
         for batch in _batches(rows):
             try:
                 ask({"command": "kdc-enrol", "rows": [list(values) for _, values in batch]}, ENROL_SCHEMA)
-            except Fault as error:
-                raise type(error)(
-                    f"rows {batch[0][0]} to {batch[-1][0]}: {error.message}; {done} node(s) are stored: run it again"
-                ) from error
+            except (Fault, SeckexError) as error:
+                rows_ = f"rows {batch[0][0]} to {batch[-1][0]}"
+                raise Fault(f"{rows_}: {error}; {done} node(s) are stored: run it again") from error
             done += len(batch)
             progress.update(len(batch))
 

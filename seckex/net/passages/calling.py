@@ -36,6 +36,8 @@ _ANEW: Final = frozenset(
         Code.UNKNOWN_ASSOCIATION,
         Code.FAILED_AUTHENTICATION,
         Code.IDENTIFICATION_MISMATCH,
+        Code.CONNECT_FAILED,
+        Code.AGENT_TIMEOUT,
         Code.PROHIBITED,
     )
 )

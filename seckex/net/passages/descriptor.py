@@ -78,7 +78,6 @@ class PassageDescriptor:
         self._behind = False
         self._opened = False
         self._closing = False
-        self._politely = False
         self._shut = False
         self._gone = False
         self._linger: IDelayedCall | None = None
@@ -99,13 +98,12 @@ class PassageDescriptor:
         elif not self._gone:
             self._push()
 
-    def finish(self, politely: bool) -> None:
-        """Disconnect when the outbox is empty: end our direction and wait for the other's if ``politely``."""
+    def finish(self, politely: bool) -> None:  # noqa: ARG002  # that is for links to which strangers come
+        """Disconnect when the outbox is empty: end our direction and wait for the other's."""
         if self._gone or self._closing:
             return
         self._closing = True
         self._linger = self._reactor.callLater(LINGER, self._give_up)
-        self._politely = politely
         if not self._writing:
             self._shut_down()
 
@@ -259,8 +257,10 @@ class PassageDescriptor:
         if self._shut:
             return
         self._check_open()
-        if not self._politely or not hop.is_open:
+        if not hop.is_open:
             self._shut = True
+            # It may be over time, as the link.
+            hop.tick(self._seconds())
             hop.lost("the link has closed")
             self._leave()
             self._transport.loseConnection()

@@ -5,9 +5,10 @@ to which node, and how it ended, and never a key. Entries are JSON objects, so t
 an exported log can be read by anybody:
 
     by           null (the center itself), or "uid" and "place": "socket" or "off line"
-    what         started, added, enrolled, disabled, enabled, rotated, revoked, deleted, exported, refused, limited
+    what         started, added, enrolled, disabled, enabled, rotated, revoked, deleted, exported, refused, limited,
+                 dumped, loaded, master-key-exchanging, master-key-exchanged
     principal    the node, "" for none
-    ...          what belongs to it: home_agent, kvno, serial, until, sealed, asked, why, neighbour, code
+    ...          what belongs to it: home_agent, kvno, serial, until, sealed, asked, why, neighbour, code, key, nodes
 
 What operators were refused is entered too; of what neighbours were refused no more than one entry in
 `PACE` seconds, so that nobody can fill the disk, and only where it matters: keys of a node

@@ -27,7 +27,7 @@ from seckex.roles.kdc.audit import entry
 from seckex.roles.kdc.commits import Commits
 from seckex.roles.kdc.copying import Copying
 from seckex.roles.kdc.directory import Directory
-from seckex.roles.kdc.issued import ISSUED
+from seckex.roles.kdc.issued import ISSUED, REMEMBERED
 from seckex.roles.kdc.issuing import Issuing
 from seckex.roles.kdc.operations import NewPrincipal, Operations
 from seckex.roles.kdc.principals import COPIES, COPY, PRINCIPAL, PRINCIPALS
@@ -129,6 +129,9 @@ class Center(Operations):
         """See `Role.start`."""
         actions: list[RoleAction] = []
         for record in snapshot.records:
+            if record.kind == ISSUED and record.expires <= snapshot.restored + REMEMBERED:
+                # Keys of a backup are issued to nobody once more, whoever had it meanwhile.
+                continue
             try:
                 self._restore(record, now)
             except (Malformed, PeerFault) as error:
