@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.hosts.stage import NODE, NORTH, SOUTH, NAIS, HostsCase
+from tests.hosts.stage import HostsCase
 
 
 class HostTests(HostsCase):
