@@ -21,6 +21,7 @@ NAMES: Final = (
     "certified",
     "dialogs",
     "takeover",
+    "passages",
     "memory",
     "aaa",
     "kdc",

@@ -222,8 +222,8 @@ def transport_of(factory: Factory) -> DialogTransport:
     return DialogTransport(reactor, protocol, "here@example.net", "there@example.net", refused)
 
 
-def serve(carrier: str, factory: Factory, port: int, folder: Path) -> None:
-    """Listen."""
+def serve(carrier: str, factory: Factory, port: int, folder: Path = Path()) -> None:
+    """Listen; ``folder`` has the certificate for TLS."""
     if carrier == "tcp":
         reactor.listenTCP(port, factory, interface="127.0.0.1")
     elif carrier == "tls":
@@ -302,4 +302,5 @@ def main() -> None:
     reactor.run()
 
 
-main()
+if __name__ == "__main__":
+    main()

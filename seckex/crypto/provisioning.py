@@ -45,9 +45,6 @@ MAX_TEXT: Final = 65_536
 SHORTEST_PASSPHRASE: Final = 12
 LONGEST_PASSPHRASE: Final = 1024
 
-_LABEL: Final = b"seckex1 provisioning"
-_BEGIN: Final = "-----BEGIN SECKEX PROVISIONING-----"
-_END: Final = "-----END SECKEX PROVISIONING-----"
 _LINE: Final = 64
 _FIELD: Final = "Sealed: "
 _PASSPHRASE: Final = re.compile(r"passphrase scrypt ([1-9][0-9]{0,6}) 8 ([1-4])", re.ASCII)
@@ -58,12 +55,34 @@ _HPKE: Final = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 _HPKE_OVERHEAD: Final = 32 + TAG_SIZE
 
 
-def _malformed(why: str) -> Malformed:
-    return Malformed("provisioning file", 0, why)
+@frozen
+class Purpose:
+    """What is sealed: ``title`` stands in the first and last line, ``label`` keeps one purpose from another."""
+
+    what: str
+    title: str
+    label: bytes
+
+    @property
+    def begin(self) -> str:
+        """The first line."""
+        return f"-----BEGIN SECKEX {self.title}-----"
+
+    @property
+    def end(self) -> str:
+        """The last line."""
+        return f"-----END SECKEX {self.title}-----"
+
+    def bound(self, how: str) -> bytes:
+        """Return what a seal is bound to."""
+        return self.label + (_FIELD + how).encode()
+
+    def malformed(self, why: str) -> Malformed:
+        """Return what to raise."""
+        return Malformed(self.what, 0, why)
 
 
-def _bound(how: str) -> bytes:
-    return _LABEL + (_FIELD + how).encode()
+PROVISIONING: Final = Purpose("provisioning file", "PROVISIONING", b"seckex1 provisioning")
 
 
 def _is_passphrase(text: str) -> bool:
@@ -97,6 +116,7 @@ class SealedFile:
 
     how: str
     _octets: bytes = field(repr=False)
+    purpose: Purpose = field(default=PROVISIONING, repr=False)
 
     @property
     def recipient(self) -> str | None:
@@ -108,32 +128,32 @@ class SealedFile:
         """Return what is inside; raises `AuthenticationFailed`. Takes about half a second."""
         match = _PASSPHRASE.fullmatch(self.how)
         if match is None:
-            raise AuthenticationFailed("a key opens the provisioning file, not a passphrase")
+            raise AuthenticationFailed(f"a key opens the {self.purpose.what}, not a passphrase")
         if not _is_passphrase(passphrase):
-            raise AuthenticationFailed("no provisioning file has such a passphrase")
+            raise AuthenticationFailed(f"no {self.purpose.what} has such a passphrase")
         salt, sealed = self._octets[:SALT_SIZE], self._octets[SALT_SIZE:]
         key = _scrypt(passphrase, salt, (int(match[1]), int(match[2])))
         try:
-            return Secret(new_aead(Cipher.AES_256_GCM, key).decrypt(bytes(12), sealed, _bound(self.how)))
+            return Secret(new_aead(Cipher.AES_256_GCM, key).decrypt(bytes(12), sealed, self.purpose.bound(self.how)))
         except InvalidTag:
-            raise AuthenticationFailed("the passphrase is wrong, or the provisioning file was altered") from None
+            raise AuthenticationFailed(f"the passphrase is wrong, or the {self.purpose.what} was altered") from None
 
     def open_with_key(self, private: Secret) -> Secret:
         """Return what is inside; raises `AuthenticationFailed`."""
         key = _private(private)
         if self.recipient != fingerprint_of(key.public_key().public_bytes_raw()):
             what = "a passphrase" if self.recipient is None else f"the key {self.recipient}"
-            raise AuthenticationFailed(f"{what} opens the provisioning file, not this key")
+            raise AuthenticationFailed(f"{what} opens the {self.purpose.what}, not this key")
         try:
-            return Secret(_HPKE.decrypt(self._octets, key, _bound(self.how)))
+            return Secret(_HPKE.decrypt(self._octets, key, self.purpose.bound(self.how)))
         except InvalidTag:
-            raise AuthenticationFailed("the provisioning file was altered") from None
+            raise AuthenticationFailed(f"the {self.purpose.what} was altered") from None
 
 
-def _armour(how: str, octets: bytes) -> str:
+def _armour(how: str, octets: bytes, purpose: Purpose = PROVISIONING) -> str:
     text = b64encode(octets).decode()
     lines = [text[at : at + _LINE] for at in range(0, len(text), _LINE)]
-    return "\n".join([_BEGIN, _FIELD + how, "", *lines, _END, ""])
+    return "\n".join([purpose.begin, _FIELD + how, "", *lines, purpose.end, ""])
 
 
 def _check_size(plaintext: Secret) -> None:
@@ -141,7 +161,7 @@ def _check_size(plaintext: Secret) -> None:
         raise ApiMisuse(f"provisioning of {len(plaintext)} octets, at most {MAX_PLAINTEXT} are allowed")
 
 
-def seal_with_passphrase(plaintext: Secret, passphrase: str, salt: bytes) -> str:
+def seal_with_passphrase(plaintext: Secret, passphrase: str, salt: bytes, purpose: Purpose = PROVISIONING) -> str:
     """Return the file; ``salt`` is 16 random octets. Raises `Unfeasible` for what will not do as a passphrase."""
     _check_size(plaintext)
     if len(salt) != SALT_SIZE:
@@ -151,10 +171,11 @@ def seal_with_passphrase(plaintext: Secret, passphrase: str, salt: bytes) -> str
         raise Unfeasible(why)
     how = f"passphrase scrypt {_COST[0]} 8 {_COST[1]}"
     key = _scrypt(passphrase, salt, _COST)
-    return _armour(how, salt + new_aead(Cipher.AES_256_GCM, key).encrypt(bytes(12), plaintext.octets, _bound(how)))
+    sealed = new_aead(Cipher.AES_256_GCM, key).encrypt(bytes(12), plaintext.octets, purpose.bound(how))
+    return _armour(how, salt + sealed, purpose)
 
 
-def seal_to_key(plaintext: Secret, public: bytes) -> str:
+def seal_to_key(plaintext: Secret, public: bytes, purpose: Purpose = PROVISIONING) -> str:
     """Return the file for the device that has ``public``, 32 octets; the library draws what HPKE needs.
 
     Raises `Unfeasible` for what is no public key.
@@ -162,29 +183,36 @@ def seal_to_key(plaintext: Secret, public: bytes) -> str:
     _check_size(plaintext)
     how = f"key hpke-x25519 {fingerprint_of(public)}"
     try:
-        return _armour(how, _HPKE.encrypt(plaintext.octets, X25519PublicKey.from_public_bytes(public), _bound(how)))
+        key = X25519PublicKey.from_public_bytes(public)
+        return _armour(how, _HPKE.encrypt(plaintext.octets, key, purpose.bound(how)), purpose)
     except ValueError:
         raise Unfeasible("the device's public key is not one of X25519") from None
 
 
-def read_sealed(text: str) -> SealedFile:
+def read_sealed(text: str, purpose: Purpose = PROVISIONING) -> SealedFile:
     """Read a file; raises `Malformed`. Nothing of it is authenticated before it is opened."""
     if len(text) > MAX_TEXT:
-        raise _malformed(f"is longer than {MAX_TEXT} characters")
+        raise purpose.malformed(f"is longer than {MAX_TEXT} characters")
     lines = text.strip().splitlines()
-    if len(lines) < 5 or lines[0] != _BEGIN or lines[-1] != _END or lines[2] or not lines[1].startswith(_FIELD):
-        raise _malformed("does not begin and end as a sealed provisioning file does")
+    if (
+        len(lines) < 5
+        or lines[0] != purpose.begin
+        or lines[-1] != purpose.end
+        or lines[2]
+        or not lines[1].startswith(_FIELD)
+    ):
+        raise purpose.malformed(f"does not begin and end as a sealed {purpose.what} does")
     how = lines[1].removeprefix(_FIELD)
     passphrase, key = _PASSPHRASE.fullmatch(how), _KEY.fullmatch(how)
     if passphrase is None and key is None:
-        raise _malformed("is sealed in a way that is not known here")
+        raise purpose.malformed("is sealed in a way that is not known here")
     if passphrase is not None and int(passphrase[1]) not in _COSTS:
-        raise _malformed(f"asks for an scrypt of N = {passphrase[1]}, which is none of {_COSTS}")
+        raise purpose.malformed(f"asks for an scrypt of N = {passphrase[1]}, which is none of {_COSTS}")
     try:
         octets = b64decode("".join(lines[3:-1]), validate=True)
     except ValueError:
-        raise _malformed("is not in base64") from None
+        raise purpose.malformed("is not in base64") from None
     shortest = _HPKE_OVERHEAD if passphrase is None else SALT_SIZE + TAG_SIZE
     if not shortest <= len(octets) <= MAX_PLAINTEXT + shortest:
-        raise _malformed(f"holds {len(octets)} octets")
-    return SealedFile(how, octets)
+        raise purpose.malformed(f"holds {len(octets)} octets")
+    return SealedFile(how, octets, purpose)

@@ -26,6 +26,34 @@ class PrincipalAdded(Event):
 
 
 @frozen
+class ArchiveMade(Event):
+    """An archive of all nodes, KEY 0 of each in it, was given away; ``sealed`` says for whom."""
+
+    nodes: int
+    sealed: str
+
+    level: ClassVar[str] = "warn"
+
+    def __str__(self) -> str:
+        return f"an archive of {self.nodes} nodes was made, sealed {shown(self.sealed)}"
+
+
+@frozen
+class ArchiveLoaded(Event):
+    """The nodes of an archive have taken the place of those of before."""
+
+    taken: int
+    kept: int
+    deleted: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.taken} nodes were taken over from an archive, {self.deleted} that it does not have were deleted, "
+            f"{self.kept} stay deleted or revoked"
+        )
+
+
+@frozen
 class PrincipalAllowed(Event):
     """A node was disabled, or enabled again; its home agent is told."""
 

@@ -445,12 +445,13 @@ class Daemon(MultiService, Generic[S]):
     def _commands_of_center(self) -> Commands:
         house = self.house
         center = None if house is None else house.house.roles.get("kdc")
-        if house is None or self._store is None or not isinstance(center, Center):
+        commits, store = self._commits, self._store
+        if house is None or store is None or commits is None or not isinstance(center, Center):
             return {}
         house.ask(center, center.started)
         # What lasts as long as the process need not be looked through again and again: it may be a million nodes.
         center.when_known(gc.freeze)
-        return commands_of(center, partial(house.ask, center), house.aside, self.clock, self._store)
+        return commands_of(center, partial(house.ask, center), house.aside, commits.between, self.clock, store)
 
     def _commands_of_accounts(self, store: SqliteStore) -> Commands:
         if self.house is None:

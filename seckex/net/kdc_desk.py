@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from seckex.net.control import Commands
+from seckex.net.kdc_archive import ArchiveCommands, Between, Storing
 from seckex.net.kdc_audit import AuditCommands, Logs
 from seckex.net.kdc_commands import Asking, KdcCommands
 from seckex.net.kdc_fleets import Aside, FleetCommands
@@ -12,8 +15,24 @@ from seckex.roles.kdc.center import Center
 SOCKET, OFF_LINE = "socket", "off line"
 
 
-def commands_of(center: Center, ask: Asking, aside: Aside, clock: Clock, logs: Logs, place: str = SOCKET) -> Commands:
-    """Return what answers each command, by its name; ``place`` is where requests come from."""
+class Keeping(Logs, Storing, Protocol):
+    """A store, as far as commands need it."""
+
+
+def commands_of(
+    center: Center,
+    ask: Asking,
+    aside: Aside,
+    between: Between,
+    clock: Clock,
+    store: Keeping,
+    place: str = SOCKET,
+) -> Commands:
+    """Return what answers each command, by its name; ``place`` is where requests come from.
+
+    ``aside`` has something done that takes long, ``between`` when nothing else uses the store.
+    """
     desk = KdcCommands(center, ask, clock, place)
     fleets = FleetCommands(center, desk, aside, clock)
-    return {**desk.commands(), **fleets.commands(), **AuditCommands(logs, aside).commands()}
+    archives = ArchiveCommands(center, ask, desk.by, aside, between, store, clock)
+    return {**desk.commands(), **fleets.commands(), **AuditCommands(store, aside).commands(), **archives.commands()}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 from twisted.internet.defer import Deferred
 
@@ -28,6 +28,8 @@ EXPORTS_SCHEMA: Final = "seckex.kdc-exports/1"
 ENROL_SCHEMA: Final = "seckex.kdc-enrol/1"
 
 MOST_EXPORTED: Final = 32
+
+T = TypeVar("T")
 
 # Has something done that takes long.
 Aside: TypeAlias = Callable[[Callable[[], Any]], Deferred[Any]]
@@ -143,20 +145,27 @@ def _new(row: object) -> NewPrincipal:
 
 def _sealing(request: Request) -> tuple[Callable[[Secret], str], str]:
     """Return what seals, and in words for whom."""
+    return sealed_for(
+        request,
+        lambda passphrase: lambda plaintext: seal_with_passphrase(plaintext, passphrase, os.urandom(SALT_SIZE)),
+        lambda public: lambda plaintext: seal_to_key(plaintext, public),
+    )
+
+
+def sealed_for(request: Request, with_passphrase: Callable[[str], T], to_key: Callable[[bytes], T]) -> tuple[T, str]:
+    """Return what one of the two makes of how a request wants something to be sealed, and in words for whom."""
     passphrase, public = request.get("passphrase"), request.get("public")
     if (passphrase is None) == (public is None):
         raise Declined("give a passphrase or a public key", "unfit")
     if isinstance(passphrase, str):
-        return lambda plaintext: seal_with_passphrase(
-            plaintext, passphrase, os.urandom(SALT_SIZE)
-        ), "under a passphrase"
+        return with_passphrase(passphrase), "under a passphrase"
     try:
         octets = base64.b64decode(public, validate=True) if isinstance(public, str) else b""
     except ValueError:
         octets = b""
     if len(octets) != KEY_SIZE:
         raise Declined(f"a public key has {KEY_SIZE} octets", "unfit")
-    return lambda plaintext: seal_to_key(plaintext, octets), f"to the key {fingerprint_of(octets)}"
+    return to_key(octets), f"to the key {fingerprint_of(octets)}"
 
 
 def _addresses(raw: object) -> Sequence[str]:

@@ -56,8 +56,9 @@ from seckex.passage.opening import (
     begin,
 )
 from seckex.passage.pieces import Copied, Pieces, Taker
+from seckex.passage.sending import Sending
 from seckex.wire.numbers import Code
-from seckex.wire.passage import HEADER_SIZE, OPEN_SIZE, FrameKind, data_header, decode_header
+from seckex.wire.passage import HEADER_SIZE, OPEN_SIZE, FrameKind, decode_header
 
 #: What follows the octets of one DATA is received into as much as this: many small frames at once.
 SPARE: Final = 8192
@@ -91,13 +92,7 @@ class HopEnd:
         self._spare = memoryview(b"")
         self._unused = 0
         self._direct: memoryview | None = None
-        # What goes: frames that are to be said, octets that the DATA under way still has, the caller's own.
-        self._head = b""
-        self._going = 0
-        self._payload = memoryview(b"")
-        self._owed = False
-        self._finishing = False
-        self._refusal = b""
+        self._sending = Sending(self.leaving, self.proof)
         if taker is not None:
             self.attach(taker)
 
@@ -108,7 +103,8 @@ class HopEnd:
         hop = cls(step.state, now, taker)
         hop.calls = True
         (opening,) = (action.result for action in step.actions if isinstance(action, Deliver))
-        hop._head = opening
+        hop._sending.say(opening)
+        hop._sending.may_carry = True
         return hop
 
     @classmethod
@@ -150,12 +146,12 @@ class HopEnd:
     @property
     def wants_to_say(self) -> bool:
         """Whether `gather` has something to send besides the caller's octets."""
-        return bool(self._head or self._refusal or self._owed)
+        return self._sending.wanted
 
     @property
     def said_all(self) -> bool:
         """Whether this end's direction has ended (`finish`), the last PROOF being sent."""
-        return self._finishing and self.is_open and not (self._head or self._going or self._owed)
+        return self._sending.done
 
     def figures(self, who: Party, began: float, wall: float) -> Figures:
         """Return what the hop has amounted to; ``wall`` is when it ended, if it has."""
@@ -171,49 +167,11 @@ class HopEnd:
 
     def gather(self, payload: memoryview, now: float) -> list[bytes | memoryview]:
         """Return the buffers that are to be sent next, none if nothing can be: ``payload`` is what the caller has."""
-        going = self._going
-        if not going and not self._head and not self._next(len(payload), now):
-            return []
-        going = self._going
-        octets = self._payload = payload[:going]
-        if not self._head:
-            return [octets] if octets else []
-        return [self._head, octets] if octets else [self._head]
+        return self._sending.gather(payload, now)
 
     def sent(self, count: int, now: float) -> int:
         """Take note that so many octets of what `gather` gave have gone; return how many of them are the caller's."""
-        head = self._head
-        if head:
-            if count < len(head):
-                self._head = head[count:]
-                return 0
-            self._head = b""
-            count -= len(head)
-        if count:
-            self.leaving.cover(self._payload[:count], now)
-            self._going -= count
-        self._payload = memoryview(b"")
-        return count
-
-    def _next(self, offered: int, now: float) -> bool:
-        """Choose the next frame; tell whether there is one."""
-        leaving = self.leaving
-        if self._refusal:
-            self._head, self._refusal = self._refusal, b""
-            return True
-        state = type(self._state)
-        if state is not Carrying:
-            if state is not ExpectAccept:
-                return False
-        elif self._owed or leaving.room <= 0:
-            self._owed = False
-            self._head = self.proof(now)
-            return True
-        self._going = 0 if self._finishing else max(min(offered, leaving.room), 0)
-        if not self._going:
-            return False
-        self._head = data_header(self._going)
-        return True
+        return self._sending.sent(count, now)
 
     def proof(self, now: float) -> bytes:
         """Return a PROOF over what was sent, which has to stand where all of that has gone and no DATA is under way."""
@@ -223,9 +181,10 @@ class HopEnd:
 
     def finish(self) -> None:
         """End this direction, of which all octets have been sent, with a last PROOF."""
-        if not self._finishing and self.ending is None:
-            self._finishing = True
-            self._owed = self.is_open
+        sending = self._sending
+        if not sending.finishing and self.ending is None:
+            sending.finishing = True
+            sending.owed = self.is_open
 
     # What comes.
 
@@ -380,7 +339,7 @@ class HopEnd:
             self.stop(Ending(End.VIOLATED, Code.PROTOCOL_ERROR, "octets were not proved in time"))
         elif self._taker is not None and self.leaving.due(now):
             # Without a taker this is an agent's, which has nothing to prove but what was proved to it.
-            self._owed = True
+            self._sending.owed = True
 
     def finished(self) -> None:
         """End the hop in an orderly way: both directions have ended."""
@@ -390,8 +349,8 @@ class HopEnd:
         """End the hop with a REFUSE, if this is a callee that has accepted and no DATA of its own is under way."""
         established = self._established
         if self.ending is None:
-            if established is not None and not self.calls and not self._going:
-                self._refusal = established.refusal(code)
+            if established is not None and not self.calls:
+                self._sending.refuse(established.refusal(code))
             self.stop(Ending(End.CLOSED, code, why))
 
     def lost(self, why: str) -> None:
@@ -401,10 +360,6 @@ class HopEnd:
     def stop(self, ending: Ending) -> None:
         """End the hop; nothing happens if it has ended."""
         if self.ending is None:
-            self._owed = False
-            if self._going:
-                # The DATA under way is not ended: nothing can follow it.
-                self._head, self._going = b"", 0
             self._step(Stopped(ending), self._now(0.0))
 
     def _fail(self, error: Malformed | PeerMisbehaved | AuthenticationFailed) -> None:
@@ -420,14 +375,18 @@ class HopEnd:
         self._state = state
         for action in step.actions:
             if isinstance(action, Deliver):
-                self._head += action.result
+                self._sending.say(action.result)
         if isinstance(state, ExpectFirstProof):
             self.admitted = state.admitted
             self._deadline = now.monotonic + OPEN_WITHIN
             self._establish(state.established)
-        elif isinstance(state, Carrying) and isinstance(before, ExpectAccept):
-            self._establish(state.established)
-            self._owed = True
+        elif isinstance(state, Carrying):
+            if isinstance(before, ExpectAccept):
+                self._establish(state.established)
+                self._sending.owed = True
+            self._sending.may_carry = self._sending.proves = True
+        elif isinstance(state, Ended):
+            self._sending.stop()
 
     def _establish(self, established: Established) -> None:
         self._established = established

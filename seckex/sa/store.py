@@ -14,7 +14,7 @@ with it is a conflict, whole.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from enum import Enum
 from typing import Final, Protocol, TypeAlias
 
@@ -371,6 +371,11 @@ class MemoryStore:
                 if isinstance(operation, Purge):
                     self._purge(operation)
         return outcomes
+
+    def put_all(self, records: Iterable[Record], entries: Callable[[], Sequence[Append]]) -> None:
+        """Store records, each in place of the one of its name, and then ``entries``, all or none."""
+        unit: list[Operation] = [PutRecord(record) for record in records]
+        self._apply((*unit, *entries()))
 
     def _apply(self, unit: Unit) -> Outcome:
         has = self.replays.__contains__, self.associations.__contains__, self.records.__contains__

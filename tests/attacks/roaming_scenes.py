@@ -15,8 +15,10 @@ from attrs import evolve, frozen
 from seckex.machine import Path
 from seckex.node.limits import Flood
 from seckex.roles.foreign_agent.terms import Limits
+from seckex.roles.home_agent.role import HomeAgent
 from seckex.roles.mobile_node.records import HOME as NODES_HOME
 from seckex.roles.mobile_node.records import MOST_UNANSWERED, Home
+from seckex.roles.mobile_node.role import MobileNode
 from seckex.roles.trace import Tracer
 from seckex.sa.store import PutRecord
 from seckex.wire.numbers import Keying
@@ -86,6 +88,27 @@ def traced(world: World) -> None:
 def changed(world: World) -> None:
     """Have the center tell of a change, before the node comes."""
     world.provision(world.nodes[1])
+
+
+def ended(world: World) -> None:
+    """Register, be ended by the operator of the home agent, and register again after a while."""
+    node, home = world.nodes[0], world.home
+    register(world)
+
+    def end() -> None:
+        if missing(world, node):
+            world.network.at(0.5, end)
+            return
+        role = home.role(HomeAgent)
+        home.ask(role, lambda: role.end(node.nai, home.now(), lambda _why: None))
+        world.network.at(10.0, again)
+
+    def again() -> None:
+        if node.house is not None:
+            role = node.role(MobileNode)
+            node.ask(role, lambda: role.keeping.again(node.now()))
+
+    world.network.at(0.5, end)
 
 
 @frozen
@@ -231,6 +254,8 @@ ELSEWHERE: Final = (
     Visit("CHANGED", "kdc", "home", begin=changed, nodes=2, of_peers=True),
     Visit("TRACE", "agent1", "aaaf", begin=traced, hint=True),
     Visit("TRACED", "aaaf", "agent1", begin=traced, hint=True),
+    Visit("REVOCATION", "home", "agent1", begin=ended),
+    Visit("REVOKED", "agent1", "home", begin=ended),
 )
 
 VISITS: Final = (

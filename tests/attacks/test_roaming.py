@@ -20,11 +20,14 @@ from typing import Final
 from twisted.trial.unittest import SynchronousTestCase
 
 from seckex.crypto.registration_seals import sign_reply, sign_request
+from seckex.crypto.revoking import RevocationKey
+from seckex.crypto.secrets import Secret
 from seckex.roles.foreign_agent import asked
 from seckex.sa.association import Association
 from seckex.wire.hop import Relay, Route, encode_hop
 from seckex.wire.mobileip import decode_node_request
 from seckex.wire.numbers import ANSWER_FLAG, ROAMING_KINDS, ExtensionSub, Keying, Kind
+from seckex.wire.revocation import decode_signed
 from tests.attacks.roaming_forgeries import cuts, data_of, downgrades, flips, pieces, splices, sub_of, swaps, with_data
 from tests.attacks.roaming_scenes import ELSEWHERE, SOMEWHERE, STRANGER, VISITS, Stage, Visit
 from tests.link import lose, on
@@ -299,6 +302,9 @@ class Attacked(SynchronousTestCase):
             return [encode_hop(Relay(number, Route(8, HOME, (nai,)), each)) for number, each in enumerate(said)]
         if stage.visit.label == "RELAY" and not stage.visit.hint:
             return [carrying(octets, resigned(inner(octets), nai, lambda covered: sign_request(own, covered, HOME)))]
+        if stage.visit.label in ("REVOCATION", "REVOKED"):
+            # Of a registration of his own.
+            return [RevocationKey(Secret(bytes(32))).sign(decode_signed(octets).said)]
         if stage.visit.label == "RELAYED":
             agent = stage.world.agents[0].nai
             relayed = next(p.octets for p in stage.world.network.told if p.label == "RELAY" and p.sender == agent)
@@ -360,6 +366,8 @@ MATRIX: Final[Mapping[str, tuple[str, ...]]] = {
     "CHANGED": ALL,
     "TRACE": ALL,
     "TRACED": ALL,
+    "REVOCATION": ALL,
+    "REVOKED": ALL,
 }
 
 

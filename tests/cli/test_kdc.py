@@ -361,7 +361,9 @@ class SocketTests(KdcCase):
 
     def test_requests_that_make_no_sense(self) -> None:
         center = Center("kdc@example.org", desk.kdc_of(read_settings(self.config), self.config), os.urandom)
-        commands = commands_of(center, lambda _what: None, lambda _call: Deferred(), Clock(), MemoryStore())
+        commands = commands_of(
+            center, lambda _what: None, lambda _call: Deferred(), lambda _call: Deferred(), Clock(), MemoryStore()
+        )
         factory = ControlFactory(commands, None)
         for request in (
             {"command": "kdc-add"},

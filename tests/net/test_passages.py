@@ -241,7 +241,10 @@ class RefusedTests(PassageCase):
         self.node()
         await self.until(lambda: bool(self.told(TrafficRefused)))
         (refused,) = self.told(TrafficRefused)
-        self.assertEqual((refused.code, refused.hint, refused.then), (130, False, "trying again"))
+        self.assertEqual(
+            (refused.code, refused.hint, refused.then),
+            (130, False, "trying again, by another agent where one is heard"),
+        )
         self.assertEqual(self.refusals, [(HERE, 130)])
 
     async def test_an_agent_that_carries_nothing_any_more(self) -> None:
@@ -274,7 +277,10 @@ class UnreachableTests(PassageCase):
         self.node()
         await self.until(lambda: bool(self.told(TrafficRefused)))
         (refused,) = self.told(TrafficRefused)
-        self.assertEqual((refused.code, refused.hint, refused.then), (302, False, "trying again"))
+        self.assertEqual(
+            (refused.code, refused.hint, refused.then),
+            (302, False, "trying again, by another agent where one is heard"),
+        )
         self.assertEqual(self.refusals, [(HERE, 302)])
 
     async def test_an_agent_that_says_nothing(self) -> None:

@@ -16,6 +16,7 @@ from seckex.cli.main import main
 from seckex.config.kdc import KdcSettings
 from seckex.config.load import load
 from seckex.crypto.atrest import MasterKey
+from seckex.crypto.secrets import Secret
 from seckex.errors import StoreFailed
 from seckex.events.store import MasterKeyExchanged, MasterKeyExchanging, MasterKeyTrouble
 from seckex.net import principal
@@ -36,6 +37,7 @@ from tests.storage.test_rotation import RotationCase
 
 reactor: Any = installed
 AUDIT = "kdc.audit"
+PRIVATE = Secret(bytes(range(32)))
 
 
 class ExchangeTests(RotationCase):

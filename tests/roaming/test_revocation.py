@@ -18,7 +18,7 @@ from tests.link import Datagram, flipped
 from tests.roaming.agreement import known_at_home, registration_of
 from tests.roaming.case import RoamingCase
 from tests.roaming.host import Host
-from tests.roaming.revoking import Revoker, remains, visitors
+from tests.roaming.revoking import remains, revoke, visitors
 from tests.roaming.world import HOME, NODES, World
 
 SOON: Final = 5.0
@@ -42,11 +42,16 @@ class RevokingCase(RoamingCase):
 
     def revoking(self, *, nodes: int = 1, agents: int = 1, **how: Any) -> World:
         world = self.world(nodes=nodes, agents=agents, **how)
-        self.revoker = Revoker(world)
         for node in world.nodes:
             self.registered(world, node)
         world.network.run(2)
         return world
+
+    def revoke(self, world: World, node: Host) -> None:
+        told: list[object] = []
+        revoke(world, node, told)
+        world.network.run_until(lambda: told)
+        self.assertNotIsInstance(told[0], str)
 
     def gone(self, world: World, within: float = SOON, *, node: Host | None = None, left: int = 0) -> None:
         """Let time go by until nothing of a revoked node is anywhere."""
@@ -71,7 +76,7 @@ class RevokedTests(RevokingCase):
             world = self.revoking(topology=topology)
             node = world.nodes[0]
             key1 = world.home.adopted[known_at_home(world, node).association]
-            self.revoker.revoke(node)
+            self.revoke(world, node)
             self.gone(world)
             self.assertEqual(self.said(world), ["home --> agent1 REVOCATION", "agent1 --> home REVOKED"])
             self.assertTold(world.home, NodeRevoked, node=NODES[0], agents=1)
@@ -84,7 +89,7 @@ class RevokedTests(RevokingCase):
     def test_it_is_not_heard_any_more(self) -> None:
         world = self.revoking()
         node = world.nodes[0]
-        self.revoker.revoke(node)
+        self.revoke(world, node)
         self.gone(world)
         before = len(node.reported(Registered))
         self.asked(node, "again")
@@ -102,7 +107,7 @@ class RevokedTests(RevokingCase):
 
     def test_the_other_nodes_of_an_agent_stay(self) -> None:
         world = self.revoking(nodes=2)
-        self.revoker.revoke(world.nodes[0])
+        self.revoke(world, world.nodes[0])
         self.gone(world, left=1)
         self.assertIn(known_at_home(world, world.nodes[1]).association, world.home.adopted)
 
@@ -115,7 +120,7 @@ class RevokedTests(RevokingCase):
         # What it had before, the agent keeps under other names, and does not know of whom.
         self.assertEqual(visitors(world.agents[0]), 4)
         self.assertEqual(self.said(world), [])
-        self.revoker.revoke(node)
+        self.revoke(world, node)
         self.gone(world)
         self.assertEqual(len(world.agents[0].reported(VisitorRevoked)), 4)
 
@@ -124,7 +129,7 @@ class RevokedTests(RevokingCase):
         self.asked(world.nodes[0], "again")
         world.network.run(3)
         self.assertEqual(visitors(world.agents[0]), 1)
-        self.revoker.revoke(world.nodes[0])
+        self.revoke(world, world.nodes[0])
         self.gone(world)
 
     def test_at_several_agents(self) -> None:
@@ -134,7 +139,7 @@ class RevokedTests(RevokingCase):
         world.network.run_until(lambda: len(known_at_home(world, node).bindings) == 2)
         world.network.run(10)
         self.assertEqual([visitors(each) for each in world.agents], [1, 1])
-        self.revoker.revoke(node)
+        self.revoke(world, node)
         self.gone(world)
         self.assertTold(world.home, NodeRevoked, agents=2)
 
@@ -143,7 +148,7 @@ class DownTests(RevokingCase):
     def test_an_agent_that_was_down_for_a_minute(self) -> None:
         world = self.revoking()
         world.agents[0].stop()
-        self.revoker.revoke(world.nodes[0])
+        self.revoke(world, world.nodes[0])
         world.network.run(60)
         said = [datagram.octets for datagram in world.network.sent if datagram.label == "REVOCATION"]
         # 0, 0.5, 1.5, and then every two seconds: the same octets.
@@ -157,7 +162,7 @@ class DownTests(RevokingCase):
     def test_a_home_agent_that_was_down_when_its_node_was_revoked(self) -> None:
         world = self.revoking()
         world.home.stop()
-        self.revoker.revoke(world.nodes[0], told=False)
+        self.revoke(world, world.nodes[0])
         world.network.run(60)
         world.home.start()
         self.gone(world)
@@ -166,7 +171,7 @@ class DownTests(RevokingCase):
         world = self.revoking()
         world.home.stop()
         world.agents[0].stop()
-        self.revoker.revoke(world.nodes[0], told=False)
+        self.revoke(world, world.nodes[0])
         world.network.run(60)
         world.home.start()
         world.network.run(60)
@@ -180,7 +185,7 @@ class DownTests(RevokingCase):
     def test_lost_answers(self) -> None:
         world = self.revoking()
         world.network.faults.append(losing(Kind.REVOKED, 5))
-        self.revoker.revoke(world.nodes[0])
+        self.revoke(world, world.nodes[0])
         self.gone(world, 15)
         answers = {each.octets for each in world.network.sent if each.label == "REVOKED"}
         self.assertEqual(len(answers), 1, "the same octets have the same answer")
@@ -189,7 +194,7 @@ class DownTests(RevokingCase):
     def test_an_agent_that_starts_again_before_its_answer_was_heard(self) -> None:
         world = self.revoking()
         world.network.faults.append(losing(Kind.REVOKED, 2))
-        self.revoker.revoke(world.nodes[0])
+        self.revoke(world, world.nodes[0])
         world.network.run_until(lambda: world.agents[0].reported(VisitorRevoked))
         world.network.run(0.1)
         world.agents[0].restart()
@@ -200,7 +205,7 @@ class DownTests(RevokingCase):
         world = self.revoking()
         agent = world.agents[0]
         agent.trouble = lambda _unit: "no space is left"
-        self.revoker.revoke(world.nodes[0])
+        self.revoke(world, world.nodes[0])
         world.network.run(10)
         # Its traffic has stopped nevertheless.
         self.assertEqual(agent.role(ForeignAgent).counters["visitors"], 0)
@@ -212,7 +217,7 @@ class DownTests(RevokingCase):
         world = self.revoking()
         agent = world.agents[0]
         agent.trouble = lambda _unit: "no space is left"
-        self.revoker.revoke(world.nodes[0])
+        self.revoke(world, world.nodes[0])
         world.network.run(3)
         agent.restart()
         self.assertEqual(visitors(agent), 1)
@@ -222,7 +227,7 @@ class DownTests(RevokingCase):
     def test_a_home_agent_that_cannot_store_it_says_nothing(self) -> None:
         world = self.revoking()
         world.home.trouble = lambda _unit: "no space is left"
-        self.revoker.revoke(world.nodes[0])
+        self.revoke(world, world.nodes[0])
         world.network.run(10)
         self.assertEqual(self.said(world), [])
         self.assertEqual(visitors(world.agents[0]), 1)
@@ -232,7 +237,7 @@ class DownTests(RevokingCase):
     def test_what_is_never_answered_is_given_up_with_the_lifetime_of_the_registration(self) -> None:
         world = self.revoking(lifetime=300)
         world.agents[0].stop()
-        self.revoker.revoke(world.nodes[0])
+        self.revoke(world, world.nodes[0])
         world.network.run(400)
         self.assertTold(world.home, RevocationGivenUp, node=NODES[0], reason="revoked")
         self.assertEqual(remains(world, world.nodes[0]), [])
@@ -285,7 +290,7 @@ class MoveTests(RevokingCase):
     def test_a_node_that_is_revoked_meanwhile(self) -> None:
         world = self.revoking(agents=2)
         self.moved(world)
-        self.revoker.revoke(world.nodes[0])
+        self.revoke(world, world.nodes[0])
         self.gone(world)
 
     def test_where_a_node_may_be_at_both_agents_nobody_is_told(self) -> None:
@@ -384,7 +389,7 @@ class ForgeryTests(RevokingCase):
         """Return a network in which a REVOCATION was lost on its way, and that."""
         world = self.revoking()
         world.network.faults.append(losing(Kind.REVOCATION))
-        self.revoker.revoke(world.nodes[0])
+        self.revoke(world, world.nodes[0])
         world.network.run_until(lambda: self.said(world))
         return world, world.network.last("REVOCATION")
 
@@ -414,7 +419,7 @@ class ForgeryTests(RevokingCase):
     def test_of_another_registration(self) -> None:
         world = self.revoking(nodes=2)
         world.network.faults.append(losing(Kind.REVOCATION))
-        self.revoker.revoke(world.nodes[0])
+        self.revoke(world, world.nodes[0])
         world.network.run_until(lambda: self.said(world))
         said = world.network.last("REVOCATION")
         other = known_at_home(world, world.nodes[1]).bindings[0]
@@ -433,7 +438,7 @@ class ForgeryTests(RevokingCase):
     def test_answers(self) -> None:
         world = self.revoking()
         world.network.faults.append(losing(Kind.REVOKED))
-        self.revoker.revoke(world.nodes[0])
+        self.revoke(world, world.nodes[0])
         world.network.run_until(lambda: "agent1 --> home REVOKED" in self.said(world))
         answer = world.network.last("REVOKED")
         revocations = world.home.role(HomeAgent).home.revocations

@@ -16,16 +16,21 @@ from seckex.crypto.registration import Root, key1
 from seckex.machine import Now
 from seckex.node.actions import Commit
 from seckex.roles.foreign_agent import agent as foreign_agent
-from seckex.roles.home_agent import answer, recognition
+from seckex.roles.foreign_agent import revoking
+from seckex.roles.foreign_agent.revoking import Revoking
+from seckex.roles.home_agent import answer, keeping, nodes, recognition
 from seckex.roles.home_agent.nodes import Credentials, KnownNode
 from seckex.roles.home_agent.pseudonyms import Pseudonyms
 from seckex.roles.home_agent.records import NODE
+from seckex.roles.home_agent.records import REVOCATION as ENDED
 from seckex.roles.home_agent.replies import Replies
+from seckex.roles.home_agent.revocations import Revocations
 from seckex.roles.kdc.issued import ISSUED
 from seckex.roles.mobile_node import request
 from seckex.roles.mobile_node.records import HOME as NODES_HOME
 from seckex.roles.mobile_node.records import Home
-from seckex.sa.store import MemoryStore, Outcome, PutRecord, Unit
+from seckex.sa.store import DeleteRecord, MemoryStore, Outcome, PutRecord, Unit
+from seckex.wire.keying import NodeEntry
 from tests.roaming.host import Host
 
 Breaking = Callable[[], AbstractContextManager[object]]
@@ -171,6 +176,60 @@ def _key_by_position() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _telling_nobody() -> Iterator[None]:
+    """Have a home agent end what it has itself, and no more."""
+    with patch.object(Revocations, "_at", lambda *_: None):
+        yield
+
+
+@contextmanager
+def _behind_forgotten() -> Iterator[None]:
+    """Have a home agent forget what a node has left behind at the agent where it registers again."""
+    with patch.object(Revocations, "behind", lambda *_: ()):
+        yield
+
+
+@contextmanager
+def _disabled_only() -> Iterator[None]:
+    """Have a home agent keep the keys of who was revoked."""
+    made = nodes.entered
+
+    def entered(entry: NodeEntry, known: KnownNode | None, names: tuple[str, str]) -> KnownNode:
+        if entry.revoked and known is not None:
+            return evolve(known, serial=entry.serial, enabled=False)
+        return made(entry, known, names)
+
+    with patch.object(keeping, "entered", entered):
+        yield
+
+
+@contextmanager
+def _answering_at_once() -> Iterator[None]:
+    """Have agents answer before it is durable that a visitor is gone."""
+    store = Revoking._store
+
+    def at_once(self: Revoking, pending: Any, actions: list[Any]) -> None:
+        actions.append(revoking._answer(pending.gone, pending.said, pending.digest, pending.path))
+        store(self, pending, actions)
+
+    with patch.object(Revoking, "_store", at_once):
+        yield
+
+
+@contextmanager
+def _gone_in_memory_only() -> Iterator[None]:
+    """Have agents end visitors in memory, and leave them in their stores."""
+    end = Revoking._store
+
+    def without(self: Revoking, pending: Any, actions: list[Any]) -> None:
+        pending.unit = tuple(op for op in pending.unit if not isinstance(op, DeleteRecord))
+        end(self, pending, actions)
+
+    with patch.object(Revoking, "_store", without):
+        yield
+
+
 #: What a wrong program does, and what of the failure tells that it was seen.
 BREAKING: Final[Mapping[str, tuple[Breaking, str]]] = {
     "a home agent that replies before it has stored": (_impatient("home"), "not durable"),
@@ -187,5 +246,11 @@ BREAKING: Final[Mapping[str, tuple[Breaking, str]]] = {
     "a node that says who it is": (_in_the_clear, "identity"),
     "a home agent that tells agents who nodes are": (_telling_pseudonyms, "identity"),
     "an agent that shows its keys": (_showing_keys, "a key of"),
+    "a home agent that tells no agents of ends": (_telling_nobody, "not done within"),
+    "a home agent that forgets what nodes leave behind": (_behind_forgotten, "not done within"),
+    "a home agent whose store forgets ends": (_forgetting(ENDED), "a revocation that is not durable"),
+    "a home agent that keeps the keys of who was revoked": (_disabled_only, "not done within"),
+    "an agent that answers before it has stored an end": (_answering_at_once, "still has stored"),
+    "an agent that ends visitors in memory only": (_gone_in_memory_only, "still has stored"),
     "keys that are not the same at both ends": (_key_by_position, "is not the same at both ends"),
 }

@@ -8,25 +8,33 @@ then:
 - acceptance: a request of a node's has one reply, and spends an index that was not spent;
 - durable first: a home agent's reply leaves after it is stored, an agent's after its visitor is, a node's request after
   its index is, keys of a center after they are;
+- ends: a REVOCATION leaves after it is stored, its answer after the visitor is not stored any more; who was revoked is
+  never known again, and in the end nothing of it is anywhere;
 - privacy: what agents, relays and centers hold, show or say has no identity, address or key that they must not have.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from attrs import define, field
 
+from seckex.roles.foreign_agent.agent import ForeignAgent
 from seckex.roles.foreign_agent.visitors import KIND as VISITOR
 from seckex.roles.foreign_agent.visitors import decode as decode_visitor
 from seckex.roles.home_agent.records import NODE, REPLY, read_node
+from seckex.roles.home_agent.records import REVOCATION as ENDED
 from seckex.roles.kdc.issued import ISSUED
 from seckex.roles.mobile_node.records import HOME as NODES_HOME
 from seckex.roles.mobile_node.records import Home
 from seckex.sa.store import PutRecord, Record, Unit
+from seckex.wire.general import decode_header
 from seckex.wire.hop import Issued, Relayed, decode_hop
 from seckex.wire.mobileip import AgentRefusal, decode_node_reply, decode_node_request
-from seckex.wire.numbers import REGISTRATION_REPLY, REGISTRATION_REQUEST, Code, Kind
+from seckex.wire.numbers import HEADER_SIZE, REGISTRATION_REPLY, REGISTRATION_REQUEST, Code, Kind, SaContent
 from tests.roaming.host import Host
-from tests.roaming.knowledge import GAP, Ledger, memory, said, shown, stored
+from tests.roaming.knowledge import GAP, Ledger, memory, octets_of, said, shown, stored
+from tests.roaming.revoking import remains
 from tests.roaming.world import HOME, NODES, World, home_address, layer2_address
 
 _REPLY_START = 32
@@ -43,6 +51,8 @@ class Invariants:
     bases: dict[tuple[str, int], int] = field(factory=dict)
     replies: dict[bytes, bytes] = field(factory=dict)
     visitors: set[tuple[str, int]] = field(factory=set)
+    revoked: set[str] = field(factory=set)
+    bindings: dict[str, set[tuple[str, int]]] = field(factory=dict)
     accepted: int = 0
 
     def __attrs_post_init__(self) -> None:
@@ -72,6 +82,11 @@ class Invariants:
 
     def _moved(self, record: Record, *, spent: bool) -> None:
         node = read_node(record, HOME)
+        if node.current is None:
+            self.revoked.add(node.nai)
+        elif node.nai in self.revoked:
+            self.world.network.fail(f"{node.nai} was revoked, and is known again")
+        self.bindings.setdefault(node.nai, set()).update((each.agent, each.spi_out) for each in node.bindings)
         for credentials in node.credentials:
             key = node.nai, credentials.kvno
             base, before = credentials.window.base, self.bases.get(key, 0)
@@ -103,6 +118,16 @@ class Invariants:
             self._relayed(octets)
         elif octets[3] == Kind.ISSUED:
             self._issued(host, octets)
+        elif octets[3] == Kind.REVOCATION and host is self.world.home:
+            if not any(octets in record.octets for (kind, _), record in host.store.records.items() if kind == ENDED):
+                self.world.network.fail("the home agent says a revocation that is not durable")
+        elif octets[3] == Kind.REVOKED:
+            self._answered(host, decode_header(octets[:HEADER_SIZE]).spi)
+
+    def _answered(self, host: Host, spi: int) -> None:
+        stored = (record.octets for (kind, _), record in host.store.records.items() if kind == VISITOR)
+        if any(decode_visitor(octets).spi_of_home == spi for octets in stored):
+            self.world.network.fail(f"{host.name} answers for a visitor that it still has stored")
 
     def _requested(self, host: Host, octets: bytes) -> None:
         request = decode_node_request(octets)
@@ -134,6 +159,43 @@ class Invariants:
         for key in message.material.keys:
             if not any(key in record for record in records):
                 self.world.network.fail(f"{host.name} gives a key away that is not durable")
+
+    # -- what is left of who was revoked
+
+    def left_of(self, node: Host, *, waiting: bool = True) -> list[str]:
+        """Return what is left anywhere of a node that was revoked, beside itself and its name at home.
+
+        For ``waiting`` see `tests.roaming.revoking.remains`.
+        """
+        world = self.world
+        if world.home.house is None or any(agent.house is None for agent in world.agents):
+            return ["somebody is down"]
+        if node.nai not in self.revoked:
+            return ["the home agent does not know"]
+        with world.network.aside():
+            # What takes long comes last, and only if nothing else is left.
+            return remains(world, node, waiting=waiting) or list(self._at_agents(node)) or list(self._keys_left(node))
+
+    def _at_agents(self, node: Host) -> Iterator[str]:
+        for agent in self.world.agents:
+            own = {spi for nai, spi in self.bindings.get(node.nai, ()) if nai == agent.nai}
+            live = (record for record in agent.store.records.values() if record.expires > agent.now().wall)
+            with self.world.network.aside():
+                # Whoever was asked for a role is taken for who acts.
+                stored = {decode_visitor(record.octets).spi_home for record in live if record.kind == VISITOR}
+            if own & stored or any(agent.role(ForeignAgent).has_visitor(spi) for spi in own):
+                yield f"a visitor at {agent.name}"
+
+    def _keys_left(self, node: Host) -> Iterator[str]:
+        for content, others in ((SaContent.MN_HA, [self.world.home]), (SaContent.MN_FA, self.world.agents)):
+            keys = [secret for secret, holders in self.ledger.holders(content) if node.name in holders]
+            for host in others:
+                now = host.now().wall
+                lasting = [each for each in host.store.records.values() if each.expires > now]
+                lasting_too = [each for each in host.store.associations.values() if each.expires > now]
+                held = memory(host) + octets_of([lasting, lasting_too])
+                if any(key in held for key in keys):
+                    yield f"a key at {host.name}"
 
     # -- who knows what
 

@@ -1,6 +1,7 @@
 """One seed: a network that is drawn, a time in which everything goes wrong, a time in which nothing does.
 
-In the end every node has to be registered, with the same keys as its home agent and its agent have.
+In the end every node has to be registered, with the same keys as its home agent and its agent have, but for one that
+was revoked: of that nothing is left anywhere.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from seckex.wire.numbers import Kem, Keying
 from tests.roaming.agreement import missing
 from tests.roaming.host import Host
 from tests.roaming.knowledge import Ledger
+from tests.roaming.revoking import revoke
 from tests.roaming.world import Shape, World
 from tests.simulation.chaos import Chaos
 from tests.simulation.invariants import Invariants
@@ -28,6 +30,10 @@ SHORTEST, LONGEST = 15.0, 75.0
 CUT_OFF_FOR: Final = 240.0
 CALM: Final = 400.0
 LOOK_EVERY: Final = 60.0
+#: In so many seeds a node is revoked.
+STOLEN: Final = 0.4
+#: Then nothing of it is anywhere so many seconds after everybody can be reached: some are down until then.
+SOON: Final = 20.0
 
 
 @frozen
@@ -72,6 +78,7 @@ class Simulation:
         self.world.network.trace = self._traced
         self.ledger = Ledger(self.world.network)
         self.chaos: Chaos | None = None
+        self._stolen = self.world.nodes[0] if self._rng.random() < STOLEN else None
 
     def _traced(self, line: str, octets: bytes) -> None:
         self._hash.update(line.encode())
@@ -82,7 +89,7 @@ class Simulation:
         network = self.world.network
         network.note(f"seed {self.seed}: {self.world.shape}")
         with toys(), self.ledger.watching():
-            invariants = Invariants(self.world, self.ledger)
+            invariants = self._invariants = Invariants(self.world, self.ledger)
             self.world.start()
             for node in self.world.nodes:
                 node.cells = {"cell1", "cell2"}
@@ -94,6 +101,8 @@ class Simulation:
             for node in self.world.nodes:
                 node.cells |= {"cell1"}
                 self._asked(node, "up")
+            self._revoke(at_last=True)
+            network.run_until(self._forgotten, SOON)
             network.run_until(self._settled, CALM)
             # What was on its way may still change something.
             network.run(5)
@@ -125,7 +134,7 @@ class Simulation:
 
     def _something(self) -> None:
         rng, network = self._rng, self.world.network
-        what = rng.choice(("move", "move", "again", "down", "up", "clock", "cut", "restart"))
+        what = rng.choice(("move", "move", "again", "down", "up", "clock", "cut", "restart", "revoke"))
         node = rng.choice(self.world.nodes)
         host = rng.choice(list(network.hosts.values()))
         network.note(f"something happens: {what}")
@@ -140,6 +149,19 @@ class Simulation:
                 network.break_hops(host)
             case "restart" if host.house is not None:
                 host.restart()
+            case "revoke":
+                self._revoke()
+
+    def _revoke(self, *, at_last: bool = False) -> None:
+        """Have the node that is stolen, if any is, revoked; ``at_last`` until that is done."""
+        center = self.world.centers[0]
+        if self._stolen is None:
+            return
+        if at_last:
+            # Who is down comes back.
+            self.world.network.run_until(lambda: center.house is not None)
+        if center.house is not None:
+            revoke(self.world, self._stolen, [])
 
     def _asked(self, host: Host, what: str) -> None:
         if host.house is None:
@@ -154,8 +176,14 @@ class Simulation:
 
     # -- how it has to end
 
+    def _forgotten(self) -> bool:
+        return self._stolen is None or not self._invariants.left_of(self._stolen, waiting=False)
+
     def _settled(self) -> bool:
-        return not any(missing(self.world, node) for node in self.world.nodes)
+        stolen = self._stolen
+        if any(missing(self.world, node) for node in self.world.nodes if node is not stolen):
+            return False
+        return stolen is None or not self._invariants.left_of(stolen)
 
 
 def run(seed: int, breaking: Callable[[], AbstractContextManager[object]] = nullcontext) -> Result:

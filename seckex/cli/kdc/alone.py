@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.python.failure import Failure
 
 from seckex.cli.doctor.local import DATABASE
@@ -50,14 +50,14 @@ def center_alone(config_path: Path) -> Iterator[Ask]:
         master = load_master_key(state.master_key, database, os.urandom)
         store = SqliteStore(database, master, os.urandom)
         try:
-            yield _Alone(Center(settings.identity.nai, kdc, os.urandom), store).ask
+            yield Alone(Center(settings.identity.nai, kdc, os.urandom), store).ask
         finally:
             store.close()
     finally:
         lock.release()
 
 
-class _Alone:
+class Alone:
     """Runs a center on its database, one request after the other."""
 
     def __init__(self, center: Center, store: SqliteStore) -> None:
@@ -74,7 +74,7 @@ class _Alone:
             if isinstance(action, Report) and action.event.level == "error":
                 click.echo(plain(action.event), err=True)
         self._center = center
-        self._commands = commands_of(center, self._ask, self._aside, self._clock, store, OFF_LINE)
+        self._commands = commands_of(center, self._ask, self._aside, self._aside, self._clock, store, OFF_LINE)
 
     def ask(self, request: dict[str, Any], schema: str) -> dict[str, Any]:
         """See `Ask`."""
@@ -98,7 +98,7 @@ class _Alone:
 
     @staticmethod
     def _aside(call: Callable[[], T]) -> Deferred[T]:
-        return succeed(call())
+        return maybeDeferred(call)
 
 
 def _result(answer: Deferred[dict[str, Any]]) -> dict[str, Any]:

@@ -221,12 +221,12 @@ def file_name(nai: str) -> str:
     return f"{nai.replace('/', '_')}.provision"
 
 
-def passphrase_of(file: Path | None) -> str:
-    """Return the passphrase in a file, or what is typed where there is none."""
+def passphrase_of(file: Path | None, *, confirm: bool = True) -> str:
+    """Return the passphrase in a file, or what is typed where there is none, twice if it is to be confirmed."""
     if file is None:
         if not sys.stdin.isatty():
             raise click.UsageError("there is nobody to ask for a passphrase: give --passphrase-file or --to")
-        return str(click.prompt("Passphrase", hide_input=True, confirmation_prompt=True))
+        return str(click.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm))
     try:
         lines = read_private(file, 4 * LONGEST_PASSPHRASE).decode().splitlines()
     except UnicodeDecodeError as error:

@@ -22,6 +22,9 @@ EXPORTS_SCHEMA: Final = "seckex.kdc-exports/1"
 ENROL_SCHEMA: Final = "seckex.kdc-enrol/1"
 REVOKED_SCHEMA: Final = "seckex.kdc-revoked/1"
 AUDIT_SCHEMA: Final = "seckex.kdc-audit-entries/1"
+DUMP_SCHEMA: Final = "seckex.kdc-dump/1"
+PART_SCHEMA: Final = "seckex.kdc-dump-part/1"
+LOAD_SCHEMA: Final = "seckex.kdc-load/1"
 CHECK_SCHEMA: Final = "seckex.kdc-audit-check/1"
 
 # Sealing under a passphrase takes a while.
@@ -35,12 +38,12 @@ Ask: TypeAlias = Callable[[dict[str, Any], str], dict[str, Any]]
 
 
 @contextmanager
-def asking(socket_path: Path | None, config_path: Path | None) -> Iterator[Ask]:
-    """Yield what asks the center."""
+def asking(socket_path: Path | None, config_path: Path | None, patience: float = PATIENCE) -> Iterator[Ask]:
+    """Yield what asks the center; each answer may take so many seconds."""
     live = _live(sockets_of(socket_path, config_path), alone=config_path is not None)
     if live is not None:
         path = live
-        yield lambda request, schema: _asked(path, request, schema)
+        yield lambda request, schema: _asked(path, request, schema, patience)
     elif config_path is None:
         where = "say with --config where its database is, or with --socket where its daemon listens"
         raise NoDaemon(f"no daemon with a key distribution center answers: {where}")
@@ -70,9 +73,9 @@ def _live(sockets: list[Path], *, alone: bool) -> Path | None:
     return None
 
 
-def _asked(path: Path, request: dict[str, Any], schema: str) -> dict[str, Any]:
+def _asked(path: Path, request: dict[str, Any], schema: str, patience: float) -> dict[str, Any]:
     try:
-        return ask(path, request, schema, PATIENCE)
+        return ask(path, request, schema, patience)
     except Unreachable as error:
         raise NoDaemon(str(error)) from error
     except Refused as error:

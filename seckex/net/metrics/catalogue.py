@@ -65,6 +65,10 @@ def _of_accounts(side: str) -> Iterator[Family]:
     yield _gauge(f"{name}_accounts", "Accounts of passages, by state.", f"{at}.open {at}.kept {at}.waiting", "state")
     yield _gauge(f"{name}_account_totals", "Totals of accounts.", f"{at}.totals")
     what = "Accounts that were closed (finished), those among them whose end was not seen, those that were lost."
+    octets = "Octets of passages, as far as accounts have figures of them: every 30 s, and at the end."
+    yield _counter(f"{name}_account_octets", octets, f"{at}.outward {at}.inward", "direction")
+    proved = f"{at}.outward-proved=outward {at}.inward-proved=inward"
+    yield _counter(f"{name}_account_octets_proved", "Those that are covered by proofs.", proved, "direction")
     yield _counter(f"{name}_accounts_closed", what, f"{at}.finished {at}.cut-short {at}.lost", "outcome")
 
 
@@ -141,6 +145,14 @@ FAMILIES: Final[tuple[Family, ...]] = (
     _gauge("dialogs_detached", "Dialogs that wait for a link.", "dialogs.detached"),
     _counter("dialogs_not_resumed", "Dialogs that waited for a link in vain.", "dialogs.not-resumed"),
     _counter("forwards_refused", "Local connections over a limit.", "forwards.refused"),
+    # -- passages
+    _gauge("passages", "Passages of traffic through agents that stand.", "passages.standing"),
+    _counter(
+        "passage_events",
+        "What became of passages: dropped and unproved are callers that never proved who they are.",
+        "passages.opened passages.closed passages.refused passages.failed passages.dropped passages.unproved",
+        "event",
+    ),
     # -- hops
     _gauge("hops", "Secure hops that stand, by who made them.", "hops.made=us hops.accepted=neighbour", "by"),
     _counter(
@@ -197,6 +209,13 @@ FAMILIES: Final[tuple[Family, ...]] = (
         "foreign-agent.gate.cookies-wrong=wrong",
         "outcome",
     ),
+    _counter(
+        "foreign_agent_revocations",
+        "Registrations that home agents have ended, and repetitions of that.",
+        "foreign-agent.revoked=ended foreign-agent.revoked-again=repeated",
+        "outcome",
+    ),
+    _gauge("foreign_agent_visitors_gone", "Visitors that have ended and may be asked about.", "foreign-agent.gone"),
     _counter("foreign_agent_unsent", "Answers to nodes that did not leave.", "foreign-agent.unsent"),
     _counter(
         "foreign_agent_answers_unexpected",
@@ -224,10 +243,29 @@ FAMILIES: Final[tuple[Family, ...]] = (
         "outcome",
     ),
     _counter("home_agent_dropped", "Requests that had no reply, by cause.", "home-agent.dropped.*", "reason"),
+    _gauge(
+        "home_agent_revocations",
+        "Registrations that have ended and that agents may still have, those that are not confirmed, and those whose "
+        "links may still move.",
+        "home-agent.revocations=ended home-agent.revocations-pending=pending home-agent.leaving=leaving",
+        "state",
+    ),
+    _counter(
+        "home_agent_revocations_told",
+        "Agents that were told of an end, by whether they have confirmed it.",
+        "home-agent.revocations-told=confirmed home-agent.revocations-given-up=given-up",
+        "outcome",
+    ),
     _counter("home_agent_centers_failed", "Times that a center issued no keys.", "home-agent.centers-failed"),
     *_of_accounts("home-agent"),
     # -- key distribution centers
     _gauge("kdc_principals", "Nodes that the center knows.", "kdc.principals"),
+    _gauge(
+        "kdc_nodes",
+        "Nodes by state: revoked, names of those that were deleted, not looked at since the start.",
+        "kdc.revoked kdc.deleted kdc.unopened",
+        "state",
+    ),
     _gauge(
         "kdc_home_agents",
         "Home agents of these, those whose static keys are known, and neighbours that are told of changes.",
@@ -236,7 +274,10 @@ FAMILIES: Final[tuple[Family, ...]] = (
     ),
     _gauge("kdc_requests", "Requests for keys, by state.", "kdc.waiting kdc.remembered", "state"),
     _counter(
-        "kdc_requests_answered", "Requests for keys, by outcome.", "kdc.issued kdc.repeated kdc.refused", "outcome"
+        "kdc_requests_answered",
+        "Requests for keys, by outcome.",
+        "kdc.issued kdc.repeated kdc.refused kdc.limited",
+        "outcome",
     ),
     ISSUE,
     _counter("kdc_forgotten_early", "Requests forgotten before their time.", "kdc.forgotten-early"),

@@ -30,7 +30,7 @@ from seckex.passage.hop import HopEnd
 from seckex.wire.passage import NONCE_SIZE
 
 _REGISTERS: Final = "registering anew"
-_TRIES: Final = "trying again"
+_TRIES: Final = "trying again, by another agent where one is heard"
 _NOBODY: Final = Party("", b"")
 
 

@@ -43,6 +43,8 @@ MOST_AT_ONCE: Final = 512
 #: Seconds until a store that could not be written is tried again.
 AGAIN_AFTER: Final = 10.0
 
+_OCTETS: Final = ("outward", "outward-proved", "inward", "inward-proved")
+
 
 @frozen
 class Retention:
@@ -94,6 +96,7 @@ class Ledger:
             "accounts.finished": self._counts["finished"],
             "accounts.cut-short": self._counts["cut-short"],
             "accounts.lost": self._counts["lost"],
+            **{f"accounts.{name}": self._counts[name] for name in _OCTETS},
         }
 
     # -- life
@@ -130,6 +133,7 @@ class Ledger:
     def accounted(self, figures: Figures, now: Now) -> list[RoleAction]:
         """Take the figures of a passage; they become durable with the next tick, which is due at once."""
         account = Account.of(figures, now.wall)
+        self._count(account, self._open.get(account.ident))
         if account.ended is not None:
             self._close(account)
         else:
@@ -141,6 +145,15 @@ class Ledger:
             self._unwritten[account.ident] = None
         self._wake(now.monotonic)
         return []
+
+    def _count(self, account: Account, before: Account | None) -> None:
+        """Count what has come since the figures of before."""
+        for way, now, then in (
+            ("outward", account.outward, None if before is None else before.outward),
+            ("inward", account.inward, None if before is None else before.inward),
+        ):
+            self._counts[way] += now.carried - (0 if then is None else then.carried)
+            self._counts[f"{way}-proved"] += now.proved - (0 if then is None else then.proved)
 
     def _close(self, account: Account) -> None:
         self._open.pop(account.ident, None)

@@ -119,6 +119,10 @@ class ForeignAgent:
         """Return what the traffic of a visitor comes under, by the agent's SPI of KEY 3; None where there is none."""
         return self._visitors.passage(spi)
 
+    def has_visitor(self, spi: int) -> bool:
+        """Tell whether there is a visitor whose KEY 2 has this SPI here."""
+        return self._visitors.of_home(spi) is not None
+
     # -- life
 
     def start(self, snapshot: Snapshot, now: Now) -> list[RoleAction]:

@@ -3,7 +3,8 @@
 At the start, when a center says that there are changes, every `REFRESH` seconds, and at
 once, `AT_ONCE` seconds after the last time at the soonest, when a request
 is said to be of a node that is not known. The static keys go along, for the provisioning files of the nodes. Where
-no center answers it is tried again after growing pauses, and the nodes that are known stay so.
+no center answers it is tried again after growing pauses, `LONGEST_PAUSE` seconds at most;
+the nodes that are known stay so.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ REFRESH: Final = 30.0
 PATIENCE: Final = 5.0
 AT_ONCE: Final = 2.0
 SHORTEST_PAUSE: Final = 1.0
+# Who was revoked meanwhile is to be known as soon as a center is there again.
+LONGEST_PAUSE: Final = 4.0
 
 
 class Syncing:
@@ -86,7 +89,7 @@ class Syncing:
         self.failing = f"{self.center}: {why}"
         if not left:
             self.due = now.monotonic + self._pause
-            self._pause = min(2 * self._pause, REFRESH)
+            self._pause = min(2 * self._pause, LONGEST_PAUSE)
         return left
 
     def objection(self, entries: NodeEntries) -> str:

@@ -5,6 +5,9 @@ A node is kept as the octets of its record, and read when it is asked for. What 
 its name; so a center answers for any node long before it has looked at all of
 them. Until then the order of changes is not known (`loading`).
 
+A table that grows stops everything for a moment, some 50 ms with a million nodes: what is taken over at a start has its
+places before anything is answered, so that this happens only where as many nodes are added as there were.
+
 Limits: at most ``most`` nodes, of which those that were deleted are some; whoever adds one asks `is_full`.
 """
 
@@ -12,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
+from typing import Final
 
 from attrs import define, field
 
@@ -20,6 +24,9 @@ from seckex.roles.kdc.changes import Changes
 from seckex.roles.kdc.principals import CURRENT, PRINCIPALS, Form, Known, Standing, as_written_now
 from seckex.sa.store import Later, Record
 from seckex.wire.keying import DELETED, REVOKED
+
+# In place of the octets of a node that has not been looked at.
+_UNOPENED: Final = b""
 
 
 @define
@@ -45,7 +52,7 @@ class Directory:
 
     def __len__(self) -> int:
         """How many names there are, those of deleted nodes too."""
-        return len(self._known) + self._left
+        return len(self._known)
 
     @property
     def is_full(self) -> bool:
@@ -86,14 +93,14 @@ class Directory:
 
     def _octets(self, name: bytes) -> bytes | None:
         octets = self._known.get(name)
-        if octets is None and self._later is not None and self._later.has(name):
-            try:
-                self._open(name)
-            except (AuthenticationFailed, Malformed):
-                # It is told of when its turn comes.
-                return None
-            octets = self._known.get(name)
-        return octets
+        if octets != _UNOPENED:
+            return octets
+        try:
+            self._open(name)
+        except (AuthenticationFailed, Malformed):
+            # It is told of when its turn comes.
+            return None
+        return self._known[name]
 
     def latest(self, home_agent: str | None) -> int:
         """Return the serial of the last change of a home agent's nodes; None: of all."""
@@ -118,7 +125,42 @@ class Directory:
             if standing.serial == at:
                 yield at, name.decode(), standing
 
+    def records(self, serial: int, most: int) -> list[tuple[int, bytes, bytes]]:
+        """Return serial, name and record of at most ``most`` nodes that changed after ``serial``, in that order."""
+        found: list[tuple[int, bytes, bytes]] = []
+        for at, name in self._all.after(serial):
+            octets = self._known[name]
+            if self._form.standing(octets).serial == at:
+                found.append((at, name, octets))
+                if len(found) == most:
+                    break
+        return found
+
+    def every(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield names and records of all nodes, in no order; nothing may change meanwhile."""
+        return iter(self._known.items())
+
+    def named(self, name: bytes) -> Standing | None:
+        """Return what is judged of the node with the name ``name``, of those that have been looked at."""
+        octets = self._known.get(name)
+        return None if octets is None else self._form.standing(octets)
+
+    def names_of_home_agents(self) -> set[str]:
+        """Return the home agents of all nodes that are, or were, known."""
+        return {nai.decode() for nai in self._of}
+
     # -- what changes
+
+    def become(self, other: Directory) -> None:
+        """Have the nodes of ``other``, and no others; home agents that had any stay known."""
+        for nai in self._of:
+            other._of.setdefault(nai, Changes())
+        self._known, self._all, self._of = other._known, other._all, other._of
+        self._gone, self._revoked = other._gone, other._revoked
+
+    def keep(self, name: bytes, octets: bytes) -> None:
+        """Take the record of a node, as it is written now and sound."""
+        self._keep(name, octets)
 
     def put(self, known: Known) -> None:
         """Take a node, in place of what was known of it; its serial is above those of before."""
@@ -136,7 +178,7 @@ class Directory:
         standing = self._form.standing(octets)
         before = self._known.get(name)
         self._known[name] = octets
-        if before is None:
+        if not before:
             self._begin(name, standing)
             return
         was = self._form.standing(before)
@@ -168,6 +210,7 @@ class Directory:
         """Take over nodes that are to be opened."""
         if len(later):
             self._later, self._left, self._unopened = later, len(later), later.left()
+            self._known.update(dict.fromkeys((name for name, _ in later.left()), _UNOPENED))
 
     def open_some(self, most: int) -> list[str]:
         """Open at most ``most`` nodes; return what is wrong with those that are damaged."""
@@ -187,6 +230,7 @@ class Directory:
                 flags, _, serial, _, home_agent = checked(octets)
             except (AuthenticationFailed, Malformed) as error:
                 damaged.append(str(error))
+                del known[name]
                 continue
             finally:
                 later.drop(name)

@@ -21,6 +21,8 @@ from seckex.crypto.secrets import KEY0_SIZE, Secret
 from seckex.errors import Unfeasible
 from seckex.events import Event
 from seckex.events.kdc import (
+    ArchiveLoaded,
+    ArchiveMade,
     PrincipalAdded,
     PrincipalAllowed,
     PrincipalDeleted,
@@ -31,6 +33,7 @@ from seckex.events.kdc import (
 )
 from seckex.machine import Now, Report
 from seckex.roles.faces import RoleAction
+from seckex.roles.kdc.archive import Taking
 from seckex.roles.kdc.audit import Operator, entry
 from seckex.roles.kdc.commits import Commits
 from seckex.roles.kdc.directory import Directory
@@ -80,6 +83,8 @@ class Operations:
         self._changing: set[str] = set()
         self._serial = 0
         self._fresh = 0
+        #: Why nothing can be changed at present; nothing where it can.
+        self.closed = ""
 
     # -- looking
 
@@ -176,8 +181,8 @@ class Operations:
         """Return why a node cannot be added, if it cannot."""
         if self._settings.replicates:
             return f"{self.local} is a replica of {self._settings.replicates}: add nodes there"
-        if self.directory.loading:
-            return self._unready()
+        if self.closed or self.directory.loading:
+            return self.closed or self._unready()
         if not fits(new.nai) or not is_nai(new.home_agent):
             return "a node's name is name@realm of at most 128 octets, a home agent's of at most 253"
         if new.nai == new.home_agent:
@@ -280,8 +285,8 @@ class Operations:
         known = self.find(nai)
         if not isinstance(known, Principal):
             raise Unfeasible(f"{self.local} is a replica of {self._settings.replicates}: say so there")
-        if self.directory.loading:
-            raise Unfeasible(self._unready())
+        if self.closed or self.directory.loading:
+            raise Unfeasible(self.closed or self._unready())
         if nai in self._changing:
             raise Unfeasible(f"{nai} is being changed already: try again")
         return known
@@ -350,6 +355,47 @@ class Operations:
     def declined(self, what: str, nai: str, why: str, now: Now, by: Operator | None) -> list[RoleAction]:
         """Enter that an operator was refused something."""
         return [self._commits.ask((entry(now, by, "refused", nai, asked=what, why=why),), lambda _outcome, _now: [])]
+
+    # -- archives
+
+    def may_dump(self) -> None:
+        """Raise `Unfeasible` where an archive of all nodes cannot be made here."""
+        if self._settings.replicates:
+            raise Unfeasible(f"{self.local} is a replica of {self._settings.replicates}, which has KEY 0: ask there")
+        if self.directory.loading:
+            raise Unfeasible(self._unready())
+
+    def dumped(
+        self, sealed: str, now: Now, told: Callable[[str], None], by: Operator | None = None
+    ) -> list[RoleAction]:
+        """Enter that all nodes are given away, sealed as is said; ``told`` gets "" then, or why it is not entered."""
+        nodes = len(self.directory)
+
+        def stored(outcome: Outcome | str, _later: Now) -> list[RoleAction]:
+            told("" if outcome is Outcome.STORED else str(outcome))
+            return [Report(ArchiveMade(nodes, sealed))] if outcome is Outcome.STORED else []
+
+        return [self._commits.ask((entry(now, by, "dumped", nodes=nodes, sealed=sealed),), stored)]
+
+    def begin_taking(self, now: Now, *, replace: bool) -> Taking:
+        """Change nothing from now on until `end_taking`, and return what takes nodes over; raises `Unfeasible`."""
+        self.may_dump()
+        if self.closed or self._changing:
+            raise Unfeasible(self.closed or "nodes are being changed: try again")
+        if len(self.directory) and not replace:
+            raise Unfeasible(f"there are {len(self.directory)} nodes here already, which only --replace gives up")
+        self.closed = "an archive is being loaded: try again when that is done"
+        return Taking(self.directory, now)
+
+    def end_taking(self, taking: Taking | None, now: Now) -> list[RoleAction]:
+        """Go on by what was taken over, which is durable; None: by what there was before."""
+        self.closed = ""
+        if taking is None:
+            return []
+        self.directory.become(taking.there)
+        self._serial = max(self._serial, self.directory.latest(None))
+        event = ArchiveLoaded(taking.taken, taking.kept, taking.deleted)
+        return [Report(event), *self._telling.changed(self.directory.names_of_home_agents(), now)]
 
     def provision(self, nai: str, addresses: tuple[str, ...], now: Now) -> Provision:
         """Return what a node needs, KEY 0 among it; ``addresses`` are the home agent's."""

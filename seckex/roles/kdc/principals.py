@@ -263,6 +263,12 @@ def as_written_now(octets: bytes) -> bytes:
     return octets if octets[:1] != b"\1" else b"\2" + octets[_OLD_START] + bytes(8) + octets[_OLD_START.stop :]
 
 
+def with_serial(octets: bytes, serial: int) -> bytes:
+    """Return a record, as it is written now, with another serial."""
+    version, flags, kvno, _, until = _START.unpack_from(octets)
+    return _START.pack(version, flags, kvno, serial, until) + octets[_START.size :]
+
+
 def flags_of(known: Known) -> int:
     """Return the flags that tell what became of a node."""
     return ENABLED if known.enabled else DELETED if known.deleted else REVOKED if known.revoked else 0

@@ -22,7 +22,6 @@ from seckex.events.mobile_node import (
     AgentRestarted,
     Deregistered,
     NotProvisioned,
-    ProvisionTaken,
     RegistrationEnded,
 )
 from seckex.machine import Now, Report, Tick
@@ -34,13 +33,14 @@ from seckex.roles.mobile_node.attempt import Attempt, Cause, Done, Ended, Failed
 from seckex.roles.mobile_node.course import Course
 from seckex.roles.mobile_node.moving import HURRIED_GIVE_UP, HURRIED_WAIT, Moves
 from seckex.roles.mobile_node.plan import Plan
-from seckex.roles.mobile_node.records import REGISTRATION, Home, Registration, objection_to, restored
-from seckex.roles.mobile_node.registering import ExpectIndex, ExpectReply, ExpectStored
+from seckex.roles.mobile_node.provisioning import take_over
+from seckex.roles.mobile_node.records import REGISTRATION, Home, Registration, restored
+from seckex.roles.mobile_node.registering import ExpectIndex, ExpectReply
 from seckex.roles.mobile_node.request import Entropy
 from seckex.roles.mobile_node.schedule import Schedule
 from seckex.roles.mobile_node.soliciting import ANSWER_WITHIN, Soliciting
 from seckex.sa.association import WORKER_BITS
-from seckex.sa.store import DeleteAssociation, DeleteRecord, Outcome, PutRecord, Snapshot, Unit
+from seckex.sa.store import DeleteAssociation, DeleteRecord, Snapshot, Unit
 from seckex.wire.advertisement import Advertisement
 from seckex.wire.numbers import LOWEST_SPI, Code
 
@@ -76,7 +76,8 @@ class Keeping:
         self._taken = taken
         self._vias = 0
         self._refreshing: AgentKey | None = None
-        self._provisioning = False
+        #: Whether another KEY 0 is just being stored: meanwhile nothing is begun that would store that of before.
+        self.provisioning = False
         #: Until when the agent of before a restart may be heard again (monotonic).
         self._grace: float | None = None
         #: Associations with the home agent that the store has, and when they end (wall-clock).
@@ -136,9 +137,11 @@ class Keeping:
             deadlines.append(now.monotonic + max(self.registration.expires - now.wall, 0))
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
-    def advertised(self, said: Advertisement, host: str, now: Now, actions: list[RoleAction]) -> None:
-        """Take an advertisement that came from ``host``."""
-        agent, news = self.agents.heard(said, host, now)
+    def advertised(
+        self, said: Advertisement, host: str, now: Now, actions: list[RoleAction], *, answer: bool = True
+    ) -> None:
+        """Take an advertisement that came from ``host``, maybe as an ``answer`` of who was asked there."""
+        agent, news = self.agents.heard(said, host, now, answer=answer)
         if news is News.NEW:
             actions.append(Report(AgentHeard(agent.nai, agent.domain, str(agent.path))))
         elif news is News.RESTARTED:
@@ -185,7 +188,7 @@ class Keeping:
 
     def consider(self, now: Now, actions: list[RoleAction]) -> None:
         """Begin a registration if one is due, and there is somebody to register by."""
-        if self.home is None or self.course.state is not None or self._provisioning:
+        if self.home is None or self.course.state is not None or self.provisioning:
             return
         if not self.wanted and self.registration is None:
             self.schedule.never()
@@ -232,8 +235,7 @@ class Keeping:
             new_spi=self._new_spi,
         )
         if self.moves.gone(now):
-            others = any(not each.doubted for each in self.agents.others(self.plan.kem, now))
-            give_up = HURRIED_GIVE_UP if others else attempt.give_up
+            give_up = HURRIED_GIVE_UP if len(self.agents.others(self.plan.kem, now)) else attempt.give_up
             attempt = evolve(attempt, first_wait=HURRIED_WAIT, give_up=give_up)
         self.moves.begins(agent, now)
         self.counters["begun"] += 1
@@ -380,34 +382,8 @@ class Keeping:
         return actions
 
     def provision(self, home: Home, done: Callable[[str], None]) -> list[RoleAction]:
-        """Take over what came of another KEY 0; ``done`` is called with why it was not stored, or nothing.
-
-        Raises `Unfeasible` where it is not newer than what is known, or not for us.
-        """
-        objection = objection_to(home, self.plan.local, self.plan.home_agent, self.home)
-        if not objection and isinstance(self.course.state, ExpectStored):
-            objection = "a registration is just being stored: try again in a moment"
-        if objection:
-            raise Unfeasible(objection)
-        actions: list[RoleAction] = []
-        self.let_go(actions)
-
-        def stored(outcome: Outcome | str, now: Now, actions: list[RoleAction]) -> None:
-            self._provisioning = False
-            if outcome is not Outcome.STORED:
-                done(f"the store cannot be written: {outcome}")
-                self.schedule.failed(now)
-                return
-            self.home = home
-            actions.append(Report(ProvisionTaken(home.home_agent, home.kvno)))
-            self.schedule.soon(now)
-            done("")
-
-        # Nothing is begun meanwhile that would store what was shared before.
-        self.schedule.never()
-        self._provisioning = True
-        self.course.commit((PutRecord(home.record()),), stored, actions)
-        return actions
+        """See `seckex.roles.mobile_node.provisioning.take_over`."""
+        return take_over(self, home, done)
 
     def reconfigure(self, plan: Plan, now: Now) -> list[RoleAction]:
         """Go on by another plan for the same home agent."""

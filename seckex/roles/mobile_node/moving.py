@@ -94,11 +94,11 @@ class Moves:
         return [Report(event)]
 
     def gone(self, now: Now) -> bool:
-        """Tell whether nothing is heard of the place where the node is registered."""
-        used = self._node.agents.used
-        return self._node.registration is not None and (
-            used is None or used.doubted or self._node.agents.avoided(used, now)
-        )
+        """Tell whether the place where the node is registered is gone, as far as can be told."""
+        node, used = self._node, self._node.agents.used
+        if node.registration is None:
+            return False
+        return self._elsewhere or used is None or used.doubted or node.agents.avoided(used, now)
 
     # -- what makes the node move
 
@@ -149,6 +149,7 @@ class Moves:
             self._why, self._elsewhere = why, True
         if isinstance(node.course.state, ExpectIndex | ExpectReply):
             node.let_go(actions)
+        node.soliciting.search(now, anew=True)
         node.schedule.soon(now)
         node.consider(now, actions)
         return actions

@@ -112,6 +112,14 @@ class LastingTests(SynchronousTestCase):
         self.assertEqual(books.kept(), [])
 
 
+class CountingTests(SynchronousTestCase):
+    def test_octets_are_counted_as_they_come_and_once(self) -> None:
+        books = Books()
+        books.tell(figures(1, 5), figures(2, 7), figures(1, 6), figures(1, 9, ended=2000.0))
+        counted = {name: books.ledger.counters[f"accounts.{name}"] for name in ("outward", "inward", "inward-proved")}
+        self.assertEqual(counted, {"outward": 16, "inward": 32, "inward-proved": 32})
+
+
 class BoundTests(SynchronousTestCase):
     def test_of_more_records_the_oldest_go_and_totals_stay(self) -> None:
         books = Books(retention=Retention(records=3))

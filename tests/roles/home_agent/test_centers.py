@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from seckex.events.home_agent import CenterPassedOver, CentersSilent, NodeEnded, NodesTaken
+from attrs import evolve
+
+from seckex.crypto.registration import provisioned
+from seckex.crypto.secrets import Secret
+from seckex.events.home_agent import CenterPassedOver, CentersSilent, NodeEnded, NodeRevoked, NodesTaken
 from seckex.roles.home_agent import Limits
+from seckex.roles.home_agent.nodes import KnownNode
 from seckex.roles.home_agent.serving import KEYS_WITHIN
 from seckex.wire import hop
 from seckex.wire.extensions import Detail
-from seckex.wire.keying import KeyMaterial, NodeEntries
+from seckex.wire.keying import KeyMaterial, NodeEntries, NodeEntry
 from seckex.wire.numbers import Code, Keying
-from tests.roles.home_agent.parts import AGENT, KDC, KDC2, NODE, OTHER, Center, Node, Table
+from tests.roles.home_agent.parts import AGENT, HOME, KDC, KDC2, NODE, OTHER, Center, Node, Table
 
 
 class IssuingTests(Table):
@@ -202,6 +207,68 @@ class SyncTests(Table):
         node = self.home.home.nodes.get(NODE)
         assert node is not None
         self.assertEqual(next(node.credentials).window.base, 0)
+
+    def rotated(self, until: int, serial: int = 2) -> Node:
+        """Have the center tell of another KEY 0, the former being taken until then; return the node that has it."""
+        fresh = Node.provisioned(NODE, bytes(range(1, 33)), kvno=2)
+        root, chain = provisioned(Secret(bytes(range(1, 33))), (NODE, HOME), 2)
+        entry = fresh.entry(serial, root=root.octets, chain=chain.octets, until=until)
+        self.centers[KDC].nodes[NODE] = entry
+        self.wait(31)
+        return fresh
+
+    def test_the_former_key_is_taken_until_the_center_says(self) -> None:
+        self.start(keying=Keying.STATEFUL)
+        self.register()
+        fresh = self.rotated(int(self.now().wall) + 300)
+        for _ in range(2):
+            self.assertEqual(self.register()[1].answer.code, 0)
+        self.assertEqual(self.centers[KDC].requests[-1].kvno, 1)
+        # A restart changes nothing of it.
+        self.start()
+        self.assertEqual(self.register()[1].answer.code, 0)
+        self.later(300)
+        self.code_of(self.register()[1], Code.WRONG_KEY_VERSION)
+        self.node = fresh
+        self.assertEqual(self.register()[1].answer.code, 0)
+        self.assertEqual(self.centers[KDC].requests[-1].kvno, 2)
+
+    def test_a_registration_under_the_new_key_ends_the_former_ones_time(self) -> None:
+        self.start()
+        self.register()
+        old, fresh = self.node, self.rotated(int(self.now().wall) + 300)
+        self.node = fresh
+        self.assertEqual(self.register()[1].answer.code, 0)
+        request = old.request(self.centers[KDC].home_keys[0], self.now())
+        self.unheard(self.agent.relay(request.octets).octets, Code.FAILED_AUTHENTICATION)
+
+    def test_the_center_may_end_it_earlier(self) -> None:
+        self.start()
+        self.register()
+        self.rotated(int(self.now().wall) + 300)
+        self.assertEqual(self.register()[1].answer.code, 0)
+        self.rotated(0, serial=3)
+        self.code_of(self.register()[1], Code.WRONG_KEY_VERSION)
+
+    def test_of_who_was_revoked_nothing_stays_but_the_name(self) -> None:
+        self.start()
+        self.register()
+        self.rotated(int(self.now().wall) + 300, serial=2)
+        self.centers[KDC].nodes[NODE] = NodeEntry(3, False, False, 3, NODE, bytes(32), bytes(32), revoked=True)
+        self.wait(31)
+        node = self.home.home.nodes.get(NODE)
+        assert node is not None
+        self.assertEqual(node, KnownNode(NODE, 3, False, None))
+        self.assertEqual(self.store.associations, {})
+        self.unheard(self.agent.relay(self.request().octets).octets, Code.FAILED_AUTHENTICATION)
+        # Nor is anybody who knows no key but zeros.
+        nobody = evolve(self.node, root=Secret(bytes(32)), kvno=3)
+        request = nobody.request(self.centers[KDC].home_keys[0], self.now(), fallback=True)
+        self.unheard(self.agent.relay(request.octets).octets, Code.FAILED_AUTHENTICATION)
+        self.assertEqual(self.told(NodeRevoked), [NodeRevoked(NODE, 1)])
+        # Who has another KEY 0 may come back.
+        self.node = self.rotated(0, serial=4)
+        self.assertEqual(self.register()[1].answer.code, 0)
 
     def test_what_is_told_again_changes_nothing(self) -> None:
         self.start()
