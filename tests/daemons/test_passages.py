@@ -61,4 +61,7 @@ class PassageTests(RoamingTestCase):
         # It asks for another registration, which the node makes by itself.
         self.until("another passage", lambda: bool(self.passages(NODE)))
         self.assertEqual(self.download(), self.digest)
-        self.assertTrue(self.logged(NODE, "TrafficRefused") or self.logged(NODE, "Registered"))
+        # What would go directly is not taken at home, and the operator there is told so.
+        self.alter(NODE, "[registration]", '[registration]\ntraffic = "direct"')
+        os.kill(self.daemons[NODE].pid, signal.SIGHUP)
+        self.until("a link that is not taken", lambda: self.logged(HOME, "LinkNotThroughAgent"))
