@@ -3,9 +3,10 @@
 ``python -m benchmarks.passing node|agent|home plain|tuned|passage COUNT AGENT-PORT HOME-PORT``
 
 The same two Twisted protocols as in `benchmarks.carrier` send and take messages
-of 64 KiB at the node and at home, and the latter prints how fast they came. Between them
-``plain`` is Twisted's own relay (`twisted.protocols.portforward`) and nothing
-but TCP, and ``tuned`` the same with the larger reads of the others; ``passage`` is what the daemons have: one link under KEY 1 from end to end, hops admitted under
+of 64 KiB at the node and at home, and the latter prints how fast they came. Between
+them ``plain`` is Twisted's own relay (`twisted.protocols.portforward`) and nothing
+but TCP, and ``tuned`` the same with the larger reads of the others; ``passage`` is
+what the daemons have: one link under KEY 1 from end to end, hops admitted under
 KEY 3 and KEY 2, and proofs over what they carry.
 """
 
