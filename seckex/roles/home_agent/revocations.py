@@ -5,9 +5,10 @@ agent answers or the lifetime of the registration is over; after a restart it be
 is remembered for when its node is revoked.
 
 Limits: `MOST_KEPT` in all: for one more the oldest of which nothing is told gives way, and where there is none the
-oldest that is told, which is reported. `MOST_OF_NODE` of one node, of which the oldest is given up and reported, so that
-a node and agents that never answer take no others' places. `MOST_BEHIND` of a node of which nothing is told: the oldest
-is told then. At most `MOST_A_SECOND` are said in a second, so that each is said less often where more than twice as many wait.
+oldest that is told, which is reported. `MOST_OF_NODE` of one node, of which the oldest is given up and reported, so
+that a node and agents that never answer take no others' places. `MOST_BEHIND` of a node of which nothing is told: the
+oldest is told then. At most `MOST_A_SECOND` are said in a second, so that each is said less often where more than
+twice as many wait.
 """
 
 from __future__ import annotations
