@@ -11,6 +11,7 @@ from typing import Final
 from seckex.dialog import handshake
 from seckex.exchange import certified_initiator, certified_responder, initiator, responder, upkeep
 from seckex.machine import Transitions
+from seckex.passage import opening
 from seckex.roles.foreign_agent import relaying
 from seckex.roles.home_agent import serving
 from seckex.roles.mobile_node import registering
@@ -29,6 +30,8 @@ MACHINES: Final[dict[str, tuple[type, Transitions]]] = {
     "registration at a mobile node": (registering.ExpectIndex, registering.TRANSITIONS),
     "request at a foreign agent": (relaying.ExpectReply, relaying.TRANSITIONS),
     "request at a home agent": (serving.ExpectKeys, serving.TRANSITIONS),
+    "hop of a caller": (opening.ExpectAccept, opening.TRANSITIONS),
+    "hop of a callee": (opening.ExpectOpen, opening.TRANSITIONS),
 }
 
 

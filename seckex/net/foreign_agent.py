@@ -109,14 +109,16 @@ class AgentAtEdge:
         if agent is None:
             return
         groups = self._groups(agent)
-        wanted = (groups, agent.interface, listen)
+        wanted = (groups, agent.interface, agent.care_of, listen)
         if wanted == self._joined and not self._multicast.lacking:
             return
         self._multicast.leave()
         self._joined = wanted
+        # Where it listens beside that, towards home agents, nodes need not reach it.
+        towards_nodes = [each for each in listen.addresses if each in agent.care_of] or listen.addresses
         for group in groups:
             family = family_of(group)
-            places = [Place(each, agent.interface) for each in listen.addresses if family_of(each) == family]
+            places = [Place(each, agent.interface) for each in towards_nodes if family_of(each) == family]
             for place in places:
                 self._multicast.speak(group, place)
                 self._multicast.join(group, listen.port, place)

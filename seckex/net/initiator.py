@@ -238,6 +238,7 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
             peer = association.peer
             route = None if admission is None else self._calls.route(admission, association.spi_in, peer)
             self._links[peer].use(prepared, route)
+        self.whereabouts.learn()
 
     def unavailable(self, peer: str, _why: str) -> None:
         """Tell the programs that wait for it; the event was logged, and the next try comes by itself."""
@@ -260,6 +261,7 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         self.traffic.opened(link)
         if self._moves is not None:
             self._moves.opened(link)
+        self.whereabouts.learn()
         self.retire_idle(link)
 
     def dialog_offered(self, _link: Link, dialog: Dialog) -> None:

@@ -6,7 +6,7 @@ as it is in the end. At most `MOST_DUMPS` are under way; the one that was asked 
 
 An archive that is taken over is read from its file twice: whole, to see that
 nothing of it is missing or altered, and once more into the database, in one
-transaction; the commits of others wait for that, some 10 s for a million nodes. Who has
+transaction; the commits of others wait for that, half a minute for a million nodes. Who has
 changes to make is refused meanwhile.
 """
 

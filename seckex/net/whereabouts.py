@@ -138,9 +138,17 @@ class Whereabouts(Service):
         self.look()
         self._regular = self._reactor.callLater(LOOK_EVERY, self._look_regularly)
 
+    def learn(self) -> None:
+        """Take note of where we are towards those that have not mattered before."""
+        known = self._known
+        self._known = {host: known[host] if host in known else self._own(host) for host in self._wanted()}
+
+    def _wanted(self) -> list[str]:
+        return [host for host in dict.fromkeys(self._hosts()) if _is_address(host)]
+
     def look(self) -> None:
         """Tell what has changed since this was called last."""
-        found = {host: self._own(host) for host in dict.fromkeys(self._hosts()) if _is_address(host)}
+        found = {host: self._own(host) for host in self._wanted()}
         before, self._known = self._known, found
         changes = {host: (before[host], now) for host, now in found.items() if before.get(host, now) != now}
         if changes:

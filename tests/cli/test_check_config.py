@@ -38,6 +38,15 @@ class CheckTests(SynchronousTestCase):
             f"  state       {self.directory}/state\n",
         )
 
+    def test_where_metrics_are_served_and_who_may_read_them(self) -> None:
+        listen = '[metrics]\nlisten = ["127.0.0.1:9464", "0.0.0.0:9465"]\n'
+        result = self.check(str(write_all(self.directory, RESPONDER + listen)))
+        self.assertIn(
+            "  metrics     127.0.0.1:9464\n              0.0.0.0:9465, for other machines too\n", result.stdout
+        )
+        wrong = write_all(self.directory, RESPONDER + listen.replace("9465", "nine"))
+        self.assertIn("metrics.listen[1]", self.check(str(wrong)).stderr)
+
     def test_a_bundle_is_told_by_its_name(self) -> None:
         bundle = (
             '[policy.bundles.strong]\nspi = 7\nencryption = ["aes-256-gcm"]\nprf = ["prf-hmac-sha-384"]\n'

@@ -15,6 +15,7 @@ from seckex.cli.demo.processes import free_port
 from seckex.cli.doctor import local, network
 from seckex.config.common import State
 from seckex.config.initiator import InitiatorPeer
+from seckex.config.metrics import Metrics
 from seckex.wire.general import encode_versions
 from tests.cli.test_status import STATUS, StatusCase
 from tests.config.written import INITIATOR, RESPONDER, key0_text, write_private
@@ -58,6 +59,38 @@ class DoctorCase(StatusCase):
 
 
 class LocalTests(DoctorCase):
+    def test_metrics_that_others_may_read(self) -> None:
+        port = free_port()
+        self.file.write_text(f'{self.file.read_text()}\n[metrics]\nlisten = ["0.0.0.0:{port}"]\n')
+        self.assertEqual(self.found("metrics", "doubtful"), [f"0.0.0.0:{port} is open to other machines"])
+
+    def test_a_daemon_that_is_not_ready(self) -> None:
+        for answer, health, words in (
+            (b'HTTP/1.0 200 OK\r\n\r\n{"checks": []}', "good", "is ready"),
+            (
+                b'HTTP/1.0 503 No\r\n\r\n{"checks": [{"check": "store", "ready": false, "why": "it is full"}]}',
+                "doubtful",
+                "store: it is full",
+            ),
+            (b"HTTP/1.0 200 OK\r\n\r\nhello", "bad", "does not answer as it should"),
+            (b"", "bad", "does not answer as it should"),
+        ):
+            with socket.create_server(("127.0.0.1", 0)) as server:
+                thread = threading.Thread(target=self.serve_once, args=(server, answer))
+                thread.start()
+                place = f"127.0.0.1:{server.getsockname()[1]}"
+                [finding] = network.metrics(Metrics(listen=(place,)), live=True)
+                thread.join()
+            self.assertEqual(finding.health.value, health, answer)
+            self.assertIn(words, finding.what)
+
+    @staticmethod
+    def serve_once(server: socket.socket, answer: bytes) -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(answer)
+
     def test_a_machine_on_which_all_is_well(self) -> None:
         code, findings = self.told()
         self.assertEqual(code, 0)

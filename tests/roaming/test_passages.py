@@ -191,13 +191,13 @@ class EndTests(PassageCase):
             registration = role.keeping.registration
             assert registration is not None
             spi = registration.spi_in
-            node.ask(role, lambda spi=spi: role.keeping.refused(spi, node.now()))  # type: ignore[misc]
+            node.ask(role, lambda spi=spi: role.keeping.moves.turned_away(spi, Code.UNKNOWN_ASSOCIATION, node.now()))  # type: ignore[misc]
             world.network.run(1.0)
         self.assertEqual(role.keeping.counters["begun"], begun + 1)
         world.network.run(2.0)
         self.assertEqual(role.keeping.counters["begun"], begun + 2)
         # Of an association of before nothing follows.
-        node.ask(role, lambda: role.keeping.refused(spi, node.now()))
+        node.ask(role, lambda: role.keeping.moves.turned_away(spi, Code.UNKNOWN_ASSOCIATION, node.now()))
         world.network.run(15)
         self.assertEqual(role.keeping.counters["begun"], begun + 2)
 

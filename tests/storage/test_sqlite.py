@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from hypothesis import given, settings
 
+from seckex.crypto.atrest import MasterKey
+from seckex.crypto.secrets import Secret
 from seckex.errors import StoreFailed
 from seckex.sa.association import Association
 from seckex.sa.store import (
+    ASIDE,
     DeleteAssociation,
     DeleteRecord,
     MemoryStore,
@@ -47,6 +51,21 @@ class SqliteStoreTests(LogContract, RecordContract, StoreContract, SqliteCase):
         self.store.close()
         for use in (lambda: self.store.commit([accepted(1)]), lambda: self.store.load(0, NOW)):
             self.assertIn("has been closed", str(self.assertRaises(StoreFailed, use)))
+
+    def test_a_page_is_read_while_another_master_key_comes_into_use(self) -> None:
+        store = self.open()
+        kept, looking = record(f"a{ASIDE}", b"1"), store._looking
+
+        @contextmanager
+        def late() -> Iterator[sqlite3.Connection]:
+            store.use(MasterKey(Secret(bytes(32))))
+            store.commit([(PutRecord(kept),)])
+            with looking() as connection:
+                yield connection
+
+        self.patch(store, "_looking", late)
+        page = store.page(kept.kind, None, 9)
+        self.assertEqual((page.records, page.damaged), ((kept,), ()))
 
     def test_a_long_purge_is_spread_over_several_commits(self) -> None:
         self.patch(sqlite, "PURGED_AT_ONCE", 2)

@@ -52,7 +52,8 @@ class Agent:
 
     ``path`` is where it takes registrations; ``first`` and ``heard`` are when (monotonic); ``lifetime`` in seconds is
     how long the advertisement serves, ``longest`` how long a registration may. ``challenge`` goes into the next one;
-    ``refused`` tells that the agent does not take it any more, ``doubted`` that the agent may not be there any more.
+    ``refused`` tells that the agent does not take it any more, ``doubted`` that the agent may not be there any more,
+    ``answered`` that it was asked there, and has answered: where others say that they are need not be where we can ask.
     """
 
     nai: str
@@ -68,6 +69,7 @@ class Agent:
     heard: float
     refused: bool = False
     doubted: bool = False
+    answered: bool = False
 
     @property
     def key(self) -> AgentKey:
@@ -146,8 +148,11 @@ class Agents:
         """The agent in use, None where there is none or it is not heard."""
         return None if self.in_use is None else self._agents.get(self.in_use)
 
-    def heard(self, said: Advertisement, host: str, now: Now) -> tuple[Agent, News]:
-        """Take an advertisement that came from ``host``; return the agent as it is known now, and what is new of it."""
+    def heard(self, said: Advertisement, host: str, now: Now, *, answer: bool = True) -> tuple[Agent, News]:
+        """Take an advertisement that came from ``host``, maybe as an ``answer`` of who was asked there.
+
+        Return the agent as it is known now, and what is new of it.
+        """
         key = said.nai, host, said.port
         before = self._agents.get(key)
         first, news = now.monotonic, News.NEW
@@ -167,6 +172,7 @@ class Agents:
             sequence=said.sequence,
             first=first,
             heard=now.monotonic,
+            answered=answer or (before is not None and before.answered),
         )
         if before is None and len(self._agents) >= MOST_AGENTS:
             others = (each for each in self._agents.values() if each.key != self.in_use)
@@ -292,8 +298,8 @@ class Agents:
     def _preference(self, agent: Agent) -> int:
         return self.plan.preference(agent.nai) or 0
 
-    def _rank(self, agent: Agent) -> tuple[bool, int, AgentKey]:
-        return agent.doubted, self._preference(agent), agent.key
+    def _rank(self, agent: Agent) -> tuple[bool, int, bool, AgentKey]:
+        return agent.doubted, self._preference(agent), not agent.answered, agent.key
 
     def objections(self, kem: Kem) -> tuple[str, ...]:
         """Return, for each agent that will not do, a sentence that says why."""

@@ -51,9 +51,10 @@ class CookieAsked:
 
 @frozen
 class Hint:
-    """The request could not be sent, or a reply did not verify, and why."""
+    """The request could not be sent, or a reply did not verify, and why; ``unsent`` in the first case."""
 
     why: str
+    unsent: bool = False
 
 
 # -- what comes of it

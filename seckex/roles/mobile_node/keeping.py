@@ -137,9 +137,11 @@ class Keeping:
             deadlines.append(now.monotonic + max(self.registration.expires - now.wall, 0))
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
-    def advertised(self, said: Advertisement, host: str, now: Now, actions: list[RoleAction]) -> None:
-        """Take an advertisement that came from ``host``."""
-        agent, news = self.agents.heard(said, host, now)
+    def advertised(
+        self, said: Advertisement, host: str, now: Now, actions: list[RoleAction], *, answer: bool = True
+    ) -> None:
+        """Take an advertisement that came from ``host``, maybe as an ``answer`` of who was asked there."""
+        agent, news = self.agents.heard(said, host, now, answer=answer)
         if news is News.NEW:
             actions.append(Report(AgentHeard(agent.nai, agent.domain, str(agent.path))))
         elif news is News.RESTARTED:

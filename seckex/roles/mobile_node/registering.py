@@ -135,8 +135,8 @@ class ExpectReply:
                 return self._refused(refusal, now)
             case CookieAsked(cookie):
                 return self._cookie_asked(cookie, now)
-            case Hint(why):
-                return Step(evolve(self, attempt=self.attempt.hinted(why)))
+            case Hint(why, unsent):
+                return self._hinted(why, unsent, now)
             case Tick():
                 return self._ticked(now)
 
@@ -146,6 +146,14 @@ class ExpectReply:
         agent, code, text = self.attempt.agent, refusal.header.code, refusal.detail.text
         event = AgentRefused(self.attempt.plan.home_agent, agent.nai, str(agent.path), code, text)
         return Step(evolve(self, refusal=refusal), (Report(event), Arm(now.monotonic + LINGER)))
+
+    def _hinted(self, why: str, unsent: bool, now: Now) -> Step:
+        hinted = evolve(self, attempt=self.attempt.hinted(why))
+        soon = now.monotonic + LINGER
+        if not unsent or self.refusal is not None or self.sending.give_up <= soon:
+            return Step(hinted)
+        # Where no way leads there is nothing to wait for; others may be asked.
+        return Step(evolve(hinted, sending=evolve(self.sending, give_up=soon)), (Arm(soon),))
 
     def _cookie_asked(self, cookie: bytes, now: Now) -> Step:
         octets = with_cookie(self.request.octets, cookie)

@@ -130,7 +130,7 @@ class MobileNode:
         """See `Role.failed`."""
         actions: list[RoleAction] = []
         if self._expecting(path) is not None:
-            self.keeping.course.drive(Hint(f"{path} cannot be reached: {why}"), now, actions)
+            self.keeping.course.drive(Hint(f"{path} cannot be reached: {why}", unsent=True), now, actions)
         return actions
 
     def committed(self, token: int, outcome: Outcome | str, now: Now) -> list[RoleAction]:
@@ -161,7 +161,7 @@ class MobileNode:
         keeping = self.keeping
         if not keeping.soliciting.asked(identification, path.via) and (identification or not keeping.plan.groups):
             raise AuthenticationFailed("an advertisement that nobody asked for")
-        keeping.advertised(said, path.host, now, actions)
+        keeping.advertised(said, path.host, now, actions, answer=keeping.soliciting.asked_at(identification, path.host))
 
     def _replied(self, octets: bytes, path: Path, now: Now, actions: list[RoleAction]) -> None:
         said = decode_node_reply(octets)

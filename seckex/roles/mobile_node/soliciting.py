@@ -32,7 +32,8 @@ JITTER: Final = 0.25
 class _Round:
     via: int
     until: float
-    identifications: set[int] = field(factory=set)
+    #: Who was asked, by Identification: a host.
+    asked: dict[int, str] = field(factory=dict)
 
 
 class Soliciting:
@@ -55,7 +56,7 @@ class Soliciting:
         actions: list[RoleAction] = []
         for host, port in targets:
             identification = int(now.wall) << 32 | int.from_bytes(self._entropy(4), "big")
-            asked.identifications.add(identification)
+            asked.asked[identification] = host
             actions.append(Send(encode_solicitation(identification), Path(host, port, asked.via)))
         if actions:
             self._rounds.append(asked)
@@ -93,7 +94,11 @@ class Soliciting:
 
     def asked(self, identification: int, via: int | None) -> bool:
         """Tell whether an answer with this Identification, through this port, is one to a question of ours."""
-        return any(each.via == via and identification in each.identifications for each in self._rounds)
+        return any(each.via == via and identification in each.asked for each in self._rounds)
+
+    def asked_at(self, identification: int, host: str) -> bool:
+        """Tell whether an answer with this Identification comes from where it was asked for, and not from a group."""
+        return any(each.asked.get(identification) == host for each in self._rounds)
 
     def tick(self, now: Now) -> list[RoleAction]:
         """Close the ports of rounds that are over."""

@@ -1,0 +1,50 @@
+"""A node that moves while a program fetches something, with real processes on hosts of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.hosts.stage import NAIS, NODE, NORTH, SOUTH, HostsCase
+
+
+class MoveTests(HostsCase):
+    def last_move(self) -> dict[str, Any]:
+        move: dict[str, Any] | None = self.status(NODE).get("roles", {}).get("mobile-node", {}).get("last-move")
+        return move or {}
+
+    def moved(self, agent: str, times: int) -> dict[str, Any]:
+        """Wait until so many moves are over, and return the last, which is to an agent."""
+        self.until("the move", lambda: self.logged(NODE, "Moved") >= times)
+        move = self.last_move()
+        self.assertEqual(move["agent"], NAIS[agent])
+        self.assertEqual(move["dialogs"], 1)
+        return move
+
+    def test_asked_for_to_another_agent_and_back(self) -> None:
+        self.begin()
+        download = self.download()
+        for times, agent in enumerate((SOUTH, NORTH), start=1):
+            told = self.seckex("move", NAIS[agent], "--config", "node.toml")
+            self.assertIn(f"to {NAIS[agent]}", told)
+            self.assertIn("1 round trip(s)", told)
+            move = self.moved(agent, times)
+            self.assertEqual((move["why"], move["round_trips"]), ("asked for", 1))
+            self.goes_on(download)
+        self.finish(download)
+
+    def test_to_another_address(self) -> None:
+        self.begin()
+        download = self.download()
+        self.hosts[NODE].address("radio", "198.51.100.77/24")
+        move = self.moved(NORTH, 1)
+        self.assertEqual(move["why"], "our address is 198.51.100.77 in place of 198.51.100.100")
+        self.goes_on(download)
+        self.finish(download)
+
+    def test_the_agent_is_killed(self) -> None:
+        self.begin()
+        download = self.download()
+        self.kill(NORTH)
+        self.moved(SOUTH, 1)
+        self.goes_on(download)
+        self.finish(download)
