@@ -4,9 +4,10 @@ The Time of each has to be higher than that of every other under its association
 that was taken here, and near our clock.
 
 Bounds: the associations of `most` SPIs; for one more what has expired is
-forgotten, which is looked for every `SWEPT_EVERY` seconds at most, and otherwise what
-was used the longest ago. Of an association that is not remembered an old OPEN could be taken again, for as long as `CLOCKS_DIFFER`; who
-sent it has nothing of it, as it cannot make the first PROOF.
+forgotten, which is looked for every `SWEPT_EVERY` seconds at most, and otherwise
+what was used the longest ago. Of an association that is not remembered an old OPEN
+could be taken again, for as long as `CLOCKS_DIFFER`; who sent it has nothing of it,
+as it cannot make the first PROOF.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import socket
+from functools import partial
 from typing import Any
 
 from attrs import evolve
@@ -21,7 +22,7 @@ from seckex.passage.hop import HopEnd
 from seckex.wire.numbers import Code
 from seckex.wire.passage import ACCEPT_SIZE, NONCE_SIZE
 from tests.net.loopback import reactor
-from tests.net.passages.ends import AgentCase
+from tests.net.passages.ends import AgentCase, End
 from tests.passage.parts import AT_HOME, KEY2, TO_AGENT, TO_HOME
 
 
@@ -184,7 +185,7 @@ class LimitTests(AgentCase):
         endings = []
         for _ in range(OPEN_BURST + 2):
             node = await self.node()
-            await self.until(lambda node=node: node.hop.is_open or node.hop.ending)
+            await self.until(partial(self.decided, node))
             endings.append(node.hop.ending)
             node.transport.abortConnection()
             await self.until(lambda: not list(port))
@@ -196,6 +197,10 @@ class LimitTests(AgentCase):
         await self.pass_time(1 / OPEN_RATE, other)
         node = await self.node()
         await self.until(lambda: node.hop.is_open)
+
+    def decided(self, node: End) -> object:
+        """Tell whether a node's hop is open, or over."""
+        return node.hop.is_open or node.hop.ending
 
     async def test_as_many_as_there_may_be(self) -> None:
         port = self.agent(most=3)

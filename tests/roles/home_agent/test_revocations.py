@@ -13,7 +13,9 @@ from seckex.events.home_agent import RevocationGivenUp
 from seckex.machine import Now, Report
 from seckex.node.drops import Drops
 from seckex.roles.home_agent.ended import Ended
+from seckex.roles.home_agent.records import REVOCATION
 from seckex.roles.home_agent.revocations import MOST_OF_NODE, Revocations
+from seckex.sa.store import DeleteRecord
 from seckex.wire.numbers import Reason
 
 NOW = Now(100.0, 1_790_000_000.0)
@@ -50,4 +52,5 @@ class LimitTests(SynchronousTestCase):
         self.assertIsInstance(given_up, RevocationGivenUp)
         self.assertEqual(given_up.node, "node@example.org")
         # It is forgotten durably as well.
-        self.assertEqual([each.name for each in self.revocations.finished(Now(101.0, NOW.wall + 1))], [first.name])
+        forgotten = self.revocations.finished(Now(101.0, NOW.wall + 1))
+        self.assertEqual(forgotten, (DeleteRecord(REVOCATION, first.name),))
