@@ -56,7 +56,7 @@ class TunedClient(ProxyClient):
     def connectionMade(self) -> None:
         """Have the same advantages."""
         tune(self.transport)
-        super().connectionMade()  # type: ignore[no-untyped-call]  # Twisted's
+        super().connectionMade()
 
 
 class TunedClientFactory(ProxyClientFactory):
@@ -73,7 +73,7 @@ class TunedServer(ProxyServer):
     def connectionMade(self) -> None:
         """Have the same advantages."""
         tune(self.transport)
-        super().connectionMade()  # type: ignore[no-untyped-call]  # Twisted's
+        super().connectionMade()
 
 
 class Calling(ServerFactory):
@@ -139,7 +139,8 @@ def node(factory: Making, port: int) -> None:
 
 def main() -> None:
     """Run as the command line says."""
-    role, how, count, port, home_port = *sys.argv[1:3], *map(int, sys.argv[3:6])
+    role, how = sys.argv[1:3]
+    count, port, home_port = map(int, sys.argv[3:6])
     libc = ctypes.CDLL(None)
     libc.mallopt(_TRIM_THRESHOLD, 64 << 20)
     libc.mallopt(_MMAP_THRESHOLD, 32 << 20)
@@ -148,7 +149,7 @@ def main() -> None:
         case "home", "plain" | "tuned":
             serve("tcp", factory, home_port)
         case "agent", "plain" | "tuned":
-            relay = ProxyFactory("127.0.0.1", home_port)  # type: ignore[no-untyped-call]  # Twisted's
+            relay = ProxyFactory("127.0.0.1", home_port)
             relay.protocol = ProxyServer if how == "plain" else TunedServer
             reactor.listenTCP(port, relay, interface="127.0.0.1")
         case "node", "plain" | "tuned":
