@@ -22,6 +22,7 @@ NAMES: Final = (
     "dialogs",
     "takeover",
     "passages",
+    "moves",
     "memory",
     "aaa",
     "kdc",

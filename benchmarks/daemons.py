@@ -70,9 +70,10 @@ def line(child: subprocess.Popen[str]) -> str:
 
 
 @contextmanager
-def daemon(role: str, path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Run a daemon with the configuration ``role``.toml in the folder ``path``."""
+def daemon(role: str, path: Path, name: str = "") -> Iterator[subprocess.Popen[str]]:
+    """Run a daemon with the configuration ``name``.toml, ``role``.toml unless given, in the folder ``path``."""
+    name = name or role
     twistd = "from twisted.scripts.twistd import run; run()"
-    options = ("-n", "--pidfile=", f"--logfile={role}.twistd.log", f"seckex-{role}", "--config", f"{role}.toml")
+    options = ("-n", "--pidfile=", f"--logfile={name}.twistd.log", f"seckex-{role}", "--config", f"{name}.toml")
     with process("-c", twistd, *options, cwd=path) as child:
         yield child

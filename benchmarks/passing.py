@@ -138,7 +138,8 @@ def node(factory: Making, port: int) -> None:
 
 def main() -> None:
     """Run as the command line says."""
-    role, how, count, port, home_port = *sys.argv[1:3], *map(int, sys.argv[3:6])
+    role, how = sys.argv[1:3]
+    count, port, home_port = map(int, sys.argv[3:6])
     libc = ctypes.CDLL(None)
     libc.mallopt(_TRIM_THRESHOLD, 64 << 20)
     libc.mallopt(_MMAP_THRESHOLD, 32 << 20)

@@ -49,7 +49,7 @@ DOCS: Final = ROOT / "docs"
 DOCUMENTS: Final = (README, *sorted(DOCS.glob("*.md")))
 
 MASTER_KEY: Final = (
-    *("schema", "key", "former", "file", "exchanging", "rewrapped", "unreadable", "part", "passes", "trouble", "ended"),
+    *("schema", "key", "former", "exchanging", "rewrapped", "unreadable", "part", "passes", "trouble", "ended"),
 )
 
 FOLDERS: Final = ("seckex", "tests", "benchmarks", "twisted_plugins", "conf", "contrib")

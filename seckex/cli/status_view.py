@@ -30,6 +30,7 @@ def status_tables(
     ``of_roles`` is what there is to print of its roles in a roaming network.
     """
     yield from _daemon(_table_of(status, "daemon"))
+    yield from _exchange(_table_of(status, "master_key"))
     associations = _list_of(status, "associations")
     yield _heading("associations", len(associations), status)
     yield from _associations(associations, boxed)
@@ -101,6 +102,16 @@ def _daemon(daemon: Mapping[str, Any]) -> Iterator[RenderableType]:
     key_log = get("key_log")
     if key_log:
         yield Text(f"WARNING: the keys of all links are written to {plain(key_log)} (debug.key-log)", style="bold red")
+
+
+def _exchange(key: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """Say how far the exchange of the master key is, while there is one."""
+    if not key.get("exchanging"):
+        return
+    part = _number(key.get("part")) or 0.0
+    said = f"the master key is being exchanged: pass {plain(key.get('passes'))}, {part:.0%}"
+    trouble = plain(key.get("trouble") or "")
+    yield Text(f"{said}; {trouble}" if trouble else said, style="yellow")
 
 
 def _heading(name: str, count: int, status: Mapping[str, Any]) -> Text:

@@ -466,6 +466,9 @@ class Daemon(MultiService, Generic[S]):
         roles = {} if self.house is None else self.house.house.status(self.clock.now())
         hops = [] if self.hops is None else self.hops.status()
         key = None if self._exchange is None else self._exchange.status()
+        if key is not None:
+            # Where keys are is told to who asks for that.
+            del key["file"]
         return {**self.status_extras(), "roles": roles, "hops": hops, "master_key": key}
 
     def _all_counters(self) -> dict[str, int]:

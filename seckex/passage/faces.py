@@ -13,7 +13,7 @@ from typing import Final
 from attrs import field, frozen
 
 from seckex.crypto.schedule import AgreedKeys
-from seckex.wire.numbers import Hop
+from seckex.wire.numbers import Code, Hop
 
 #: Octets that may come without a proof, and octets after which one is sent.
 MOST_UNPROVED: Final = 1 << 22
@@ -24,6 +24,16 @@ MOST_HELD: Final = 65536
 PROVE_WITHIN: Final = 1.0
 UNPROVED_FOR: Final = 10.0
 OPEN_WITHIN: Final = 10.0
+
+#: What a caller is refused with who may be carried under another registration.
+ANEW: Final = frozenset(
+    (
+        Code.UNKNOWN_ASSOCIATION,
+        Code.FAILED_AUTHENTICATION,
+        Code.IDENTIFICATION_MISMATCH,
+        Code.PROHIBITED,
+    )
+)
 
 
 class Way(Enum):

@@ -61,7 +61,9 @@ from seckex.wire.numbers import Code
 from seckex.wire.passage import HEADER_SIZE, OPEN_SIZE, FrameKind, decode_header
 
 #: What follows the octets of one DATA is received into as much as this: many small frames at once.
-SPARE: Final = 8192
+SPARE: Final = 4096
+#: So many frames are taken at once where they lie: somebody may send nothing but headers, which cost more than octets.
+MOST_FRAMES: Final = 64
 
 # What may be wrong with what comes, and how the hop ends for it.
 _FAULTS: Final = {Malformed: End.VIOLATED, PeerMisbehaved: End.VIOLATED, AuthenticationFailed: End.FORGED}
@@ -86,6 +88,7 @@ class HopEnd:
         self.admitted: Admitted | None = None
         self.calls = False
         self.heard_all = False
+        self.crowded = False
         self._established: Established | None = None
         # What comes: octets that the DATA under way still has, and what of the next frame is in the spare buffer.
         self._left = 0
@@ -233,9 +236,12 @@ class HopEnd:
         """Take what has come, where it lies, and return how many octets: what is left is no whole frame.
 
         It has to be given again, with what follows it. Taking also stops where the hop opens or ends, of which
-        `is_open` and `ending` tell; what was ``held`` until then is left to the caller.
+        `is_open` and `ending` tell; what was ``held`` until then is left to the caller. And it stops after
+        `MOST_FRAMES`, where ``crowded`` tells that what is left may be given again at once.
         """
         at, end = 0, len(view)
+        frames = MOST_FRAMES
+        self.crowded = False
         try:
             # Whoever takes octets may end the hop.
             while at < end and type(self._state) is not Ended:
@@ -254,6 +260,10 @@ class HopEnd:
                     break
                 if end - at < HEADER_SIZE:
                     break
+                if not frames:
+                    self.crowded = True
+                    break
+                frames -= 1
                 kind, length = decode_header(view, at)
                 if kind is FrameKind.DATA:
                     self._check_data(length)

@@ -152,6 +152,17 @@ class FindingTests(StatusCase):
         told = self.run_command("status").stdout
         self.assertIn("WARNING: the keys of all links are written to /var/tmp/keys.log (debug.key-log)", told)
 
+    def test_how_far_the_exchange_of_the_master_key_is(self) -> None:
+        key = {"exchanging": True, "passes": 1, "part": 0.42, "trouble": "the disk is full\x1b"}
+        for told, said in (
+            ({"master_key": key}, "the master key is being exchanged: pass 1, 42%; the disk is full\\x1b"),
+            ({"master_key": key | {"exchanging": False}}, ""),
+            ({"master_key": None}, ""),
+        ):
+            lines = "".join(str(each) for each in status_tables(STATUS | told, boxed=False))
+            self.assertEqual("master key" in lines, bool(said))
+            self.assertIn(said, lines)
+
     def test_a_daemon_that_refuses(self) -> None:
         path = self.daemon(answer={"schema": "seckex.error/1", "error": "busy"})
         result = self.run_command("--socket", str(path))

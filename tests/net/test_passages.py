@@ -55,7 +55,7 @@ class PassageCase(LoopbackCase):
         self.figures: dict[str, list[Figures]] = {"agent": [], "home": []}
         self.at_home: dict[int, Admitted] = {SPI2: evolve(AT_HOME, link=SPI)}
         self.at_agent: dict[int, Admitted] = {}
-        self.refusals: list[tuple[int, bool]] = []
+        self.refusals: list[tuple[int, int]] = []
         log = EventLog("error", wall)
         log.subscribe(lambda _at, event: self.events.append(event))
         self.calls = Calls(self.later, self.clock, os.urandom, log, lambda *said: self.refusals.append(said))
@@ -202,7 +202,7 @@ class RefusedTests(PassageCase):
         await self.until(lambda: bool(self.told(TrafficRefused)))
         (refused,) = self.told(TrafficRefused)
         self.assertEqual((refused.code, refused.hint, refused.then), (300, True, "registering anew"))
-        self.assertEqual(self.refusals, [(HERE, True)])
+        self.assertEqual(self.refusals, [(HERE, refused.code)])
         failure = self.calls.status()["failure"]
         self.assertEqual((failure["code"], failure["agent"]), (300, AGENT))
         # Nothing of it got anywhere.
@@ -217,7 +217,7 @@ class RefusedTests(PassageCase):
         (refused,) = self.told(TrafficRefused)
         # This one is authentic: the agent had accepted.
         self.assertEqual((refused.code, refused.hint), (300, False))
-        self.assertEqual(self.refusals, [(HERE, True)])
+        self.assertEqual(self.refusals, [(HERE, refused.code)])
         self.assertEqual(self.initiator.closed[0][1].cause, Cause.LOST)
 
     async def test_a_home_agent_that_does_not_know_the_binding(self) -> None:
@@ -241,15 +241,18 @@ class RefusedTests(PassageCase):
         self.node()
         await self.until(lambda: bool(self.told(TrafficRefused)))
         (refused,) = self.told(TrafficRefused)
-        self.assertEqual((refused.code, refused.hint, refused.then), (130, False, "trying again"))
-        self.assertEqual(self.refusals, [])
+        self.assertEqual(
+            (refused.code, refused.hint, refused.then),
+            (130, False, "trying again, by another agent where one is heard"),
+        )
+        self.assertEqual(self.refusals, [(HERE, 130)])
 
     async def test_an_agent_that_carries_nothing_any_more(self) -> None:
         self.agent_port.reconfigure(0, 4)
         self.node()
         await self.until(lambda: bool(self.told(TrafficRefused)))
         self.assertEqual(self.told(TrafficRefused)[0].code, 129)
-        self.assertEqual(self.refusals, [(HERE, True)])
+        self.assertEqual(self.refusals, [(HERE, 129)])
 
 
 class UnreachableTests(PassageCase):
@@ -261,7 +264,7 @@ class UnreachableTests(PassageCase):
         await self.passing(lambda: bool(self.told(TrafficFailed)))
         (failed,) = self.told(TrafficFailed)
         self.assertIn("it cannot be reached: Connection was refused", failed.why)
-        self.assertEqual(self.refusals, [(HERE, False)])
+        self.assertEqual(self.refusals, [(HERE, 0)])
         self.assertIn("it cannot be reached", self.calls.status()["failure"]["why"])
 
     async def test_a_home_agent_that_is_not_there(self) -> None:
@@ -274,8 +277,11 @@ class UnreachableTests(PassageCase):
         self.node()
         await self.until(lambda: bool(self.told(TrafficRefused)))
         (refused,) = self.told(TrafficRefused)
-        self.assertEqual((refused.code, refused.hint, refused.then), (302, False, "trying again"))
-        self.assertEqual(self.refusals, [])
+        self.assertEqual(
+            (refused.code, refused.hint, refused.then),
+            (302, False, "trying again, by another agent where one is heard"),
+        )
+        self.assertEqual(self.refusals, [(HERE, 302)])
 
     async def test_an_agent_that_says_nothing(self) -> None:
         mute = ServerFactory.forProtocol(Protocol)

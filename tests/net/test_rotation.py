@@ -203,6 +203,7 @@ class DaemonTests(DaemonCase):
         self.assertEqual((shown["former"], shown["exchanging"]), (None, False))
         status = await self.command({"command": "status"}, "seckex.status/1")
         self.assertEqual(status["master_key"]["key"], shown["key"])
+        self.assertNotIn("master.key", str(status))
         audited = (await self.seckex("kdc", "audit", "show")).stdout
         self.assertIn("master-key-exchanging", audited)
         self.assertIn("master-key-exchanged", audited)

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from seckex.passage.carrying import TICK
 from seckex.passage.faces import End, Octets, Party
-from seckex.passage.hop import HopEnd
+from seckex.passage.hop import SPARE, HopEnd
 from seckex.wire.passage import ACCEPT_SIZE, MOST_DATA, OPEN_SIZE, PROOF_SIZE, FrameKind, decode_header, decode_proof
 from tests.passage.parts import NOW, TO_HOME, WALL, WHO, Conversation, nonce
 
@@ -104,7 +104,7 @@ class CarryingTests(SynchronousTestCase):
         head, rest = bytes(hop.caller.wire[:4]), bytes(hop.caller.wire[4:])
         hop.callee.hear(head, hop.now)
         direct, spare = hop.callee.hop.into()
-        self.assertEqual((len(direct), len(spare)), (60_000, 8192))
+        self.assertEqual((len(direct), len(spare)), (60_000, SPARE))
         self.assertIs(direct.obj, hop.callee.octets.space().obj)
         direct[:] = rest[:60_000]
         hop.callee.hop.took(60_000, hop.now)

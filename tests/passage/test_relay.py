@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from seckex.passage.faces import End, Way
-from seckex.passage.hop import HopEnd
+from seckex.passage.hop import MOST_FRAMES, HopEnd
 from seckex.passage.pieces import NOTHING
 from seckex.passage.relay import Across
 from tests.passage.parts import AT_AGENT, AT_HOME, NOW, TO_AGENT, TO_HOME, WALL, WHO, Octets, Side, awaiting, nonce
@@ -115,6 +115,15 @@ class RelayTests(SynchronousTestCase):
         self.assertEqual(ending and ending.end, End.VIOLATED)
         self.assertEqual(joined.home.octets.came, b"unprovedevil")
         self.assertEqual(joined.home.hop.arriving.proved, 0)
+
+    def test_many_frames_at_once_are_taken_in_portions(self) -> None:
+        joined = Joined()
+        with memoryview(bytearray(b"\x02\0\0\x01x" * (2 * MOST_FRAMES + 5))) as view:
+            used = 0
+            for expected, crowded in ((MOST_FRAMES, True), (2 * MOST_FRAMES, True), (2 * MOST_FRAMES + 5, False)):
+                used += joined.outward.take(view[used:], joined.now)
+                self.assertEqual((used, joined.front.crowded), (5 * expected, crowded))
+        self.assertIsNone(joined.front.ending)
 
     def test_the_end_of_the_source_leaves_what_came_before_it(self) -> None:
         joined = Joined()

@@ -22,8 +22,11 @@ def download(
     digest: str,
     halfway: Callable[[], object] | None = None,
     pace: int = 0,
+    begun: Callable[[], object] | None = None,
 ) -> None:
-    """Fetch ``size`` octets from 127.0.0.1, no more than ``pace`` a second; ``halfway`` is called in the middle.
+    """Fetch ``size`` octets from 127.0.0.1, no more than ``pace`` a second.
+
+    ``begun`` is called when the first have come, ``halfway`` in the middle.
 
     Raises `DemoFailed` unless all arrives that has this SHA-256.
     """
@@ -38,6 +41,8 @@ def download(
         with story.progress(size) as progress:
             while octets := response.read1(_READ):
                 hashed.update(octets)
+                if not done and begun is not None:
+                    begun()
                 done += len(octets)
                 progress(done)
                 if halfway is not None and 2 * done >= size:

@@ -39,6 +39,8 @@ class Files(SimpleHTTPRequestHandler):
         wanted = int(pace) if pace.isdecimal() else 0
         piece = max(int(wanted * _EVERY), 1) if wanted else _PIECE
         seconds = piece / wanted if wanted else 0.0
+        if wanted:
+            self.hurry.clear()
         while octets := source.read(_PIECE if self.hurry.is_set() else piece):
             outputfile.write(octets)
             if seconds:

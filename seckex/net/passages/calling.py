@@ -25,24 +25,12 @@ from seckex.net.passages.descriptor import Through
 from seckex.net.passages.showing import shown_octets
 from seckex.net.principal import Clock
 from seckex.node.drops import Drops
-from seckex.passage.faces import Admission, End, Figures, Party
+from seckex.passage.faces import ANEW, Admission, End, Figures, Party
 from seckex.passage.hop import HopEnd
-from seckex.wire.numbers import Code
 from seckex.wire.passage import NONCE_SIZE
 
-#: What is not to be had by asking again under the same registration.
-_ANEW: Final = frozenset(
-    (
-        Code.UNKNOWN_ASSOCIATION,
-        Code.FAILED_AUTHENTICATION,
-        Code.IDENTIFICATION_MISMATCH,
-        Code.CONNECT_FAILED,
-        Code.AGENT_TIMEOUT,
-        Code.PROHIBITED,
-    )
-)
 _REGISTERS: Final = "registering anew"
-_TRIES: Final = "trying again"
+_TRIES: Final = "trying again, by another agent where one is heard"
 _NOBODY: Final = Party("", b"")
 
 
@@ -137,7 +125,7 @@ class Calls:
         if ending is None:
             return
         if ending.end is End.REFUSED:
-            anew = ending.code in _ANEW
+            anew = ending.code in ANEW
             then = _REGISTERS if anew else _TRIES
             self._counts["refused"] += 1
             where = admission.callee, _address(admission)

@@ -174,6 +174,7 @@ class RelayedPassage:
         across, hop, now = leg.across, leg.hop, self._monotonic()
         if across is not None:
             used = across.take(octets, now)
+            at.crowded = hop.crowded
         else:
             used = more = hop.take(octets, now, NOTHING)
             while more and used < len(octets) and hop.ending is None and not hop.is_open:
@@ -241,6 +242,9 @@ class RelayedPassage:
     def _go_on(self, leg: Leg) -> None:
         onward = leg.socket.onward
         if onward is not None and not onward.waiting and not leg.heard_all and leg.hop.ending is None:
+            if leg.socket.crowded:
+                leg.socket.use_soon()
+                return
             leg.hop.arriving.resumed(self._monotonic())
             leg.socket.read(True)
 

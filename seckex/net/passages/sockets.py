@@ -63,8 +63,11 @@ class HopSocket:
         self._heard_all = False
         self._gone = False
         self._linger: IDelayedCall | None = None
+        self._turn: IDelayedCall | None = None
         self.onward: HopSocket | None = None
         self.unused = b""
+        # What is unused has whole frames, which are used in turns of their own; nothing is read until then.
+        self.crowded = False
         # How much is read at once.
         self.most: int | None = None
         transport.setTcpNoDelay(True)
@@ -103,8 +106,25 @@ class HopSocket:
         """Use what is ``unused``, as if it came now."""
         buffer = self._buffers.take()
         count = len(self.unused)
+        if count > len(buffer):
+            buffer = memoryview(bytearray(count))
         buffer[:count] = self.unused
         self._use(buffer, count)
+
+    def use_soon(self) -> None:
+        """Use what is ``unused`` in a turn of its own, and go on when it has been."""
+        if self._turn is None and not self._gone:
+            self._turn = self._reactor.callLater(0, self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._turn = None
+        onward = self.onward
+        # What waits there is drained first, which comes back here.
+        if onward is None or self._over or onward.waiting:
+            return
+        self.use()
+        if not self.crowded and not onward.waiting and not self._gone:
+            self._joint.drained(onward)
 
     def end(self) -> None:
         """End this direction when everything has been sent."""
@@ -184,6 +204,9 @@ class HopSocket:
             self._buffers.give(buffer)
         elif not onward._forward(buffer[:used], buffer):
             self.read(False)
+        elif self.crowded:
+            self.read(False)
+            self.use_soon()
 
     def _forward(self, octets: memoryview, lent: memoryview | None) -> bool:
         """Send; what cannot go waits, and with it the buffer that was ``lent``. Tell whether all has gone."""
@@ -263,6 +286,7 @@ class HopSocket:
         self._reading = False
         self._backlog = None
         self._give_back()
-        if self._linger is not None:
-            self._linger.cancel()
-            self._linger = None
+        for call in (self._linger, self._turn):
+            if call is not None and call.active():
+                call.cancel()
+        self._linger = self._turn = None

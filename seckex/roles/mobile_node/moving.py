@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Final
 from seckex.errors import Unfeasible
 from seckex.events.mobile_node import Moved, MoveRegistered
 from seckex.machine import Now, Report
+from seckex.passage.faces import ANEW
 from seckex.roles.faces import RoleAction
 from seckex.roles.mobile_node.agents import Agent, AgentKey
 from seckex.roles.mobile_node.attempt import Done
 from seckex.roles.mobile_node.records import Registration
 from seckex.roles.mobile_node.registering import ExpectIndex, ExpectReply
-from seckex.wire.numbers import Code
 
 if TYPE_CHECKING:
     from seckex.roles.mobile_node.keeping import Keeping
@@ -35,11 +35,6 @@ HURRIED_WAIT: Final = 0.25
 HURRIED_GIVE_UP: Final = 4.0
 
 ASKED_FOR: Final = "asked for"
-
-# What another registration by way of the same agent may help against.
-_ANEW: Final = frozenset(
-    (Code.UNKNOWN_ASSOCIATION, Code.FAILED_AUTHENTICATION, Code.IDENTIFICATION_MISMATCH, Code.PROHIBITED)
-)
 
 
 class Moves:
@@ -187,7 +182,7 @@ class Moves:
             return actions
         used = node.agents.used
         others = any(not each.doubted for each in node.agents.others(node.plan.kem, now))
-        if code in _ANEW:
+        if code in ANEW:
             self.refused(spi_in)
             node.schedule.refused(now)
         elif used is not None and others:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 from functools import partial
+from typing import Any
 
 from seckex.events.passages import PassageClosed, PassageFailed, PassageOpened
 from seckex.net.passages import buffers
+from seckex.net.passages.port import PassagePort
 from seckex.net.passages.sockets import LINGER
 from seckex.passage.faces import End as Ends
 from seckex.passage.faces import Ending
+from seckex.passage.hop import MOST_FRAMES
 from seckex.wire.numbers import Code
 from seckex.wire.passage import OPEN_SIZE, data_header
 from tests.net.loopback import reactor
@@ -39,6 +42,38 @@ class CarryingTests(AgentCase):
         self.assertEqual(
             self.told(PassageOpened), ["passage of visitor 70736575646f6e796d of home.example from 127.0.0.1"]
         )
+
+    async def test_nothing_but_small_frames_takes_a_turn_for_each_portion(self) -> None:
+        port = self.agent()
+        node, home = await self.carrying()
+        looks = self.frames_in_a_turn(port)
+        octets = os.urandom(3000)
+        for octet in octets:
+            node.say(bytes((octet,)))
+        node.say(b"")
+        await self.until(lambda: home.sink.came == octets)
+        self.assertLessEqual(max(looks), MOST_FRAMES * 5)
+        home.say(b"and back")
+        await self.until(lambda: node.sink.came == b"and back")
+        await self.pass_time(1.5, node, home)
+        await self.until(lambda: home.hop.arriving.proved == len(octets))
+
+    def frames_in_a_turn(self, port: PassagePort) -> list[int]:
+        """Note how many octets the agent takes at once from now on."""
+        taken: list[int] = []
+        (passage,) = port
+        across: Any = passage._front.across  # type: ignore[attr-defined]  # what is looked at is how it takes
+        take = across.take
+
+        class Noting:
+            payload, proof = across.payload, across.proof
+
+            def take(self, view: memoryview, now: float) -> int:
+                taken.append(take(view, now))
+                return taken[-1]
+
+        passage._front.across = Noting()  # type: ignore[attr-defined]  # as above
+        return taken
 
     async def test_what_comes_at_once_arrives(self) -> None:
         self.agent()

@@ -1,8 +1,8 @@
 """What a process holds: the octets of its memory, as the kernel shows them to its parent.
 
-Every mapping that can be read is read, in pieces, and looked through for what is
-sought. What a process had and let go of is found as well where nothing else has
-been written over it.
+Every mapping that can be read and written is read, in pieces, and looked through for
+what is sought; what cannot be written are the program's own files. What a process had
+and let go of is found as well where nothing else has been written over it.
 
 Limits: Linux; the process must be a child, and of the same user. What is in
 other forms than those given is not found.
@@ -18,7 +18,7 @@ from typing import Final
 from seckex.errors import SeckexError
 
 PIECE: Final = 1 << 22
-_MAPPING: Final = re.compile(r"([0-9a-f]+)-([0-9a-f]+) r")
+_MAPPING: Final = re.compile(r"([0-9a-f]+)-([0-9a-f]+) rw")
 
 #: What is sought: for each name the octets that it may look like, less than a piece.
 Sought = Mapping[str, Collection[bytes]]
@@ -55,7 +55,7 @@ def held_in(octets: bytes, sought: Sought) -> set[str]:
 
 
 def _mappings(pid: int) -> Iterator[tuple[int, int]]:
-    """Yield where each readable mapping begins and ends."""
+    """Yield where each mapping that can be read and written begins and ends."""
     try:
         with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as maps:
             lines = maps.readlines()

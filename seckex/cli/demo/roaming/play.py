@@ -16,8 +16,10 @@ from seckex.cli.demo.files import write_payload
 from seckex.cli.demo.processes import PATIENCE, Cast, DemoFailed, Process, seckex, twistd
 from seckex.cli.demo.roaming.holders import KEY0, LOG, MEMORY, STATE, holdings, sought
 from seckex.cli.demo.roaming.keys import ENDS, KEYS, Held, key0, keys_of
-from seckex.cli.demo.roaming.moving import Fetching, MovingChapter
+from seckex.cli.demo.roaming.moving import move
+from seckex.cli.demo.roaming.scene import Fetching, Scene
 from seckex.cli.demo.roaming.settings import write_certificates, write_settings
+from seckex.cli.demo.roaming.stolen import revoke
 from seckex.cli.demo.roaming.told import tell
 from seckex.cli.demo.roaming.world import AGENT, CENTER, HOME, NODE, OTHER, PLUGINS, World
 from seckex.cli.demo.story import Story
@@ -53,6 +55,7 @@ class RoamingPlay:
         self._move()
         self._leave()
         self._refuse()
+        self._steal()
 
     def hints(self) -> Sequence[str]:
         """Return what to try while everything is still running."""
@@ -216,24 +219,20 @@ class RoamingPlay:
             raise DemoFailed(f"there are no new keys: {answer}")
 
     def _move(self) -> None:
-        world = self.world
-        self.story.chapter(
-            "On the move",
-            f"The client fetches the file once more, slowly. Meanwhile the node moves: to {world.nai(OTHER)}, "
-            "home, and back again. Each time it registers anew while the old place still carries, builds a new link "
-            "and takes the download over; then the keys of the old place have to go.",
-        )
         self._start(OTHER)
-        chapter = MovingChapter(
-            self.story,
-            world,
-            {role: process.pid for role, process in self._processes.items()},
-            self._run,
-            self._last,
-            self._until,
-            self._hears,
-        )
-        chapter.play(Fetching(world.ports.forward, world.ports.web, self.size, self.digest))
+        move(self._scene(), self._fetching())
+
+    def _steal(self) -> None:
+        self._listening = True
+        revoke(self._scene(), self._fetching())
+
+    def _fetching(self) -> Fetching:
+        return Fetching(self.world.ports.forward, self.world.ports.web, self.size, self.digest)
+
+    def _scene(self) -> Scene:
+        pids = {role: process.pid for role, process in self._processes.items()}
+        told = self._last, self._until, self._hears, lambda role, event: (role, event) in self._seen
+        return Scene(self.story, self.world, pids, self._run, *told)
 
     def _hears(self, agent: str) -> bool:
         """Tell whether the node hears an agent that would do."""
@@ -247,8 +246,9 @@ class RoamingPlay:
         for role, event in ((NODE, "Deregistered"), (HOME, "NodeDeregistered")):
             self._wait("the end of the registration", role, event)
         self._until("the association to go", lambda: not self._associations())
+        self._wait("the agent to hear of it", AGENT, "VisitorRevoked")
         self.story.good(
-            "nothing of it is left at home: no binding, no association; the agent is not told whose end it was"
+            "nothing of it is left at home: no binding, no association; the agent has forgotten its visitor"
         )
 
     def _refuse(self) -> None:

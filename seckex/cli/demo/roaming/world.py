@@ -138,6 +138,10 @@ class World:
         }
         return names[role]
 
+    def role_of(self, nai: str) -> str:
+        """Return who is called like that."""
+        return next(role for role in self.everybody if self.nai(role) == nai)
+
     def address(self, role: str) -> str:
         """Return where who has a role listens."""
         return _ADDRESSES[role]
