@@ -12,6 +12,7 @@ import click
 from seckex.cli.output import ExitCode, json_option, leave, life, plain, print_json
 from seckex.config.agent import AgentSettings
 from seckex.config.files import Owner
+from seckex.config.home_agent import ANY_DOMAIN, HomeAgent
 from seckex.config.hops import HopSettings
 from seckex.config.initiator import InitiatorSettings
 from seckex.config.kdc import Kdc, KdcSettings
@@ -99,6 +100,8 @@ def _meaning(loaded: Loaded[Any]) -> dict[str, list[str]]:
         allowed = {peer.nai: ", ".join(peer.services) or "no service" for peer in settings.peers}
         meaning["peers"] = [f"{nai}, {keys[nai]}: {services}" for nai, services in allowed.items()]
         meaning["services"] = [f"{name} -> {service.connect}" for name, service in settings.services.items()]
+        if settings.home_agent is not None:
+            meaning["home agent"] = home_agent_lines(settings.home_agent)
     if isinstance(settings, AgentSettings):
         meaning |= _agent(settings)
     if isinstance(settings, HopSettings):
@@ -127,6 +130,17 @@ def _registration(settings: Registration) -> list[str]:
     heard = [f"at {host}" for host in settings.solicit] + [f"in the group {group}" for group in settings.groups]
     agents = ", ".join(settings.agents) or "any agent"
     return [f"for {duration(settings.lifetime)} by {settings.kem}", f"by way of {agents}, heard {', '.join(heard)}"]
+
+
+def home_agent_lines(agent: HomeAgent) -> list[str]:
+    """Return whose nodes are at home, and by way of whom they may register."""
+    # Those of its own network may always.
+    whose = "any domain" if ANY_DOMAIN in agent.domains else f"{', '.join(agent.domains)} and its own"
+    agents = ", ".join(agent.agents) or f"any agent of {whose}"
+    return [
+        f"{agent.keying} keys; nodes of {', '.join(agent.kdcs)}, for {duration(agent.longest_registration)} at most",
+        f"by way of {agents}" + ("" if agent.links == "any" else "; their links come through agents only"),
+    ]
 
 
 def _agent(settings: AgentSettings) -> dict[str, list[str]]:

@@ -30,8 +30,16 @@ def master() -> None:
 @daemon_options
 @json_option
 def show(socket_path: Path | None, config_path: Path | None, as_json: bool) -> None:
-    """Show which master key a daemon uses, by its name, and how far an exchange is."""
-    _tell(_asked(live(sockets_of(socket_path, config_path)), "master-key"), as_json)
+    """Show which master key a daemon uses, by its name, and how far an exchange is.
+
+    Where no daemon runs, --config has it looked up in what is stored.
+    """
+    socket = _socket(socket_path, config_path)
+    if socket is not None:
+        answer = _asked(socket, "master-key")
+    elif config_path is not None:
+        answer = look_alone(config_path)
+    _tell(answer, as_json)
 
 
 @master.command("rotate")
@@ -108,6 +116,16 @@ def _tell(answer: dict[str, Any], as_json: bool) -> None:
         click.echo(plain(f"{answer['unreadable']} secrets cannot be read under any key"), err=True)
     if answer["trouble"]:
         click.echo(plain(answer["trouble"]), err=True)
+
+
+def look_alone(config_path: Path) -> dict[str, Any]:
+    """Return what a daemon that does not run would answer."""
+    # Imported when it is needed: it brings in most of a daemon.
+    from seckex.cli.store_alone import store_alone
+    from seckex.net.rotation import standing
+
+    with store_alone(config_path) as (settings, store):
+        return standing(store, settings.state.master_key, None, False, "", None)
 
 
 def exchange_alone(config_path: Path, tell: Callable[[dict[str, Any]], None]) -> dict[str, Any]:

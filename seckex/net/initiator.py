@@ -268,6 +268,8 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         if self._moves is not None:
             self._moves.opened(link)
         self.whereabouts.learn()
+        if self._roaming is not None and link.association is not None:
+            self._roaming.served(link.association.here)
         self.retire_idle(link)
 
     def dialog_offered(self, _link: Link, dialog: Dialog) -> None:

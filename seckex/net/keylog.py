@@ -25,7 +25,7 @@ WARNING: Final = (
 
 
 class KeyLog:
-    """The file at ``path``, open for appending; raises `StoreFailed` where it must not be used, and `OSError`.
+    """The file at ``path``, open for appending; raises `StoreFailed` where it cannot be had, or must not be used.
 
     ``complain`` is told why a line could not be written.
     """
@@ -33,7 +33,10 @@ class KeyLog:
     def __init__(self, path: Path, owner: Owner, complain: Callable[[str], None]) -> None:
         fresh = not path.exists()
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
-        self._descriptor = os.open(path, flags, FILE_MODE)
+        try:
+            self._descriptor = os.open(path, flags, FILE_MODE)
+        except OSError as error:
+            raise StoreFailed(f"the key log {path} (debug.key-log) cannot be opened: {error.strerror}") from error
         self.path = path
         self._complain = complain
         try:

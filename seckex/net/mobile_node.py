@@ -131,7 +131,12 @@ class Roaming:
 
     def doubted(self, spi_in: int, *, proved: bool) -> None:
         """Register again where a link was told that the home agent does not know an association."""
+        self.role.keeping.moves.refused(spi_in)
         self.ask(lambda now: self.role.keeping.doubted(spi_in, now, proved=proved))
+
+    def served(self, spi_in: int) -> None:
+        """Take note that a link stands under an association."""
+        self.role.keeping.moves.served(spi_in)
 
     def elsewhere(self, before: str, after: str) -> None:
         """Register from where we are: our address towards the agent is another one, or none."""

@@ -10,7 +10,9 @@ from pathlib import Path
 from click.testing import CliRunner, Result
 from twisted.trial.unittest import SynchronousTestCase
 
+from seckex.cli.check_config import home_agent_lines
 from seckex.cli.main import main
+from seckex.config.home_agent import HomeAgent
 from tests.config.written import INITIATOR, KEY, RESPONDER, write_all
 
 
@@ -63,6 +65,18 @@ class CheckTests(SynchronousTestCase):
         )
         self.assertIn("  forwards    tcp:8080:interface=127.0.0.1 -> web of home@example.org\n", result.stdout)
         self.assertNotIn(KEY[:8], result.output)
+
+    def test_a_home_agent_says_whose_nodes_and_which_agents(self) -> None:
+        for settings, by in (
+            ({}, "by way of any agent of any domain"),
+            ({"domains": ("v.example", "w.example")}, "by way of any agent of v.example, w.example and its own"),
+            (
+                {"agents": ("fa@v.example",), "links": "through-agents"},
+                "by way of fa@v.example; their links come through agents only",
+            ),
+        ):
+            agent = HomeAgent(kdcs=("kdc@example.org",), keying="stateful", longest_registration=3600, **settings)
+            self.assertEqual(home_agent_lines(agent), ["stateful keys; nodes of kdc@example.org, for 1h at most", by])
 
     def test_who_owns_the_files_is_judged_for_the_user_that_is_named(self) -> None:
         file = write_all(self.directory, RESPONDER)

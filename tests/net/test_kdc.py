@@ -271,9 +271,11 @@ class KdcDaemonTests(DaemonCase):
             (("enrol", str(table), "--out", str(out), "--to", str(public)), "300 provisioning file(s) made"),
             (("list", "--filter", "n29?@*"), "n299@example.org"),
             (("rotate", "n1@example.org", "--until", "7d"), "key version 2"),
+            (("rotate", "n3@example.org", "--until", "2100-01-31"), "key version 2"),
             (("delete", "n2@example.org"), "is deleted"),
+            (("audit", "show", "--principal", "n3@example.org"), ", until 2100-01-31 00:00:00 UTC"),
             (("audit", "show"), f"deleted n2@example.org  [uid {os.getuid()}, socket]"),
-            (("audit", "verify"), "603 entries, each follows"),
+            (("audit", "verify"), "604 entries, each follows"),
         ):
             self.assertIn(said, await self.told(*arguments))
         self.assertEqual(len(list(out.iterdir())), 300)

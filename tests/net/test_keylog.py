@@ -42,6 +42,10 @@ class KeyLogTests(SynchronousTestCase):
         error = self.assertRaises(StoreFailed, self.log, Path("/dev/null"))
         self.assertIn("/dev/null is not a regular file", str(error))
 
+    def test_what_cannot_be_opened_is_refused_by_the_name_of_the_setting(self) -> None:
+        error = self.assertRaises(StoreFailed, self.log, self.path / "none" / "key.log")
+        self.assertIn("key.log (debug.key-log) cannot be opened: No such file or directory", str(error))
+
     def test_what_cannot_be_written_is_told_of_once(self) -> None:
         def full(_descriptor: int, _octets: bytes) -> int:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

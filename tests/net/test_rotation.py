@@ -209,6 +209,8 @@ class DaemonTests(DaemonCase):
         self.assertIn("master-key-exchanged", audited)
         await daemon.stopService()
 
+        off_line = json.loads((await self.seckex("master", "show", "--json")).stdout)
+        self.assertEqual((off_line["key"], off_line["former"], off_line["exchanging"]), (shown["key"], None, False))
         result = await self.seckex("master", "rotate", "--json")
         self.assertEqual(result.exit_code, 0, result.output)
         told = json.loads(result.stdout)

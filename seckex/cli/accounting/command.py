@@ -18,7 +18,7 @@ from seckex.cli.accounting.summing import Sums, told_totals
 from seckex.cli.accounting.view import account_table, reconciliation_tables, total_table
 from seckex.cli.accounting.written import ACCOUNT_FIELDS, TOTAL_FIELDS, csv_lines, json_line, read_accounts
 from seckex.cli.finding import daemon_options
-from seckex.cli.output import ExitCode, create_secret, json_option, leave, print_json, print_tables
+from seckex.cli.output import ExitCode, Fault, create_secret, json_option, leave, print_json, print_tables
 from seckex.config.problems import Unfit
 from seckex.config.values import Seconds
 
@@ -78,9 +78,15 @@ def accounting() -> None:
     """
 
 
-def _desks(socket_path: Path | None, config_path: Path | None, role: str | None) -> list[Desk]:
+def _desks(socket_path: Path | None, config_path: Path | None, role: str | None, wanted: Row) -> list[Desk]:
     found = desks(socket_path, config_path)
-    return [desk for desk in found if role in (None, desk.side)]
+    chosen = [desk for desk in found if role in (None, desk.side)]
+    if not chosen:
+        there = " and ".join(f"{desk.local} as {desk.side}" for desk in found)
+        raise Fault(f"no daemon that answers keeps accounts as {role}; there is {there}")
+    if wanted.keys() & {"node", "agent"} and all(desk.side == "foreign-agent" for desk in chosen):
+        raise Fault("nodes and agents are known to home agents only; at an agent, say --pseudonym or --domain")
+    return chosen
 
 
 def _wanted(node: str, domain: str, agent: str, pseudonym: str, since: float | None, until: float | None) -> Row:
@@ -104,8 +110,9 @@ def show(
     **chosen: Any,
 ) -> None:
     """Show the last passages, those that are open first."""
-    for desk in _desks(socket_path, config_path, role):
-        found = islice(desk.accounts(_wanted(**chosen), newest=True), last)
+    wanted = _wanted(**chosen)
+    for desk in _desks(socket_path, config_path, role, wanted):
+        found = islice(desk.accounts(wanted, newest=True), last)
         if as_json:
             _print_lines(map(json_line, found))
         else:
@@ -132,7 +139,7 @@ def export(
     if as_csv and as_json:
         raise click.UsageError("give --json or --csv, not both")
     wanted = _wanted(**chosen)
-    rows = (row for desk in _desks(socket_path, config_path, role) for row in desk.accounts(wanted))
+    rows = (row for desk in _desks(socket_path, config_path, role, wanted) for row in desk.accounts(wanted))
     lines = csv_lines(rows, ACCOUNT_FIELDS) if as_csv else map(json_line, rows)
     if output is None:
         _print_lines(lines)
@@ -164,7 +171,7 @@ def totals(
     if as_csv and as_json:
         raise click.UsageError("give --json or --csv, not both")
     wanted = _wanted(**chosen)
-    for desk in _desks(socket_path, config_path, role):
+    for desk in _desks(socket_path, config_path, role, wanted):
         rows = told_totals(desk, wanted, Sums(by_domain))
         if as_json:
             _print_lines(map(json_line, rows))

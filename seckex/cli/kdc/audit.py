@@ -136,9 +136,15 @@ def _said(each: dict[str, Any]) -> dict[str, Any]:
 def _line(each: dict[str, Any], said: dict[str, Any]) -> str:
     by = said.get("by")
     who = f"uid {by['uid']}, {by['place']}" if isinstance(by, dict) else "the center"
-    rest = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in said.items() if name not in _SAID)
+    rest = ", ".join(
+        f"{name.replace('_', ' ')} {_value(name, value)}" for name, value in said.items() if name not in _SAID
+    )
     whom = f" {said['principal']}" if said.get("principal") else ""
     return f"{each['seq']:>6}  {instant(each['at'])}  {said.get('what')}{whom}  [{who}]" + (f"  {rest}" if rest else "")
+
+
+def _value(name: str, value: object) -> object:
+    return instant(value) if name == "until" and isinstance(value, int | float) else value
 
 
 def _head(text: str) -> Head:

@@ -26,7 +26,13 @@ CHECKS: Final[Mapping[str, str]] = {
     "store": "what was to be made durable last was",
     "nodes": "at a home agent: a center has told which nodes there are, now or before",
     "center": "at a key distribution center: its nodes are loaded; of a replica, copied once",
-    "registration": "at a mobile node: it is registered",
+    "registration": "at a mobile node: it is registered, and what it has of that is refused by nobody",
+}
+
+
+_WHY: Final = {
+    "registered": "",
+    "registered in vain": "the home agent or the agent does not know the registration any more",
 }
 
 
@@ -47,7 +53,7 @@ def of_roles(roles: Mapping[str, Role], now: Now) -> Iterator[Check]:
             yield Check("center", "" if role.loaded else "the center that is replicated has told of no nodes yet")
         elif isinstance(role, MobileNode):
             state = role.state(now)
-            yield Check("registration", "" if state == "registered" else f"not registered: {state}")
+            yield Check("registration", _WHY.get(state, f"not registered: {state}"))
 
 
 def ready(role: str, checks: Sequence[Check]) -> tuple[bool, dict[str, Any]]:

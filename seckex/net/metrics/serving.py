@@ -119,6 +119,11 @@ class _Home(Resource):
         return _HOME
 
 
+class _Unlogged(Site):
+    def log(self, request: object) -> None:
+        """Say nothing: a scrape every few seconds would be most of a log, with the time of the reactor's clock."""
+
+
 def site(gathering: Gathering) -> Connections:
     """Return what serves all of it."""
     source = gathering.source
@@ -127,7 +132,7 @@ def site(gathering: Gathering) -> Connections:
     root.putChild(b"metrics", _Scraped(gathering))
     root.putChild(b"livez", _Told(lambda: (True, health.live(source.role, gathering.lag()))))
     root.putChild(b"readyz", _Told(lambda: health.ready(source.role, source.checks())))
-    served = Site(root, timeout=IDLE_SECONDS)
+    served = _Unlogged(root, timeout=IDLE_SECONDS)
     served.displayTracebacks = False
     served.noisy = False
     return Connections(served)

@@ -66,7 +66,6 @@ _HINTS: Final[Mapping[int, Code]] = {
     Code.UNKNOWN_DOMAIN: Code.AGENT_PROHIBITED,
     Code.AGENT_NOT_ALLOWED: Code.AGENT_PROHIBITED,
     Code.PROHIBITED: Code.AGENT_PROHIBITED,
-    Code.NOTHING_ACCEPTABLE: Code.AGENT_PROHIBITED,
     Code.BAD_CERTIFICATE: Code.AGENT_PROHIBITED,
     # With the agent, that is: what node and home agent do not agree on is sealed.
     Code.NOTHING_ACCEPTABLE: Code.AGENT_PROHIBITED,
@@ -80,7 +79,7 @@ _HINTS: Final[Mapping[int, Code]] = {
 }
 #: What there is to be told of them that a node can use.
 _ADVICE: Final = {
-    Code.AGENT_UNSPECIFIED: "begin anew",
+    Code.AGENT_UNSPECIFIED: "the home network has no reply to this; the home agent's log says why: begin anew",
     Code.AGENT_PROHIBITED: "the home network does not take requests from this agent; try another one",
     Code.HOME_AGENT_FAILED_AUTHENTICATION: "what came was not the home agent's; try another agent",
     Code.AGENT_POORLY_FORMED_REPLY: "the home agent's reply made no sense; try another agent",

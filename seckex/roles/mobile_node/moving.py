@@ -46,6 +46,7 @@ class Moves:
         self._left: AgentKey | None = None
         self._elsewhere = False
         self._began = 0.0
+        self._refused: int | None = None
         self.count = 0
         #: The last move whose dialogs have followed, and when that was (wall clock): told by who sees to them.
         self.followed: tuple[Moved, float] | None = None
@@ -163,6 +164,21 @@ class Moves:
         node.consider(now, actions)
         return actions
 
+    @property
+    def in_vain(self) -> bool:
+        """Whether what the node is registered as is refused: it has ended at home or at the agent, or seems so."""
+        registration = self._node.registration
+        return registration is not None and registration.spi_in == self._refused
+
+    def refused(self, spi_in: int) -> None:
+        """Take note that an association is refused, until it is `served` or has been replaced."""
+        self._refused = spi_in
+
+    def served(self, spi_in: int) -> None:
+        """Take note that a link stands under an association: who refused it does so no more, or was somebody else."""
+        if self._refused == spi_in:
+            self._refused = None
+
     def turned_away(self, spi_in: int, code: int, now: Now) -> list[RoleAction]:
         """Take note that the agent refuses to carry what an association is for, or with code 0 that it is not reached.
 
@@ -176,6 +192,7 @@ class Moves:
         used = node.agents.used
         others = any(not each.doubted for each in node.agents.others(node.plan.kem, now))
         if code in ANEW:
+            self.refused(spi_in)
             node.schedule.refused(now)
         elif used is not None and others:
             self._why = self._why or f"{used.nai} {'does not carry' if code else 'is not reached'}"

@@ -60,10 +60,11 @@ class MobileNode:
 
     def state(self, now: Now) -> str:
         """Return in words whether it is registered, as the status has it."""
-        registration = self.keeping.registration
-        if registration is not None and registration.since + registration.lifetime > now.wall and self.keeping.wanted:
+        keeping = self.keeping
+        registration = keeping.registration
+        if registration is not None and registration.since + registration.lifetime > now.wall and keeping.wanted:
             # It stays so while it is being renewed.
-            return "registered"
+            return showing.REGISTERED[keeping.moves.in_vain]
         return showing.state(self.keeping)
 
     def status(self, now: Now) -> dict[str, Any]:

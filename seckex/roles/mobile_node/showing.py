@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from seckex.events.mobile_node import Moved, Registered
 from seckex.machine import Now
@@ -35,6 +35,10 @@ def status(node: Keeping, now: Now) -> dict[str, Any]:
     }
 
 
+#: What a node is that has a registration, and whether that is in vain.
+REGISTERED: Final = {False: "registered", True: "registered in vain"}
+
+
 def keying_name(mode: Keying) -> str:
     """Return what people call a keying mode."""
     return mode.name.lower().replace("_", "-")
@@ -65,7 +69,7 @@ def state(node: Keeping) -> str:
     if node.course.state is not None:
         return "registering" if node.wanted else "deregistering"
     if node.registration is not None:
-        return "registered"
+        return REGISTERED[node.moves.in_vain]
     if not node.wanted:
         return "not wanted"
     return "waiting" if len(node.agents) else "no agent heard"

@@ -26,7 +26,7 @@ from seckex.cli.accounting.written import (
 from seckex.cli.output import Fault
 from seckex.net import accounting as at_edge
 from seckex.passage.faces import Octets
-from tests.cli.accounting.parts import AccountingCase
+from tests.cli.accounting.parts import AGENT, AccountingCase
 from tests.roles.accounts.parts import AT_AGENT, AT_HOME, figures, ident
 from tests.test_docs import DOCS, quoted, rows, section
 
@@ -89,6 +89,16 @@ class ShowTests(AccountingCase):
     def test_daemons_that_keep_none(self) -> None:
         self.patch(desk, "sockets_of", lambda *_: [Path("kdc.sock")])
         self.seckex("show", code=1)
+
+    def test_what_nobody_there_knows_is_refused_and_not_answered_with_nothing(self) -> None:
+        for command in "show", "totals", "export":
+            self.seckex(command, "--role", "foreign-agent", code=1)
+            self.seckex(command, "--role", "home-agent")
+            for chosen in ("--node", "node@example.org"), ("--agent", AGENT):
+                self.at_agent(command, *chosen, code=1)
+                self.seckex(command, *chosen)
+        self.patch(desk, "sockets_of", lambda *_: [Path("home.sock"), Path("agent.sock")])
+        self.seckex("show", "--node", "node@example.org")
 
     def test_what_is_damaged_is_told_and_left_out(self) -> None:
         self.home.books.tell(figures(1, 1, ended=1060.0), figures(2, 1, ended=1060.0))

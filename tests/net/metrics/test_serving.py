@@ -12,7 +12,9 @@ from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred, DeferredList, inlineCallbacks
 from twisted.internet.error import CannotListenError
 from twisted.internet.threads import deferToThread
+from twisted.logger import ILogObserver, globalLogPublisher
 from twisted.trial.unittest import TestCase
+from zope.interface import implementer
 
 from seckex.cli.demo.processes import free_port
 from seckex.config.metrics import Metrics
@@ -82,6 +84,20 @@ class ServingTests(TestCase):
         _, octets = yield self.get("/metrics?name[]=seckex_associations")
         samples = [line for line in octets.splitlines() if not line.startswith(b"#")]
         self.assertEqual(samples, [b'seckex_associations{role="responder"} 3.0'])
+
+    @inlineCallbacks
+    def test_who_asks_is_not_in_the_log(self) -> Any:
+        said: list[Any] = []
+
+        @implementer(ILogObserver)
+        def observe(event: Any) -> None:
+            said.append(event)
+
+        globalLogPublisher.addObserver(observe)
+        self.addCleanup(globalLogPublisher.removeObserver, observe)
+        for path in "/metrics", "/readyz", "/none":
+            yield self.get(path)
+        self.assertEqual([each for each in said if "GET" in str(each)], [])
 
     @inlineCallbacks
     def test_it_lives_if_it_answers(self) -> Any:

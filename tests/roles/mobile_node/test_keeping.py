@@ -20,6 +20,7 @@ from seckex.events.mobile_node import (
     RegistrationSent,
 )
 from seckex.machine import Now, Path, Send
+from seckex.net.metrics.health import of_roles
 from seckex.roles.faces import RoleAction
 from seckex.roles.mobile_node.keeping import Keeping
 from seckex.roles.mobile_node.plan import Plan
@@ -341,6 +342,34 @@ class OperatorTests(KeepingCase):
         assert registration is not None
         self.host.ask(self.node, lambda: self.keeping.doubted(registration.spi_in, self.host.now(), proved=True))
         self.registered(2)
+
+    def test_who_is_refused_what_it_is_registered_as_says_so_until_it_is_served_or_registered_anew(self) -> None:
+        self.start()
+        self.registered()
+        registration = self.keeping.registration
+        assert registration is not None
+
+        def said() -> tuple[str, str, str]:
+            now = self.host.now()
+            (check,) = of_roles({"mobile-node": self.node}, now)
+            return self.node.state(now), self.node.status(now)["state"], check.why
+
+        served = ("registered", "registered", "")
+        self.assertEqual(said(), served)
+        moves = self.keeping.moves
+        moves.refused(registration.spi_in ^ 64)
+        self.assertEqual(said(), served)
+        moves.refused(registration.spi_in)
+        self.assertEqual(said()[:2], ("registered in vain",) * 2)
+        self.assertIn("does not know the registration", said()[2])
+        moves.served(registration.spi_in)
+        self.assertEqual(said(), served)
+        self.agent.moves = [silence]
+        spi, code = registration.spi_in, Code.UNKNOWN_ASSOCIATION
+        self.host.ask(self.node, lambda: moves.turned_away(spi, code, self.host.now()))
+        self.assertEqual(self.node.state(self.host.now()), "registered in vain")
+        self.registered(2)
+        self.assertEqual(said(), served)
 
     def test_nothing_is_asked_for_before_it_is_provisioned(self) -> None:
         self.host.start()
