@@ -16,6 +16,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -141,8 +142,9 @@ class HostsCase(SynchronousTestCase):
         return space
 
     def _close(self) -> None:
-        for process in reversed(self.running.values()):
-            process.stop()
+        # All at once: each would wait for others that do not answer.
+        with ThreadPoolExecutor(len(NAIS)) as stopping:
+            list(stopping.map(Process.stop, self.running.values()))
         for space in (*self.hosts.values(), self.nets.space):
             space.close()
         for file in self.folder.glob("*.log"):
