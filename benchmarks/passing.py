@@ -55,7 +55,7 @@ class TunedClient(ProxyClient):
     def connectionMade(self) -> None:
         """Have the same advantages."""
         tune(self.transport)
-        super().connectionMade()  # type: ignore[no-untyped-call]  # Twisted's
+        super().connectionMade()
 
 
 class TunedClientFactory(ProxyClientFactory):
@@ -72,7 +72,7 @@ class TunedServer(ProxyServer):
     def connectionMade(self) -> None:
         """Have the same advantages."""
         tune(self.transport)
-        super().connectionMade()  # type: ignore[no-untyped-call]  # Twisted's
+        super().connectionMade()
 
 
 class Calling(ServerFactory):
@@ -148,7 +148,7 @@ def main() -> None:
         case "home", "plain":
             serve("tcp", factory, home_port)
         case "agent", "plain":
-            relay = ProxyFactory("127.0.0.1", home_port)  # type: ignore[no-untyped-call]  # Twisted's
+            relay = ProxyFactory("127.0.0.1", home_port)
             relay.protocol = TunedServer
             reactor.listenTCP(port, relay, interface="127.0.0.1")
         case "node", "plain":
