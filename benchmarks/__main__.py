@@ -23,6 +23,7 @@ NAMES: Final = (
     "takeover",
     "passages",
     "moves",
+    "revocation",
     "memory",
     "aaa",
     "kdc",

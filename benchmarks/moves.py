@@ -103,14 +103,16 @@ def _configure(path: Path, ports: dict[str, int]) -> None:
     )
 
 
-def _command(path: Path, *words: str) -> None:
+def command(path: Path, *words: str) -> None:
+    """Run the ``seckex`` command in this process, on files of a folder."""
     files = [str(path / word) if "." in word and "@" not in word else word for word in words]
     done = CliRunner().invoke(main, files)
     if done.exit_code:
         raise RuntimeError(f"seckex {' '.join(words)}: {done.output}")
 
 
-def _serve(listener: socket.socket) -> None:
+def serve(listener: socket.socket) -> None:
+    """Say octets without end to whoever connects."""
     with contextlib.suppress(OSError):
         while True:
             connection, _ = listener.accept()
@@ -129,15 +131,15 @@ def _network(path: Path) -> Iterator[dict[str, int]]:
     ports = {name: free_port() for name in ("home", "agent", "hops", "forward", "web")}
     _configure(path, ports)
     with ExitStack() as stack, socket.create_server(("127.0.0.1", ports["web"])) as listener:
-        threading.Thread(target=_serve, args=(listener,), daemon=True).start()
-        _command(path, "kdc", "init", "--config", "home.toml")
-        _command(path, "kdc", "add", NODE, "--home-agent", HOME, "--config", "home.toml")
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        command(path, "kdc", "init", "--config", "home.toml")
+        command(path, "kdc", "add", NODE, "--home-agent", HOME, "--config", "home.toml")
         for name, role in (("home", "responder"), ("north", "agent"), ("south", "agent")):
             child = stack.enter_context(daemon(role, path, name))
             wait_for(path / name / "control.sock", child)
-        _command(path, "provision", "--new-key", "device.key")
-        _command(path, "kdc", "export", NODE, "--to", "device.key.pub", "-o", "node.sealed", "--config", "home.toml")
-        _command(path, "provision", "node.sealed", "--key", "device.key", "--config", "node.toml")
+        command(path, "provision", "--new-key", "device.key")
+        command(path, "kdc", "export", NODE, "--to", "device.key.pub", "-o", "node.sealed", "--config", "home.toml")
+        command(path, "provision", "node.sealed", "--key", "device.key", "--config", "node.toml")
         child = stack.enter_context(daemon("initiator", path, "node"))
         wait_for(path / "node" / "control.sock", child)
         yield ports

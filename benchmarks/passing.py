@@ -1,11 +1,12 @@
 """One of the three processes between which messages pass: a node, its agent, its home agent.
 
-``python -m benchmarks.passing node|agent|home plain|passage COUNT AGENT-PORT HOME-PORT``
+``python -m benchmarks.passing node|agent|home plain|tuned|passage COUNT AGENT-PORT HOME-PORT``
 
 The same two Twisted protocols as in `benchmarks.carrier` send and take messages
-of 64 KiB at the node and at home, and the latter prints how fast they came. Between them
-``plain`` is Twisted's own relay (`twisted.protocols.portforward`) and nothing
-but TCP; ``passage`` is what the daemons have: one link under KEY 1 from end to end, hops admitted under
+of 64 KiB at the node and at home, and the latter prints how fast they came. Between
+them ``plain`` is Twisted's own relay (`twisted.protocols.portforward`) and nothing
+but TCP, and ``tuned`` the same with the larger reads of the others; ``passage`` is
+what the daemons have: one link under KEY 1 from end to end, hops admitted under
 KEY 3 and KEY 2, and proofs over what they carry.
 """
 
@@ -145,13 +146,13 @@ def main() -> None:
     libc.mallopt(_MMAP_THRESHOLD, 32 << 20)
     factory = Making("server" if role == "home" else "client", "messages", count)
     match role, how:
-        case "home", "plain":
+        case "home", "plain" | "tuned":
             serve("tcp", factory, home_port)
-        case "agent", "plain":
+        case "agent", "plain" | "tuned":
             relay = ProxyFactory("127.0.0.1", home_port)
-            relay.protocol = TunedServer
+            relay.protocol = ProxyServer if how == "plain" else TunedServer
             reactor.listenTCP(port, relay, interface="127.0.0.1")
-        case "node", "plain":
+        case "node", "plain" | "tuned":
             connect("tcp", factory, port)
         case "home", _:
             home(factory, home_port)

@@ -40,6 +40,9 @@ from seckex.wire.keying import HomeKey
 from seckex.wire.numbers import Kem
 
 PATIENCE: Final = 60.0
+#: How many register for the first time at once, and how many a second do so at least.
+AT_ONCE: Final = 64
+SLOWEST: Final = 25
 
 
 def now() -> Now:
@@ -132,14 +135,23 @@ def _home(center: Center, nai: str) -> Home:
 def main(folder: Path, agent: tuple[str, int], window: int, count: int) -> None:
     """Register ``count`` times, ``window`` nodes at once."""
     poll = select.epoll()
-    roamers = {each.socket.fileno(): each for each in (Roamer(home, agent, poll) for home in homes(folder, window))}
-    until = time.monotonic() + PATIENCE
+    waiting = homes(folder, window)[::-1]
+    roamers: dict[int, Roamer] = {}
+    until = time.monotonic() + PATIENCE + window / SLOWEST
     # Everybody is registered once before the clock starts: the home agent may still be hearing of them.
-    while any(not each.registered for each in roamers.values()):
+    begun: set[int] = set()
+    while waiting or begun:
+        while waiting and len(begun) < AT_ONCE:
+            roamer = Roamer(waiting.pop(), agent, poll)
+            roamers[roamer.socket.fileno()] = roamer
+            begun.add(roamer.socket.fileno())
         for number, _ in poll.poll(0.05):
             roamers[number].readable()
-        for each in roamers.values():
-            each.tick()
+        for number in tuple(begun):
+            if roamers[number].registered:
+                begun.discard(number)
+            else:
+                roamers[number].tick()
         if time.monotonic() > until:
             raise RuntimeError("not everybody is registered")
     print("ready", flush=True)

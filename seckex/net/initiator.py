@@ -83,6 +83,7 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
             self.clock.wall,
             lambda spi: roaming.role.admission(spi) is not None,
             roaming.followed,
+            self._ping_home,
         )
         self.log.subscribe(self._told)
         return {ROLE: self._roaming.role}
@@ -92,6 +93,11 @@ class InitiatorDaemon(Daemon[InitiatorSettings]):
         home = self.settings.home
         if isinstance(event, NegotiationRefused) and home is not None and event.peer == home.nai:
             self.dials.refused(event.peer)
+
+    def _ping_home(self) -> None:
+        if self._roaming is not None:
+            for link in self._links[self._roaming.home_agent].links:
+                link.ping()
 
     def _refused(self, spi_in: int, code: int) -> None:
         """Register anew, or move, where an agent does not carry traffic; with code 0 it is not reached."""

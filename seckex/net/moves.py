@@ -58,7 +58,8 @@ class Moves:
     """See the module.
 
     ``admitted`` tells whether links under an association, by its SPI here, go through an agent; ``followed`` hears of
-    each move that is over, and when.
+    each move that is over, and when. ``ping`` has all open links say something, so that those that live and are idle
+    are heard until they are left.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Moves:
         wall: Callable[[], float],
         admitted: Callable[[int], bool],
         followed: Callable[[Moved, float], None],
+        ping: Callable[[], None],
     ) -> None:
         self._reactor = reactor
         self._peer = peer
@@ -78,6 +80,7 @@ class Moves:
         self._wall = wall
         self._admitted = admitted
         self._followed = followed
+        self._ping = ping
         self._move: _Move | None = None
         self._timer: Any = None
         self._sent: deque[float] = deque(maxlen=MOST_SENT)
@@ -98,6 +101,7 @@ class Moves:
             # Where another move was not over yet dialogs have come from where that began.
             left = event.left if move.registered is None else move.registered.left
             move.registered, move.there = evolve(event, left=left), False
+            self._ping()
         elif isinstance(event, Deregistered):
             self.stop()
 

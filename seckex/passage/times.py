@@ -4,16 +4,19 @@ The Time of each has to be higher than that of every other under its association
 that was taken here, and near our clock.
 
 Bounds: the associations of `most` SPIs; for one more what has expired is
-forgotten, and then what was used the longest ago. Of an association that is not
-remembered an old OPEN could be taken again, for as long as `CLOCKS_DIFFER`; who
-sent it has nothing of it, as it cannot make the first PROOF.
+forgotten, which is looked for every `SWEPT_EVERY` seconds at most, and otherwise
+what was used the longest ago. Of an association that is not remembered an old OPEN
+could be taken again, for as long as `CLOCKS_DIFFER`; who sent it has nothing of it,
+as it cannot make the first PROOF.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 CLOCKS_DIFFER: Final = 300.0
+SWEPT_EVERY: Final = 10.0
 
 
 class Times:
@@ -22,6 +25,7 @@ class Times:
     def __init__(self, most: int = 65536) -> None:
         self._most = most
         self._highest: dict[int, tuple[int, float]] = {}
+        self._swept = -math.inf
 
     def __len__(self) -> int:
         return len(self._highest)
@@ -44,6 +48,9 @@ class Times:
         self._highest.pop(spi, None)
 
     def _make_room(self, wall: float) -> None:
-        self._highest = {spi: known for spi, known in self._highest.items() if known[1] > wall}
+        # A wall clock may have been set back.
+        if abs(wall - self._swept) >= SWEPT_EVERY:
+            self._swept = wall
+            self._highest = {spi: known for spi, known in self._highest.items() if known[1] > wall}
         if len(self._highest) >= self._most:
             del self._highest[next(iter(self._highest))]

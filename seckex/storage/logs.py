@@ -7,7 +7,8 @@ database and written with each entry, in the same transaction. So whoever has
 the database and not the master key cannot alter an entry, cut a log short or
 remove it without `verify` noticing; who alters an entry and makes all hashes
 after it anew is noticed too, though not where. What nobody can notice from the
-database alone is that an older copy of all of it was put in its place: for that
+database alone is that an older copy was put in its place, of all of it or of a log
+with the seal of that time (which ends when the master key is exchanged): for that
 somebody has to know a hash from before.
 
 Where the last row is not the one that was sealed, the next entry gets a number

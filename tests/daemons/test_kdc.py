@@ -28,6 +28,8 @@ trust = ["ca/ca.pem"]
 addresses = ["127.0.0.1"]
 port = {port}
 accept = ["home@example.org"]
+[kdc]
+issue-rate = 0
 [state]
 directory = "kdc"
 [log]

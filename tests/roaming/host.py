@@ -93,7 +93,7 @@ class Host:
         self.house: House | None = None
         self.armed = NEVER
         self.actions = 0
-        self._life = 0
+        self.life = 0
         self._ports: dict[int, Path] = {}
         self._streams: dict[int, Stream] = {}
 
@@ -127,7 +127,7 @@ class Host:
         """Lose all that does not last; connections and hops break."""
         self.network.note(f"{self.name} stops")
         self.house = None
-        self._life += 1
+        self.life += 1
         self.armed = NEVER
         for path in self._ports.values():
             self.network.listeners.pop((path.host, path.port), None)
@@ -193,13 +193,13 @@ class Host:
     # -- what it asks for
 
     def _run(self, actions: Sequence[RoleAction]) -> None:
-        life = self._life
+        life = self.life
         for action in actions:
             self.actions += 1
             if self._crashes("before", action):
                 return
             self._do(action)
-            if life != self._life or self._crashes("after", action):
+            if life != self.life or self._crashes("after", action):
                 return
         deadline = self._running.next_deadline(self.now())
         self.armed = NEVER if deadline is None else deadline
@@ -287,10 +287,10 @@ class Host:
             stream.end()
 
     def _work(self, token: int, call: Callable[[], Any]) -> None:
-        life = self._life
+        life = self.life
 
         def done() -> None:
-            if life != self._life:
+            if life != self.life:
                 return
             self.network.acting = self.name
             try:
@@ -304,10 +304,10 @@ class Host:
     def _commit(self, action: Commit) -> None:
         self.units.append(action.unit)
         ordinal = len(self.units)
-        life, fault = self._life, self.commit_faults.pop(ordinal, None)
+        life, fault = self.life, self.commit_faults.pop(ordinal, None)
 
         def outcome() -> None:
-            if life != self._life or self._crashes("before", action, "commit"):
+            if life != self.life or self._crashes("before", action, "commit"):
                 return
             said = fault or self.trouble(action.unit) or self.store.commit([action.unit])[0]
             if said is Outcome.STORED:

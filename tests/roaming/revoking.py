@@ -37,9 +37,11 @@ def remains(world: World, host: Host, *, waiting: bool = True) -> list[str]:
             found.append("keys or bindings at home")
         if waiting and any(each.node == nai for each in role.home.revocations):
             found.append("revocations that are not answered")
-        if any(each.peer == nai for each in home.adopted.values()):
+        now = home.now().wall
+        if any(each.peer == nai and each.expires > now for each in home.adopted.values()):
             found.append("an association at home")
-    if any(each.peer == nai for each in home.store.associations.values()):
+    # There is nobody here who would delete those whose dates are over.
+    if any(each.peer == nai and each.expires > home.now().wall for each in home.store.associations.values()):
         found.append("an association in the store at home")
     return found
 

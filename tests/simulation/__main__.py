@@ -66,6 +66,7 @@ def main() -> int:
     print(
         f"{len(fine)} of {len(results)} seeds hold in {taken:.1f} s: {sum(r.steps for r in fine)} steps, "
         f"{sum(r.crashes for r in fine)} crashes, {sum(r.accepted for r in fine)} registrations, "
+        f"{sum(r.downloads for r in fine)} downloads, {sum(r.handed_over for r in fine)} times handed over, "
         f"{sum(r.simulated for r in fine) / 3600:.1f} h of simulated time"
         + (f"; failed: {', '.join(map(str, failed))}" if failed else "")
     )

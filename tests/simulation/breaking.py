@@ -27,6 +27,7 @@ from seckex.roles.home_agent.replies import Replies
 from seckex.roles.home_agent.revocations import Revocations
 from seckex.roles.kdc.issued import ISSUED
 from seckex.roles.mobile_node import request
+from seckex.roles.mobile_node.keeping import Keeping
 from seckex.roles.mobile_node.records import HOME as NODES_HOME
 from seckex.roles.mobile_node.records import Home
 from seckex.sa.store import DeleteRecord, MemoryStore, Outcome, PutRecord, Unit
@@ -48,10 +49,10 @@ def _impatient(name: str) -> Breaking:
                 patiently(host, action)
                 return
             told = host._running.committed(action.token, Outcome.STORED, host.now())
-            life = host._life
+            life = host.life
 
             def store() -> None:
-                if life == host._life:
+                if life == host.life:
                     host.store.commit([action.unit])
                     host.network.storing(host, action.unit)
 
@@ -129,6 +130,12 @@ def _heals_at_once() -> Iterator[None]:
         return after if by is None else evolve(after, root=by, healed=None)
 
     with patch.object(Credentials, "used", healed):
+        yield
+
+
+@contextmanager
+def _keeps_what_is_over() -> Iterator[None]:
+    with patch.object(Keeping, "_erase", lambda *_: None):
         yield
 
 
@@ -242,6 +249,7 @@ BREAKING: Final[Mapping[str, tuple[Breaking, str]]] = {
     "a home agent that looks up no replies": (_replies_forgotten, "index"),
     "a home agent that stores reply and node apart": (_apart, "without spending its index"),
     "a home agent that heals at once": (_heals_at_once, "not done within"),
+    "a node that keeps what is over": (_keeps_what_is_over, "of what is over"),
     "a node without the fallback": (_no_fallback, "not done within"),
     "a node that says who it is": (_in_the_clear, "identity"),
     "a home agent that tells agents who nodes are": (_telling_pseudonyms, "identity"),

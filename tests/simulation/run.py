@@ -1,7 +1,8 @@
 """One seed: a network that is drawn, a time in which everything goes wrong, a time in which nothing does.
 
 In the end every node has to be registered, with the same keys as its home agent and its agent have, but for one that
-was revoked: of that nothing is left anywhere.
+was revoked: of that nothing is left anywhere. What nodes fetch has to arrive, and keys of places that they left
+have to be gone, from them and from home.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ from typing import Final
 from attrs import frozen
 
 from seckex.errors import Unfeasible
+from seckex.machine import Now
+from seckex.roles.faces import RoleAction
+from seckex.roles.mobile_node.keeping import Keeping
 from seckex.roles.mobile_node.role import MobileNode
-from seckex.wire.numbers import Kem, Keying
+from seckex.wire.numbers import Code, Kem, Keying
 from tests.roaming.agreement import missing
 from tests.roaming.host import Host
 from tests.roaming.knowledge import Ledger
@@ -24,16 +28,21 @@ from tests.roaming.revoking import revoke
 from tests.roaming.world import Shape, World
 from tests.simulation.chaos import Chaos
 from tests.simulation.invariants import Invariants
+from tests.simulation.places import left_behind
 from tests.simulation.toy import toys
+from tests.simulation.traffic import Traffic
 
 SHORTEST, LONGEST = 15.0, 75.0
 CUT_OFF_FOR: Final = 240.0
 CALM: Final = 400.0
 LOOK_EVERY: Final = 60.0
+#: So long a home agent may have what was replaced.
+GRACE: Final = 30.0
 #: In so many seeds a node is revoked.
 STOLEN: Final = 0.4
-#: Then nothing of it is anywhere so many seconds after everybody can be reached: some are down until then.
-SOON: Final = 20.0
+#: Then nothing of it is anywhere so many seconds after everybody can be reached: some are down until then, and a home
+#: agent whose hop was cut asks its center every 30 s.
+SOON: Final = 40.0
 
 
 @frozen
@@ -47,6 +56,8 @@ class Result:
     accepted: int
     simulated: float
     lines: tuple[str, ...]
+    downloads: int
+    handed_over: int
 
 
 def shape_of(rng: random.Random) -> Shape:
@@ -79,6 +90,7 @@ class Simulation:
         self.ledger = Ledger(self.world.network)
         self.chaos: Chaos | None = None
         self._stolen = self.world.nodes[0] if self._rng.random() < STOLEN else None
+        self._traffic = Traffic(self.world, seed, self._stolen)
 
     def _traced(self, line: str, octets: bytes) -> None:
         self._hash.update(line.encode())
@@ -108,6 +120,11 @@ class Simulation:
             network.run(5)
             network.run_until(self._settled, CALM)
             invariants.look_around()
+            arrived = dict(self._traffic.finished)
+            network.run_until(lambda: self._all_arrives(arrived), CALM)
+            network.run(GRACE)
+            for found in left_behind(self.world, self.ledger):
+                network.fail(found)
         return Result(
             self.seed,
             self._hash.hexdigest(),
@@ -116,6 +133,8 @@ class Simulation:
             invariants.accepted,
             network.monotonic,
             tuple(network.lines),
+            sum(self._traffic.finished.values()),
+            self._traffic.moved,
         )
 
     def _wrong(self, invariants: Invariants) -> None:
@@ -134,13 +153,39 @@ class Simulation:
 
     def _something(self) -> None:
         rng, network = self._rng, self.world.network
-        what = rng.choice(("move", "move", "again", "down", "up", "clock", "cut", "restart", "revoke"))
+        what = rng.choice(
+            (
+                "move",
+                "move",
+                "asked",
+                "elsewhere",
+                "turned away",
+                "wires",
+                "again",
+                "down",
+                "up",
+                "clock",
+                "cut",
+                "restart",
+                "revoke",
+            )
+        )
         node = rng.choice(self.world.nodes)
         host = rng.choice(list(network.hosts.values()))
         network.note(f"something happens: {what}")
         match what:
             case "move":
                 node.cells = set(rng.choice((("cell1",), ("cell2",), ("cell1", "cell2"), ())))
+            case "asked":
+                self._tells(node, lambda keeping, now: keeping.moves.move("", now))
+            case "elsewhere":
+                node.cells = set(rng.choice((("cell1",), ("cell2",), ("cell1", "cell2"))))
+                self._tells(node, lambda keeping, now: keeping.moves.elsewhere("our address is another one", now))
+            case "turned away":
+                code = rng.choice((0, Code.UNKNOWN_ASSOCIATION, Code.INSUFFICIENT_RESOURCES, Code.CONNECT_FAILED))
+                self._tells(node, lambda keeping, now: keeping.moves.turned_away(_spi_of(keeping), code, now))
+            case "wires":
+                self._traffic.cut()
             case "again" | "up" | "down":
                 self._asked(node, what)
             case "clock":
@@ -164,17 +209,30 @@ class Simulation:
             revoke(self.world, self._stolen, [])
 
     def _asked(self, host: Host, what: str) -> None:
+        def asked(keeping: Keeping, now: Now) -> list[RoleAction]:
+            actions: list[RoleAction] = getattr(keeping, what)(now)
+            return actions
+
+        self._tells(host, asked)
+
+    def _tells(self, host: Host, what: Callable[[Keeping, Now], list[RoleAction]]) -> None:
+        """Have a node be told something, by an operator or by who sees to its links."""
         if host.house is None:
             return
         role = host.role(MobileNode)
-        now = host.now()
         try:
-            actions = getattr(role.keeping, what)(now)
+            actions = what(role.keeping, host.now())
         except Unfeasible:
             return
         host.ask(role, lambda: actions)
 
     # -- how it has to end
+
+    def _all_arrives(self, before: dict[str, int]) -> bool:
+        """Tell whether every node has fetched something since, all of it; one from before may have been under way."""
+        now = self._traffic.finished
+        nodes = [node.name for node in self.world.nodes if node is not self._stolen]
+        return all(now.get(name, 0) >= before.get(name, 0) + 2 for name in nodes)
 
     def _forgotten(self) -> bool:
         return self._stolen is None or not self._invariants.left_of(self._stolen, waiting=False)
@@ -184,6 +242,10 @@ class Simulation:
         if any(missing(self.world, node) for node in self.world.nodes if node is not stolen):
             return False
         return stolen is None or not self._invariants.left_of(stolen)
+
+
+def _spi_of(keeping: Keeping) -> int:
+    return 0 if keeping.registration is None else keeping.registration.spi_in
 
 
 def run(seed: int, breaking: Callable[[], AbstractContextManager[object]] = nullcontext) -> Result:

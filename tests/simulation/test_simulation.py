@@ -28,6 +28,8 @@ class SeedTests(SynchronousTestCase):
         # Much goes wrong in them, and much goes right.
         self.assertGreater(sum(result.crashes for result in found), SEEDS)
         self.assertGreater(sum(result.accepted for result in found), 2 * SEEDS)
+        self.assertGreater(sum(result.downloads for result in found), 2 * SEEDS)
+        self.assertGreater(sum(result.handed_over for result in found), SEEDS)
 
     def test_a_seed_repeats_itself(self) -> None:
         for seed in (3, 4, 5):

@@ -10,7 +10,10 @@ Bounds: of callers whose OPEN has not come, or was refused and who have not gone
 yet, there are `MOST_SILENT`, each for `OPEN_WITHIN` seconds, and `LINGER` after a
 refusal; for one more the oldest is dropped. Passages are
 ``most`` in all and ``of_one`` under one association; for one more the oldest that
-has not been proved is dropped, and where there is none it is refused (code 130).
+has not been proved is dropped, and where there is none it is refused (code 130). So is
+one that is opened too soon under one association: `OPEN_RATE` a second, after a burst of
+`OPEN_BURST`. Each has an agent call, and leaves an account and lines in logs, so that one
+visitor could have those of all others give way.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ from zope.interface import implementer
 from seckex.events.passages import PassageClosed, PassageOpened, PassageRefused
 from seckex.net.passages.accounts import Account
 from seckex.net.passages.terms import Passage, PassageTerms
+from seckex.node.buckets import Buckets
 from seckex.passage.carrying import TICK
 from seckex.passage.faces import OPEN_WITHIN, Admitted, End, Ending, Party
 from seckex.passage.hop import HopEnd
@@ -42,6 +46,9 @@ from seckex.wire.numbers import Code
 from seckex.wire.passage import NONCE_SIZE, OPEN_SIZE
 
 MOST_SILENT: Final = 256
+OPEN_RATE: Final = 2.0
+OPEN_BURST: Final = 32
+_MOST_RATED: Final = 65536
 LINGER: Final = 5.0
 
 #: Makes a passage of a hop that was accepted; ``arrival`` has the connection.
@@ -175,6 +182,7 @@ class PassagePort:
         self._most = most
         self._of_one = of_one
         self._times = Times()
+        self._rates = Buckets(OPEN_RATE, OPEN_BURST, _MOST_RATED)
         self._silent: dict[Caller, None] = {}
         self._by_spi: dict[int, dict[Passage, Arrival]] = {}
         self._unproved: dict[Passage, int] = {}
@@ -255,6 +263,8 @@ class PassagePort:
         """Return why there may not be one more, and make room where that can be had."""
         if self._maker(admitted) is None or not self._most:
             return Code.PROHIBITED
+        if not self._rates.take((admitted.hop, admitted.spi), self.terms.clock.monotonic()):
+            return Code.INSUFFICIENT_RESOURCES
         siblings = self._by_spi.get(admitted.spi, {})
         if len(siblings) >= self._of_one:
             if not self._drop([passage for passage in siblings if passage in self._unproved]):
@@ -377,5 +387,6 @@ class PassagePort:
             passage.tick(now.monotonic)
         for account in tuple(self._accounts.values()):
             account.tick(now)
+        self._rates.expire(now.monotonic)
         if self._count:
             self._tick_on()

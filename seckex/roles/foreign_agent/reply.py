@@ -18,6 +18,7 @@ from seckex.machine import Now
 from seckex.roles.foreign_agent.asked import Asked
 from seckex.roles.foreign_agent.terms import AgentTerms, realm_of
 from seckex.roles.foreign_agent.visitors import KIND, Visitor, name_of
+from seckex.roles.places import may_be_at
 from seckex.sa.association import Agreement
 from seckex.sa.store import DeleteRecord, Unit
 from seckex.wire.extensions import SaPayloadExtension
@@ -95,6 +96,8 @@ def _registered(
     where = answer.home_agent_address
     if where is None or not answer.port:
         raise Malformed("eF", 6, "a registration without the home agent's address and port")
+    if not may_be_at(where, terms.address):
+        raise Malformed("eF", 6, f"{where} is no address of a home agent, seen from {terms.address}")
     home, node = SaSubType.HA_FA, SaSubType.MN_FA
     kem, said_home, said_node = request.kem, _said(answer.home_offer, home), _said(answer.node_offer, node)
     of_home = terms.choices.agreed(kem, home, said_home, terms.offers[kem][home])

@@ -22,6 +22,7 @@ from seckex.roles.home_agent.nodes import Credentials, KnownNode, NodeTable
 from seckex.roles.home_agent.records import StaticKey
 from seckex.roles.home_agent.refusals import Unheard
 from seckex.roles.home_agent.terms import HomeTerms, realm_of
+from seckex.roles.places import may_be_at
 from seckex.wire.mobileip import AgentRequest, NodeRequest
 from seckex.wire.numbers import Code
 from seckex.wire.registration import IdentityBlock, decode_block
@@ -63,6 +64,9 @@ def admit(asked: AgentRequest, terms: HomeTerms, now: Now) -> Voucher:
         raise Unheard(Code.UNKNOWN_DOMAIN, "domain", f"agents of {realm_of(agent)} may not relay: {agent}")
     if not terms.allows_agent(agent):
         raise Unheard(Code.AGENT_NOT_ALLOWED, "agent", f"{agent} is not among the agents that may relay")
+    if not may_be_at(asked.address, terms.address):
+        why = f"{agent} says that it is at {asked.address}, where nobody can be told anything"
+        raise Unheard(Code.POORLY_FORMED, "agent-address", why)
     return voucher
 
 

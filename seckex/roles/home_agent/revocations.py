@@ -5,8 +5,10 @@ agent answers or the lifetime of the registration is over; after a restart it be
 is remembered for when its node is revoked.
 
 Limits: `MOST_KEPT` in all: for one more the oldest of which nothing is told gives way, and where there is none the
-oldest that is told, which is reported. `MOST_BEHIND` of a node of which nothing is told: the oldest is told then. At
-most `MOST_A_SECOND` are said in a second, so that each is said less often where more than twice as many wait.
+oldest that is told, which is reported. `MOST_OF_NODE` of one node, of which the oldest is given up and reported, so
+that a node and agents that never answer take no others' places. `MOST_BEHIND` of a node of which nothing is told: the
+oldest is told then. At most `MOST_A_SECOND` are said in a second, so that each is said less often where more than
+twice as many wait.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from seckex.wire.revocation import Revoked, decode_signed, spi_of
 
 MOST_KEPT: Final = 131072
 MOST_BEHIND: Final = 8
+MOST_OF_NODE: Final = 64
 MOST_A_SECOND: Final = 4096
 MOST_SHOWN: Final = 64
 PAUSES: Final = (0.5, 1.0, 2.0)
@@ -94,8 +97,11 @@ class Revocations:
     def keep(self, ended: Ended, now: Now, actions: list[Any]) -> None:
         """Take one that is durable, in place of what was known of it."""
         self._forget(ended.name)
+        of_node = self._by_node.get(ended.node, {})
+        if len(of_node) >= MOST_OF_NODE:
+            self._yield(next(iter(of_node)), "its node has left too many others", now, actions)
         while len(self._kept) >= MOST_KEPT:
-            self._yield(now, actions)
+            self._yield(next(iter(self._quiet or self._kept)), "there are too many others", now, actions)
         entry = _Entry(ended)
         self._kept[ended.name] = entry
         self._by_spi.setdefault(ended.spi_in, {})[ended.name] = None
@@ -110,10 +116,9 @@ class Revocations:
             # A wall clock may have been set meanwhile.
             self._at(entry, now.monotonic + min(max(ended.due - now.wall, 0.0), MOVES_WITHIN))
 
-    def _yield(self, now: Now, actions: list[Any]) -> None:
-        name = next(iter(self._quiet or self._kept))
+    def _yield(self, name: bytes, why: str, now: Now, actions: list[Any]) -> None:
         if name not in self._quiet:
-            self._given_up(self._kept[name].ended, "there are too many others", actions)
+            self._given_up(self._kept[name].ended, why, actions)
         self._finish(name, now)
 
     def hasten(self, ended: Ended, now: Now) -> None:

@@ -8,7 +8,8 @@ A node that was changed while the archive was made is in it twice; the later one
 A center that takes nodes over gives each a serial of its own, beginning at the
 milliseconds of its clock, so that home agents and replicas are told of all. Who is
 revoked or deleted at that center, with the version of KEY 0 that the archive has or
-a later one, stays so: an archive of before a theft does not undo what was done about it.
+a later one, stays so, and who has a later version there keeps that: an archive of before
+a theft does not undo what was done about it.
 """
 
 from __future__ import annotations
@@ -114,6 +115,7 @@ class Taking:
         self.there = Directory(here.most)
         self.taken = self.kept = self.deleted = 0
         self._here = here
+        self._later: set[bytes] = set()
         self._serial = max(here.latest(None), int(now.wall * 1000))
 
     def records(self, chunks: Iterator[bytes]) -> Iterator[Record]:
@@ -123,6 +125,7 @@ class Taking:
                 standing = self._here.named(name)
                 if standing is not None and _is_final(standing, PRINCIPALS.standing(octets)):
                     # It is yielded below, with all that stay as they are.
+                    self._later.add(name)
                     continue
                 self.taken += self.there.named(name) is None
                 yield self._takes(name, octets)
@@ -132,7 +135,7 @@ class Taking:
             if self.there.named(name) is not None:
                 continue
             standing = PRINCIPALS.standing(octets)
-            if standing.flags in (DELETED, REVOKED):
+            if standing.flags in (DELETED, REVOKED) or name in self._later:
                 self.kept += 1
                 self.there.keep(name, octets)
             else:
@@ -149,4 +152,4 @@ class Taking:
 
 def _is_final(here: Standing, theirs: Standing) -> bool:
     """Tell whether what became of a node here is not undone by what an archive has of it."""
-    return here.flags in (DELETED, REVOKED) and here.kvno >= theirs.kvno
+    return here.kvno > theirs.kvno or (here.flags in (DELETED, REVOKED) and here.kvno == theirs.kvno)

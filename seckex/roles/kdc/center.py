@@ -200,7 +200,8 @@ class Center(Operations):
             case hop.Nodes():
                 return self._telling.asked(neighbour, message, now)
             case hop.Entries() if self._copying is not None and neighbour == self._copying.center:
-                return self._copying.heard(message, now)
+                # An answer that comes too late may tell what is not so any more, while a later one is being stored.
+                return self._copying.heard(message, now) if self._copying.awaits(message.identification) else []
             case hop.Changed() if self._copying is not None and neighbour == self._copying.center:
                 return self._copying.told(now)
         return []

@@ -35,7 +35,7 @@ from seckex.roles.mobile_node.moving import HURRIED_GIVE_UP, HURRIED_WAIT, Moves
 from seckex.roles.mobile_node.plan import Plan
 from seckex.roles.mobile_node.provisioning import take_over
 from seckex.roles.mobile_node.records import REGISTRATION, Home, Registration, restored
-from seckex.roles.mobile_node.registering import ExpectIndex, ExpectReply
+from seckex.roles.mobile_node.registering import ExpectIndex, ExpectReply, ExpectStored
 from seckex.roles.mobile_node.request import Entropy
 from seckex.roles.mobile_node.schedule import Schedule
 from seckex.roles.mobile_node.soliciting import ANSWER_WITHIN, Soliciting
@@ -119,6 +119,9 @@ class Keeping:
                 self.schedule.hinted(now)
         if self.registration is not None and now.wall >= self.registration.expires:
             actions.append(Report(RegistrationEnded(self.plan.home_agent, "its lifetime is over")))
+            if not isinstance(self.course.state, ExpectStored):
+                # One that is just being stored takes its place there.
+                self._erase(actions)
             self._forget(now)
         if self.course.deadline is not None and self.course.deadline <= now.monotonic:
             self.course.drive(Tick(), now, actions)
@@ -153,16 +156,7 @@ class Keeping:
             self._refreshing = None
             self.schedule.at(now.monotonic)
         elif news is not News.NOTHING and self.agents.used is not None and self.agents.used.doubted:
-            self._instead(agent, now, actions)
-
-    def _instead(self, agent: Agent, now: Now, actions: list[RoleAction]) -> None:
-        """Register by an agent that is heard, where that in use is not heard again in time."""
-        state = self.course.state
-        if isinstance(state, ExpectReply) and self.agents.doubts(state.attempt.agent.key) and not state.refusal:
-            if self.agents.objection(agent, self.plan.kem) or not state.attempt.lifetime:
-                return
-            self.let_go(actions)
-        self.schedule.at(max(now.monotonic, self.agents.stay_until))
+            self.moves.instead(agent, now, actions)
 
     # -- what to do next
 
@@ -303,9 +297,7 @@ class Keeping:
         self.home, self.last_failure = failed.home, failed
         actions.append(ClosePort(attempt.via))
         if not attempt.lifetime and not self.wanted:
-            record = DeleteRecord(REGISTRATION, self.plan.home_agent.encode())
-            gone: Unit = (*map(DeleteAssociation, self._held), record)
-            self.course.commit(gone, lambda _outcome, _now, _actions: None, actions)
+            self._erase(actions)
             self._ended(now, actions, told=False)
             return
         fresh = self.schedule.first
@@ -320,6 +312,12 @@ class Keeping:
             other = self.agents.best(self.plan.kem, now)
             if other is not None and not self.agents.avoided(other, now):
                 self.schedule.at(now.monotonic)
+
+    def _erase(self, actions: list[RoleAction]) -> None:
+        """Have nothing of the registration in the store any more."""
+        record = DeleteRecord(REGISTRATION, self.plan.home_agent.encode())
+        gone: Unit = (*map(DeleteAssociation, self._held), record)
+        self.course.commit(gone, lambda _outcome, _now, _actions: None, actions)
 
     # -- what an operator asks for, and links
 

@@ -101,6 +101,15 @@ class Moves:
             return False
         return self._elsewhere or used is None or used.doubted or node.agents.avoided(used, now)
 
+    def instead(self, agent: Agent, now: Now, actions: list[RoleAction]) -> None:
+        """Register by an agent that is heard, where that in use is not heard again in time."""
+        node, state = self._node, self._node.course.state
+        if isinstance(state, ExpectReply) and node.agents.doubts(state.attempt.agent.key) and not state.refusal:
+            if node.agents.objection(agent, node.plan.kem) or not state.attempt.lifetime:
+                return
+            node.let_go(actions)
+        node.schedule.at(max(now.monotonic, node.agents.stay_until))
+
     # -- what makes the node move
 
     def move(self, nai: str, now: Now) -> list[RoleAction]:

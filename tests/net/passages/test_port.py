@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import socket
+from functools import partial
 from typing import Any
 
 from attrs import evolve
@@ -14,14 +15,14 @@ from twisted.python.failure import Failure
 
 from seckex.events.passages import PassageRefused
 from seckex.net.passages import port as ports
-from seckex.net.passages.port import LINGER, MOST_SILENT
+from seckex.net.passages.port import LINGER, MOST_SILENT, OPEN_BURST, OPEN_RATE
 from seckex.passage.faces import OPEN_WITHIN, Ending
 from seckex.passage.faces import End as Ends
 from seckex.passage.hop import HopEnd
 from seckex.wire.numbers import Code
 from seckex.wire.passage import ACCEPT_SIZE, NONCE_SIZE
 from tests.net.loopback import reactor
-from tests.net.passages.ends import AgentCase
+from tests.net.passages.ends import AgentCase, End
 from tests.passage.parts import AT_HOME, KEY2, TO_AGENT, TO_HOME
 
 
@@ -178,6 +179,28 @@ class LimitTests(AgentCase):
         # Another visitor has its own.
         other = await self.node(self.admit(8))
         await self.until(lambda: other.hop.is_open)
+
+    async def test_one_visitor_that_opens_and_closes_all_the_time(self) -> None:
+        port = self.agent()
+        endings = []
+        for _ in range(OPEN_BURST + 2):
+            node = await self.node()
+            await self.until(partial(self.decided, node))
+            endings.append(node.hop.ending)
+            node.transport.abortConnection()
+            await self.until(lambda: not list(port))
+        self.assertEqual(endings[:OPEN_BURST], [None] * OPEN_BURST)
+        self.assertEqual(set(endings[OPEN_BURST:]), {Ending(Ends.REFUSED, Code.INSUFFICIENT_RESOURCES)})
+        # Others are not held up, and this one no longer than it takes.
+        other = await self.node(self.admit(8))
+        await self.until(lambda: other.hop.is_open)
+        await self.pass_time(1 / OPEN_RATE, other)
+        node = await self.node()
+        await self.until(lambda: node.hop.is_open)
+
+    def decided(self, node: End) -> object:
+        """Tell whether a node's hop is open, or over."""
+        return node.hop.is_open or node.hop.ending
 
     async def test_as_many_as_there_may_be(self) -> None:
         port = self.agent(most=3)

@@ -6,6 +6,7 @@ leads to no visitor, no key and no reply that a node would get as the home agent
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Any
 
 from attrs import evolve
@@ -129,6 +130,13 @@ class ReplyAttacks(AgentCase):
             self.disbelieved(octets, relay, Code.AGENT_POORLY_FORMED_REPLY)
         relay, octets = self.replied(mode=Keying.SEMI_STATEFUL, home_agent_address=None)
         self.disbelieved(octets, relay, Code.AGENT_POORLY_FORMED_REPLY, "address")
+
+    def test_a_home_agent_that_says_it_is_where_the_agent_is_not_to_call(self) -> None:
+        for where in ("127.0.0.1", "169.254.169.254", "224.0.0.1", "0.0.0.0", "255.255.255.255", "::1", "fe80::1"):
+            relay, octets = self.replied(home_agent_address=ip_address(where))
+            self.disbelieved(octets, relay, Code.AGENT_POORLY_FORMED_REPLY, "no address of a home agent")
+        relay, octets = self.replied(home_agent_address=ip_address("::ffff:127.0.0.1"))
+        self.disbelieved(octets, relay, Code.AGENT_POORLY_FORMED_REPLY, "no address of a home agent")
 
     def test_a_choice_of_what_nobody_offered(self) -> None:
         weak = evolve(self.terms().policy.proposals[0], lifetime=86400)

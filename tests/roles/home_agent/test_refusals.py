@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Any
 
 from attrs import evolve
@@ -86,6 +87,13 @@ class AgentTests(Table):
         request = self.request()
         said = self.unheard(self.agent.relay(request.octets).octets, Code.UNKNOWN_DOMAIN, "domain")
         self.assertIn("agents of visited.example may not relay", said.detail.text)
+
+    def test_an_agent_that_says_it_is_where_nobody_is_to_be_told(self) -> None:
+        for where in ("127.0.0.1", "239.1.1.1", "255.255.255.255", "::", "fe80::1"):
+            said = Agent(identity(AGENT), ip_address(where)).relay(self.request().octets)
+            self.unheard(said.octets, Code.POORLY_FORMED, "agent-address")
+        _, found = self.register()
+        self.assertEqual(found.answer.code, 0)
 
     def test_agents_of_our_own_realm_need_no_leave(self) -> None:
         self.start(domains=frozenset(("elsewhere.example",)))

@@ -107,6 +107,14 @@ class TakingTests(SynchronousTestCase):
                 assert found is not None
                 self.assertEqual((found.revoked or found.deleted, found.kvno), (stays, 3 if stays else kvno))
 
+    def test_a_key0_that_was_rotated_here_does_not_come_back(self) -> None:
+        # Stolen, revoked and rotated after the archive was made; another node is not in it any more.
+        rotated = evolve(NODE, kvno=NODE.kvno + 1, key0=Secret(bytes(32)))
+        taking, stored = self.take([rotated, evolve(NODE, nai="x@example.org")], [NODE, NODE])
+        self.assertEqual((taking.kept, taking.taken, taking.deleted), (1, 0, 1))
+        self.assertEqual([each.nai for each in stored], ["x@example.org"])
+        self.assertEqual(taking.there.find(NODE.nai), rotated)
+
     def test_more_than_there_is_room_for(self) -> None:
         self.assertRaises(Unfeasible, self.take, [], [evolve(NODE, nai=f"n{n}@example.org") for n in range(4)], 3)
         self.assertEqual(PRINCIPALS.standing(TWO[1][1]).until, 99)

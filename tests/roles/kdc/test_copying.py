@@ -205,6 +205,19 @@ class CopyingTests(CopyingCase):
         self.assertEqual(self.copied(), 0)
         self.assertEqual([p for p in self.network.told[asked:] if p.sender == SPARE], [])
 
+    def test_an_answer_that_comes_too_late_is_not_believed(self) -> None:
+        self.spare.start()
+        self.network.run()
+        self.add("late@example.org")
+        found = self.kdc.role(Center).directory.find("late@example.org")
+        assert found is not None
+        late = hop.Entries(5, NodeEntries(found.serial, False, (found.entry(HOME),)))
+        center = self.spare.role(Center)
+        self.assertEqual(center.heard(KDC, hop.encode_hop(late), self.spare.now()), [])
+        # What it has asked for itself is.
+        self.network.run()
+        self.assertEqual(self.copied(), 1)
+
     def test_a_table_that_is_full_takes_no_more(self) -> None:
         for n in range(3):
             self.add(f"n{n}@example.org")
