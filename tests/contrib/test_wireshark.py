@@ -7,7 +7,9 @@ needed. Nothing that is captured makes the dissector fail, be it ours or rubbish
 
 from __future__ import annotations
 
+import contextlib
 import random
+import ssl
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from enum import IntEnum
@@ -51,7 +53,8 @@ from seckex.wire.payloads import (
     encode_proposal,
     encode_sa,
 )
-from tests.contrib.capture import LUA, TSHARK, Capture, Connection, dissected, run
+from tests.config.written import write_credentials
+from tests.contrib.capture import LUA, PORT, TSHARK, Capture, Connection, dissected, run
 from tests.conversation import CHACHA, ConversationCase, policy, sealing
 from tests.dialog.parts import SALT_I, SALT_R, Pair, Program, Side, association, new_id, schedule
 from tests.exchange.certified import CertifiedCase
@@ -61,6 +64,7 @@ from tests.wire import roaming
 
 README: Final = LUA.parent / "README.md"
 NOT_THERE: Final = "tshark is not installed"
+ALPN: Final = "seckex1-hop"
 CANNOT_OPEN: Final = "this tshark has no ciphers for Lua: Debian's lua-luaossl is not installed"
 
 #: Fields that show numbers by names, and where the program has these.
@@ -364,6 +368,51 @@ class RegistrationTests(WiresharkCase):
         self.assertIn(str(int(ExtensionSub.NODE_SHARES)), shown(relays[-1], "ext.sub"))
         self.assertTrue(values(relays[-1], "certificate"))
         self.assertTrue(any(shown(packet, "node") == ["wanderer-one@home.example"] for packet in packets))
+
+
+class TlsTests(WiresharkCase):
+    """Hops as they are on the wire, where Wireshark is given what opens their TLS."""
+
+    def test_messages_inside_of_tls(self) -> None:
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        write_credentials(folder, "agent", "agent@visited.example")
+        said = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        for context in said:
+            context.set_alpn_protocols([ALPN])
+        calling, called = said
+        calling.check_hostname, calling.verify_mode = False, ssl.CERT_NONE
+        calling.keylog_filename = str(folder / "tls.keys")
+        called.load_cert_chain(folder / "agent.pem", folder / "agent.key")
+        buffers = [ssl.MemoryBIO() for _ in range(4)]
+        client = calling.wrap_bio(buffers[0], buffers[1])
+        server = called.wrap_bio(buffers[2], buffers[3], server_side=True)
+        capture = Capture()
+        connection = capture.connection()
+
+        def settle() -> None:
+            for step in (client.do_handshake, server.do_handshake):
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    step()
+            while octets := buffers[1].read():
+                connection.caller(octets)
+                buffers[2].write(octets)
+            while octets := buffers[3].read():
+                connection.callee(octets)
+                buffers[0].write(octets)
+
+        for _ in range(4):
+            settle()
+        messages = [encode_hop(each) for each in roaming.HOP_MESSAGES]
+        server.write(b"\0\0")
+        client.write(b"".join(struct.pack(">H", len(octets)) + octets for octets in messages))
+        settle()
+        file = self.file(capture.octets())
+        keys = {"tls.keylog_file": str(folder / "tls.keys")}
+        # Known by the name that TLS has of it, on whatever port.
+        packets = dissected(file, "-d", f"tcp.port=={PORT},tls", preferences=keys)
+        kinds = [int(kind) for packet in packets for kind in shown(packet, "kind")]
+        self.assertEqual(kinds, [int(each.kind) for each in roaming.HOP_MESSAGES])
 
 
 class Recorded(Pair):
