@@ -17,8 +17,9 @@ from seckex.roles.faces import Relay
 from seckex.wire import hop
 from seckex.wire.keying import MAX_ENTRIES, HomeKey, NodeEntries, NodeQuery
 
-REFRESH: Final = 30.0
-PATIENCE: Final = 5.0
+# A center that cannot reach us, since we call it, is heard of this late at most: who was revoked has 5 s.
+REFRESH: Final = 3.0
+PATIENCE: Final = 3.0
 AT_ONCE: Final = 2.0
 SHORTEST_PAUSE: Final = 1.0
 # Who was revoked meanwhile is to be known as soon as a center is there again.

@@ -21,7 +21,7 @@ from seckex.sa.store import Outcome, PutRecord
 from seckex.wire import hop
 from seckex.wire.keying import MAX_ENTRIES, NodeQuery
 
-REFRESH: Final = 60.0
+REFRESH: Final = 3.0
 PATIENCE: Final = 5.0
 SHORTEST_PAUSE: Final = 1.0
 # Who was revoked meanwhile is to be known as soon as the center is there again.

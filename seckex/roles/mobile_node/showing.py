@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any, Final
 
 from seckex.events.mobile_node import Moved, Registered
@@ -51,7 +52,7 @@ def told(done: Done) -> Registered:
         peer=registration.home_agent,
         agent=registration.agent,
         care_of=str(registration.care_of),
-        home_address="" if registration.home_address is None else str(registration.home_address),
+        home_address=_address(registration.home_address) or "",
         lifetime=registration.lifetime,
         keying=keying_name(registration.mode),
         kem=KEY_AGREEMENTS[registration.kem].name,
@@ -75,13 +76,18 @@ def state(node: Keeping) -> str:
     return "waiting" if len(node.agents) else "no agent heard"
 
 
+def _address(address: IPv4Address | IPv6Address | None) -> str | None:
+    """Return a home address, None for none: the unspecified one says on the wire that any would do."""
+    return None if address is None or address.is_unspecified else str(address)
+
+
 def _shared(home: Home, now: Now) -> dict[str, Any]:
     return {
         "kvno": home.kvno,
         "requests": home.chain.index,
         "unanswered": home.chain.index - home.answered,
         "next-form": "fallback" if home.fallback else "one-time SPI",
-        "home-address": None if home.home_address is None else str(home.home_address),
+        "home-address": _address(home.home_address),
         "home-agent-addresses": [str(address) for address in home.addresses],
         "home-agent-keys": [
             {"kem": KEY_AGREEMENTS[key.kem].name, "left": int(key.until - now.wall)} for key in home.keys
@@ -95,7 +101,7 @@ def _registration(registration: Registration, now: Now) -> dict[str, Any]:
         "agent": registration.agent,
         "address": str(registration.path),
         "care-of": str(registration.care_of),
-        "home-address": None if registration.home_address is None else str(registration.home_address),
+        "home-address": _address(registration.home_address),
         "lifetime": registration.lifetime,
         "left": round(max(registration.expires - now.wall, 0), 1),
         "keying": keying_name(registration.mode),

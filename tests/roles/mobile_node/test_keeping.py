@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from ipaddress import ip_address
 
 from attrs import evolve
 
@@ -370,6 +371,17 @@ class OperatorTests(KeepingCase):
         self.assertEqual(self.node.state(self.host.now()), "registered in vain")
         self.registered(2)
         self.assertEqual(said(), served)
+
+    def test_a_home_address_that_would_be_any_is_shown_as_none(self) -> None:
+        self.start()
+        self.registered()
+        registration = self.keeping.registration
+        assert registration is not None
+        shown = []
+        for address in registration.home_address, ip_address("0.0.0.0"), ip_address("::"):  # not bound to
+            self.keeping.registration = evolve(registration, home_address=address)
+            shown.append(self.node.status(self.host.now())["registration"]["home-address"])
+        self.assertEqual(shown, [str(registration.home_address), None, None])
 
     def test_nothing_is_asked_for_before_it_is_provisioned(self) -> None:
         self.host.start()
