@@ -130,6 +130,8 @@ class HostsCase(SynchronousTestCase):
             self.nets.add(net)
         for name in NAIS:
             self.host(name)
+        #: How often the node had moved when a test began.
+        self.moves = 0
         self.server = Server(self.folder / "server.sock")
         self.addCleanup(self.server.close)
 
@@ -179,6 +181,7 @@ class HostsCase(SynchronousTestCase):
         self.until("the registration", self.agent)
         if self.agent() != agent:
             self.move(agent)
+        self.moves = self.logged(NODE, "Moved")
 
     def _certify(self) -> None:
         now = time.time()

@@ -14,7 +14,7 @@ class MoveTests(HostsCase):
 
     def moved(self, agent: str, times: int) -> dict[str, Any]:
         """Wait until so many moves are over, and return the last, which is to an agent."""
-        self.until("the move", lambda: self.logged(NODE, "Moved") >= times)
+        self.until("the move", lambda: self.logged(NODE, "Moved") - self.moves >= times)
         move = self.last_move()
         self.assertEqual(move["agent"], NAIS[agent])
         self.assertEqual(move["dialogs"], 1)
