@@ -23,6 +23,7 @@ from seckex.crypto.registration_seals import sign_reply, sign_request
 from seckex.crypto.revoking import RevocationKey
 from seckex.crypto.secrets import Secret
 from seckex.roles.foreign_agent import asked
+from seckex.roles.home_agent.syncing import REFRESH
 from seckex.sa.association import Association
 from seckex.wire.hop import Relay, Route, encode_hop
 from seckex.wire.mobileip import decode_node_request
@@ -168,7 +169,8 @@ class Attacked(SynchronousTestCase):
             # Who hears that its agent has restarted registers again, which is not what is looked at.
             stage.world.nodes[0].stop()
         stage.receiver.restart()
-        stage.world.network.run(AFTER)
+        # Until the home agent has asked a center that was started anew.
+        stage.world.network.run(REFRESH + AFTER)
         self.again(stage)
 
     def again(self, stage: Stage) -> None:

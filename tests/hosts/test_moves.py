@@ -31,20 +31,3 @@ class MoveTests(HostsCase):
             self.assertEqual((move["why"], move["round_trips"]), ("asked for", 1))
             self.goes_on(download)
         self.finish(download)
-
-    def test_to_another_address(self) -> None:
-        self.begin()
-        download = self.download()
-        self.hosts[NODE].address("radio", "198.51.100.77/24")
-        move = self.moved(NORTH, 1)
-        self.assertEqual(move["why"], "our address is 198.51.100.77 in place of 198.51.100.100")
-        self.goes_on(download)
-        self.finish(download)
-
-    def test_the_agent_is_killed(self) -> None:
-        self.begin()
-        download = self.download()
-        self.kill(NORTH)
-        self.moved(SOUTH, 1)
-        self.goes_on(download)
-        self.finish(download)

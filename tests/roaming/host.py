@@ -22,7 +22,7 @@ from seckex.node.actions import Commit, Work
 from seckex.roles.faces import Adopt, ClosePassages, ClosePort, Relay, Release, Role, RoleAction
 from seckex.roles.house import House, is_roaming
 from seckex.sa.association import Association
-from seckex.sa.store import MemoryStore, Outcome, PutAssociation, Unit
+from seckex.sa.store import MemoryStore, Outcome, Purge, PutAssociation, Unit
 from seckex.wire.numbers import Kind
 from tests.link import Datagram, label
 from tests.roaming.air import GROUPS, PORT, WALL, Listener, Stream, family
@@ -117,6 +117,8 @@ class Host:
             self.network.fail(f"{self.name} runs already")
         now = self.now()
         snapshot = self.store.load(0, now.wall)
+        # As the node of a daemon does from time to time.
+        self.store.commit([(Purge(now.wall),)])
         self.network.acting = self.name
         self.house = House(self.nai, self.build(self))
         self.adopted = {association.spi_in: association for association in snapshot.associations}

@@ -77,12 +77,13 @@ def _beside(program: str) -> str:
 
 @define
 class Process:
-    """One process of the demo and, for a daemon, its log; a daemon's memory is overwritten when it is let go."""
+    """One process and, for a daemon, its log; memory that it lets go is overwritten where that is wanted."""
 
     name: str
     command: list[str]
     directory: Path
     log: Path | None = None
+    overwriting: bool = False
     _child: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _read: int = field(default=0, init=False)
 
@@ -102,7 +103,7 @@ class Process:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 pass_fds=passed,
-                env=os.environ | (OVERWRITING if self.log is not None else {}),
+                env=os.environ | (OVERWRITING if self.overwriting else {}),
             )
 
     @property

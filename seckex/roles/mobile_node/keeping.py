@@ -218,7 +218,6 @@ class Keeping:
             return
         self.schedule.never()
         self._refreshing = None
-        self._held = {spi: ends for spi, ends in self._held.items() if ends > now.wall}
         attempt = Attempt(
             plan=self.plan,
             agent=agent,

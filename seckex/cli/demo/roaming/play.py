@@ -275,7 +275,9 @@ class RoamingPlay:
     def _start(self, role: str) -> None:
         world = self.world
         command = [twistd(), "-n", "--pidfile=", PLUGINS[role], "--config", f"{role}.toml"]
-        self._processes[role] = self.cast.add(Process(role, command, world.directory, world.log(role)))
+        self._processes[role] = self.cast.add(
+            Process(role, command, world.directory, world.log(role), overwriting=True)
+        )
         self.story.note(f"{role}: {world.nai(role)}")
 
     def _run(self, *arguments: str, lines: int = 1, fails: bool = False) -> str:
