@@ -25,7 +25,7 @@ _COUNT: Final = re.compile(r"(\w+)=(\d+)")
 def run(arguments: list[str], *, coverage: bool) -> int:
     """Run trial in a child process, pass its output through, and return its exit status."""
     runner = ["-m", "coverage", "run"] if coverage else []
-    # Twice as many at once as there are processors, since many wait for daemons; what is measured has to run in this one.
+    # Twice as many at once as there are processors, since many wait for daemons; what is measured runs in this one.
     jobs = 1 if coverage else min(2 * (os.cpu_count() or 1), MOST_JOBS)
     command = [
         sys.executable,
