@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import Final
 
 from attrs import frozen
 from twisted.internet.error import ConnectionLost
@@ -26,11 +25,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from seckex.dialog.link import Link
-from seckex.net.descriptor import StreamReactor
+from seckex.net.descriptor import LINGER, StreamReactor
 from seckex.passage.carrying import TICK
 from seckex.passage.hop import HopEnd
-
-LINGER: Final = 5.0
 
 
 class PassageOver(ConnectionLost):

@@ -33,6 +33,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from seckex.events.passages import PassageClosed, PassageOpened, PassageRefused
+from seckex.net.descriptor import LINGER
 from seckex.net.passages.accounts import Account
 from seckex.net.passages.terms import Passage, PassageTerms
 from seckex.node.buckets import Buckets
@@ -49,7 +50,6 @@ MOST_SILENT: Final = 256
 OPEN_RATE: Final = 2.0
 OPEN_BURST: Final = 32
 _MOST_RATED: Final = 65536
-LINGER: Final = 5.0
 
 #: Makes a passage of a hop that was accepted; ``arrival`` has the connection.
 Make = Callable[["Arrival"], Passage]

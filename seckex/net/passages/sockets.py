@@ -18,10 +18,8 @@ from twisted.internet.tcp import Connection
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from seckex.net.descriptor import StreamReactor
+from seckex.net.descriptor import LINGER, StreamReactor
 from seckex.net.passages.buffers import Buffers
-
-LINGER: Final = 5.0
 
 _DISCARD: Final = 65536
 

@@ -14,8 +14,9 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from seckex.events.passages import PassageRefused
+from seckex.net.descriptor import LINGER
 from seckex.net.passages import port as ports
-from seckex.net.passages.port import LINGER, MOST_SILENT, OPEN_BURST, OPEN_RATE
+from seckex.net.passages.port import MOST_SILENT, OPEN_BURST, OPEN_RATE
 from seckex.passage.faces import OPEN_WITHIN, Ending
 from seckex.passage.faces import End as Ends
 from seckex.passage.hop import HopEnd

@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any
 
 from seckex.events.passages import PassageClosed, PassageFailed, PassageOpened
+from seckex.net.descriptor import LINGER
 from seckex.net.passages import buffers
 from seckex.net.passages.port import PassagePort
-from seckex.net.passages.sockets import LINGER
 from seckex.passage.faces import End as Ends
 from seckex.passage.faces import Ending
 from seckex.passage.hop import MOST_FRAMES
