@@ -39,6 +39,7 @@ FLOORS: Final = (
     ("seckex.exchange",),
     ("seckex.dialog",),
     ("seckex.passage",),
+    ("seckex.delivery",),
     ("seckex.node",),
     ("seckex.roles",),
     ("seckex.storage",),

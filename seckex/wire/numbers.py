@@ -327,9 +327,86 @@ class RecordFlag(IntFlag):
 
 
 class KekSource(IntEnum):
-    """Where a key exchange key comes from."""
+    """Where a key exchange key of a link comes from."""
 
     ASSOCIATION = 1
+
+
+# Messages: docs/messages.md.
+UNIT_MAGIC: Final = 0x4D53
+MAX_UNIT: Final = 16384
+MAX_HEADERS: Final = 12288
+MIN_BODY: Final = 32
+MAX_TYPE: Final = 64
+MOST_JOINED: Final = 4096
+SHA256_SIZE: Final = 32
+
+
+class UnitKind(IntEnum):
+    """Units of a connection that are no envelopes: section 2."""
+
+    HELLO = 1
+    PREKEYS = 2
+    NOTICE = 3
+    PHASE1 = 4
+    PHASE2 = 5
+    PHASE3 = 6
+    PING = 7
+    PONG = 8
+    GONE = 9
+
+
+class MessageKind(IntEnum):
+    """What the body of an envelope has: section 4."""
+
+    MESSAGES = 1
+    FRAGMENT = 2
+    STATE = 3
+
+
+class PairAlgorithm(IntEnum):
+    """What vouches for a service pair header: section 4."""
+
+    ECDSA = 1
+    MAC = 2
+
+
+class MessageKek(IntEnum):
+    """Where the key exchange key of a dialog of messages comes from: section 6."""
+
+    PREKEY = 1
+    ASSOCIATION = 2
+    KDC = 3
+    THREE_PHASE = 4
+
+
+class FrameType(IntEnum):
+    """Frames of a STATE: section 7."""
+
+    PADDING = 0
+    RECEIVED = 1
+    PROCESSED = 2
+    DEAD = 3
+    CREDIT = 4
+    HELD = 5
+    PATH = 6
+    FRAGMENTS = 7
+    SKIP = 8
+    ASK = 9
+    END = 10
+    ENDED = 11
+    SHIFT = 12
+    RESTORED = 13
+    WHERE = 14
+
+
+class NoticeWhat(IntEnum):
+    """What a NOTICE says: sections 8 and 13."""
+
+    MISSING = 1
+    REFUSED = 2
+    COLLECT = 3
+    KEPT = 4
 
 
 class RecordType(IntEnum):

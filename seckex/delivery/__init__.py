@@ -1,0 +1,1 @@
+"""Durable messages: dialogs whose messages arrive exactly once and in order (docs/messages.md)."""

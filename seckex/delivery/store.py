@@ -1,0 +1,215 @@
+"""What must last of dialogs of messages: the interface of their store.
+
+A store is read when a daemon starts and from then on written in batches, as `seckex.sa.store`'s is. What is stored of
+messages is segments: consecutive messages of one direction of one dialog that became durable together, in the very
+octets of a body (docs/messages.md, section 7), so that a segment can be sealed for the wire as it is. A message in
+fragments is a segment of its own, whose payload lies in the spool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, TypeAlias
+
+from attrs import field, frozen
+
+
+@frozen(kw_only=True)
+class StoredDialog:
+    """A dialog, without its messages. Numbers are as in docs/messages.md; ``ours`` is what we send.
+
+    ``initiator`` tells whether this end has begun it. ``next_number`` is the next of ours; ``acknowledged`` and
+    ``processed`` of ours, by the peer; ``delivered`` and ``done`` of the peer's: durable here, and done with here.
+    ``skips`` has what was left out of ours and may be unknown to the peer (after, to). ``last`` of ours and
+    ``peer_last`` of the peer's are the numbers with END, None while it was not said; ``code`` and ``why`` that of an
+    error's end. ``forget`` is when (wall-clock seconds) an ended dialog may be forgotten, 0 while it lives.
+    ``anonymous``: its initiator has no name. ``restored`` is when the store was restored, until the peer
+    has heard of it.
+    """
+
+    dialog_id: bytes
+    initiator: bool
+    peer: str
+    service: str
+    own: str = ""
+    priority: int = 4
+    label: str = ""
+    created: float = 0.0
+    next_number: int = 1
+    acknowledged: int = 0
+    processed: int = 0
+    delivered: int = 0
+    done: int = 0
+    skips: tuple[tuple[int, int], ...] = ()
+    last: int | None = None
+    peer_last: int | None = None
+    code: int = 0
+    why: str = ""
+    forget: float = 0.0
+    anonymous: bool = False
+    restored: float = 0.0
+
+
+@frozen
+class Segment:
+    """Messages ``first`` to ``first + count - 1`` of one direction; ``size`` is the sum of their payloads.
+
+    ``octets`` is the body as on the wire; of a message in fragments it is what fragment 0 begins with, and ``spool``
+    names the file that has its payload. ``ours``: of the outbox, otherwise of the inbox.
+    """
+
+    dialog_id: bytes
+    ours: bool
+    first: int
+    count: int
+    size: int
+    octets: bytes = field(repr=False)
+    spool: str = ""
+    stored: float = 0.0
+
+
+@frozen
+class SegmentIndex:
+    """A segment without its octets, which are fetched when it is their turn; ``length`` is theirs."""
+
+    dialog_id: bytes
+    ours: bool
+    first: int
+    count: int
+    size: int
+    length: int
+    spool: str = ""
+    stored: float = 0.0
+
+
+@frozen
+class DeadMessage:
+    """A message that was put aside: where it was, why, and what it was (``octets``: a segment of one)."""
+
+    dialog_id: bytes
+    ours: bool
+    number: int
+    peer: str
+    service: str
+    code: int
+    why: str
+    at: float
+    attempts: int
+    size: int
+    octets: bytes = field(repr=False)
+    spool: str = ""
+
+
+@frozen
+class PutDialog:
+    """Store a dialog in place of the one with its id, if any."""
+
+    dialog: StoredDialog
+
+
+@frozen
+class DropDialog:
+    """Forget a dialog, and all segments that it has."""
+
+    dialog_id: bytes
+
+
+@frozen
+class PutSegment:
+    """Store a segment."""
+
+    segment: Segment
+
+
+@frozen
+class DropSegments:
+    """Forget the segments of one side all of whose messages are up to ``upto``."""
+
+    dialog_id: bytes
+    ours: bool
+    upto: int
+
+
+@frozen
+class PutDead:
+    """Store a dead message; whoever does so drops its segment or moves `StoredDialog.done` past it."""
+
+    dead: DeadMessage
+
+
+@frozen
+class DropDead:
+    """Forget a dead message."""
+
+    dialog_id: bytes
+    ours: bool
+    number: int
+
+
+@frozen
+class PutKey:
+    """Remember for ``until`` that a program's ``key`` has led to this message of ours."""
+
+    key: str
+    dialog_id: bytes
+    number: int
+    until: float
+
+
+@frozen
+class NoteClock:
+    """Remember the highest wall clock of all."""
+
+    now: float
+
+
+MessageOperation: TypeAlias = (
+    PutDialog | DropDialog | PutSegment | DropSegments | PutDead | DropDead | PutKey | NoteClock
+)
+MessageUnit: TypeAlias = tuple[MessageOperation, ...]
+
+
+@frozen
+class MessageSnapshot:
+    """All that a store holds when a daemon starts.
+
+    ``segments`` in the order of their dialogs and numbers; ``keys`` have (key, dialog id, number, until). ``clock`` is
+    the highest that was noted. ``restored`` as of `seckex.sa.store.Snapshot`. ``damaged`` has a sentence for each row
+    that could not be read and is left out.
+    """
+
+    dialogs: tuple[StoredDialog, ...] = ()
+    segments: tuple[SegmentIndex, ...] = ()
+    keys: tuple[tuple[str, bytes, int, float], ...] = ()
+    dead: int = 0
+    clock: float = 0.0
+    restored: float = 0.0
+    damaged: tuple[str, ...] = ()
+
+
+class MessageStore(Protocol):
+    """What a daemon asks of its store of messages; methods raise `seckex.errors.StoreFailed`."""
+
+    def load(self, worker: int, now: float) -> MessageSnapshot:
+        """Return what there is of the dialogs whose ids have ``worker`` in their lowest bits."""
+        ...
+
+    def commit(self, units: Sequence[MessageUnit]) -> list[None]:
+        """Make units durable in one transaction, in their order; if it raises, none is stored."""
+        ...
+
+    def segment(self, dialog_id: bytes, ours: bool, number: int) -> Segment | None:
+        """Return the segment that has a message. This and what follows may be called from any thread."""
+        ...
+
+    def dead(self, beyond: tuple[bytes, int] | None, most: int) -> Sequence[DeadMessage]:
+        """Return at most ``most`` dead messages in the order of dialog ids and numbers, without their octets."""
+        ...
+
+    def dead_message(self, dialog_id: bytes, ours: bool, number: int) -> DeadMessage | None:
+        """Return one dead message, whole."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what the store holds open."""
+        ...
