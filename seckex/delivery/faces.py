@@ -135,6 +135,10 @@ class Edge(Protocol):
         """Return so many random octets."""
         ...
 
+    def soon(self) -> None:
+        """Have `House.flush` called once, when this turn of the reactor is over."""
+        ...
+
     def say(self, connection: int, octets: bytes) -> None:
         """Send a whole unit over a connection; nothing if it is gone."""
         ...
@@ -144,7 +148,10 @@ class Edge(Protocol):
         ...
 
     def call(self, peer: str) -> None:
-        """Have a connection to ``peer`` made; `House.connected` or `House.unreachable` comes of it."""
+        """Have a connection to ``peer`` made, again and again with growing delays until there is one.
+
+        `House.connected` comes of it, and `House.unreachable` of each attempt that fails.
+        """
         ...
 
     def drop(self, connection: int) -> None:

@@ -389,7 +389,6 @@ class FrameType(IntEnum):
     DEAD = 3
     CREDIT = 4
     HELD = 5
-    PATH = 6
     FRAGMENTS = 7
     SKIP = 8
     ASK = 9
