@@ -184,6 +184,10 @@ def messages_contradictions(sections: Mapping[str, Any], *, listens: bool) -> It
     if messages is None:
         return
     peers = messages.peers
+    if messages.prekeys_every > messages.prekey_lifetime:
+        yield Problem(
+            "messages.prekeys-every", "must be at most messages.prekey-lifetime, or there would be none at times"
+        )
     yield from repeated((peer.nai for peer in peers), "messages.peers[{}].nai".format)
     identity = sections.get("identity")
     for index, peer in enumerate(peers):
