@@ -136,6 +136,11 @@ class ContradictionTests(MessagesCase):
             [problem] = self.problems(self.responder(text))
             self.assertIn(why, problem)
 
+    def test_only_prekeys_keep_a_name_back(self) -> None:
+        text = self.responder(f'{NODE}identity = "withheld"\nkeys = ')
+        self.assertIn('must be "prekey"', self.problems(text + '"auto"')[0])
+        self.read(text + '"prekey"')
+
     def test_services_of_senders_exist(self) -> None:
         [problem] = self.problems(self.responder(f'[messages.services.orders]\n{NODE}services = ["oders"]'))
         self.assertEqual(
