@@ -92,6 +92,9 @@ class MessagePeer:
     keys: Annotated[str, OneOf(SOURCES)] = "auto"
     """Where the keys of dialogs with it come from. With "auto" it is prekeys, and phases when both are on line."""
 
+    identity: Annotated[str, OneOf(("told", "withheld"))] = "told"
+    """Whether it is told who we are in dialogs that begin here."""
+
     services: Annotated[tuple[ServiceName, ...], Several(0, MAX_MESSAGE_SERVICES)] = ()
     """The services here that it may send to, beside those whose ``from`` names it."""
 
@@ -184,6 +187,10 @@ def messages_contradictions(sections: Mapping[str, Any], *, listens: bool) -> It
     if messages is None:
         return
     peers = messages.peers
+    if messages.prekeys_every > messages.prekey_lifetime:
+        yield Problem(
+            "messages.prekeys-every", "must be at most messages.prekey-lifetime, or there would be none at times"
+        )
     yield from repeated((peer.nai for peer in peers), "messages.peers[{}].nai".format)
     identity = sections.get("identity")
     for index, peer in enumerate(peers):
@@ -193,6 +200,8 @@ def messages_contradictions(sections: Mapping[str, Any], *, listens: bool) -> It
         if peer.nai.startswith(_EVERYBODY):
             yield Problem(f"{path}.nai", "must be one principal; everybody of a realm can stand in from of a service")
         yield from _ways(peer, peers, path, listens)
+        if peer.identity == "withheld" and peer.keys != "prekey":
+            yield Problem(f"{path}.keys", f'must be "prekey": all others tell {peer.nai} who we are')
         if peer.keys == "association" and "peers" in sections:
             yield from _associated(peer, sections["peers"], path)
         for place, name in enumerate(peer.services):
