@@ -28,7 +28,8 @@ from seckex.cli.demo.processes import DemoFailed, Process, free_port, twistd
 
 HOME: Final = "home@example.org"
 NODE: Final = "node@example.net"
-PATIENCE: Final = 30.0
+#: What takes a second or two takes longer on a machine that is busy.
+PATIENCE: Final = 90.0
 _POLL: Final = 0.02
 
 RESPONDER: Final = """\
@@ -178,7 +179,7 @@ class StageTestCase(SynchronousTestCase):
     # -- what is going on
 
     def until(self, what: str, done: Callable[[], bool]) -> None:
-        """Wait until ``done``; fail after 30 s, or when a daemon has ended by itself."""
+        """Wait until ``done``; fail after `PATIENCE`, or when a daemon has ended by itself."""
         give_up = time.monotonic() + PATIENCE
         while not done():
             for process in self.running:

@@ -31,7 +31,7 @@ from seckex.crypto.issuing import Authority
 from tests.hosts.download import Download, Server
 from tests.hosts.spaces import Nets, Space, what_is_missing
 
-PATIENCE: Final = 30.0
+PATIENCE: Final = 90.0
 POLL: Final = 0.02
 MEBIOCTET: Final = 1 << 20
 
@@ -216,7 +216,7 @@ class HostsCase(SynchronousTestCase):
     # -- what is going on
 
     def until(self, what: str, done: Callable[[], object], within: float = PATIENCE) -> None:
-        """Wait until ``done``; fail after 30 s, or when a daemon has ended by itself."""
+        """Wait until ``done``; fail after that, or when a daemon has ended by itself."""
         give_up = time.monotonic() + within
         while not done():
             for process in self.running.values():
