@@ -85,7 +85,8 @@ MAY_IMPORT: Final[Mapping[str, tuple[str, ...]]] = {
     "signal": EDGE,
     "subprocess": EDGE,
     "multiprocessing": (),
-    "threading": EDGE,
+    # A store of messages is read by other threads than the one that writes.
+    "threading": (*EDGE, "seckex.storage.messages"),
     "concurrent": EDGE,
     "importlib": ("seckex.cli",),
 }
