@@ -135,7 +135,10 @@ class ProgramOffice:
             self._full = self._full or error.code == Code.INSUFFICIENT_RESOURCES
             refusal = MessageFailed(error.code, error.why)
             return [Sent(self, dialog, 0, "", refusal) for _ in messages]
-        names = ((number, message_name(dialog.id, dialog.direction, number)) for number in range(first, first + len(messages)))
+        names = (
+            (number, message_name(dialog.id, dialog.direction, number))
+            for number in range(first, first + len(messages))
+        )
         return [Sent(self, dialog, number, name) for number, name in names]
 
     def ready(self, dialog: Dialog) -> Deferred[None]:  # noqa: ARG002  # there is one outbox for all
@@ -277,7 +280,12 @@ class ProgramOffice:
         elif isinstance(said, Decision):
             decision = said
         elif isinstance(said, Failure):
-            _log.failure("the program of service {service} failed with message {name}", said, service=given.service, name=given.name)
+            _log.failure(
+                "the program of service {service} failed with message {name}",
+                said,
+                service=given.service,
+                name=given.name,
+            )
             decision = Decision(Verdict.RETRY, f"the program failed: {said.type.__name__ if said.type else 'error'}")
         else:
             kind = type(said).__name__

@@ -50,8 +50,8 @@ class ReadBuffer:
 class UnitSocket:
     """Moves units between ``transport``'s socket and whoever takes them.
 
-    ``take`` is given each whole unit; what it raises is given to ``broken``, as is why octets begin no unit. ``writable``
-    is called when little waits, ``soon`` asks for `flush` at the end of the reactor's turn.
+    ``take`` is given each whole unit; what it raises is given to ``broken``, as is why octets begin no unit.
+    ``writable`` is called when little waits, ``soon`` asks for `flush` at the end of the reactor's turn.
     """
 
     def __init__(
