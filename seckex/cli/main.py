@@ -13,6 +13,7 @@ from seckex.cli.algs import algs
 from seckex.cli.backup import backup
 from seckex.cli.bugreport import bugreport
 from seckex.cli.cert import cert
+from seckex.cli.cert_status import cert_status
 from seckex.cli.check_config import check_config
 from seckex.cli.completion import completion
 from seckex.cli.counters import counters
@@ -27,6 +28,7 @@ from seckex.cli.master import master
 from seckex.cli.monitor import monitor
 from seckex.cli.move import move
 from seckex.cli.output import Fault, Misconfigured
+from seckex.cli.pair import pair
 from seckex.cli.ping import ping
 from seckex.cli.provision import provision
 from seckex.cli.reload import reload
@@ -64,6 +66,8 @@ def main() -> None:
     """
 
 
+cert.add_command(cert_status)
+
 for _command in (
     status,
     up,
@@ -88,6 +92,7 @@ for _command in (
     master,
     backup,
     cert,
+    pair,
     completion,
 ):
     main.add_command(_command)

@@ -14,7 +14,7 @@ from attrs import evolve, field, frozen
 from seckex.crypto.certificates import not_before, read_certificate
 from seckex.crypto.envelope import sign, verify
 from seckex.crypto.hpke import PrivateKey, seed_size
-from seckex.crypto.identity import Identity, TrustAnchors, Voucher
+from seckex.crypto.identity import Identity, Trust, Voucher
 from seckex.crypto.schedule import lp
 from seckex.crypto.secrets import Secret, equal
 from seckex.crypto.suites import SHA256
@@ -119,7 +119,7 @@ def issue_date(certificate: bytes) -> int:
     return int(not_before(read_certificate(certificate)))
 
 
-def verify_prekey(prekey: Prekey, trust: TrustAnchors, now: float) -> PublicPrekey:
+def verify_prekey(prekey: Prekey, trust: Trust, now: float) -> PublicPrekey:
     """Return a prekey that somebody who is trusted vouches for; ``now`` in wall-clock seconds.
 
     Raises `BadCertificate`, also where the prekey is not of now, and `AuthenticationFailed`. The caller compares the
