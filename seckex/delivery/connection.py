@@ -10,11 +10,12 @@ has proved nothing after `PROVE_WITHIN` is dropped as well.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from seckex.crypto.prekeys import PublicPrekey
 from seckex.crypto.suites import SHA256
+
+if TYPE_CHECKING:
+    from seckex.delivery.conversation import Conversation
 
 IDLE: Final = 20.0
 PATIENCE: Final = 10.0
@@ -39,11 +40,12 @@ class Connection:
         "called",
         "claimed",
         "closing",
+        "conversations",
         "heard",
+        "leads_to",
         "nonce",
         "number",
         "path",
-        "prekeys",
         "proved",
         "ready",
         "since",
@@ -56,12 +58,14 @@ class Connection:
         self.claimed = called or ""
         self.proved: str | None = None
         self.path = b""
-        self.prekeys: Sequence[PublicPrekey] = ()
         #: Whether envelopes may be said: HELLO has come, and to who called PREKEYS.
         self.ready = False
         self.since = self.heard = now
         self.asked = False
         self.closing = False
+        #: Whom it leads to, and the dialogs that speak over it.
+        self.leads_to: set[str | bytes] = set()
+        self.conversations: dict[Conversation, None] = {}
 
     def __repr__(self) -> str:
         return f"<Connection {self.number} {self.called or self.claimed!r}>"

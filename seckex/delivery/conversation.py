@@ -12,7 +12,7 @@ from seckex.delivery.flow.receiving import Receiving, ReceivingTerms
 from seckex.delivery.flow.sending import Sending
 from seckex.delivery.keys.accepting import Accepting
 from seckex.delivery.keys.initiating import Initiating
-from seckex.delivery.store import SegmentIndex, StoredDialog
+from seckex.delivery.store import PutKey, SegmentIndex, StoredDialog
 from seckex.delivery.trail import Trail
 
 #: Of a dialog's id, what people are shown.
@@ -27,9 +27,10 @@ class Conversation:
         "committing",
         "connection",
         "given",
+        "is_stored",
         "key",
         "keys",
-        "queued",
+        "pending_keys",
         "receiving",
         "row",
         "sending",
@@ -50,8 +51,10 @@ class Conversation:
         self.connection: Connection | None = None
         self.trail = Trail()
         self.committing = False
-        #: Whether it waits for a program's turn, and how many messages programs have of it.
-        self.queued = False
+        #: Whether its row is what is stored, and what is to be stored with it.
+        self.is_stored = bool(segments) or row.next_number > 1 or bool(row.delivered)
+        self.pending_keys: list[PutKey] = []
+        #: How many messages programs have of it.
         self.given = 0
         #: When (monotonic seconds) its keys were asked for last, and why nothing moves, for people.
         self.asked = -1e9
