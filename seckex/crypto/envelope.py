@@ -19,12 +19,11 @@ from seckex.crypto.schedule import PREFIX_SIZE, lp
 from seckex.crypto.secrets import Secret, equal
 from seckex.crypto.suites import KEY_SIZES, SHA256, InvalidTag, new_aead
 from seckex.errors import ApiMisuse, AuthenticationFailed
+from seckex.wire.envelope_headers import DSK_ID_SIZE, KEK_ID_SIZE
 from seckex.wire.numbers import Suite
 
 #: Octets of a KEK, of a DSK and of what seals a DSK.
 KEY_SIZE: Final = 32
-KEK_ID_SIZE: Final = 16
-DSK_ID_SIZE: Final = 8
 HASH_SIZE: Final = 16
 SALT_SIZE: Final = 16
 PATH_SIZE: Final = 16
@@ -34,8 +33,6 @@ NOTICE_MAC_SIZE: Final = 16
 NO_PATH: Final = bytes(PATH_SIZE)
 #: The fingerprint of an initiator without a name.
 NOBODY: Final = bytes(32)
-
-PREKEY_LABEL: Final = b"seckex1 prekey signature"
 
 _PAIR_LABEL: Final = b"seckex1 service pair signature"
 _NOTICE_LABEL: Final = b"seckex1 notice"

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 from typing import Final
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
+from seckex.crypto.certificates import not_before, read_certificate
+from seckex.crypto.envelope import sign, verify
 from seckex.crypto.hpke import PrivateKey, seed_size
+from seckex.crypto.identity import Identity, TrustAnchors, Voucher
 from seckex.crypto.schedule import lp
-from seckex.crypto.secrets import Secret
+from seckex.crypto.secrets import Secret, equal
 from seckex.crypto.suites import SHA256
-from seckex.errors import ApiMisuse
+from seckex.errors import ApiMisuse, AuthenticationFailed, BadCertificate, Flaw
+from seckex.wire.envelope_headers import PREKEY_ID_SIZE
 from seckex.wire.numbers import Kem
+from seckex.wire.prekey import Prekey, encode_prekey, encode_unsigned
 
-PREKEY_ID_SIZE: Final = 16
-
+_LABEL: Final = b"seckex1 prekey signature"
 _STORED: Final = 17
 
 
@@ -35,7 +39,7 @@ class PrivatePrekey:
 
     def __init__(self, kem: Kem, seed: Secret, not_before: int, expiry: int) -> None:
         if not 0 <= not_before < expiry < 1 << 64:
-            raise ApiMisuse("a prekey expires after it begins")
+            raise ApiMisuse("a prekey ends after it begins")
         self._key = PrivateKey(kem, seed)
         self._seed = seed
         self.kem = kem
@@ -76,19 +80,60 @@ def make_prekey(kem: Kem, randomness: bytes, not_before: float, expiry: float) -
     return PrivatePrekey(kem, Secret(randomness), int(not_before), int(expiry))
 
 
+def sign_prekey(prekey: PrivatePrekey, identity: Identity) -> bytes:
+    """Return the octets that others are told; raises `ApiMisuse` where the certificates end before the prekey."""
+    if prekey.expiry > identity.not_after:
+        raise ApiMisuse("a prekey ends with the certificates at the latest")
+    told = Prekey(prekey.kem, prekey.not_before, prekey.expiry, identity.nai, prekey.id, prekey.public, identity.chain)
+    return encode_prekey(evolve(told, signature=sign(identity, _LABEL, encode_unsigned(told))))
+
+
 @frozen
 class PublicPrekey:
-    """A prekey that was verified: ``nai`` has it, and ``expiry`` is when it ends, in seconds since 1970.
+    """A prekey that was verified: ``voucher`` is of the principal that has it.
 
-    ``fingerprint`` (32 octets) and ``issued`` (notBefore) are those of the certificate that has signed it,
-    ``not_after`` is the end of the shortest life in the chain.
+    ``expiry``, in seconds since 1970, is where it ends or who vouches for it, whichever is earlier; ``issued`` is when
+    the principal's certificate was.
     """
 
     kem: Kem
     id: bytes
     public: bytes = field(repr=False)
     expiry: int
-    nai: str
-    fingerprint: bytes
+    voucher: Voucher
     issued: int
-    not_after: float
+
+    @property
+    def nai(self) -> str:
+        """Whose it is."""
+        return self.voucher.nai
+
+    @property
+    def fingerprint(self) -> bytes:
+        """SHA-256 of the principal's certificate."""
+        return bytes.fromhex(self.voucher.fingerprint)
+
+
+def issue_date(certificate: bytes) -> int:
+    """Return when a certificate (DER) was issued, as service pair headers say it: notBefore in seconds since 1970."""
+    return int(not_before(read_certificate(certificate)))
+
+
+def verify_prekey(prekey: Prekey, trust: TrustAnchors, now: float) -> PublicPrekey:
+    """Return a prekey that somebody who is trusted vouches for; ``now`` in wall-clock seconds.
+
+    Raises `BadCertificate`, also where the prekey is not of now, and `AuthenticationFailed`. The caller compares the
+    NAI with whom it wants to reach.
+    """
+    voucher = trust.verify(prekey.chain, now)
+    if voucher.nai != prekey.nai:
+        raise BadCertificate(Flaw.WRONG_NAME, f"a prekey of {prekey.nai} with the certificate of {voucher.nai}")
+    if now >= prekey.expiry:
+        raise BadCertificate(Flaw.EXPIRED, f"a prekey of {voucher.nai} has expired")
+    if now < prekey.not_before:
+        raise BadCertificate(Flaw.NOT_YET_VALID, f"a prekey of {voucher.nai} has not begun")
+    verify(voucher, prekey.signature, _LABEL, prekey.unsigned)
+    if not equal(prekey.prekey_id, prekey_id(prekey.public)):
+        raise AuthenticationFailed(f"a prekey of {voucher.nai} has the id of another")
+    expiry = min(prekey.expiry, int(voucher.not_after))
+    return PublicPrekey(prekey.kem, prekey.prekey_id, prekey.public, expiry, voucher, issue_date(prekey.chain[0]))
