@@ -26,6 +26,7 @@ class Conversation:
         "asked",
         "committing",
         "connection",
+        "counted",
         "given",
         "is_stored",
         "key",
@@ -54,6 +55,8 @@ class Conversation:
         #: Whether its row is what is stored, and what is to be stored with it.
         self.is_stored = bool(segments) or row.next_number > 1 or bool(row.delivered)
         self.pending_keys: list[PutKey] = []
+        #: Octets of both queues, as the house has counted them last.
+        self.counted = 0, 0
         #: How many messages programs have of it.
         self.given = 0
         #: When (monotonic seconds) its keys were asked for last, and why nothing moves, for people.

@@ -50,7 +50,9 @@ from seckex.delivery.keys.doorkeeper import Doorkeeper
 from seckex.delivery.keys.faces import Forged, HeadersMissing, KeysWanting, Opened, Refused
 from seckex.delivery.keys.initiating import Initiating
 from seckex.delivery.keys.notices import Notices
+from seckex.delivery.showing import MOST_LISTED, parse_name, shown_dialog, shown_queue, why_message
 from seckex.delivery.store import (
+    DeadMessage,
     DropDialog,
     MessageOperation,
     MessageSnapshot,
@@ -76,7 +78,8 @@ from seckex.events.messages import HeadersMissing as HeadersMissingTold
 from seckex.machine import Now
 from seckex.sa.association import WORKER_BITS
 from seckex.wire.bodies import Held, Shift, decode_frames, encode_frames
-from seckex.wire.numbers import Code, MessageKind, NoticeWhat
+from seckex.wire.dialog import DIALOG_ID_SIZE, FULL_PREAMBLE_SIZE, PREAMBLE_SIZE
+from seckex.wire.numbers import Code, MessageKind, NoticeWhat, RecordFlag
 from seckex.wire.units import Gone, Hello, Notice, Phase, Ping, Pong, Prekeys, decode_unit, encode_unit, is_envelope
 
 #: Octets that wait for a connection; then it is told no more until few do.
@@ -145,6 +148,8 @@ class House:
         self._clock = max(snapshot.clock, 0.0)
         self._noted = now.monotonic
         self._ids = 0
+        #: What all that waits to be processed, at peers and here, amounts to.
+        self.outbox_octets = self.inbox_octets = 0
         #: How often each thing was refused, by label, for metrics.
         self.refused: dict[str, int] = {}
         by_dialog: dict[bytes, list[SegmentIndex]] = {}
@@ -161,6 +166,7 @@ class House:
         conversation = Conversation(row, segments, self._room, self._receiving_terms(row), self._restored)
         self._dialogs[row.dialog_id] = conversation
         self._peer(conversation.key).conversations[row.dialog_id] = conversation
+        self._measure(conversation)
         if row.initiator and row.last is None and not row.forget:
             self._names[conversation.name] = row.dialog_id
         return conversation
@@ -256,6 +262,7 @@ class House:
             first = conversation.sending.accept(messages, now)
         except ApiMisuse as error:
             raise PeerIncompatible(Code.POORLY_FORMED, str(error)) from None
+        self._measure(conversation)
         conversation.trail.note(now.wall, True, first, first + len(messages) - 1, "sent by the program")
         if key:
             self._remember_key(key, conversation, first, now)
@@ -277,15 +284,12 @@ class House:
             self._keys.popitem(last=False)
         conversation.pending_keys.append(PutKey(key, conversation.row.dialog_id, number, now.wall + KEYS_FOR))
 
-    @property
-    def outbox_octets(self) -> int:
-        """What all that waits to be processed amounts to, in octets."""
-        return sum(each.sending.octets for each in self._dialogs.values())
-
-    @property
-    def inbox_octets(self) -> int:
-        """What programs have not processed, in octets."""
-        return sum(each.receiving.octets for each in self._dialogs.values())
+    def _measure(self, conversation: Conversation) -> None:
+        """Count what a dialog's queues have by now."""
+        out, inward = conversation.sending.octets, conversation.receiving.octets
+        self.outbox_octets += out - conversation.counted[0]
+        self.inbox_octets += inward - conversation.counted[1]
+        conversation.counted = out, inward
 
     def end(self, dialog_id: bytes, now: Now, code: int = 0, why: str = "") -> None:
         """Say no more in a dialog; raises `PeerFault`."""
@@ -354,6 +358,7 @@ class House:
         changed, self._changed = self._changed, {}
         for conversation in changed:
             self._commit(conversation, now)
+            self._measure(conversation)
             self._note_speaking(conversation)
         giving, self._giving = self._giving, {}
         for service in giving:
@@ -434,9 +439,7 @@ class House:
                     self._edge.drop_spool(spool)
                 for gap in changes.gaps:
                     self._edge.report(GapAfterRestore(row.peer, conversation.shown, gap.first, gap.last))
-        if receiving.can_give and conversation.here in self._programs:
-            self._programs[conversation.here].waiting.setdefault(conversation)
-            self._giving[conversation.here] = None
+        self._give_soon(conversation)
         self._mark(conversation)
 
     # -- speaking
@@ -544,8 +547,7 @@ class House:
             else:
                 conversation.why = str(result)
                 side.not_fetched(wanted, self._edge.now())
-            if conversation.receiving.can_give:
-                self._giving[conversation.here] = None
+            self._give_soon(conversation)
             self._mark(conversation)
 
         if isinstance(wanted, WantedPiece):
@@ -584,6 +586,7 @@ class House:
         connection = self._connections.pop(number, None)
         if connection is None:
             return
+        self._door.lost(connection.path)
         for conversation in connection.conversations:
             conversation.connection = None
             conversation.sending.disconnected()
@@ -699,8 +702,6 @@ class House:
             opened = self._open(connection, octets, now)
         except HeadersMissing as missing:
             self._count("headers-missing")
-            if connection.prove_again:
-                self._report_refused(missing.peer, missing.dialog_id, missing.field, 0, missing.why)
             self._say_missing(missing.dialog_id, missing.digest, connection, now)
             return
         except Refused as refused:
@@ -770,8 +771,8 @@ class House:
 
     def _opened(self, conversation: Conversation, connection: Connection, opened: Opened, now: Now) -> None:
         header = opened.dialog
-        if not conversation.row.initiator:
-            conversation.keys = self._door.accepting(header.dialog_id)
+        if opened.accepting is not None:
+            conversation.keys = opened.accepting
         if connection.proved is None:
             connection.proved = opened.peer if not opened.back else conversation.row.peer
         self._leads_to(connection, conversation.key)
@@ -883,6 +884,7 @@ class House:
         if self._store_trouble:
             self._store_trouble = ""
             self._soon()
+        self._door.expire(now)
         for connection in list(self._connections.values()):
             due = connection.due(now.monotonic)
             if due == "ask":
@@ -907,10 +909,7 @@ class House:
         conversation.receiving.tick(now)
         if conversation.is_over and not conversation.row.forget and not conversation.committing:
             self._over(conversation, now)
-        programs = self._programs.get(conversation.here)
-        if programs is not None and conversation.receiving.can_give:
-            programs.waiting.setdefault(conversation)
-            self._giving[conversation.here] = None
+        self._give_soon(conversation)
         self._mark(conversation)
 
     def _over(self, conversation: Conversation, now: Now) -> None:
@@ -920,6 +919,96 @@ class House:
         conversation.keys = None
         self._edge.report(DialogEnded(row.peer, row.service, conversation.shown, row.code, row.why))
         self._edge.commit((PutDialog(row),), _ignored)
+
+    # -- operators
+
+    def shown_dialogs(self, now: Now) -> list[dict[str, Any]]:
+        """Return what is told of dialogs, those that live first."""
+        rows = sorted(self._dialogs.values(), key=lambda each: (bool(each.row.forget), each.row.created))
+        return [shown_dialog(each, now) for each in rows[:MOST_LISTED]]
+
+    def shown_queue(self, ours: bool, dialog_id: bytes | None = None) -> list[dict[str, Any]]:
+        """Return what waits to be processed at the peer (``ours``) or here, the oldest of each dialog."""
+        found: list[dict[str, Any]] = []
+        for conversation in self._dialogs.values():
+            if (dialog_id is None or conversation.row.dialog_id == dialog_id) and len(found) < MOST_LISTED:
+                found += shown_queue(conversation, ours=ours)
+        return found[:MOST_LISTED]
+
+    def why(self, name: str, now: Now) -> dict[str, Any] | None:
+        """Return what there is to say of a message or a dialog, None where it is not known."""
+        parsed = parse_name(name)
+        if parsed is None:
+            return None
+        begins, letter, number = parsed
+        found = [each for id_, each in self._dialogs.items() if id_.hex().startswith(begins)]
+        if len(found) != 1:
+            return None
+        if not number:
+            return {"dialog": shown_dialog(found[0], now), "steps": found[0].trail.of(True, 0)}
+        return why_message(found[0], letter, number, now)
+
+    def drop(self, dialog_id: bytes, ours: bool, number: int, now: Now) -> None:
+        """Leave out a message of ours that waits, or put one aside that waits for a program; raises `PeerFault`."""
+        conversation = self._known(dialog_id)
+        side = conversation.sending if ours else conversation.receiving
+        dropped = (
+            conversation.sending.drop(number, Code.RESET_BY_PROGRAM, "dropped by the operator")
+            if ours
+            else conversation.receiving.drop(number, "dropped by the operator", now)
+        )
+        if not dropped:
+            raise PeerIncompatible(Code.UNKNOWN_DIALOG, f"message {number} does not wait, or is with the program")
+        conversation.trail.note(now.wall, side is conversation.sending, number, number, "dropped by the operator")
+        self._mark(conversation)
+
+    def retry(self, dialog_id: bytes, ours: bool, now: Now) -> None:
+        """Send what waits again, or give what waits for another attempt, now; raises `PeerFault`."""
+        conversation = self._known(dialog_id)
+        if ours:
+            conversation.sending.retry(now)
+        else:
+            conversation.receiving.retry(now)
+            self._give_soon(conversation)
+        self._mark(conversation)
+
+    def revive(self, dead: DeadMessage, now: Now) -> None:
+        """Give a message that was put aside to its program again; raises `PeerFault`."""
+        conversation = self._known(dead.dialog_id)
+        conversation.receiving.revive(dead, now)
+        self._give_soon(conversation)
+        self._mark(conversation)
+
+    def _known(self, dialog_id: bytes) -> Conversation:
+        conversation = self._dialogs.get(dialog_id)
+        if conversation is None:
+            raise PeerIncompatible(Code.UNKNOWN_DIALOG, "there is no such dialog")
+        return conversation
+
+    def _give_soon(self, conversation: Conversation) -> None:
+        programs = self._programs.get(conversation.here)
+        if programs is not None and conversation.receiving.can_give:
+            programs.waiting.setdefault(conversation)
+            self._giving[conversation.here] = None
+            self._soon()
+
+    def ours(self, dialog_id: bytes, direction: Direction) -> bool:
+        """Tell whether a direction of a dialog is the one in which we send."""
+        conversation = self._dialogs.get(dialog_id)
+        return conversation is not None and conversation.ours is direction
+
+    def reconfigure(self, terms: HouseTerms, now: Now) -> None:
+        """Have other services, peers and bounds; dialogs that live go on."""
+        self._terms = terms
+        self._door.recheck(now)
+        for conversation in self._dialogs.values():
+            conversation.receiving.terms = self._receiving_terms(conversation.row)
+
+    def stop(self, now: Now) -> None:
+        """Say the last word over each connection."""
+        for connection in list(self._connections.values()):
+            self._say(connection, Gone(Code.SHUTTING_DOWN, "the daemon ends"))
+            self._drop(connection)
 
     def _forget(self, conversation: Conversation) -> None:
         row = conversation.row
@@ -941,7 +1030,14 @@ def _ignored(_failure: StoreFailed | None) -> None:
 
 def where(octets: bytes) -> tuple[bytes, bool, bool]:
     """Return an envelope's dialog id, whether it goes back, and whether it has a routing header; raises `Malformed`."""
-    raise NotImplementedError
+    flags = octets[5]
+    at = FULL_PREAMBLE_SIZE if flags & RecordFlag.FULL else PREAMBLE_SIZE
+    routed = bool(flags & RecordFlag.ROUTING)
+    if routed:
+        at += 4 + int.from_bytes(octets[at : at + 2], "big")
+    if len(octets) < at + DIALOG_ID_SIZE:
+        raise Malformed("dialog header", at, "is cut short")
+    return octets[at : at + DIALOG_ID_SIZE], bool(flags & RecordFlag.FROM_RESPONDER), routed
 
 
 def begin_keys(vault: Any, row: StoredDialog, terms: PeerTerms, now: Now) -> Initiating:

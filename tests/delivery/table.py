@@ -88,9 +88,7 @@ class Host:
         self.life += 1
         self.up = True
         self.store.serve(self.wall())
-        terms = HouseTerms(
-            nai=self.nai, vault=self.vault, services=self.services, peers=self.peers, limits=self.limits
-        )
+        terms = HouseTerms(nai=self.nai, vault=self.vault, services=self.services, peers=self.peers, limits=self.limits)
         self.house = House(terms, EdgeOnTable(self, self.life), self.store.load(0, self.wall()), self.now())
         for service, at_once in self.attached.items():
             self.house.attach(service, at_once, self.now())
@@ -191,9 +189,7 @@ class EdgeOnTable:
     def read_piece(self, spool: str, fragment: int, done: Callable[[bytes | StoreFailed], None]) -> None:
         self._later(lambda: done(self.host.spool[spool][fragment]))
 
-    def write_piece(
-        self, spool: str, fragment: int, octets: bytes, done: Callable[[StoreFailed | None], None]
-    ) -> None:
+    def write_piece(self, spool: str, fragment: int, octets: bytes, done: Callable[[StoreFailed | None], None]) -> None:
         def write() -> None:
             self.host.spool.setdefault(spool, {})[fragment] = octets
             done(None)
