@@ -95,9 +95,7 @@ class Doorkeeper:
         entry = inlet.entry
         entry.used = now.monotonic
         created, dialog_id, kind, _, count, fragment, fragments, sequence, acknowledged = SHORT.unpack_from(octets)
-        header = _opened(
-            DialogHeader, (dialog_id, KINDS[kind], count, fragment, fragments, sequence, acknowledged)
-        )
+        header = _opened(DialogHeader, (dialog_id, KINDS[kind], count, fragment, fragments, sequence, acknowledged))
         return _opened(
             Opened,
             (header, False, body, inlet.peer, inlet.pair, inlet.chain, None, created / 1e6, entry.accepting),
@@ -198,9 +196,7 @@ class Doorkeeper:
         if envelope.pair_unsigned != entry.kek.pair_unsigned:
             raise Forged("service pair header", "is not the one that is held with this KEK", dialog_id, claimed)
 
-    def _generation(
-        self, envelope: Envelope, key: SessionKeyHeader, entry: Entry, now: Now
-    ) -> tuple[Generation, bool]:
+    def _generation(self, envelope: Envelope, key: SessionKeyHeader, entry: Entry, now: Now) -> tuple[Generation, bool]:
         dialog_id, peer = envelope.dialog.dialog_id, entry.kek.pair.initiator.nai
         known = entry.generations.get(key.dsk_id)
         if known is not None:
@@ -228,9 +224,7 @@ class Doorkeeper:
         dialog_id, pair = entry.dialog_id, entry.kek.pair
         if envelope.created <= entry.floor:
             raise HeadersMissing("Salt", "may be one that is over", dialog_id, peer=pair.initiator.nai)
-        body = body_key(
-            envelope.suite, generation.dsk, envelope.salt, path, 0, pair.initiator.fingerprint, dialog_id
-        )
+        body = body_key(envelope.suite, generation.dsk, envelope.salt, path, 0, pair.initiator.fingerprint, dialog_id)
         inlet = Inlet(entry, generation, envelope.salt, path, body, BodyOpener(body, dialog_id, False))
         if inlet.key in self._inlets:
             raise HeadersMissing("Salt", "leads to a context that is another's", dialog_id, peer=pair.initiator.nai)

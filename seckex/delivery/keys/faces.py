@@ -153,9 +153,7 @@ class HeadersMissing(SeckexError):
 class Refused(PeerFault):
     """An envelope that verifies, and asks for what policy does not allow."""
 
-    def __init__(
-        self, code: Code, field: str, why: str, dialog_id: bytes, digest: bytes = b"", peer: str = ""
-    ) -> None:
+    def __init__(self, code: Code, field: str, why: str, dialog_id: bytes, digest: bytes = b"", peer: str = "") -> None:
         super().__init__(code, f"{field}: {why}")
         self.field = field
         self.dialog_id = dialog_id
