@@ -78,7 +78,7 @@ NAMES: Final = (b"seckex1 passage id",)
 class ShownCase(TestCase):
     """Daemons in ``running``, what they show, and the ``secrets`` that they have."""
 
-    timeout = 60
+    timeout = 120
 
     def setUp(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="seckex-test-"))

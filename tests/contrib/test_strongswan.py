@@ -30,7 +30,7 @@ CHARON: Final = Path("/usr/lib/ipsec/charon")
 PLUGINS: Final = Path("/usr/lib/ipsec/plugins")
 HOME: Final = "home@example.org"
 NODE: Final = "node@example.net"
-PATIENCE: Final = 30.0
+PATIENCE: Final = 90.0
 
 LOADED: Final = (
     "random nonce openssl aes sha1 sha2 hmac gcm kdf curve25519 gmp x509 pubkey pem pkcs1"

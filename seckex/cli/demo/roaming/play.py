@@ -24,7 +24,7 @@ from seckex.cli.demo.roaming.told import tell
 from seckex.cli.demo.roaming.world import AGENT, CENTER, HOME, NODE, OTHER, PLUGINS, World
 from seckex.cli.demo.story import Story
 
-_WITHIN: Final = 20
+_WITHIN: Final = 60
 
 
 @define
@@ -260,7 +260,7 @@ class RoamingPlay:
         )
         self._run("kdc", "disable", nai, "--config", f"{CENTER}.toml")
         self._wait("the home agent to hear of it", HOME, "NodeEnded")
-        self._run("up", home, "--config", f"{NODE}.toml", "--wait", "10", fails=True)
+        self._run("up", home, "--config", f"{NODE}.toml", "--wait", str(_WITHIN), fails=True)
         self._wait("the refusal", HOME, "NegotiationRefused")
         self._wait("the refusal", AGENT, "HomeAgentRefused")
         # The node tries again now and then, with the same outcome.
