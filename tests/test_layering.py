@@ -86,7 +86,7 @@ MAY_IMPORT: Final[Mapping[str, tuple[str, ...]]] = {
     "subprocess": EDGE,
     "multiprocessing": (),
     # A store of messages is read by other threads than the one that writes.
-    "threading": (*EDGE, "seckex.storage.messages"),
+    "threading": (*EDGE, "seckex.storage"),
     "concurrent": EDGE,
     "importlib": ("seckex.cli",),
 }

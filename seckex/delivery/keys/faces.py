@@ -105,8 +105,8 @@ class Vault(Protocol):
         """Return the prekey of another that KEKs are to be sealed to at ``now`` (wall clock), if one is known."""
         ...
 
-    def vouched(self, voucher: Voucher, now: float) -> bool:
-        """Tell whether the chain that came with a prekey of another, or in an exchange, still verifies."""
+    def voucher(self, peer: str, fingerprint: bytes, now: float) -> Voucher | None:
+        """Return what another's chain says that came with a prekey of his, or in an exchange, if it still verifies."""
         ...
 
     def private_prekey(self, prekey_id: bytes) -> PrivatePrekey | None:

@@ -395,8 +395,10 @@ class Initiating:
 
     def recheck(self, now: Now) -> None:
         """Seal nothing more to a target that nobody vouches for any more; to be called when trust is another."""
-        voucher = None if self._kek is None else self._kek.voucher
-        if voucher is not None and not self._vault.vouched(voucher, now.wall):
+        kek = self._kek
+        if kek is None or kek.voucher is None:
+            return
+        if self._vault.voucher(kek.pair.target.nai, kek.pair.target.fingerprint, now.wall) is None:
             self._forget_keys("nobody vouches for the target any more")
 
     def room(self) -> int:
