@@ -4,6 +4,8 @@ A store is read when a daemon starts and from then on written in batches, as `se
 messages is segments: consecutive messages of one direction of one dialog that became durable together, in the very
 octets of a body (docs/messages.md, section 7), so that a segment can be sealed for the wire as it is. A message in
 fragments is a segment of its own, whose payload lies in the spool.
+
+Operations of a batch take effect in their order; of several that store the same thing the last stands.
 """
 
 from __future__ import annotations
@@ -116,7 +118,7 @@ class DropDialog:
 
 @frozen
 class PutSegment:
-    """Store a segment."""
+    """Store a segment none of whose messages is stored."""
 
     segment: Segment
 
@@ -148,7 +150,10 @@ class DropDead:
 
 @frozen
 class PutKey:
-    """Remember for ``until`` that a program's ``key`` has led to this message of ours."""
+    """Remember up to ``until`` (wall-clock seconds) that a program's ``key`` has led to this message of ours.
+
+    Keys of one dialog are told apart, and those of two dialogs are two; they are forgotten with their dialog.
+    """
 
     key: str
     dialog_id: bytes
@@ -158,7 +163,10 @@ class PutKey:
 
 @frozen
 class NoteClock:
-    """Remember the highest wall clock of all."""
+    """Remember the highest wall clock of all, and forget what was to be forgotten by then.
+
+    That is keys, and dialogs with a `StoredDialog.forget`, each with its segments; a bounded number with each commit.
+    """
 
     now: float
 
@@ -173,9 +181,9 @@ MessageUnit: TypeAlias = tuple[MessageOperation, ...]
 class MessageSnapshot:
     """All that a store holds when a daemon starts.
 
-    ``segments`` in the order of their dialogs and numbers; ``keys`` have (key, dialog id, number, until). ``clock`` is
-    the highest that was noted. ``restored`` as of `seckex.sa.store.Snapshot`. ``damaged`` has a sentence for each row
-    that could not be read and is left out.
+    ``segments`` in the order of their dialogs, of ``ours`` before the peer's, and of their numbers; ``keys`` have (key,
+    dialog id, number, until); ``dead`` is how many there are. ``clock`` is the highest that was noted. ``restored`` as
+    of `seckex.sa.store.Snapshot`. ``damaged`` has a sentence for each row that could not be read and is left out.
     """
 
     dialogs: tuple[StoredDialog, ...] = ()
@@ -190,6 +198,10 @@ class MessageSnapshot:
 class MessageStore(Protocol):
     """What a daemon asks of its store of messages; methods raise `seckex.errors.StoreFailed`."""
 
+    def serve(self, now: float) -> None:
+        """Be used by a daemon from ``now`` on: a store that is a copy has been restored then."""
+        ...
+
     def load(self, worker: int, now: float) -> MessageSnapshot:
         """Return what there is of the dialogs whose ids have ``worker`` in their lowest bits."""
         ...
@@ -202,12 +214,23 @@ class MessageStore(Protocol):
         """Return the segment that has a message. This and what follows may be called from any thread."""
         ...
 
-    def dead(self, beyond: tuple[bytes, int] | None, most: int) -> Sequence[DeadMessage]:
-        """Return at most ``most`` dead messages in the order of dialog ids and numbers, without their octets."""
+    def dead(self, beyond: tuple[bytes, bool, int] | None, most: int) -> Sequence[DeadMessage]:
+        """Return at most ``most`` dead messages without their octets, in the order of dialog ids, ``ours`` and numbers.
+
+        ``beyond`` is what the last of the portion before has of these, None for the first portion.
+        """
         ...
 
     def dead_message(self, dialog_id: bytes, ours: bool, number: int) -> DeadMessage | None:
         """Return one dead message, whole."""
+        ...
+
+    def spools(self, worker: int) -> frozenset[str]:
+        """Return the names of all files of the spool that are needed for dialogs of ``worker``, dead messages' too."""
+        ...
+
+    def tidy(self, now: float) -> None:
+        """Do at a quiet moment, every few minutes, what makes unreadable what is not stored any more."""
         ...
 
     def close(self) -> None:

@@ -1,7 +1,8 @@
-"""The database file: how it is opened, what its tables are and how they change.
+"""A database file: how it is opened, what the tables of that of associations are and how they change.
 
-The header carries our application id and, as ``user_version``, how many of
-`MIGRATIONS` have been applied; a file with more of them than this version knows
+`Schema` is what tells one kind of database from another; messages have theirs in
+`seckex.storage.messages.schema`. The header carries its application id and, as ``user_version``, how many of
+its migrations have been applied; a file with more of them than this version knows
 is refused rather than guessed at. Nothing is written to a file that is not ours.
 
 Rows are appended: both tables keep SQLite's own row numbers as primary key and
@@ -12,13 +13,15 @@ would dirty a page of its own, which costs twice as much once there are many.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from attrs import frozen
+
 from seckex.crypto.atrest import Wrapping
 from seckex.errors import AuthenticationFailed, StoreFailed
-from seckex.storage.failures import damaged
+from seckex.storage.failures import NEGOTIATED_ANEW, damaged
 from seckex.storage.lock import locked
 from seckex.storage.logs import seal_heads
 from seckex.storage.private import private_directory, private_file
@@ -74,8 +77,39 @@ MARK_COPY: Final = "INSERT INTO meta VALUES ('copy', 1) ON CONFLICT DO NOTHING"
 CHECK_BOUND: Final = b"this database belongs to this master key"
 
 
-def open_database(path: Path, wrapping: Wrapping, factory: type[sqlite3.Connection]) -> sqlite3.Connection:
+@frozen
+class Schema:
+    """A kind of database.
+
+    ``check`` is what its mark of the master key is bound to; ``secure`` how thoroughly what is deleted is overwritten;
+    ``page`` the octets of its pages; ``brought`` is called with the version from which a file was brought up to date;
+    ``loss`` is what starting without it means.
+    """
+
+    application_id: int
+    migrations: Sequence[Sequence[str]]
+    check: bytes
+    secure: str = "ON"
+    page: int = 4096
+    loss: str = NEGOTIATED_ANEW
+    brought: Callable[[sqlite3.Connection, int, Wrapping], None] = lambda _connection, _version, _wrapping: None
+
+
+def _seal_heads(connection: sqlite3.Connection, version: int, wrapping: Wrapping) -> None:
+    if version < _LOGS:
+        seal_heads(connection, {}, wrapping)
+
+
+def _of_associations() -> Schema:
+    return Schema(APPLICATION_ID, MIGRATIONS, CHECK_BOUND, brought=_seal_heads)
+
+
+def open_database(
+    path: Path, wrapping: Wrapping, factory: type[sqlite3.Connection], schema: Schema | None = None
+) -> sqlite3.Connection:
     """Return a connection to the database ``path``, made if absent and brought to the newest schema.
+
+    It is the database of associations unless ``schema`` tells another.
 
     Raises `StoreFailed`, `OSError` and `sqlite3.Error`, having closed it.
     """
@@ -85,7 +119,7 @@ def open_database(path: Path, wrapping: Wrapping, factory: type[sqlite3.Connecti
         private_file(path)
         connection = _connect(path, "rw", factory)
         try:
-            _prepare(connection, path, wrapping)
+            _prepare(connection, path, wrapping, _of_associations() if schema is None else schema)
         except BaseException:
             connection.close()
             raise
@@ -121,51 +155,53 @@ def _number(connection: sqlite3.Connection, query: str) -> int:
     return int(found)
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, wrapping: Wrapping) -> None:
+def _prepare(connection: sqlite3.Connection, path: Path, wrapping: Wrapping, schema: Schema) -> None:
     version = _number(connection, "PRAGMA user_version")
-    if _number(connection, "PRAGMA application_id") != APPLICATION_ID and (
+    if _number(connection, "PRAGMA application_id") != schema.application_id and (
         version or _number(connection, "SELECT count(*) FROM sqlite_master")
     ):
         raise StoreFailed(f"{path} is the database of another program: name another file")
-    if version > len(MIGRATIONS):
+    newest = len(schema.migrations)
+    if version > newest:
         raise StoreFailed(
-            f"{path} was written by a newer version of seckex (schema {version}, this one knows {len(MIGRATIONS)}): "
+            f"{path} was written by a newer version of seckex (schema {version}, this one knows {newest}): "
             "install that version, or move the database away to begin anew"
         )
+    # Heeded where the file is yet empty.
+    connection.execute(f"PRAGMA page_size = {schema.page}")
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if mode != "wal":
         raise StoreFailed(f"{path} cannot have a write-ahead log: put it on a local file system")
     connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA secure_delete = ON")
+    connection.execute(f"PRAGMA secure_delete = {schema.secure}")
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
     connection.execute(f"PRAGMA journal_size_limit = {_LOG_OCTETS}")
-    if version < len(MIGRATIONS):
-        _migrate(connection, version, wrapping)
-    _check_key(connection, path, wrapping)
+    if version < newest:
+        _migrate(connection, version, wrapping, schema)
+    _check_key(connection, path, wrapping, schema)
 
 
-def _migrate(connection: sqlite3.Connection, version: int, wrapping: Wrapping) -> None:
+def _migrate(connection: sqlite3.Connection, version: int, wrapping: Wrapping, schema: Schema) -> None:
     connection.execute("BEGIN IMMEDIATE")
-    for migration in MIGRATIONS[version:]:
+    for migration in schema.migrations[version:]:
         for statement in migration:
             connection.execute(statement)
     if version == 0:
-        connection.execute("INSERT INTO meta VALUES ('check', ?)", (wrapping.wrap(b"", CHECK_BOUND),))
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    if version < _LOGS:
-        seal_heads(connection, {}, wrapping)
-    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        connection.execute("INSERT INTO meta VALUES ('check', ?)", (wrapping.wrap(b"", schema.check),))
+        connection.execute(f"PRAGMA application_id = {schema.application_id}")
+    schema.brought(connection, version, wrapping)
+    connection.execute(f"PRAGMA user_version = {len(schema.migrations)}")
     connection.execute("COMMIT")
 
 
-def _check_key(connection: sqlite3.Connection, path: Path, wrapping: Wrapping) -> None:
+def _check_key(connection: sqlite3.Connection, path: Path, wrapping: Wrapping, schema: Schema) -> None:
     row = connection.execute("SELECT value FROM meta WHERE name = 'check'").fetchone()
     if row is None or not isinstance(row[0], bytes):
-        raise damaged(path)
+        raise damaged(path, schema.loss)
     try:
-        wrapping.unwrap(row[0], CHECK_BOUND)
+        wrapping.unwrap(row[0], schema.check)
     except AuthenticationFailed:
         raise StoreFailed(
             f"{path} was written under another master key: restore that key, or move the database and its -wal and "

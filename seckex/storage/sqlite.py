@@ -23,9 +23,8 @@ import json
 import math
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from seckex.crypto.atrest import EPOCH_SIZE, MasterKey, Wrapping
 from seckex.errors import AuthenticationFailed, StoreFailed
@@ -46,7 +45,7 @@ from seckex.sa.store import (
     Unit,
 )
 from seckex.storage.batch import Batch, RecordKey, named, settle
-from seckex.storage.failures import damaged, store_failed
+from seckex.storage.database import Database
 from seckex.storage.logs import check_log, read_entries, write_entries
 from seckex.storage.rows import (
     ASSOCIATION_COLUMNS,
@@ -64,9 +63,7 @@ from seckex.storage.rows import (
     replay_name,
     replay_row,
 )
-from seckex.storage.schema import look_into, open_database
-
-T = TypeVar("T")
+from seckex.storage.schema import open_database
 
 PURGED_AT_ONCE: Final = 5000
 
@@ -139,7 +136,7 @@ _LOAD_ASSOCIATIONS: Final = (
 _LOAD_REPLAYS: Final = f"SELECT {REPLAY_COLUMNS} FROM replay WHERE expires > ? ORDER BY expires DESC LIMIT ?"  # noqa: S608  # constants
 
 
-class SqliteStore:
+class SqliteStore(Database):
     """See the module and `seckex.sa.store.Store`.
 
     ``path`` is the file; its directory must be this process's alone and is made
@@ -154,19 +151,12 @@ class SqliteStore:
         entropy: Callable[[int], bytes],
         factory: type[sqlite3.Connection] = sqlite3.Connection,
     ) -> None:
-        self.path = path
+        super().__init__(path, factory)
         self._entropy = entropy
         self.use(master)
-        self._factory = factory
-        self._connection: sqlite3.Connection | None = None
-        self._closed = False
-        self._file: tuple[int, int] | None = None
         self._unpurged: Purge | None = None
         with self._failures():
             self._open()
-
-    def __repr__(self) -> str:
-        return f"<SqliteStore {self.path}>"
 
     # -- its master key
 
@@ -282,15 +272,6 @@ class SqliteStore:
             self._unpurged = purging
         return batch.outcomes
 
-    def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Return what ``work`` does in one transaction, durable then; raises `StoreFailed` and what ``work`` raises."""
-        with self._failures():
-            connection = self._open()
-            connection.execute("BEGIN IMMEDIATE")
-            done = work(connection)
-            connection.execute("COMMIT")
-        return done
-
     def put_all(self, records: Iterable[Record], entries: Callable[[], Sequence[Append]]) -> None:
         """Store records, each in place of the one of its name, all or none, without having all of them in memory.
 
@@ -303,12 +284,6 @@ class SqliteStore:
             write_entries(connection, entries(), self._wrapping)
 
         self.transact(work)
-
-    def shrink(self) -> bool:
-        """Move all there is in the write-ahead log into the file, and empty it; False where somebody is reading it."""
-        with self._failures():
-            busy: int = self._open().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-        return not busy
 
     def _written(self, connection: sqlite3.Connection, batch: Batch) -> bool:
         """Return whether ``batch`` could be written as it is; if so the transaction is left open."""
@@ -412,75 +387,7 @@ class SqliteStore:
         with self._looking() as connection:
             return check_log(connection, log, self._wrapping)
 
-    @contextmanager
-    def _looking(self) -> Iterator[sqlite3.Connection]:
-        """Yield a connection that sees the database as it is now and alters nothing."""
-        if self._closed:
-            raise StoreFailed(f"{self.path} has been closed")
-        try:
-            with closing(look_into(self.path, self._factory)) as connection:
-                connection.execute("BEGIN")
-                yield connection
-        except sqlite3.Error as error:
-            raise store_failed(self.path, error) from error
-
     # -- the connection
 
-    def close(self) -> None:
-        """See `Store.close`."""
-        self._closed = True
-        with self._failures():
-            if self._connection is not None:
-                connection, self._connection = self._connection, None
-                connection.close()
-
-    def _open(self) -> sqlite3.Connection:
-        if self._closed:
-            raise StoreFailed(f"{self.path} has been closed")
-        if self._file is not None and self._file != _identity(self.path):
-            # What is written there now would be lost with the last process that has it open.
-            raise StoreFailed(
-                f"{self.path} was removed or replaced while it was in use: put it back with its directory, or restart "
-                "the daemon to begin anew"
-            )
-        if self._connection is None:
-            self._connection = open_database(self.path, self._wrapping, self._factory)
-            self._file = _identity(self.path)
-        return self._connection
-
-    @contextmanager
-    def _failures(self) -> Iterator[None]:
-        """Leave no transaction open if the block raises; SQLite's and the system's errors become `StoreFailed`."""
-        try:
-            yield
-        except BaseException as error:
-            self._abandon()
-            if isinstance(error, sqlite3.Error):
-                raise store_failed(self.path, error) from error
-            if isinstance(error, UnicodeDecodeError):
-                # SQLite's own words about damage may quote it.
-                raise damaged(self.path) from None
-            if isinstance(error, OSError):
-                raise StoreFailed(f"{self.path} cannot be opened: {error.strerror}") from error
-            raise
-
-    def _abandon(self) -> None:
-        connection = self._connection
-        if connection is None or not connection.in_transaction:
-            return
-        try:
-            connection.execute("ROLLBACK")
-        except sqlite3.Error:
-            # The next use opens another connection, which begins with what is durable.
-            self._connection = None
-            with suppress(sqlite3.Error):
-                connection.close()
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Return which file has the name ``path``, None where none has."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+    def _prepared(self) -> sqlite3.Connection:
+        return open_database(self.path, self._wrapping, self._factory)

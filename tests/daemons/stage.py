@@ -12,7 +12,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,6 +24,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from seckex.cli.control_client import Unreachable, ask
 from seckex.cli.demo.files import write_key, write_payload
 from seckex.cli.demo.processes import DemoFailed, Process, free_port, twistd
+from tests.daemons.forked import ForkedProcess, run
 
 HOME: Final = "home@example.org"
 NODE: Final = "node@example.net"
@@ -129,11 +129,14 @@ class StageTestCase(SynchronousTestCase):
     # -- processes
 
     def daemon(self, role: str, *options: str, wrapper: Sequence[str] = (), config: str = "") -> Process:
-        """Start a daemon; ``options`` are twistd's, ``wrapper`` is a command that becomes the one after it."""
+        """Start a daemon; ``options`` are twistd's, ``wrapper`` is a command that becomes the one after it.
+
+        With a wrapper it has a beginning of its own.
+        """
         name = config or role
         command = [*wrapper, twistd(), "-n", "--pidfile=", *options, f"seckex-{role}", "--config", f"{name}.toml"]
-        log = self.folder / f"{name}.log"
-        process = Process(name, command, self.folder, log)
+        begun = Process if wrapper else ForkedProcess
+        process = begun(name, command, self.folder, self.folder / f"{name}.log")
         process.start()
         self.running.append(process)
         return process
@@ -171,7 +174,7 @@ class StageTestCase(SynchronousTestCase):
     def refused_start(self, role: str, *options: str) -> str:
         """Start a daemon that is to fail, and return what it prints."""
         command = [twistd(), "-n", "--pidfile=", *options, f"seckex-{role}", "--config", f"{role}.toml"]
-        ended = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        ended = run(command, self.folder, PATIENCE)
         self.assertEqual(ended.returncode, 1, ended.stdout + ended.stderr)
         self.assertNotIn("Traceback", ended.stdout + ended.stderr)
         return ended.stdout + ended.stderr

@@ -18,8 +18,10 @@ from seckex.storage.sqlite import SqliteStore
 from tests.storage.samples import entropy, master
 
 
-class SqliteCase(SynchronousTestCase):
-    """Has a place for its database, which is closed in the end."""
+class Places(SynchronousTestCase):
+    """Has a place for a database."""
+
+    name = "seckex.db"
 
     def setUp(self) -> None:
         self.new_path()
@@ -29,7 +31,19 @@ class SqliteCase(SynchronousTestCase):
         memory = "/dev/shm"
         top = tempfile.mkdtemp(prefix="seckex-", dir=memory if os.access(memory, os.W_OK) else None)
         self.addCleanup(shutil.rmtree, top)
-        self.path = Path(top) / "state" / "seckex.db"
+        self.path = Path(top) / "state" / self.name
+
+    def sql(self, *statements: str) -> list[Any]:
+        """Run statements beside the store, and return what they yield."""
+        connection = sqlite3.connect(self.path, isolation_level=None)
+        try:
+            return [row for statement in statements for row in connection.execute(statement)]
+        finally:
+            connection.close()
+
+
+class SqliteCase(Places):
+    """Has a place for its database, which is closed in the end."""
 
     def open(self, factory: type[sqlite3.Connection] = sqlite3.Connection) -> SqliteStore:
         store = SqliteStore(self.path, master, entropy, factory)
@@ -40,14 +54,6 @@ class SqliteCase(SynchronousTestCase):
         error = self.assertRaises(StoreFailed, self.open)
         for word in (str(self.path), *words):
             self.assertIn(word, str(error))
-
-    def sql(self, *statements: str) -> list[Any]:
-        """Run statements beside the store, and return what they yield."""
-        connection = sqlite3.connect(self.path, isolation_level=None)
-        try:
-            return [row for statement in statements for row in connection.execute(statement)]
-        finally:
-            connection.close()
 
 
 def twin(*batches: Sequence[Unit]) -> tuple[object, ...]:

@@ -12,10 +12,19 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
-from attrs import field, frozen
-from twisted.internet.defer import Deferred
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred, succeed
 
-from seckex.delivery.faces import PRIORITY, Direction, Outgoing, Payload, Spooled, Stage, Verdict
+from seckex.delivery.faces import (
+    FRAGMENT,
+    PRIORITY,
+    Direction,
+    Outgoing,
+    Payload,
+    Spooled,
+    Stage,
+    Verdict,
+)
 from seckex.errors import SeckexError
 from seckex.events import label_of
 
@@ -46,17 +55,17 @@ Handler: TypeAlias = "Callable[[Message], Said | Deferred[Said] | Coroutine[Defe
 
 
 class Office(Protocol):
-    """What dialogs and messages ask of whoever made them."""
+    """What dialogs and messages ask of whoever made them; see `seckex.net.delivery.office`."""
 
     def send(self, dialog: Dialog, messages: Sequence[Outgoing], key: str) -> list[Sent]:
         """Send messages that become durable together."""
         ...
 
     def ready(self, dialog: Dialog) -> Deferred[None]:
-        """Fire when there is room for more."""
+        """Fire when there may be room for more."""
         ...
 
-    def end(self, dialog: Dialog, code: int, why: str) -> None:
+    def end(self, dialog_id: bytes, code: int, why: str) -> None:
         """End a dialog."""
         ...
 
@@ -64,7 +73,7 @@ class Office(Protocol):
         """Fire when a message has reached a stage."""
         ...
 
-    def piece(self, spooled: Spooled, index: int) -> Deferred[bytes]:
+    def piece(self, payload: Spooled, index: int) -> Deferred[bytes]:
         """Read a piece of a payload."""
         ...
 
@@ -104,28 +113,31 @@ class Dialog:
         return self._office.send(self, [Outgoing(payload, type, expires) for payload in payloads], key)
 
     def ready(self) -> Deferred[None]:
-        """Fire when the outbox has room, at once if it has."""
+        """Fire when the outbox may have room, at once unless it was full when something was last sent."""
         return self._office.ready(self)
 
     def end(self, code: int = 0, why: str = "") -> None:
         """Send no more; with a ``code`` the dialog ends as an error. Raises `MessageFailed` where it cannot."""
-        self._office.end(self, code, why)
+        self._office.end(self.id, code, why)
 
 
 class Sent:
     """A message that was sent; its Deferreds are made when they are asked for and fail with `MessageFailed`.
 
-    ``number`` is 0 where it was not taken.
+    ``number`` is 0 and ``name`` empty where it was not taken, for the reason ``refusal``.
     """
 
-    __slots__ = ("_made", "_office", "dialog", "name", "number")
+    __slots__ = ("_made", "_office", "dialog", "name", "number", "refusal")
 
-    def __init__(self, office: Office, dialog: Dialog, number: int, name: str) -> None:
+    def __init__(
+        self, office: Office, dialog: Dialog, number: int, name: str, refusal: MessageFailed | None = None
+    ) -> None:
         self._office = office
         self._made: dict[Stage, Deferred[None]] | None = None
         self.dialog = dialog
         self.number = number
         self.name = name
+        self.refusal = refusal
 
     def __repr__(self) -> str:
         return f"<Sent {self.name or 'nothing'}>"
@@ -154,11 +166,12 @@ class Sent:
         return self._when(Stage.PROCESSED)
 
 
-@frozen(eq=False)
+@define(eq=False)
 class Message:
     """A message for a program here; ``dialog`` answers, ``attempt`` counts from 1, ``expires`` in seconds, 0 for never.
 
-    ``payload`` is `Spooled` where it is longer than 1 MiB: it is read piece by piece, from the disk.
+    ``peer`` is empty where its sender is not told. ``payload`` is `Spooled` where it is longer than 1 MiB: it is read
+    piece by piece, from the disk.
     """
 
     name: str
@@ -178,16 +191,28 @@ class Message:
 
     @property
     def pieces(self) -> int:
-        """How many pieces there are to read."""
-        raise NotImplementedError
+        """How many pieces there are to read, one at least."""
+        return pieces_of(self.payload)
 
     def piece(self, index: int) -> Deferred[bytes]:
         """Read one piece; fails with `seckex.errors.StoreFailed`."""
-        raise NotImplementedError
+        payload = self.payload
+        return self._office.piece(payload, index) if isinstance(payload, Spooled) else succeed(payload)
 
     def read(self, write: Callable[[bytes], Deferred[Any] | None]) -> Deferred[None]:
         """Give ``write`` all pieces in turn, each when it is done with the one before."""
-        raise NotImplementedError
+        return Deferred.fromCoroutine(self._read(write))
+
+    async def _read(self, write: Callable[[bytes], Deferred[Any] | None]) -> None:
+        for index in range(self.pieces):
+            written = write(await self.piece(index))
+            if written is not None:
+                await written
+
+
+def pieces_of(payload: Payload) -> int:
+    """Return how many pieces a payload is read in."""
+    return max(1, -(-payload.size // FRAGMENT)) if isinstance(payload, Spooled) else 1
 
 
 class Receiving(Protocol):
@@ -210,7 +235,7 @@ class Upload(Protocol):
         ...
 
     def abort(self) -> None:
-        """Forget it."""
+        """Forget it, finished or not; not for what was sent."""
         ...
 
 
@@ -243,7 +268,9 @@ class Messages(Protocol):
         """Return what waits, of the outbox if ``ours``, else of the inbox."""
         ...
 
-    def shown_dead(self, beyond: tuple[bytes, int] | None = None, most: int = 1000) -> Deferred[list[dict[str, Any]]]:
+    def shown_dead(
+        self, beyond: tuple[bytes, bool, int] | None = None, most: int = 1000
+    ) -> Deferred[list[dict[str, Any]]]:
         """Fire with messages that were put aside, in their order behind ``beyond``."""
         ...
 

@@ -1,0 +1,1 @@
+"""Dialogs of messages in a database of their own, beside that of associations."""

@@ -1,0 +1,155 @@
+"""What operators are told of messages in memory, and may do with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from twisted.internet.defer import Deferred, succeed
+
+from seckex.delivery.faces import DialogName, Payload, Spooled, Stage
+from seckex.net.delivery.api import Dialog, MessageFailed
+from seckex.testing.delivered import Delivered, State
+from seckex.testing.inbox import Inbox
+from seckex.testing.posted import Posted
+from seckex.wire.numbers import Code
+
+
+class Operated:
+    """The half of `seckex.testing.memory.MemoryMessages` that operators see."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self.posted: list[Posted] = []
+        self._inbox = inbox
+        self._names: dict[tuple[DialogName, bool], Dialog] = {}
+        self._ended: dict[bytes, tuple[int, str]] = {}
+
+    def shown_dialogs(self) -> list[dict[str, Any]]:
+        """Return what an operator is told of dialogs."""
+        return [self._shown_dialog(name, dialog) for (name, _), dialog in self._names.items()]
+
+    def shown_queue(self, ours: bool, dialog_id: bytes | None = None) -> list[dict[str, Any]]:
+        """Return what waits."""
+        posted = [each for each in self.posted if each.failed is None and not each.has(Stage.PROCESSED)]
+        shown = (
+            map(_shown_posted, posted)
+            if ours
+            else map(_shown_delivered, [each for each in self._inbox.all if each.open])
+        )
+        return [each for each in shown if dialog_id is None or each["dialog"] == dialog_id.hex()]
+
+    def shown_dead(self, beyond: tuple[bytes, int] | None = None, most: int = 1000) -> Deferred[list[dict[str, Any]]]:
+        """Fire with messages that were put aside."""
+        dead = sorted(self._dead(), key=lambda each: (each.dialog_id, each.number))
+        further = [each for each in dead if beyond is None or (each.dialog_id, each.number) > beyond]
+        return succeed([_shown_delivered(each) for each in further[:most]])
+
+    def dead_message(
+        self, dialog_id: bytes, ours: bool, number: int
+    ) -> Deferred[tuple[dict[str, Any], Payload] | None]:
+        """Fire with a dead message and its payload."""
+        found = None if ours else _found(self._dead(), dialog_id, number)
+        return succeed(None if found is None else (_shown_delivered(found), found.payload))
+
+    def why(self, name: str) -> dict[str, Any] | None:
+        """Return what there is to say of a message or dialog."""
+        for posted in self.posted:
+            if posted.name == name:
+                return _shown_posted(posted) | {"steps": []}
+        for delivered in self._inbox.all:
+            if delivered.name == name:
+                return _shown_delivered(delivered) | {"steps": [each.value for each in delivered.verdicts]}
+        return None
+
+    def drop(self, dialog_id: bytes, ours: bool, number: int) -> None:
+        """Forget a message that is dead or waits."""
+        if ours:
+            self._of_ours(dialog_id, number).refuse(Code.DELETED, "the operator has dropped it")
+        else:
+            self._of_theirs(dialog_id, number).state = State.DROPPED
+            self._inbox.tend()
+
+    def retry(self, dialog_id: bytes, ours: bool, number: int) -> None:
+        """Give one again."""
+        if ours:
+            self._of_ours(dialog_id, number)
+            return
+        found = self._of_theirs(dialog_id, number)
+        found.state, found.due, found.attempt = State.WAITING, 0.0, 0
+        self._inbox.tend()
+
+    def end(self, dialog: Dialog | bytes, code: int = 0, why: str = "") -> None:
+        """End a dialog."""
+        dialog_id = dialog if isinstance(dialog, bytes) else dialog.id
+        if dialog_id not in {each.id for each in self._names.values()} or dialog_id in self._ended:
+            raise MessageFailed(Code.UNKNOWN_DIALOG, f"there is no dialog {dialog_id.hex()}")
+        self._ended[dialog_id] = (code, why)
+
+    def _dead(self) -> list[Delivered]:
+        return [each for each in self._inbox.all if each.state is State.DEAD]
+
+    def _of_ours(self, dialog_id: bytes, number: int) -> Posted:
+        for each in self.posted:
+            if (each.dialog.id, each.number) == (dialog_id, number) and each.failed is None:
+                return each
+        raise _unknown(dialog_id, number)
+
+    def _of_theirs(self, dialog_id: bytes, number: int) -> Delivered:
+        waiting = [each for each in self._inbox.all if each.state in (State.WAITING, State.DEAD)]
+        found = _found(waiting, dialog_id, number)
+        if found is None:
+            raise _unknown(dialog_id, number)
+        return found
+
+    def _shown_dialog(self, name: DialogName, dialog: Dialog) -> dict[str, Any]:
+        return {
+            "dialog": dialog.id.hex(),
+            "initiator": not dialog.direction,
+            "peer": name.peer,
+            "service": name.service,
+            "own": name.own,
+            "priority": name.priority,
+            "label": name.label,
+            "ended": dialog.id in self._ended,
+        }
+
+
+def _found(among: Iterable[Delivered], dialog_id: bytes, number: int) -> Delivered | None:
+    return next((each for each in among if (each.dialog_id, each.number) == (dialog_id, number)), None)
+
+
+def _unknown(dialog_id: bytes, number: int) -> MessageFailed:
+    return MessageFailed(Code.UNKNOWN_DIALOG, f"there is no message {number} of {dialog_id.hex()} that waits")
+
+
+def _size(payload: Payload) -> int:
+    return payload.size if isinstance(payload, Spooled) else len(payload)
+
+
+def _shown_posted(posted: Posted) -> dict[str, Any]:
+    return {
+        "name": posted.name,
+        "dialog": posted.dialog.id.hex(),
+        "number": posted.number,
+        "peer": posted.dialog.peer,
+        "service": posted.dialog.service,
+        "type": posted.type,
+        "size": _size(posted.payload),
+        "stage": "" if posted.stage is None else posted.stage.value,
+    }
+
+
+def _shown_delivered(delivered: Delivered) -> dict[str, Any]:
+    return {
+        "name": delivered.name,
+        "dialog": delivered.dialog_id.hex(),
+        "number": delivered.number,
+        "peer": delivered.peer,
+        "service": delivered.service,
+        "type": delivered.type,
+        "size": _size(delivered.payload),
+        "state": delivered.state.value,
+        "attempts": delivered.attempt,
+        "code": delivered.code,
+        "why": delivered.why,
+    }
