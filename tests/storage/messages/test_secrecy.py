@@ -196,7 +196,7 @@ class SecrecyTests(MessagesCase):
             store.commit([(PutDialog(dialog(number)), PutSegment(segment(1, number)), PutSegment(segment(2, number)))])
         # A commit that failed has used what it has drawn.
         failing: Callable[[], object] = lambda: stores[0].commit(  # noqa: E731  # a word for it
-            [(PutSegment(segment(1, 50)), PutSegment(Segment(dialog_id(1), True, 51, 1, 1 << 70, b"")))]
+            [(PutSegment(segment(1, 50)), PutSegment(Segment(dialog_id(1), True, 51, 1, 1 << 63, b"")))]
         )
         self.assertRaises(OverflowError, failing)
         stores[0].commit([(PutSegment(segment(1, 50)),)])
