@@ -38,11 +38,12 @@ class Operated:
         )
         return [each for each in shown if dialog_id is None or each["dialog"] == dialog_id.hex()]
 
-    def shown_dead(self, beyond: tuple[bytes, int] | None = None, most: int = 1000) -> Deferred[list[dict[str, Any]]]:
+    def shown_dead(
+        self, beyond: tuple[bytes, bool, int] | None = None, most: int = 1000
+    ) -> Deferred[list[dict[str, Any]]]:
         """Fire with messages that were put aside."""
-        dead = sorted(self._dead(), key=lambda each: (each.dialog_id, each.number))
-        further = [each for each in dead if beyond is None or (each.dialog_id, each.number) > beyond]
-        return succeed([_shown_delivered(each) for each in further[:most]])
+        dead = sorted(((each.dialog_id, False, each.number), each) for each in self._dead())
+        return succeed([_shown_delivered(each) for place, each in dead if beyond is None or place > beyond][:most])
 
     def dead_message(
         self, dialog_id: bytes, ours: bool, number: int
@@ -78,9 +79,8 @@ class Operated:
         found.state, found.due, found.attempt = State.WAITING, 0.0, 0
         self._inbox.tend()
 
-    def end(self, dialog: Dialog | bytes, code: int = 0, why: str = "") -> None:
+    def end(self, dialog_id: bytes, code: int = 0, why: str = "") -> None:
         """End a dialog."""
-        dialog_id = dialog if isinstance(dialog, bytes) else dialog.id
         if dialog_id not in {each.id for each in self._names.values()} or dialog_id in self._ended:
             raise MessageFailed(Code.UNKNOWN_DIALOG, f"there is no dialog {dialog_id.hex()}")
         self._ended[dialog_id] = (code, why)
@@ -130,6 +130,7 @@ def _shown_posted(posted: Posted) -> dict[str, Any]:
     return {
         "name": posted.name,
         "dialog": posted.dialog.id.hex(),
+        "ours": True,
         "number": posted.number,
         "peer": posted.dialog.peer,
         "service": posted.dialog.service,
@@ -143,6 +144,7 @@ def _shown_delivered(delivered: Delivered) -> dict[str, Any]:
     return {
         "name": delivered.name,
         "dialog": delivered.dialog_id.hex(),
+        "ours": False,
         "number": delivered.number,
         "peer": delivered.peer,
         "service": delivered.service,
