@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, execute, succeed
 
 from seckex.delivery.faces import DialogName, Payload, Spooled, Stage
 from seckex.net.delivery.api import Dialog, MessageFailed
@@ -62,16 +62,22 @@ class Operated:
                 return _shown_delivered(delivered) | {"steps": [each.value for each in delivered.verdicts]}
         return None
 
-    def drop(self, dialog_id: bytes, ours: bool, number: int) -> None:
+    def drop(self, dialog_id: bytes, ours: bool, number: int) -> Deferred[None]:
         """Forget a message that is dead or waits."""
+        return execute(self._drop, dialog_id, ours, number)
+
+    def _drop(self, dialog_id: bytes, ours: bool, number: int) -> None:
         if ours:
             self._of_ours(dialog_id, number).refuse(Code.DELETED, "the operator has dropped it")
         else:
             self._of_theirs(dialog_id, number).state = State.DROPPED
             self._inbox.tend()
 
-    def retry(self, dialog_id: bytes, ours: bool, number: int) -> None:
+    def retry(self, dialog_id: bytes, ours: bool, number: int) -> Deferred[None]:
         """Give one again."""
+        return execute(self._retry, dialog_id, ours, number)
+
+    def _retry(self, dialog_id: bytes, ours: bool, number: int) -> None:
         if ours:
             self._of_ours(dialog_id, number)
             return

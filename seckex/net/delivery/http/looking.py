@@ -100,32 +100,32 @@ class Looking:
 
     async def retry_dead(self, call: Call) -> Answer:
         """POST /v1/dead/{message}/retry."""
-        self._messages.retry(*await self._place_of_dead(call.said["message"]))
+        await self._messages.retry(*await self._place_of_dead(call.said["message"]))
         return Answer(HTTPStatus.NO_CONTENT)
 
     async def drop_dead(self, call: Call) -> Answer:
         """POST /v1/dead/{message}/drop."""
-        self._messages.drop(*await self._place_of_dead(call.said["message"]))
+        await self._messages.drop(*await self._place_of_dead(call.said["message"]))
         return Answer(HTTPStatus.NO_CONTENT)
 
-    def retry_out(self, call: Call) -> Answer:
+    async def retry_out(self, call: Call) -> Answer:
         """POST /v1/outbox/{message}/retry."""
-        self._messages.retry(*self._place(True, call))
+        await self._messages.retry(*self._place(True, call))
         return Answer(HTTPStatus.NO_CONTENT)
 
-    def drop_out(self, call: Call) -> Answer:
+    async def drop_out(self, call: Call) -> Answer:
         """POST /v1/outbox/{message}/drop."""
-        self._messages.drop(*self._place(True, call))
+        await self._messages.drop(*self._place(True, call))
         return Answer(HTTPStatus.NO_CONTENT)
 
-    def retry_in(self, call: Call) -> Answer:
+    async def retry_in(self, call: Call) -> Answer:
         """POST /v1/inbox/{message}/retry."""
-        self._messages.retry(*self._place(False, call))
+        await self._messages.retry(*self._place(False, call))
         return Answer(HTTPStatus.NO_CONTENT)
 
-    def drop_in(self, call: Call) -> Answer:
+    async def drop_in(self, call: Call) -> Answer:
         """POST /v1/inbox/{message}/drop."""
-        self._messages.drop(*self._place(False, call))
+        await self._messages.drop(*self._place(False, call))
         return Answer(HTTPStatus.NO_CONTENT)
 
     # -- one dialog
