@@ -1,0 +1,118 @@
+"""The keys of a principal on the table: a certificate by the table's authority, prekeys, whom it has heard of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import define, field
+
+from seckex.crypto.hpke import seed_size
+from seckex.crypto.identity import Identity, TrustAnchors, Voucher
+from seckex.crypto.prekeys import PrivatePrekey, PublicPrekey, make_prekey, signed_prekey, verify_prekey
+from seckex.delivery.keys.faces import AssociationKeys, ExchangedKek, Policy
+from seckex.delivery.keys.pair import Principal
+from seckex.errors import SeckexError
+from seckex.wire.numbers import Kem
+from seckex.wire.prekey import decode_prekey
+from tests.roaming.certificates import identity, trust
+
+DAY = 86400.0
+
+
+@define
+class TableVault:
+    """See the module and `seckex.delivery.keys.faces.Vault`; ``wall`` gives seconds since 1970."""
+
+    nai: str
+    entropy_: Callable[[int], bytes]
+    wall: Callable[[], float]
+    identity: Identity | None = None
+    trust: TrustAnchors | None = field(factory=trust)
+    policy: Policy = field(factory=Policy)
+    kems: tuple[Kem, ...] = (Kem.X25519,)
+    prekeys: dict[bytes, PrivatePrekey] = field(factory=dict)
+    known: dict[str, PublicPrekey] = field(factory=dict)
+    vouchers: dict[tuple[str, bytes], Voucher] = field(factory=dict)
+    former: list[Identity] = field(factory=list)
+    associations: dict[tuple[str, bool], AssociationKeys] = field(factory=dict)
+    by_spi: dict[int, AssociationKeys] = field(factory=dict)
+    exchanges: dict[bytes, ExchangedKek] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.identity = self.identity or identity(self.nai)
+        self.new_prekeys()
+
+    def new_prekeys(self) -> None:
+        """Make new ones, one for each KEM, which are told from now on."""
+        for kem in self.kems:
+            made = make_prekey(kem, self.entropy_(seed_size(kem)), self.wall() - 300, self.wall() + 7 * DAY)
+            self.prekeys[made.id] = made
+
+    def renew(self, another: Identity) -> None:
+        """Have another certificate from now on."""
+        if self.identity is not None:
+            self.former.append(self.identity)
+        self.identity = another
+        self.new_prekeys()
+
+    def entropy(self, count: int) -> bytes:
+        """Return random octets."""
+        return self.entropy_(count)
+
+    def clock_ns(self) -> int:
+        """Return the wall clock in nanoseconds."""
+        return int(self.wall() * 1e9)
+
+    def own(self, fingerprint: bytes) -> Principal | None:
+        """Return us by a certificate of ours."""
+        for each in [self.identity, *self.former]:
+            if each is not None and bytes.fromhex(each.fingerprint) == fingerprint:
+                return Principal.of_identity(each)
+        return None
+
+    def prekey(self, peer: str, now: float) -> PublicPrekey | None:
+        """Return what was learnt of another."""
+        found = self.known.get(peer)
+        return found if found is not None and now < found.expiry else None
+
+    def voucher(self, peer: str, fingerprint: bytes, now: float) -> Voucher | None:
+        """Return what another's chain has said."""
+        del now
+        return self.vouchers.get((peer, fingerprint))
+
+    def private_prekey(self, prekey_id: bytes) -> PrivatePrekey | None:
+        """Return one of ours."""
+        return self.prekeys.get(prekey_id)
+
+    def association_to(self, peer: str, kdc: bool) -> AssociationKeys | None:
+        """Return an association at the initiator."""
+        return self.associations.get((peer, kdc))
+
+    def association_at(self, spi: int) -> AssociationKeys | None:
+        """Return an association at the target."""
+        return self.by_spi.get(spi)
+
+    def exchanged(self, exchange_id: bytes) -> ExchangedKek | None:
+        """Return what came of a three-phase exchange."""
+        return self.exchanges.get(exchange_id)
+
+    # -- what a house asks beside
+
+    def told_prekeys(self, now: float) -> list[bytes]:
+        """Return the newest prekey of each KEM, signed."""
+        del now
+        newest = {each.kem: each for each in self.prekeys.values()}
+        assert self.identity is not None
+        return [signed_prekey(each, self.identity) for each in newest.values()]
+
+    def learn_prekeys(self, peer: str, prekeys: tuple[bytes, ...], now: float) -> None:
+        """Take what another tells."""
+        assert self.trust is not None
+        for octets in prekeys:
+            try:
+                prekey, voucher = verify_prekey(decode_prekey(octets), self.trust, now)
+            except SeckexError:
+                continue
+            if prekey.nai == peer:
+                self.known[peer] = prekey
+                self.vouchers[peer, prekey.fingerprint] = voucher
