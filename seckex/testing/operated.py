@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, execute, succeed
 
 from seckex.delivery.faces import DialogName, Payload, Spooled, Stage
 from seckex.net.delivery.api import Dialog, MessageFailed
@@ -38,11 +38,12 @@ class Operated:
         )
         return [each for each in shown if dialog_id is None or each["dialog"] == dialog_id.hex()]
 
-    def shown_dead(self, beyond: tuple[bytes, int] | None = None, most: int = 1000) -> Deferred[list[dict[str, Any]]]:
+    def shown_dead(
+        self, beyond: tuple[bytes, bool, int] | None = None, most: int = 1000
+    ) -> Deferred[list[dict[str, Any]]]:
         """Fire with messages that were put aside."""
-        dead = sorted(self._dead(), key=lambda each: (each.dialog_id, each.number))
-        further = [each for each in dead if beyond is None or (each.dialog_id, each.number) > beyond]
-        return succeed([_shown_delivered(each) for each in further[:most]])
+        dead = sorted(((each.dialog_id, False, each.number), each) for each in self._dead())
+        return succeed([_shown_delivered(each) for place, each in dead if beyond is None or place > beyond][:most])
 
     def dead_message(
         self, dialog_id: bytes, ours: bool, number: int
@@ -61,16 +62,22 @@ class Operated:
                 return _shown_delivered(delivered) | {"steps": [each.value for each in delivered.verdicts]}
         return None
 
-    def drop(self, dialog_id: bytes, ours: bool, number: int) -> None:
+    def drop(self, dialog_id: bytes, ours: bool, number: int) -> Deferred[None]:
         """Forget a message that is dead or waits."""
+        return execute(self._drop, dialog_id, ours, number)
+
+    def _drop(self, dialog_id: bytes, ours: bool, number: int) -> None:
         if ours:
             self._of_ours(dialog_id, number).refuse(Code.DELETED, "the operator has dropped it")
         else:
             self._of_theirs(dialog_id, number).state = State.DROPPED
             self._inbox.tend()
 
-    def retry(self, dialog_id: bytes, ours: bool, number: int) -> None:
+    def retry(self, dialog_id: bytes, ours: bool, number: int) -> Deferred[None]:
         """Give one again."""
+        return execute(self._retry, dialog_id, ours, number)
+
+    def _retry(self, dialog_id: bytes, ours: bool, number: int) -> None:
         if ours:
             self._of_ours(dialog_id, number)
             return
@@ -78,9 +85,8 @@ class Operated:
         found.state, found.due, found.attempt = State.WAITING, 0.0, 0
         self._inbox.tend()
 
-    def end(self, dialog: Dialog | bytes, code: int = 0, why: str = "") -> None:
+    def end(self, dialog_id: bytes, code: int = 0, why: str = "") -> None:
         """End a dialog."""
-        dialog_id = dialog if isinstance(dialog, bytes) else dialog.id
         if dialog_id not in {each.id for each in self._names.values()} or dialog_id in self._ended:
             raise MessageFailed(Code.UNKNOWN_DIALOG, f"there is no dialog {dialog_id.hex()}")
         self._ended[dialog_id] = (code, why)
@@ -130,6 +136,7 @@ def _shown_posted(posted: Posted) -> dict[str, Any]:
     return {
         "name": posted.name,
         "dialog": posted.dialog.id.hex(),
+        "ours": True,
         "number": posted.number,
         "peer": posted.dialog.peer,
         "service": posted.dialog.service,
@@ -143,6 +150,7 @@ def _shown_delivered(delivered: Delivered) -> dict[str, Any]:
     return {
         "name": delivered.name,
         "dialog": delivered.dialog_id.hex(),
+        "ours": False,
         "number": delivered.number,
         "peer": delivered.peer,
         "service": delivered.service,
