@@ -110,3 +110,9 @@ class Conversation:
     def has_something_to_say(self) -> bool:
         """Whether an envelope could be sealed of it now."""
         return self.sending.is_ready or self.sending.has_frames or self.receiving.owes
+
+    def note_said(self, piece: Piece, size: int, now: Now) -> None:
+        """Remember that messages went out, in an envelope of ``size`` octets."""
+        last = piece.sequence + max(piece.count, 1) - 1
+        headers = "short" if piece.kind is MessageKind.FRAGMENT else ""
+        self.trail.note(now.wall, True, piece.sequence, last, "went", octets=size, headers=headers)
