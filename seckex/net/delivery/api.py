@@ -235,7 +235,7 @@ class Upload(Protocol):
         ...
 
     def abort(self) -> None:
-        """Forget it."""
+        """Forget it, finished or not; not for what was sent."""
         ...
 
 
@@ -268,7 +268,9 @@ class Messages(Protocol):
         """Return what waits, of the outbox if ``ours``, else of the inbox."""
         ...
 
-    def shown_dead(self, beyond: tuple[bytes, int] | None = None, most: int = 1000) -> Deferred[list[dict[str, Any]]]:
+    def shown_dead(
+        self, beyond: tuple[bytes, bool, int] | None = None, most: int = 1000
+    ) -> Deferred[list[dict[str, Any]]]:
         """Fire with messages that were put aside, in their order behind ``beyond``."""
         ...
 

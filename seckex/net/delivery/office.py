@@ -1,7 +1,8 @@
 """Programs of this process and the house of dialogs: what they send, what they are given, what they are told.
 
 What comes of the house is told to programs in turns of the reactor of their own, since a program may call back; a turn
-gives at most `MOST_A_TURN` messages. What a handler raises is logged without the message, which is given again.
+gives at most `MOST_A_TURN` messages. A message whose handler raises is given again; the log has where that was, and
+not what the exception says, in which the message may be quoted.
 """
 
 from __future__ import annotations
@@ -135,11 +136,8 @@ class ProgramOffice:
             self._full = self._full or error.code == Code.INSUFFICIENT_RESOURCES
             refusal = MessageFailed(error.code, error.why)
             return [Sent(self, dialog, 0, "", refusal) for _ in messages]
-        names = (
-            (number, message_name(dialog.id, dialog.direction, number))
-            for number in range(first, first + len(messages))
-        )
-        return [Sent(self, dialog, number, name) for number, name in names]
+        numbers, of, way = range(first, first + len(messages)), dialog.id, dialog.direction
+        return [Sent(self, dialog, number, message_name(of, way, number)) for number in numbers]
 
     def ready(self, dialog: Dialog) -> Deferred[None]:  # noqa: ARG002  # there is one outbox for all
         """See `seckex.net.delivery.api.Office`."""
@@ -204,12 +202,12 @@ class ProgramOffice:
         receiving = self._receiving.get(given.service)
         if receiving is not None:
             receiving.given += 1
-        self._soon(partial(self._give, receiving, given))
+        self.soon(partial(self._give, receiving, given))
 
     def progress(self, dialog_id: bytes, stage: Stage, upto: int) -> None:
         """Tell programs how far their messages have come."""
         for waiting in self._tracks.of(dialog_id).progress(stage, upto):
-            self._soon(partial(waiting.callback, None))
+            self.soon(partial(waiting.callback, None))
         if stage is Stage.PROCESSED:
             self.look_for_room()
 
@@ -217,7 +215,7 @@ class ProgramOffice:
         """Tell programs that a message of theirs has failed."""
         failure = MessageFailed(code, why)
         for waiting in self._tracks.of(dialog_id).fail(number, failure):
-            self._soon(partial(waiting.errback, failure))
+            self.soon(partial(waiting.errback, failure))
         self.look_for_room()
 
     def look_for_room(self) -> None:
@@ -226,9 +224,10 @@ class ProgramOffice:
             self._full = False
             room, self._room = self._room, []
             for waiting in room:
-                self._soon(partial(waiting.callback, None))
+                self.soon(partial(waiting.callback, None))
 
-    def _soon(self, tell: Callable[[], None]) -> None:
+    def soon(self, tell: Callable[[], None]) -> None:
+        """Call back in a turn of the reactor of its own."""
         self._turn.append(tell)
         if self._due is None and not self._stopped:
             self._due = self._reactor.callLater(0, self._take_turn)
@@ -280,12 +279,8 @@ class ProgramOffice:
         elif isinstance(said, Decision):
             decision = said
         elif isinstance(said, Failure):
-            _log.failure(
-                "the program of service {service} failed with message {name}",
-                said,
-                service=given.service,
-                name=given.name,
-            )
+            what = "the program of service {service} failed with message {name}"
+            _log.failure(what, said, service=given.service, name=given.name)
             decision = Decision(Verdict.RETRY, f"the program failed: {said.type.__name__ if said.type else 'error'}")
         else:
             kind = type(said).__name__

@@ -1,0 +1,113 @@
+"""What the house of dialogs asks for, done: connections, commits, files, programs, the log.
+
+While more than `MOST_UNSTORED` units or octets wait for the disk nothing is read from connections: peers are held back
+by TCP, and what they have sent before is stored first.
+
+What strangers can cause is written to the log within the ration of strangers, and counted beyond.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from seckex.delivery.faces import Direction, Stage
+from seckex.delivery.store import DropDialog, MessageUnit, PutDialog, PutSegment, StoredDialog
+from seckex.errors import StoreFailed
+from seckex.events import Event
+from seckex.events.messages import EnvelopeRefused
+from seckex.net.commit import GroupsOf
+from seckex.net.delivery.connections import Connections
+from seckex.net.delivery.disk import Disk
+from seckex.net.delivery.office import ProgramOffice
+from seckex.net.log import EventLog
+
+MOST_UNSTORED: Final = 2048
+MOST_UNSTORED_OCTETS: Final = 1 << 25
+
+
+class MessageEdge:
+    """See the module and `seckex.delivery.faces.Edge`; ``may_report`` asks the ration of strangers."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        commits: GroupsOf[MessageUnit, None],
+        disk: Disk,
+        office: ProgramOffice,
+        log: EventLog,
+        may_report: Callable[[str], bool],
+    ) -> None:
+        self._commits = commits
+        self._disk = disk
+        self._office = office
+        self._log = log
+        self._may_report = may_report
+        self._connections = connections
+        self._initiated: dict[bytes, bool] = {}
+        self._unstored = 0
+        self._unstored_octets = 0
+        self.entropy = os.urandom
+        self.say = connections.say
+        self.backlog = connections.backlog
+        self.call = connections.call
+        self.drop = connections.drop
+        self.give = office.give
+        self.read_piece = disk.read
+        self.write_piece = disk.write
+        self.sync_spool = disk.sync
+        self.drop_spool = disk.drop
+
+    def know(self, dialog: StoredDialog) -> None:
+        """Take note of a dialog that was stored before."""
+        self._initiated[dialog.dialog_id] = dialog.initiator
+
+    def commit(self, unit: MessageUnit, done: Callable[[StoreFailed | None], None]) -> None:
+        """See `seckex.delivery.faces.Edge`."""
+        octets = 0
+        for operation in unit:
+            if isinstance(operation, PutSegment):
+                octets += len(operation.segment.octets)
+            elif isinstance(operation, PutDialog):
+                self._initiated[operation.dialog.dialog_id] = operation.dialog.initiator
+            elif isinstance(operation, DropDialog):
+                self._initiated.pop(operation.dialog_id, None)
+        self._unstored += 1
+        self._unstored_octets += octets
+
+        def told(result: StoreFailed | None) -> None:
+            self._unstored -= 1
+            self._unstored_octets -= octets
+            self._hold_back()
+            done(result)
+
+        try:
+            self._commits.submit(unit, told)
+        except StoreFailed as error:
+            self._office.soon(partial(told, error))
+        self._hold_back()
+
+    def _hold_back(self) -> None:
+        self._connections.pause(self._unstored > MOST_UNSTORED or self._unstored_octets > MOST_UNSTORED_OCTETS)
+
+    def fetch(
+        self, dialog_id: bytes, direction: Direction, first: int, done: Callable[[bytes | StoreFailed], None]
+    ) -> None:
+        """See `seckex.delivery.faces.Edge`."""
+        ours = self._initiated.get(dialog_id, True) == (direction is Direction.OUT)
+        self._disk.fetch(dialog_id, ours, first, done)
+
+    def progress(self, dialog_id: bytes, direction: Direction, stage: Stage, upto: int) -> None:  # noqa: ARG002  # a dialog has one direction of ours
+        """See `seckex.delivery.faces.Edge`."""
+        self._office.progress(dialog_id, stage, upto)
+
+    def failed(self, dialog_id: bytes, direction: Direction, number: int, code: int, why: str) -> None:  # noqa: ARG002  # as above
+        """See `seckex.delivery.faces.Edge`."""
+        self._office.failed(dialog_id, number, code, why)
+
+    def report(self, event: Event) -> None:
+        """See `seckex.delivery.faces.Edge`."""
+        if not isinstance(event, EnvelopeRefused) or self._may_report("envelope"):
+            self._log.report(event)
