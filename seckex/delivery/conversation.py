@@ -8,12 +8,14 @@ from typing import Final
 from seckex.delivery.connection import Connection
 from seckex.delivery.faces import Direction, DialogName
 from seckex.delivery.flow.memory import Room
+from seckex.delivery.flow.pieces import Piece
 from seckex.delivery.flow.receiving import Receiving, ReceivingTerms
 from seckex.delivery.flow.sending import Sending
 from seckex.delivery.keys.accepting import Accepting
 from seckex.delivery.keys.initiating import Initiating
 from seckex.delivery.store import PutKey, SegmentIndex, StoredDialog
 from seckex.delivery.trail import Trail
+from seckex.machine import Now
 
 #: Of a dialog's id, what people are shown.
 SHOWN: Final = 12
@@ -114,5 +116,4 @@ class Conversation:
     def note_said(self, piece: Piece, size: int, now: Now) -> None:
         """Remember that messages went out, in an envelope of ``size`` octets."""
         last = piece.sequence + max(piece.count, 1) - 1
-        headers = "short" if piece.kind is MessageKind.FRAGMENT else ""
-        self.trail.note(now.wall, True, piece.sequence, last, "went", octets=size, headers=headers)
+        self.trail.note(now.wall, True, piece.sequence, last, "went", overhead=size - len(piece.body))

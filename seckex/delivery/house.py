@@ -133,6 +133,7 @@ class House:
     def __init__(self, terms: HouseTerms, edge: Edge, snapshot: MessageSnapshot, now: Now) -> None:
         self._terms = terms
         self._edge = edge
+        self._now = now
         self._restored = snapshot.restored
         self._room = Room(MOST_IN_MEMORY)
         self._door = Doorkeeper(terms.vault, refuse_before=snapshot.restored)
@@ -358,6 +359,7 @@ class House:
     def flush(self, now: Now) -> None:
         """Commit, give and say what this turn has brought."""
         self._asked_for_flush = False
+        self._now = now
         changed, self._changed = self._changed, {}
         for conversation in changed:
             self._commit(conversation, now)
@@ -503,9 +505,7 @@ class House:
                     frames.append(Held(held))
                 if accepting is not None and accepting.shift_due(now):
                     frames.append(Shift())
-                octets = keys.seal(
-                    MessageKind.STATE, 0, 0, 0, 0, receiving.acknowledge(), encode_frames(frames), now
-                )
+                octets = keys.seal(MessageKind.STATE, 0, 0, 0, 0, receiving.acknowledge(), encode_frames(frames), now)
             else:
                 piece = sending.next(WHOLE_UPTO, now)
                 if piece is None:
@@ -559,7 +559,7 @@ class House:
                 side.fetched(wanted, result)
             else:
                 conversation.why = str(result)
-                side.not_fetched(wanted, self._edge.now())
+                side.not_fetched(wanted, self._now)
             self._give_soon(conversation)
             self._mark(conversation)
 
@@ -818,7 +818,7 @@ class House:
     def _opened(self, conversation: Conversation, connection: Connection, opened: Opened, now: Now) -> None:
         header = opened.dialog
         if not conversation.row.initiator:
-            conversation.keys = opened.keys
+            conversation.keys = opened.accepting
             if conversation.connection is not connection:
                 self._go_over(conversation, connection, now)
         if connection.proved is None:
