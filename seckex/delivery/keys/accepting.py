@@ -25,7 +25,7 @@ MOST_RETIRED: Final = 64
 
 
 class Accepting:
-    """See the module; made by `seckex.delivery.keys.doorkeeper.Doorkeeper` alone."""
+    """See the module; made by `seckex.delivery.keys.doorkeeper.Doorkeeper` alone, which keeps ``entries``: its KEKs."""
 
     __slots__ = (
         "_created",
@@ -38,11 +38,11 @@ class Accepting:
         "_salt",
         "_short",
         "_short_until",
-        "_since",
         "_suite",
         "_vault",
         "_wear",
         "dialog_id",
+        "entries",
         "peer",
     )
 
@@ -51,6 +51,7 @@ class Accepting:
         self._wear = wear
         self.dialog_id = dialog_id
         self.peer = peer
+        self.entries: list[Entry] = []
         self._entry: Entry | None = None
         self._generation: Generation | None = None
         self._suite = Suite.AES_256_GCM
@@ -140,7 +141,6 @@ class Accepting:
         if self._outlet is not None:
             self._outlet.close()
         self._outlet = self._short = None
-        self._salt = b""
 
     def reseed(self) -> None:
         """Take another salt: the process has forked, and its twin has this one."""
@@ -159,6 +159,7 @@ class Accepting:
         self._created = created
         former, self._entry, self._generation, self._suite = self._entry, entry, generation, entry.suite
         self._close()
+        generation.until = None
         until = now.monotonic + self._wear.hold
         if former is not None and former is not entry:
             # Never again, wherever it comes from: section 11.
@@ -187,6 +188,7 @@ class Accepting:
 
     def dropped(self, entry: Entry) -> None:
         """Seal no more under a KEK that is gone."""
+        self.entries.remove(entry)
         if entry is self._entry:
             self._close()
             self._entry = self._generation = None

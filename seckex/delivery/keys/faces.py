@@ -21,6 +21,7 @@ from seckex.crypto.schedule import AgreedKeys
 from seckex.crypto.secrets import Secret
 from seckex.delivery.keys.pair import Pair, Principal
 from seckex.errors import AuthenticationFailed, PeerFault, SeckexError
+from seckex.machine import Now
 from seckex.wire.envelope_headers import DialogHeader
 from seckex.wire.numbers import Code, MessageKek, Suite
 
@@ -41,13 +42,17 @@ class AssociationKeys:
 
 @frozen
 class ExchangedKek:
-    """What a three-phase exchange has given its two ends; ``dialog_id`` is the one that it named."""
+    """What a three-phase exchange has given its two ends; ``dialog_id`` is the one that it named.
+
+    ``voucher`` is of the other end.
+    """
 
     exchange_id: bytes
     kek: Secret
     dialog_id: bytes
     initiator: Principal
     target: Principal
+    voucher: Voucher
     expires: float
 
 
@@ -101,7 +106,7 @@ class Vault(Protocol):
         ...
 
     def voucher(self, peer: str, fingerprint: bytes, now: float) -> Voucher | None:
-        """Return what another's chain says that came with a prekey of his, if it still verifies."""
+        """Return what another's chain says that came with a prekey of his, or in an exchange, if it still verifies."""
         ...
 
     def private_prekey(self, prekey_id: bytes) -> PrivatePrekey | None:
@@ -121,11 +126,37 @@ class Vault(Protocol):
         ...
 
 
+class Sealing(Protocol):
+    """What seals one direction of a dialog: `Initiating` out, `Accepting` back."""
+
+    def connection(self, salt: bytes, path: bytes, now: Now) -> None:
+        """Seal for the connection ``path`` from now on, 16 zeros through relays; ``salt`` is 16 fresh octets."""
+        ...
+
+    def ready(self, now: Now) -> bool:
+        """Tell whether `seal` has keys."""
+        ...
+
+    def seal(
+        self,
+        kind: int,
+        count: int,
+        fragment: int,
+        fragments: int,
+        sequence: int,
+        acknowledged: int,
+        body: bytes,
+        now: Now,
+    ) -> bytes:
+        """Return a whole envelope; raises `KeysWanting`."""
+        ...
+
+
 class Opened(NamedTuple):
     """What an envelope held, verified: from whom (a NAI, "" for an initiator without a name), in which dialog.
 
     ``chain`` is the chain hash of its headers; ``new_chain`` is the same where they were learnt from this envelope.
-    ``created`` in seconds since 1970 by the sender's clock.
+    ``created`` in seconds since 1970 by the sender's clock. ``keys`` seal what is answered.
     """
 
     dialog: DialogHeader
@@ -136,6 +167,7 @@ class Opened(NamedTuple):
     chain: bytes
     new_chain: bytes | None
     created: float
+    keys: Sealing
 
 
 class HeadersMissing(SeckexError):

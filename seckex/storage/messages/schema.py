@@ -20,6 +20,9 @@ from seckex.storage.schema import Schema
 
 APPLICATION_ID: Final = 0x534B4D73  # "SKMs"
 
+#: What the file is called, beside the database of associations.
+MESSAGES: Final = "messages.db"
+
 EPOCH_BITS: Final = 32
 
 #: Numbers of messages have 64 bits, SQLite's integers a sign: this keeps their order.
