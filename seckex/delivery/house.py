@@ -817,8 +817,8 @@ class House:
 
     def _opened(self, conversation: Conversation, connection: Connection, opened: Opened, now: Now) -> None:
         header = opened.dialog
-        if not conversation.row.initiator:
-            conversation.keys = opened.accepting
+        if isinstance(opened.keys, Accepting):
+            conversation.keys = opened.keys
             if conversation.connection is not connection:
                 self._go_over(conversation, connection, now)
         if connection.proved is None:

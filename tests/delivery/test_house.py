@@ -51,7 +51,7 @@ class DeliveryTests(HouseCase):
         self.node.receive("answers")
 
         def answer(message: Incoming) -> Verdict:
-            self.home.house.send(message.dialog_id, [Outgoing(b"yes, " + bytes(message.payload))], self.home.now())
+            self.home.house.send(message.dialog_id, [Outgoing(b"yes, please")], self.home.now())
             return Verdict.DONE
 
         self.home.answers = answer

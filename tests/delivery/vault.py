@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from attrs import define, field
 
@@ -73,6 +73,11 @@ class TableVault:
         found = self.known.get(peer)
         return found if found is not None and now < found.expiry else None
 
+    def voucher(self, peer: str, fingerprint: bytes, now: float) -> Voucher | None:
+        """Return what another's chain has said."""
+        found = self.known_voucher(peer, now)
+        return found if found is not None and bytes.fromhex(found.fingerprint) == fingerprint else None
+
     def vouched(self, voucher: Voucher, now: float) -> bool:
         """Tell whether a chain still holds."""
         return now < voucher.not_after
@@ -107,7 +112,7 @@ class TableVault:
         assert self.identity is not None
         return [sign_prekey(each, self.identity) for each in newest.values()]
 
-    def learn_prekeys(self, peer: str, prekeys: tuple[bytes, ...], now: float) -> None:
+    def learn_prekeys(self, peer: str, prekeys: Sequence[bytes], now: float) -> None:
         """Take what another tells."""
         assert self.trust is not None
         for octets in prekeys:
