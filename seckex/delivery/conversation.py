@@ -35,6 +35,7 @@ class Conversation:
         "keys",
         "pending_keys",
         "receiving",
+        "refused",
         "row",
         "sending",
         "trail",
@@ -52,6 +53,8 @@ class Conversation:
         self.receiving = Receiving(row, service, [each for each in segments if not each.ours], room, terms)
         self.keys: Initiating | Accepting | None = None
         self.connection: Connection | None = None
+        #: Whether the peer wants nothing of it.
+        self.refused = False
         self.trail = Trail()
         self.committing = False
         #: Whether its row is what is stored, and what is to be stored with it.
@@ -92,6 +95,8 @@ class Conversation:
     @property
     def is_over(self) -> bool:
         """Whether nothing more will be said in either direction."""
+        if self.refused:
+            return not self.sending.has_changes
         return self.sending.is_over and self.receiving.is_over
 
     @property
@@ -110,8 +115,13 @@ class Conversation:
 
     @property
     def has_something_to_say(self) -> bool:
-        """Whether an envelope could be sealed of it now."""
-        return self.sending.is_ready or self.sending.has_frames or self.receiving.owes
+        """Whether an envelope could be sealed of it now, or could be if there were a connection."""
+        sending = self.sending
+        if self.refused:
+            return False
+        if self.connection is None:
+            return bool(sending.waiting or sending.has_frames or self.receiving.owes)
+        return sending.is_ready or sending.has_frames or self.receiving.owes
 
     def note_said(self, piece: Piece, size: int, now: Now) -> None:
         """Remember that messages went out, in an envelope of ``size`` octets."""

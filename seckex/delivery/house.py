@@ -511,7 +511,9 @@ class House:
                 if piece is None:
                     self._read(conversation)
                     return False
-                octets = keys.seal(*piece[:5], receiving.acknowledge(), piece.body, now)
+                kind, count, fragment, fragments = piece.kind, piece.count, piece.fragment, piece.fragments
+                acknowledged = receiving.acknowledge()
+                octets = keys.seal(kind, count, fragment, fragments, piece.sequence, acknowledged, piece.body, now)
                 conversation.note_said(piece, len(octets), now)
         except KeysWanting as error:
             conversation.why = str(error)
@@ -575,7 +577,6 @@ class House:
         connection = Connection(number, peer, self._edge.entropy(16), now.monotonic)
         self._connections[number] = connection
         if peer is not None:
-            self._peer(peer).calling = False
             terms = self._terms.peers.get(peer)
             own = "" if terms is not None and terms.anonymous else self._terms.nai
             self._say(connection, Hello(connection.nonce, peer, own))
@@ -605,12 +606,12 @@ class House:
             conversation.sending.disconnected()
             self._mark(conversation)
         connection.conversations.clear()
+        if connection.called is not None and not connection.leads_to:
+            self._peer(connection.called).calling = False
         for key in connection.leads_to:
             peer = self._peers.get(key)
             if peer is not None:
                 peer.connections = [each for each in peer.connections if each is not connection]
-                if connection.called == key:
-                    peer.calling = False
                 if not peer.conversations:
                     del self._peers[key]
 
@@ -630,6 +631,8 @@ class House:
         peer = self._peer(key)
         peer.connections.append(connection)
         peer.trouble = ""
+        if connection.called == key:
+            peer.calling = False
         for conversation in peer.conversations.values():
             if conversation.connection is None and not conversation.row.forget:
                 conversation.why = ""
@@ -917,6 +920,8 @@ class House:
             conversation.why = f"refused by {row.peer} with {notice.code}"
             self._names.pop(conversation.name, None)
             conversation.sending.end(notice.code, f"refused by {row.peer}")
+            # There is nobody to say the end to.
+            conversation.refused = True
             self._mark(conversation)
 
     def _phase(self, connection: Connection, unit: Phase, now: Now) -> None:
