@@ -39,7 +39,7 @@ class Randomness:
         return hashlib.shake_256(self._seed + self._count.to_bytes(8, "big")).digest(count)
 
 
-@define(eq=False)
+@define(eq=False, slots=False)
 class Wire:
     """One connection: its number at either end, None at an end that has lost it."""
 
@@ -47,7 +47,7 @@ class Wire:
     cut: bool = False
 
 
-@define(eq=False)
+@define(eq=False, slots=False)
 class Host:
     """A principal: its house, its store and the programs beside it."""
 
@@ -118,7 +118,7 @@ class Host:
         return [message.payload for message in self.got]
 
 
-@define(eq=False)
+@define(eq=False, slots=False)
 class EdgeOnTable:
     """The edge of one life of a host's house."""
 
