@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from seckex.delivery.connection import Connection
-from seckex.delivery.faces import Direction, DialogName
+from seckex.delivery.faces import DialogName, Direction
 from seckex.delivery.flow.memory import Room
 from seckex.delivery.flow.pieces import Piece
 from seckex.delivery.flow.receiving import Receiving, ReceivingTerms

@@ -16,7 +16,7 @@ answered for want of keys `MOST_NOTICES` are told a second.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from attrs import evolve
@@ -24,7 +24,6 @@ from attrs import evolve
 from seckex.delivery.connection import Connection
 from seckex.delivery.conversation import SHOWN, Conversation
 from seckex.delivery.faces import (
-    SPOOLED_ABOVE,
     WHOLE_UPTO,
     DialogName,
     Direction,
@@ -46,13 +45,13 @@ from seckex.delivery.flow.pieces import (
     WritePiece,
 )
 from seckex.delivery.flow.receiving import ReceivingTerms
-from seckex.delivery.keys.accepting import SALT_SIZE, Accepting
+from seckex.delivery.keys.accepting import Accepting
 from seckex.delivery.keys.doorkeeper import Doorkeeper
 from seckex.delivery.keys.faces import Forged, HeadersMissing, KeysWanting, Opened, Refused
 from seckex.delivery.keys.initiating import Initiating
-from seckex.delivery.keys.notices import Notices, believed
+from seckex.delivery.keys.notices import Notices
 from seckex.delivery.keys.pair import Terms
-from seckex.delivery.keys.sources import AssociationSource, Kek, KekSource, PrekeySource
+from seckex.delivery.keys.sources import AssociationSource, KekSource, PrekeySource
 from seckex.delivery.showing import MOST_LISTED, parse_name, shown_dialog, shown_queue, why_message
 from seckex.delivery.store import (
     DeadMessage,
@@ -137,7 +136,7 @@ class House:
         self._restored = snapshot.restored
         self._room = Room(MOST_IN_MEMORY)
         self._door = Doorkeeper(terms.vault, refuse_before=snapshot.restored)
-        self._notices = {each: Notices(terms.vault, each) for each in Direction}
+        self._notices = Notices(terms.vault)
         self._connections: dict[int, Connection] = {}
         self._peers: dict[str | bytes, PeerAtHouse] = {}
         self._dialogs: dict[bytes, Conversation] = {}
@@ -494,10 +493,10 @@ class House:
             return False
         sending, receiving = conversation.sending, conversation.receiving
         accepting = keys if isinstance(keys, Accepting) else None
-        if isinstance(keys, Initiating) and keys.room() <= 0:
+        if keys.room() <= 0:
             conversation.why = "waits for the peer to say that it holds the keys"
             return False
-        held = None if accepting is None else accepting.pending_held()
+        held = keys.pending_held()
         try:
             if held is not None or receiving.owes or sending.has_frames:
                 frames = [*sending.frames(now), *receiving.frames(now)]
@@ -534,7 +533,7 @@ class House:
         connection.conversations[conversation] = None
         if conversation.keys is None:
             conversation.keys = self._begin_keys(conversation.row)
-        conversation.keys.connection(self._edge.entropy(SALT_SIZE), connection.path, now)
+        conversation.keys.connection(connection.path, now)
         conversation.sending.connected(now)
         conversation.receiving.connected()
 
@@ -584,7 +583,7 @@ class House:
     def _say(self, connection: Connection, unit: Any) -> None:
         self._edge.say(connection.number, encode_unit(unit))
 
-    def unreachable(self, peer: str, why: str, now: Now) -> None:
+    def unreachable(self, peer: str, why: str, now: Now) -> None:  # noqa: ARG002  # as of all events
         """Take note that an attempt to call somebody has failed."""
         state = self._peers.get(peer)
         if state is None:
@@ -595,7 +594,7 @@ class House:
         for conversation in state.conversations.values():
             conversation.why = f"{peer} is not reached: {why}"
 
-    def lost(self, number: int, now: Now) -> None:
+    def lost(self, number: int, now: Now) -> None:  # noqa: ARG002  # as of all events
         """Take note that a connection has ended."""
         connection = self._connections.pop(number, None)
         if connection is None:
@@ -722,9 +721,8 @@ class House:
         except Refused as refused:
             self._count("refused")
             self._report_refused(refused.peer, refused.dialog_id, refused.field, refused.code, refused.why)
-            kek = self._kek_of(refused.dialog_id)
-            told = self._notices[Direction.BACK]
-            self._tell(connection, told.refused(refused, len(octets), kek, connection.path, connection.number, now))
+            keys = self._keys_of(refused.dialog_id)
+            self._tell(connection, self._notices.refused(refused, connection.path, now, keys=keys, size=len(octets)))
             return
         except Forged as forged:
             self._count("forged")
@@ -746,8 +744,8 @@ class House:
         conversation = self._dialogs.get(missing.dialog_id)
         if conversation is not None and conversation.row.initiator:
             return
-        kek = self._kek_of(missing.dialog_id)
-        told = self._notices[Direction.BACK].missing(missing, size, kek, connection.path, connection.number, now)
+        keys = self._keys_of(missing.dialog_id)
+        told = self._notices.missing(missing.dialog_id, missing.digest, connection.path, now, keys=keys, size=size)
         self._tell(connection, told)
         if told is None:
             return
@@ -757,12 +755,9 @@ class House:
         if conversation is not None:
             conversation.trail.note(now.wall, False, 0, 0, "its keys are not held here: all headers are asked for")
 
-    def _kek_of(self, dialog_id: bytes) -> Kek | None:
+    def _keys_of(self, dialog_id: bytes) -> Initiating | Accepting | None:
         conversation = self._dialogs.get(dialog_id)
-        keys = None if conversation is None else conversation.keys
-        if isinstance(keys, Initiating):
-            return keys.kek
-        return None if keys is None or keys.entry is None else keys.entry.kek
+        return None if conversation is None else conversation.keys
 
     def _tell(self, connection: Connection, unit: bytes | None) -> None:
         if unit is not None:
@@ -782,7 +777,7 @@ class House:
             raise Forged("Dialog id", "is of no dialog that began here and has keys", dialog_id)
         if conversation.connection is not connection:
             raise HeadersMissing("connection", "the dialog speaks over another", dialog_id)
-        return conversation.keys.open(octets, now)
+        return conversation.keys.open(octets, connection.path, now)
 
     def _check_target(self, opened: Opened) -> None:
         """Judge what verified: may this initiator send to this service? Raises `Refused`."""
@@ -820,8 +815,8 @@ class House:
 
     def _opened(self, conversation: Conversation, connection: Connection, opened: Opened, now: Now) -> None:
         header = opened.dialog
-        if isinstance(opened.keys, Accepting):
-            conversation.keys = opened.keys
+        if isinstance(opened.accepting, Accepting):
+            conversation.keys = opened.accepting
             if conversation.connection is not connection:
                 self._go_over(conversation, connection, now)
         if connection.proved is None:
@@ -890,19 +885,18 @@ class House:
         if now.monotonic - conversation.asked < ASKED_EVERY:
             return
         conversation.asked = now.monotonic
-        notices = self._notices[Direction.BACK]
-        self._tell(connection, notices.wanted(conversation.row.dialog_id, connection.path, connection.number, now))
+        keys, path = conversation.keys, connection.path
+        self._tell(connection, self._notices.missing(conversation.row.dialog_id, b"", path, now, keys=keys))
 
     def _notice(self, connection: Connection, notice: Notice, now: Now) -> None:
         conversation = self._dialogs.get(notice.dialog_id)
         if conversation is None or not conversation.row.initiator:
             return
-        kek = self._kek_of(notice.dialog_id)
-        voucher = None if kek is None else kek.voucher
-        voucher = voucher or self._terms.vault.known_voucher(conversation.row.peer, now.wall)
-        if not believed(notice, kek, voucher, Direction.BACK, connection.path):
+        try:
+            self._notices.believe(notice, conversation.keys, connection.path, now)
+        except AuthenticationFailed as error:
             self._count("notices")
-            conversation.trail.note(now.wall, True, 0, 0, "a notice was not believed")
+            conversation.trail.note(now.wall, True, 0, 0, "a notice was not believed", why=str(error))
             return
         row = conversation.row
         if notice.what is NoticeWhat.MISSING:
@@ -1054,7 +1048,7 @@ class House:
         for conversation in self._dialogs.values():
             conversation.receiving.terms = self._receiving_terms(conversation.row)
 
-    def stop(self, now: Now) -> None:
+    def stop(self, now: Now) -> None:  # noqa: ARG002  # as of all events
         """Say the last word over each connection."""
         for connection in list(self._connections.values()):
             self._say(connection, Gone(Code.SHUTTING_DOWN, "the daemon ends"))
@@ -1075,7 +1069,7 @@ class House:
 
 
 def _ignored(_failure: StoreFailed | None) -> None:
-    """What is not stored now is stored, or forgotten, the next time."""
+    """Go on: what is not stored now is stored, or forgotten, the next time."""
 
 
 def where(octets: bytes) -> tuple[bytes, bool]:

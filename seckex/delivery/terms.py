@@ -24,7 +24,7 @@ class HouseVault(Vault, Protocol):
     """What a house asks of keys beside what dialogs do: prekeys are told and heard on connections."""
 
     def told_prekeys(self, now: float) -> Sequence[bytes]:
-        """Return the newest prekey of each KEM, signed, as octets of `seckex.wire.prekey`; ``now`` is the wall clock."""
+        """Return the newest prekey of each KEM, signed (`seckex.wire.prekey`); ``now`` is the wall clock."""
         ...
 
     def learn_prekeys(self, peer: str, prekeys: Sequence[bytes], now: float) -> None:

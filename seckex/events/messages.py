@@ -77,7 +77,7 @@ class DialogRefused(Event):
 
 @frozen
 class HeadersMissing(Event):
-    """One end does not hold the keys of a dialog: all headers go again. ``here`` tells which end, ``why`` is of ours."""
+    """One end does not hold the keys of a dialog: all headers go again. ``here``: which end; ``why`` is of ours."""
 
     peer: str
     dialog: str
