@@ -128,9 +128,9 @@ class Assembling:
             raise Malformed("Fragments", 0, f"{size} octets are not in {fragments} fragments")
         return Assembly(number, size, body[:end], f"{self._name}{number}")
 
-    def add(self, assembly: Assembly) -> bool:
-        """Begin a message; return whether there was room."""
-        if len(self._assemblies) >= MOST_ASSEMBLED:
+    def add(self, assembly: Assembly, is_next: bool) -> bool:
+        """Begin a message; return whether there was room, as there always is for the one whose turn it is."""
+        if len(self._assemblies) >= MOST_ASSEMBLED and not is_next:
             return False
         self._assemblies[assembly.number] = assembly
         return True

@@ -9,7 +9,7 @@ and done.
 
 Bounds. Of what is not done the dialog has at most twice the service's window
 (twice, since a sender that starts anew does not know what is not processed),
-or one message alone; and at most `MOST_GAPS` ranges of numbers. What is beyond is dropped, and comes again. DEAD
+or beyond that the one whose turn it is; and at most `MOST_GAPS` ranges of numbers. What is beyond is dropped, and comes again. DEAD
 is said for the last `MOST_DEAD` messages that were put aside, on each connection.
 """
 
@@ -181,13 +181,17 @@ class Receiving:
             raise violation(f"message {last} behind the end at {self.last}")
 
     def _fits(self, weight: int, first: int) -> bool:
-        if self.octets and self.octets + weight > 2 * self.terms.window:
-            self.refused += 1
-            return False
-        if len(self._known) >= MOST_GAPS and first > self._next:
+        is_next = first == self._next
+        if (self.octets + weight > 2 * self.terms.window and not (is_next and self._done_now == first - 1)) or (
+            len(self._known) >= MOST_GAPS and not is_next
+        ):
             self.refused += 1
             return False
         return True
+
+    @property
+    def _done_now(self) -> int:
+        return self._done(self._next - 1)
 
     def _arrive(self, first: int, count: int, octets: bytes) -> None:
         arrived = Arrived(first, count, 0, len(octets), "")
@@ -231,7 +235,7 @@ class Receiving:
             why = f"longer than {self.terms.largest} octets"
             self._refuse(number, Code.INSUFFICIENT_RESOURCES, why, now, assembly.size, assembly.head)
             return False
-        if not self._fits(assembly.weight, number) or not self._assembling.add(assembly):
+        if not self._fits(assembly.weight, number) or not self._assembling.add(assembly, number == self._next):
             return False
         self.octets += assembly.weight
         return True
@@ -275,8 +279,7 @@ class Receiving:
         self._owes_acknowledgement = True
         if last <= self.delivered:
             return
-        if len(self._known) >= MOST_GAPS and first > self._next:
-            self.refused += 1
+        if not self._fits(0, first):
             return
         self.octets -= self._assembling.give_up(first, last)
         self._know(max(first, self.delivered + 1), last)
@@ -360,10 +363,9 @@ class Receiving:
 
     def _done(self, delivered: int) -> int:
         undone = self._inbox.first_undone
-        if undone is None and (self._storing or self._later):
-            undone = min(
-                (each.first for each in chain(self._storing, self._later) if each.last <= delivered), default=None
-            )
+        if undone is None and (self._fresh or self._storing or self._later):
+            waiting = chain(self._fresh, self._storing, self._later)
+            undone = min((each.first for each in waiting if each.last <= delivered), default=None)
         return delivered if undone is None else undone - 1
 
     def committed(self, changes: ReceivingChanges) -> None:
