@@ -64,7 +64,7 @@ class MemoryMessages(Operated):
         if clock is None:
             clock = Clock()
             clock.advance(BEGINNING)
-        super().__init__(Inbox(clock, self._message, self._commit, attempts, retry_after))
+        super().__init__(Inbox(clock, self._message, self._commit, attempts, retry_after), clock.seconds())
         self.nai = nai
         self.services = services
         self.room = room

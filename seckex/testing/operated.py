@@ -18,9 +18,10 @@ from seckex.wire.numbers import Code
 class Operated:
     """The half of `seckex.testing.memory.MemoryMessages` that operators see."""
 
-    def __init__(self, inbox: Inbox) -> None:
+    def __init__(self, inbox: Inbox, began: float) -> None:
         self.posted: list[Posted] = []
         self._inbox = inbox
+        self.began = began
         self._names: dict[tuple[DialogName, bool], Dialog] = {}
         self._ended: dict[bytes, tuple[int, str]] = {}
 
@@ -55,12 +56,33 @@ class Operated:
     def why(self, name: str) -> dict[str, Any] | None:
         """Return what there is to say of a message or dialog."""
         for posted in self.posted:
-            if posted.name == name:
-                return _shown_posted(posted) | {"steps": []}
+            if _is_called(posted.dialog.id, posted.name, name):
+                stage = "accepted" if posted.stage is None else posted.stage.value
+                stuck = "" if posted.failed is None else str(posted.failed)
+                return self._why(posted.name, posted.dialog.id, "sent", stage, stuck, [])
         for delivered in self._inbox.all:
-            if delivered.name == name:
-                return _shown_delivered(delivered) | {"steps": [each.value for each in delivered.verdicts]}
+            if _is_called(delivered.dialog_id, delivered.name, name):
+                steps = [each.value for each in delivered.verdicts]
+                stage = "delivered" if delivered.open else "processed"
+                return self._why(delivered.name, delivered.dialog_id, "received", stage, delivered.why, steps)
+        for each in self.shown_dialogs():
+            if each["id"].startswith(name):
+                return {"dialog": each, "steps": []}
         return None
+
+    def _why(
+        self, name: str, dialog_id: bytes, direction: str, stage: str, stuck: str, steps: list[str]
+    ) -> dict[str, Any]:
+        dialog = next(each for each in self.shown_dialogs() if each["id"] == dialog_id.hex())
+        return {
+            "name": name,
+            "dialog": dialog,
+            "direction": direction,
+            "stage": stage,
+            "stuck": stuck,
+            "advice": "advance the clock",
+            "steps": [{"at": self.began, "what": each} for each in steps],
+        }
 
     def drop(self, dialog_id: bytes, ours: bool, number: int) -> Deferred[None]:
         """Forget a message that is dead or waits."""
@@ -109,15 +131,26 @@ class Operated:
 
     def _shown_dialog(self, name: DialogName, dialog: Dialog) -> dict[str, Any]:
         return {
-            "dialog": dialog.id.hex(),
-            "initiator": not dialog.direction,
+            "id": dialog.id.hex(),
             "peer": name.peer,
             "service": name.service,
             "own": name.own,
-            "priority": name.priority,
             "label": name.label,
-            "ended": dialog.id in self._ended,
+            "priority": name.priority,
+            "begun": "by the peer" if dialog.direction else "here",
+            "created": self.began,
+            "state": "ended" if dialog.id in self._ended else "connected",
+            "connected": True,
+            "keys": None,
+            "ours": {},
+            "theirs": {},
+            "why": "",
         }
+
+
+def _is_called(dialog_id: bytes, own: str, name: str) -> bool:
+    """Tell whether a message is called so: by its name, or by its id."""
+    return name in (own, f"{dialog_id.hex()}.{own.partition('.')[2]}")
 
 
 def _found(among: Iterable[Delivered], dialog_id: bytes, number: int) -> Delivered | None:

@@ -73,7 +73,14 @@ class Looking:
     def why(self, call: Call) -> Answer:
         """GET /v1/messages/{message}/why."""
         name = call.said["message"]
-        told = self._messages.why(_short(name))
+        return self._why(name)
+
+    def why_dialog(self, call: Call) -> Answer:
+        """GET /v1/dialogs/{dialog}/why."""
+        return self._why(call.said["dialog"])
+
+    def _why(self, name: str) -> Answer:
+        told = self._messages.why(name)
         if told is None:
             raise _unknown(name)
         return Answer(told={"schema": WHY, **told})
@@ -138,7 +145,7 @@ class Looking:
             raise unfit("code", f"a whole number from 0 to {MOST_CODE}")
         if not isinstance(why, str) or len(why) > LONGEST_WHY:
             raise unfit("why", f"a text of at most {LONGEST_WHY} characters")
-        self._messages.end(bytes.fromhex(call.said["dialog"]), code, why)
+        self._messages.end(self._dialog(call.said["dialog"], call.said["dialog"]), code, why)
         return Answer(HTTPStatus.NO_CONTENT)
 
     # -- which message is meant
@@ -148,10 +155,14 @@ class Looking:
         call.no_body()
         name = call.said["message"]
         dialog, number = _parts(name)
+        return self._dialog(name, dialog), ours, number
+
+    def _dialog(self, name: str, dialog: str) -> bytes:
+        """Return the whole of a dialog's id, of which the beginning may have been said."""
         if len(dialog) == _ID:
-            return bytes.fromhex(dialog), ours, number
-        shown = self._messages.shown_dialogs()
-        return _one(name, {each["dialog"] for each in shown if each["dialog"].startswith(dialog)}), ours, number
+            return bytes.fromhex(dialog)
+        shown = (str(each["id"]) for each in self._messages.shown_dialogs())
+        return _one(name, {each for each in shown if each.startswith(dialog)})
 
     async def _place_of_dead(self, name: str) -> tuple[bytes, bool, int]:
         """Return dialog, side and number of a message that was put aside."""
@@ -188,13 +199,18 @@ def _one(name: str, dialogs: Iterable[str]) -> bytes:
     if not found:
         raise _unknown(name)
     if len(found) > 1:
-        reason = f"{name} may be one of {len(found)} messages: give its id"
-        raise Problem(HTTPStatus.CONFLICT, "ambiguous", reason, "message")
+        reason = f"{name} may be one of {len(found)}: give the whole id"
+        raise Problem(HTTPStatus.CONFLICT, "ambiguous", reason, _field(name))
     return bytes.fromhex(found[0])
 
 
+def _field(name: str) -> str:
+    return "message" if "." in name else "dialog"
+
+
 def _unknown(name: str) -> Problem:
-    return Problem(HTTPStatus.NOT_FOUND, "unknown-message", f"there is no message {name} here", "message")
+    field = _field(name)
+    return Problem(HTTPStatus.NOT_FOUND, f"unknown-{field}", f"there is no {field} {name} here", field)
 
 
 def _listed(schema: str, name: str, shown: list[dict[str, Any]], limit: int) -> Answer:

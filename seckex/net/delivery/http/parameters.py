@@ -26,6 +26,7 @@ MOST_LISTED: Final = 1000
 _VISIBLE: Final = re.compile(r"[!-~]*")
 _WHOLE: Final = re.compile(r"[0-9]{1,18}")
 _NUMBER: Final = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,9})?")
+_DIALOG_NAME: Final = re.compile(r"(?:[0-9a-f]{12}|[0-9a-f]{32})")
 _DIALOG: Final = re.compile(r"[0-9a-f]{32}")
 _MESSAGE: Final = re.compile(r"(?:[0-9a-f]{12}|[0-9a-f]{32})\.[ob][1-9][0-9]{0,19}")
 _PLACE: Final = re.compile(r"[0-9a-f]{32}\.[sr][0-9]{1,20}")
@@ -203,6 +204,7 @@ NAI_KIND: Final = Name(NAI.expected, NAI.fits, "nai")
 SERVICE_KIND: Final = Name(SERVICE.expected, SERVICE.fits, "service")
 MESSAGE_KIND: Final = Pattern("the name of a message, such as 0123456789ab.o1, or its id", _MESSAGE)
 DIALOG_KIND: Final = Pattern("the id of a dialog, 32 hexadecimal digits", _DIALOG)
+DIALOG_NAME_KIND: Final = Pattern("the id of a dialog, or its first 12 hexadecimal digits", _DIALOG_NAME)
 UPLOAD_KIND: Final = Pattern("1 to 64 letters, digits, hyphens and underscores", _UPLOAD)
 STAGES: Final = OneOf(("accepted", "delivered", "processed"))
 
@@ -233,6 +235,6 @@ LIMIT: Final = Parameter("limit", Whole(1, MOST_LISTED), MOST_LISTED)
 IN_PATHS: Final[Mapping[str, Kind]] = {
     "message": MESSAGE_KIND,
     "service": SERVICE_KIND,
-    "dialog": DIALOG_KIND,
+    "dialog": DIALOG_NAME_KIND,
     "upload": UPLOAD_KIND,
 }

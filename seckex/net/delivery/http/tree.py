@@ -77,6 +77,7 @@ class Tree(Resource):
             Route("POST", "/v1/messages/{message}/verdict", giving.verdict),
             Route("GET", "/v1/messages/{message}/why", looking.why),
             Route("GET", "/v1/dialogs", looking.dialogs, (may.LIMIT,)),
+            Route("GET", "/v1/dialogs/{dialog}/why", looking.why_dialog),
             Route("POST", "/v1/dialogs/{dialog}/end", looking.end),
             Route("GET", "/v1/outbox", looking.outbox, listed),
             Route("POST", "/v1/outbox/{message}/retry", looking.retry_out),

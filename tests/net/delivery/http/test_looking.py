@@ -25,7 +25,7 @@ class ListTests(LookingCase):
         order = self.messages.deliver("orders", b"12")
         dialogs = self.ask("GET", "/v1/dialogs").told
         self.assertEqual((dialogs["schema"], dialogs["all"]), ("seckex.dialogs/1", 2))
-        self.assertEqual([each["dialog"] for each in dialogs["dialogs"]], [sent["dialog"], order.dialog_id.hex()])
+        self.assertEqual([each["id"] for each in dialogs["dialogs"]], [sent["dialog"], order.dialog_id.hex()])
         outbox = self.ask("GET", "/v1/outbox").told
         self.assertEqual((outbox["schema"], outbox["messages"][0]["name"]), ("seckex.outbox/1", sent["name"]))
         inbox = self.ask("GET", "/v1/inbox").told
@@ -57,7 +57,10 @@ class MessageTests(LookingCase):
         for name in order.name, f"{order.dialog_id.hex()}.o1":
             told = self.ask("GET", f"/v1/messages/{name}/why").told
             self.assertEqual((told["schema"], told["name"]), ("seckex.why/1", order.name))
+        told = self.ask("GET", f"/v1/dialogs/{order.name[:12]}/why").told
+        self.assertEqual(told["dialog"]["id"], order.dialog_id.hex())
         self.problem(404, "unknown-message", "message", "GET", "/v1/messages/0123456789ab.o1/why")
+        self.problem(404, "unknown-dialog", "dialog", "GET", "/v1/dialogs/0123456789ab/why")
 
     def test_a_dead_message(self) -> None:
         order = self.dead()
