@@ -235,7 +235,7 @@ class Upload(Protocol):
         ...
 
     def abort(self) -> None:
-        """Forget it."""
+        """Forget it, finished or not; not for what was sent."""
         ...
 
 
@@ -268,7 +268,9 @@ class Messages(Protocol):
         """Return what waits, of the outbox if ``ours``, else of the inbox."""
         ...
 
-    def shown_dead(self, beyond: tuple[bytes, int] | None = None, most: int = 1000) -> Deferred[list[dict[str, Any]]]:
+    def shown_dead(
+        self, beyond: tuple[bytes, bool, int] | None = None, most: int = 1000
+    ) -> Deferred[list[dict[str, Any]]]:
         """Fire with messages that were put aside, in their order behind ``beyond``."""
         ...
 
@@ -282,12 +284,12 @@ class Messages(Protocol):
         """Return what there is to say of a message or dialog, None where it is not known."""
         ...
 
-    def drop(self, dialog_id: bytes, ours: bool, number: int) -> None:
-        """Forget a message that is dead or waits; raises `MessageFailed` where it cannot be."""
+    def drop(self, dialog_id: bytes, ours: bool, number: int) -> Deferred[None]:
+        """Forget a message that is dead or waits; fails with `MessageFailed` where it cannot be."""
         ...
 
-    def retry(self, dialog_id: bytes, ours: bool, number: int) -> None:
-        """Give, or send, one again; raises `MessageFailed` where it cannot be."""
+    def retry(self, dialog_id: bytes, ours: bool, number: int) -> Deferred[None]:
+        """Give, or send, one again; fails with `MessageFailed` where it cannot be."""
         ...
 
     def end(self, dialog_id: bytes, code: int = 0, why: str = "") -> None:

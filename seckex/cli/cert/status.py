@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from seckex.cli.cert import SCHEMA, print_shown, state_of
+from seckex.cli.cert.command import SCHEMA, cert, print_shown, state_of
 from seckex.cli.control_client import Refused, Unreachable, ask
 from seckex.cli.output import DAY, ExitCode, instant, json_option, leave, life, plain, print_json
 from seckex.config.common import Identity
@@ -26,7 +26,7 @@ _PREKEYS_SCHEMA: Final = "seckex.prekeys/1"
 _WRONG: Final = ("expired", "not-yet-valid")
 
 
-@click.command("status")
+@cert.command("status")
 @click.option("--config", "config_path", type=click.Path(path_type=Path), required=True, help="The daemon's.")
 @click.option(
     "--soon",
