@@ -32,7 +32,8 @@ from seckex.crypto.secrets import Secret
 from seckex.crypto.suites import KEY_SIZES
 from seckex.errors import ApiMisuse, AuthenticationFailed
 from seckex.wire.numbers import Suite
-from tests.crypto.messaging import DIALOG, DSK, KEK, NOW, TRUST, a, e
+from tests.crypto.certified import NOW
+from tests.crypto.messaging import DIALOG, DSK, KEK, TRUST, a, e
 from tests.crypto.plain import expand, extract, prefixed, u32
 
 PATH, SALT = b"P" * 16, b"S" * 16

@@ -15,11 +15,11 @@ from seckex.errors import ApiMisuse, AuthenticationFailed
 from seckex.wire.envelope_headers import encode_kek
 from seckex.wire.envelope_pair import AnonymousPair, decode_anonymous, encode_anonymous
 from seckex.wire.numbers import PRF_HMAC_SHA2_256, Kem
+from tests.crypto.certified import NOW
 from tests.crypto.messaging import (
     DIALOG,
     DSK,
     KEK,
-    NOW,
     TRUST,
     Chain,
     Somebody,
