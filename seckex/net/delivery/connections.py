@@ -228,9 +228,12 @@ class Connections:
     def _flush_soon(self, socket: UnitSocket) -> None:
         self._dirty.append(socket)
         if self._due is None:
-            self._due = self._reactor.callLater(0, self._flush)
+            self._due = self._reactor.callLater(0, self.flush)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send what was said."""
+        if self._due is not None and self._due.active():
+            self._due.cancel()
         self._due = None
         dirty, self._dirty = self._dirty, []
         for socket in dirty:
