@@ -14,7 +14,7 @@ from seckex.delivery.faces import Outgoing
 from seckex.delivery.flow.memory import Room
 from seckex.delivery.flow.outbox import Outbox
 from seckex.delivery.flow.pieces import Failure, Gap, SendingChanges
-from seckex.delivery.flow.segments import Message, message_of, message_size, packed
+from seckex.delivery.flow.segments import Message, message_of, packed
 from seckex.delivery.flow.skips import Skips
 from seckex.delivery.store import DropSegments, PutSegment, Segment, SegmentIndex, StoredDialog
 from seckex.errors import ApiMisuse
@@ -78,11 +78,12 @@ class Accepted:
         """
         if self.last is not None:
             raise ApiMisuse("the dialog has ended")
-        taken = list(map(message_of, messages))
+        taken = [message_of(each) for each in messages]
         first = self.next_number
         self.next_number += len(taken)
         self._pending += taken
-        self._pending_octets += sum([message_size(payload) for _, _, payload in taken])
+        for _, _, payload in taken:
+            self._pending_octets += len(payload) if isinstance(payload, bytes) else payload.size
         self._accepted_at = now.wall
         self._changed = True
         return first

@@ -93,7 +93,7 @@ class Inbox:
     def give(self, most: int, now: Now) -> list[Incoming]:
         """Return what is to be given next, with what the program has at most ``most`` messages."""
         given: list[Incoming] = []
-        for number in sorted(self._again):
+        for number in sorted(self._again) if self._again else ():
             if len(self._out) >= most or self._again[number] > now.monotonic:
                 return given
             message = self._message(number)
@@ -109,17 +109,16 @@ class Inbox:
             if messages is None:
                 break
             begin = max(self._offset, segment.finished)
-            end = min(segment.count, begin + room)
-            if segment.broken:
-                end = segment.count
-            self._offset = end
-            if end == segment.count:
+            end = begin + room
+            if end >= segment.count or segment.broken:
                 self._at += 1
                 self._offset = 0
+            else:
+                self._offset = end
             if segment.broken:
                 self._put_aside_all(segment, begin, now)
-                continue
-            self._give_of(segment, messages, begin, end, now, given)
+            else:
+                self._give_of(segment, messages, begin, end, now, given)
         return given
 
     def _give_of(
