@@ -1,8 +1,11 @@
-# Two commands: `make demo` and `make test`. Each sets up what it needs in .venv.
+# Two commands: `make demo` and `make test`. Each sets up what it needs in .venv, once: what needs more has all that is
+# needed for less.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Python compiles what is imported when it is; most of what comes along never is.
+INSTALL := $(BIN)/pip install --quiet --no-compile --disable-pip-version-check
 SOURCES := $(shell find seckex twisted_plugins -name '*.py' -o -name '*.toml' -path 'seckex/*')
 
 .PHONY: demo test lint types coverage bench soak clean
@@ -36,17 +39,17 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: $(BIN)/python setup.cfg pyproject.toml $(SOURCES)
-	$(BIN)/pip install --quiet --disable-pip-version-check .
+	$(INSTALL) .
 	@touch $@
 
-$(VENV)/tested-with: $(VENV)/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check '.[test,strongswan]'
-	@touch $@
+$(VENV)/tested-with: $(BIN)/python setup.cfg pyproject.toml $(SOURCES)
+	$(INSTALL) '.[test,strongswan]'
+	@touch $(VENV)/installed $@
 
-$(VENV)/benched-with: $(VENV)/tested-with
-	$(BIN)/pip install --quiet --disable-pip-version-check '.[test,bench]'
-	@touch $@
+$(VENV)/benched-with: $(BIN)/python setup.cfg pyproject.toml $(SOURCES)
+	$(INSTALL) '.[test,bench]'
+	@touch $(VENV)/installed $@
 
-$(VENV)/linted-with: $(VENV)/tested-with
-	$(BIN)/pip install --quiet --disable-pip-version-check '.[test,strongswan,lint]'
-	@touch $@
+$(VENV)/linted-with: $(BIN)/python setup.cfg pyproject.toml $(SOURCES)
+	$(INSTALL) '.[test,strongswan,lint]'
+	@touch $(VENV)/installed $(VENV)/tested-with $@

@@ -205,6 +205,7 @@ class SettingTests(SynchronousTestCase):
     BOTH, HOPS, OWN = "Settings of both roles", "Settings of hops", "Settings of {}"
     KDC = "Settings of key distribution centers"
     AGENTS = "Settings of foreign agents"
+    MESSAGES = "Settings of messages"
 
     def documented(self, title: str) -> dict[str, tuple[str, str]]:
         table = rows(DOCS / "configuration.md", title)
@@ -219,7 +220,9 @@ class SettingTests(SynchronousTestCase):
             of_hops = self.documented(self.HOPS) if issubclass(cls, HopSettings) else {}
             of_kdc = self.documented(self.KDC) if "kdc" in attrs.fields_dict(cls) else {}
             of_agents = self.documented(self.AGENTS) if "foreign_agent" in attrs.fields_dict(cls) else {}
-            documented = both | of_hops | of_kdc | of_agents | self.documented(self.OWN.format(f"{article} {cls.role}"))
+            of_messages = self.documented(self.MESSAGES) if "messages" in attrs.fields_dict(cls) else {}
+            documented = both | of_hops | of_kdc | of_agents | of_messages
+            documented |= self.documented(self.OWN.format(f"{article} {cls.role}"))
             expected = {one.path: (one.default, one.allowed) for one in settings(cls)}
             self.assertEqual(documented, expected)
 
@@ -237,7 +240,10 @@ def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Com
         command = demo
     yield path, command
     if isinstance(command, click.Group):
-        for name, inner in command.commands.items():
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            assert inner is not None
             yield from commands(inner, f"{path} {name}")
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Final
 
 from attrs import Factory, frozen
 
+from seckex.config.messages import Messages, needs_certificate
 from seckex.config.metrics import Metrics
 from seckex.config.policy import PolicySettings
 from seckex.config.problems import Problem, repeated
@@ -175,6 +176,8 @@ class Settings:
         if metrics is not None:
             yield from metrics.contradictions()
         peers = sections.get("peers", ())
+        if "peers" in sections and not peers and sections.get("messages", True) is None:
+            yield Problem("peers", f"is required: a list of 1 to {MAX_PEERS}, unless there is messages")
         yield from repeated((peer.nai for peer in peers), "peers[{}].nai".format)
         identity: Identity | None = sections.get("identity")
         for index, peer in enumerate(peers):
@@ -190,6 +193,9 @@ class Settings:
         for peer in sections.get("peers", ()):
             if _by_certificate(peer):
                 yield f"the peer {peer.nai} is authenticated by certificate"
+        messages: Messages | None = sections.get("messages")
+        if messages is not None and (why := needs_certificate(messages)):
+            yield why
 
 
 def _by_certificate(peer: Any) -> bool:

@@ -11,6 +11,7 @@ from attrs import Factory, frozen
 
 from seckex.config.common import EVERYBODY, MAX_PEERS, OF_PEERS, Limits, Settings
 from seckex.config.endpoints import ServerEndpoint
+from seckex.config.messages import Messages, messages_contradictions
 from seckex.config.problems import Problem, nearest, repeated, shown
 from seckex.config.registration import Registration, registration_contradictions
 from seckex.config.values import Host, Nai, OneOf, Port, ServiceName, Several, Whole
@@ -68,9 +69,10 @@ class InitiatorSettings(Settings):
 
     role: ClassVar[str] = "initiator"
 
-    peers: Annotated[tuple[InitiatorPeer, ...], Several(1, MAX_PEERS)]
+    peers: Annotated[tuple[InitiatorPeer, ...], Several(0, MAX_PEERS)] = ()
     forwards: Annotated[tuple[Forward, ...], Several(0, MAX_FORWARDS)] = ()
     registration: Registration = Factory(Registration)
+    messages: Messages | None = None
     limits: InitiatorLimits = Factory(InitiatorLimits)
 
     @property
@@ -83,6 +85,7 @@ class InitiatorSettings(Settings):
         """Yield what is wrong between settings that are each right."""
         yield from super().contradictions(sections)
         yield from registration_contradictions(sections)
+        yield from messages_contradictions(sections, listens=False)
         for index, peer in enumerate(sections.get("peers", ())):
             if peer.nai.startswith(EVERYBODY):
                 yield Problem(f"peers[{index}].nai", "must be one principal, whom associations are opened with")

@@ -25,7 +25,7 @@ def place_of(text: str) -> tuple[str, int] | None:
 
 
 @frozen
-class _Place:
+class Place:
     """Reads an address and a port; the value is as it was written."""
 
     expected: str = 'an address and a port, such as "127.0.0.1:9464" or "[::1]:9464"'
@@ -41,7 +41,7 @@ class _Place:
 class Metrics:
     """Where metrics, liveness and readiness are served, over HTTP."""
 
-    listen: Annotated[tuple[Annotated[str, _Place()], ...], Several(0, MAX_PLACES)] = ()
+    listen: Annotated[tuple[Annotated[str, Place()], ...], Several(0, MAX_PLACES)] = ()
     """Addresses and TCP ports; without any there are none. Whoever can connect may read all that is there."""
 
     @property

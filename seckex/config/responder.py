@@ -15,6 +15,7 @@ from seckex.config.foreign_agent import ForeignAgent, foreign_agent_contradictio
 from seckex.config.home_agent import HomeAgent, home_agent_contradictions
 from seckex.config.kdc import Kdc, kdc_contradictions
 from seckex.config.listen import ListeningLimits, ListeningSettings
+from seckex.config.messages import Messages, messages_contradictions
 from seckex.config.problems import Problem, nearest, shown
 from seckex.config.structure import Unread
 from seckex.config.values import SERVICE, Nai, Named, OneOf, ServiceName, Several, Whole
@@ -62,11 +63,12 @@ class ResponderSettings(ListeningSettings):
 
     role: ClassVar[str] = "responder"
 
-    peers: Annotated[tuple[ResponderPeer, ...], Several(1, MAX_PEERS)]
+    peers: Annotated[tuple[ResponderPeer, ...], Several(0, MAX_PEERS)] = ()
     services: Annotated[Mapping[str, Service], Named(SERVICE, MAX_SERVICES)] = Factory(dict)
     home_agent: HomeAgent | None = None
     foreign_agent: ForeignAgent | None = None
     kdc: Kdc | None = None
+    messages: Messages | None = None
     accounting: Accounting = Factory(Accounting)
     limits: ResponderLimits = Factory(ResponderLimits)
 
@@ -75,6 +77,7 @@ class ResponderSettings(ListeningSettings):
         """Yield what is wrong between settings that are each right."""
         yield from super().contradictions(sections)
         yield from kdc_contradictions(sections)
+        yield from messages_contradictions(sections, listens=True)
         yield from _home_agent(sections)
         if "services" not in sections:
             return

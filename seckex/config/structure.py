@@ -57,8 +57,8 @@ class Reading:
 
 
 def file_key(attribute: str) -> str:
-    """Return the name that a class's attribute has in files."""
-    return attribute.replace("_", "-")
+    """Return the name that a class's attribute has in files; an underscore at its end keeps it from being a keyword."""
+    return attribute.rstrip("_").replace("_", "-")
 
 
 def settings_converter(resolve: Resolve) -> Converter:

@@ -81,13 +81,15 @@ class Voucher:
     """What a verified chain says: who, until when, and with which key it signs.
 
     ``not_after`` is the end of the shortest life in the chain, in seconds since
-    1970; ``fingerprint`` is that of the principal's certificate.
+    1970; ``fingerprint`` is that of the principal's certificate and ``issued`` its
+    notBefore.
     """
 
     nai: str
     not_after: float
     fingerprint: str
     key: ec.EllipticCurvePublicKey = field(repr=False, eq=False)
+    issued: int = 0
 
     def verify(self, signature: bytes, label: bytes, transcript: bytes) -> None:
         """Raise `AuthenticationFailed` unless the principal has signed ``transcript`` under ``label``."""
@@ -103,11 +105,12 @@ class Identity:
     """Our own name, with the chain that proves it and the key that signs.
 
     ``chain`` has DER certificates, our own first; ``not_after`` is the end of
-    the shortest life among them. ``key`` itself is for TLS, which signs as it
-    likes; whatever else is signed goes through `sign`.
+    the shortest life among them, ``issued`` our own certificate's notBefore. ``key``
+    itself is for TLS, which signs as it likes; whatever else is signed goes through
+    `sign`.
     """
 
-    __slots__ = ("chain", "fingerprint", "key", "nai", "not_after", "not_before")
+    __slots__ = ("chain", "fingerprint", "issued", "key", "nai", "not_after", "not_before")
 
     def __init__(self, certificates: Sequence[Certificate], key: ec.EllipticCurvePrivateKey) -> None:
         self.chain = tuple(map(der_of, certificates))
@@ -123,6 +126,7 @@ class Identity:
         self.fingerprint = fingerprint(self.chain[0])
         self.not_after = min(map(not_after, certificates))
         self.not_before = max(map(not_before, certificates))
+        self.issued = int(not_before(certificates[0]))
         self.key = key
 
     @classmethod
@@ -226,7 +230,7 @@ class TrustAnchors:
             raise BadCertificate(Flaw.MALFORMED, f"the chain of {subject_of(leaf)} cannot be read") from None
         until = self._lists.check(path, now)
         end = min(map(not_after, path))
-        voucher = Voucher(nai, end, fingerprint(der_of(leaf)), public_key(leaf))
+        voucher = Voucher(nai, end, fingerprint(der_of(leaf)), public_key(leaf), int(not_before(leaf)))
         return _Remembered(voucher, max(map(not_before, path)), min(until, end))
 
     def _flaw(self, certificates: Sequence[Certificate], now: float, error: VerificationError) -> BadCertificate:

@@ -27,7 +27,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any, Final, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, succeed
@@ -37,15 +37,18 @@ from twisted.python.failure import Failure
 
 from seckex.errors import StoreFailed
 from seckex.node.histogram import Histogram
-from seckex.sa.store import Outcome, Store, Unit
+from seckex.sa.store import Outcome, Unit
 
 T = TypeVar("T")
+#: What is made durable, and what is told of it.
+U = TypeVar("U")
+R = TypeVar("R")
+U_contra = TypeVar("U_contra", contravariant=True)
+R_co = TypeVar("R_co", covariant=True)
 
 MOST_WAITING: Final = 8192
 MOST_AT_ONCE: Final = 512
 PACE: Final = 0.005
-
-Done: TypeAlias = Callable[[Outcome | StoreFailed], None]
 
 _log: Final = Logger()
 
@@ -62,6 +65,18 @@ class Aside(Protocol):
         ...
 
 
+class Batches(Protocol[U_contra, R_co]):
+    """A store that takes several units in one transaction: `seckex.sa.store.Store`, or one of messages."""
+
+    def commit(self, units: Sequence[U_contra]) -> Sequence[R_co]:
+        """Make units durable, in their order, and return what became of each; raises `StoreFailed`."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what the store holds open."""
+        ...
+
+
 class CommitThread:
     """One thread that lasts until `stop`.
 
@@ -69,10 +84,10 @@ class CommitThread:
     to be stored then may or may not be, as after a crash.
     """
 
-    def __init__(self, reactor: IReactorFromThreads) -> None:
+    def __init__(self, reactor: IReactorFromThreads, name: str = "seckex-commit") -> None:
         self._reactor = reactor
         self._tasks: SimpleQueue[tuple[Callable[[], Any], Callable[[Any], None]] | None] = SimpleQueue()
-        self._thread = Thread(target=self._serve, name="seckex-commit", daemon=True)
+        self._thread = Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
 
     def run(self, work: Callable[[], Any], finished: Callable[[Any], None]) -> None:
@@ -95,14 +110,14 @@ class CommitThread:
 
 
 @define
-class GroupCommit:
+class GroupsOf(Generic[U, R]):
     """Feeds ``store``, whose only user it is, from the reactor's thread; ``clock`` is the reactor."""
 
-    _store: Store
+    _store: Batches[U, R]
     _aside: Aside
     _clock: IReactorTime
     _most_waiting: int = MOST_WAITING
-    _waiting: list[tuple[Unit, Done]] = field(factory=list, init=False, repr=False)
+    _waiting: list[tuple[U, Callable[[R | StoreFailed], None]]] = field(factory=list, init=False, repr=False)
     _running: bool = field(default=False, init=False)
     _not_before: float = field(default=-math.inf, init=False)
     _due: IDelayedCall | None = field(default=None, init=False)
@@ -118,11 +133,11 @@ class GroupCommit:
         """How many units wait, those that are being committed not counted."""
         return len(self._waiting)
 
-    def submit(self, unit: Unit, done: Done) -> None:
+    def submit(self, unit: U, done: Callable[[R | StoreFailed], None]) -> None:
         """Make ``unit`` durable and tell ``done``, later, what became of it.
 
-        ``done`` is called exactly once, never before this returns, with an
-        `Outcome` or with the `StoreFailed` for which nothing was stored. Raises
+        ``done`` is called exactly once, never before this returns, with what the
+        store returned for it or with the `StoreFailed` for which nothing was stored. Raises
         `StoreFailed` when too many units wait, and after `stop`; then ``done``
         is not called.
         """
@@ -191,7 +206,9 @@ class GroupCommit:
         self._begun = self._clock.seconds()
         self._aside.run(partial(self._store.commit, [unit for unit, _ in batch]), partial(self._finished, batch))
 
-    def _finished(self, batch: Sequence[tuple[Unit, Done]], result: object) -> None:
+    def _finished(
+        self, batch: Sequence[tuple[U, Callable[[R | StoreFailed], None]]], result: Sequence[R] | BaseException
+    ) -> None:
         self._running = False
         self.took.observe(self._clock.seconds() - self._begun)
         outcomes = _outcomes(result, len(batch))
@@ -242,7 +259,11 @@ class GroupCommit:
         self._stopping.clear()
 
 
-def _outcomes(result: object, count: int) -> Sequence[Outcome | StoreFailed]:
+#: Of associations and records.
+GroupCommit: TypeAlias = GroupsOf[Unit, Outcome]
+
+
+def _outcomes(result: Sequence[R] | BaseException, count: int) -> Sequence[R | StoreFailed]:
     if isinstance(result, list):
         return result
     if isinstance(result, StoreFailed):

@@ -83,6 +83,10 @@ class Reader:
         start = self._advance(count, field)
         return self._octets[start : start + count]
 
+    def since(self, start: int) -> bytes:
+        """Return again what was read from index ``start`` on."""
+        return self._octets[start : self.offset]
+
     def rest(self) -> bytes:
         """Read all that is left."""
         start = self.offset

@@ -250,6 +250,20 @@ def lp8_nai(nai: str) -> bytes:
     return lp8(nai.encode())
 
 
+def read_optional_nai(reader: Reader, field: str) -> str:
+    """Read a NAI behind its length in 8 bits, or an empty one."""
+    at = reader.offset
+    if reader.u8(field) == 0:
+        return ""
+    reader.offset = at
+    return read_lp8_nai(reader, field)
+
+
+def optional_nai(nai: str) -> bytes:
+    """Return a NAI, or an empty one, behind its length in 8 bits; raises `ApiMisuse`."""
+    return lp8_nai(nai) if nai else lp8(b"")
+
+
 def read_detail(data: Reader) -> Detail:
     """Read the data of a detail extension, whole."""
     found = READ[ExtensionSub.DETAIL](data)

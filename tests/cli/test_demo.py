@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+from itertools import chain, repeat
 from pathlib import Path
 
 from click.testing import CliRunner
 from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
-from seckex.cli.demo import demo
-from seckex.cli.demo.processes import DemoFailed
+from seckex.cli.demo import demo, processes
+from seckex.cli.demo.processes import DemoFailed, free_port
 from seckex.cli.demo.roaming import KEYINGS, TOPOLOGIES, World
 from seckex.cli.demo.roaming import memory as searching
 from seckex.cli.demo.roaming.holders import (
@@ -40,6 +42,8 @@ from seckex.crypto.secrets import Secret
 from seckex.sa.store import PutRecord, Record
 from seckex.storage.masterkey import load_master_key
 from seckex.storage.sqlite import SqliteStore
+
+ROOT = Path(__file__).parent.parent.parent
 
 #: Waits with what it was told in its memory, as octets that it made itself.
 _HOLDER = "import sys; held = bytes.fromhex(sys.stdin.readline()); print(flush=True); sys.stdin.read()"
@@ -182,6 +186,35 @@ class HoldingsTests(FolderCase):
         self.assertEqual(len(stored(self.world.state(AGENT)).records), 1)
         error = self.assertRaises(DemoFailed, keys_of, self.world, AGENT)
         self.assertIn("0 records of kind fa.visitor", str(error))
+
+
+class PortTests(SynchronousTestCase):
+    def draw(self, *ports: int) -> None:
+        """Have these ports drawn, and then the last one again and again."""
+        drawn = chain(ports, repeat(ports[-1]))
+        self.patch(secrets, "randbelow", lambda _end: next(drawn) - processes._LOWEST_PORT)
+
+    def test_nobody_else_is_told_of_one(self) -> None:
+        program = f"from seckex.cli.demo import processes; print(processes._claim({free_port()}))"
+        said = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=True).stdout
+        self.assertEqual(said, b"False\n")
+
+    def test_one_that_was_told_of_or_is_in_use_is_passed_over(self) -> None:
+        told, listened, other = free_port(), free_port(), free_port()
+        for _ in (listened, other):
+            processes._claims.pop().close()
+        with socket.create_server(("127.0.0.3", listened)):
+            self.draw(told, listened, other)
+            self.assertEqual(free_port(socket.SOCK_DGRAM, hosts=("127.0.0.2", "127.0.0.3")), other)
+            with self.assertRaisesRegex(DemoFailed, r"no port of 127\.0\.0\.1 is free"):
+                free_port()
+
+    def test_only_the_last_ones_are_kept(self) -> None:
+        first = free_port()
+        for _ in range(processes._MOST_CLAIMS):
+            free_port()
+        self.draw(first)
+        self.assertEqual(free_port(), first)
 
 
 class WorldTests(FolderCase):

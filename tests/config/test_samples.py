@@ -17,6 +17,7 @@ from seckex.config.agent import AgentSettings
 from seckex.config.common import pattern_of
 from seckex.config.initiator import InitiatorSettings
 from seckex.config.load import AnySettings, load, load_any, read_settings
+from seckex.config.messages import Messages
 from seckex.config.responder import ResponderSettings
 from seckex.config.structure import file_key
 from tests.config.written import key0_text, write_credentials, write_private
@@ -60,7 +61,7 @@ def shown_in(table: Any, cls: type[Any], path: str) -> list[str]:
             if below in ({}, []):
                 continue
             one = below[0] if isinstance(below, list) else below
-            if inner.__name__ == "Service":
+            if inner.__name__ in ("Service", "MessageService"):
                 one = next(iter(below.values()))
             if inner.__module__.startswith("seckex.config"):
                 missing += shown_in(one, inner, f"{path}{key}.")
@@ -100,6 +101,34 @@ class SampleTests(SynchronousTestCase):
         # What they say of each other is so.
         self.assertEqual((settings.home.nai, settings.home.address), (home.identity.nai, home.listen.addresses[0]))
         self.assertEqual(settings.registration.solicit, agent.listen.addresses)
+
+    def test_those_of_messages_work_as_they_are(self) -> None:
+        write_credentials(self.directory, "node", "node@example.net")
+        read: list[AnySettings] = []
+        for name in ("messages.toml", "messages-node.toml"):
+            file = self.directory / name
+            file.write_text((CONF / name).read_text())
+            read.append(load_any(file).settings)
+        home, node = read
+        assert isinstance(home, ResponderSettings)
+        assert isinstance(node, InitiatorSettings)
+        assert home.messages is not None
+        assert node.messages is not None
+        # What they say of each other is so.
+        [there] = node.messages.peers
+        self.assertEqual((there.nai, there.address), (home.identity.nai, home.listen.addresses[0]))
+        self.assertTrue(home.messages.may_send(node.identity.nai, "orders"))
+        self.assertTrue(node.messages.may_send(home.identity.nai, "receipts"))
+
+    def test_every_setting_of_messages_is_shown_with_its_default(self) -> None:
+        text = (CONF / "messages.toml").read_text()
+        file = self.directory / "messages.toml"
+        file.write_text(text)
+        settings = load_any(file).settings
+        assert isinstance(settings, ResponderSettings)
+        self.assertEqual(shown_in(tomllib.loads(uncommented(text))["messages"], Messages, "messages."), [])
+        file.write_text(uncommented(text))
+        self.assertEqual(load_any(file).settings, settings)
 
     def test_every_setting_is_shown(self) -> None:
         for name in SAMPLES:

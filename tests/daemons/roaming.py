@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import subprocess
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ from seckex.cli.control_client import Unreachable, ask
 from seckex.cli.demo.processes import Process, seckex, twistd
 from seckex.cli.demo.roaming.settings import write_certificates, write_settings
 from seckex.cli.demo.roaming.world import AGENT, CENTER, HOME, NODE, PLUGINS, World
+from tests.daemons.forked import ForkedProcess, run
 from tests.daemons.stage import PATIENCE, StageTestCase
 
 #: A second's worth of a slow reader.
@@ -41,7 +41,7 @@ class RoamingTestCase(StageTestCase):
     def start(self, role: str) -> None:
         """Start a daemon, and wait until it can be asked."""
         command = [twistd(), "-n", "--pidfile=", PLUGINS[role], "--config", f"{role}.toml"]
-        process = Process(role, command, self.folder, self.folder / f"{role}.log")
+        process = ForkedProcess(role, command, self.folder, self.folder / f"{role}.log")
         process.start()
         self.running.append(process)
         self.daemons[role] = process
@@ -62,8 +62,7 @@ class RoamingTestCase(StageTestCase):
 
     def run_(self, *arguments: str) -> str:
         """Run a command, which must succeed, and return what it says."""
-        command = [seckex(), *arguments]
-        ended = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        ended = run([seckex(), *arguments], self.folder, PATIENCE)
         self.assertEqual(ended.returncode, 0, ended.stdout + ended.stderr)
         return ended.stdout
 

@@ -12,7 +12,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,10 +24,12 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from seckex.cli.control_client import Unreachable, ask
 from seckex.cli.demo.files import write_key, write_payload
 from seckex.cli.demo.processes import DemoFailed, Process, free_port, twistd
+from tests.daemons.forked import ForkedProcess, run
 
 HOME: Final = "home@example.org"
 NODE: Final = "node@example.net"
-PATIENCE: Final = 30.0
+#: What takes a second or two takes longer on a machine that is busy.
+PATIENCE: Final = 90.0
 _POLL: Final = 0.02
 
 RESPONDER: Final = """\
@@ -128,11 +129,14 @@ class StageTestCase(SynchronousTestCase):
     # -- processes
 
     def daemon(self, role: str, *options: str, wrapper: Sequence[str] = (), config: str = "") -> Process:
-        """Start a daemon; ``options`` are twistd's, ``wrapper`` is a command that becomes the one after it."""
+        """Start a daemon; ``options`` are twistd's, ``wrapper`` is a command that becomes the one after it.
+
+        With a wrapper it has a beginning of its own.
+        """
         name = config or role
         command = [*wrapper, twistd(), "-n", "--pidfile=", *options, f"seckex-{role}", "--config", f"{name}.toml"]
-        log = self.folder / f"{name}.log"
-        process = Process(name, command, self.folder, log)
+        begun = Process if wrapper else ForkedProcess
+        process = begun(name, command, self.folder, self.folder / f"{name}.log")
         process.start()
         self.running.append(process)
         return process
@@ -170,7 +174,7 @@ class StageTestCase(SynchronousTestCase):
     def refused_start(self, role: str, *options: str) -> str:
         """Start a daemon that is to fail, and return what it prints."""
         command = [twistd(), "-n", "--pidfile=", *options, f"seckex-{role}", "--config", f"{role}.toml"]
-        ended = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        ended = run(command, self.folder, PATIENCE)
         self.assertEqual(ended.returncode, 1, ended.stdout + ended.stderr)
         self.assertNotIn("Traceback", ended.stdout + ended.stderr)
         return ended.stdout + ended.stderr
@@ -178,7 +182,7 @@ class StageTestCase(SynchronousTestCase):
     # -- what is going on
 
     def until(self, what: str, done: Callable[[], bool]) -> None:
-        """Wait until ``done``; fail after 30 s, or when a daemon has ended by itself."""
+        """Wait until ``done``; fail after `PATIENCE`, or when a daemon has ended by itself."""
         give_up = time.monotonic() + PATIENCE
         while not done():
             for process in self.running:

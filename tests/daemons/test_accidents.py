@@ -11,6 +11,7 @@ import sqlite3
 
 from seckex.cli.control_client import ask
 from seckex.cli.demo.processes import Process, twistd
+from tests.daemons.forked import ForkedProcess
 from tests.daemons.stage import HOME, PATIENCE, StageTestCase
 
 
@@ -51,7 +52,7 @@ class StateTests(StageTestCase):
         for page in (1, 5):
             self.damaged(responder, page * 4096 - 600)
             command = [twistd(), "-n", "--pidfile=", "seckex-responder", "--config", "responder.toml"]
-            responder = Process("responder", command, self.folder, self.folder / "responder.log")
+            responder = ForkedProcess("responder", command, self.folder, self.folder / "responder.log")
             responder.start()
             self.until("its word", lambda one=responder: ended(one) or bool(self.asked("responder")))  # type: ignore[misc]  # bound
             if not ended(responder):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 from http.client import HTTPConnection
 from typing import Any
 
@@ -13,6 +12,7 @@ from seckex.cli.accounting.desk import desks
 from seckex.cli.demo.processes import free_port, seckex
 from seckex.cli.demo.roaming.world import AGENT, CENTER, HOME, NODE
 from seckex.net.metrics.catalogue import OTHERS
+from tests.daemons.forked import run
 from tests.daemons.roaming import RoamingTestCase
 from tests.daemons.stage import PATIENCE
 
@@ -53,7 +53,7 @@ class AccountingTests(RoamingTestCase):
         for form, role in (("--csv", AGENT), ("--json", HOME)):
             self.run_("accounting", "export", form, "-o", f"{role}.export", "--config", f"{role}.toml")
         command = [seckex(), "accounting", "reconcile", f"{AGENT}.export", f"{HOME}.export", "--json"]
-        ended = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        ended = run(command, self.folder, PATIENCE)
         return ended.returncode, [json.loads(line) for line in ended.stdout.splitlines()]
 
     def test_both_ends_have_the_same_of_a_download(self) -> None:

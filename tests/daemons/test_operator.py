@@ -8,22 +8,18 @@ import os
 import signal
 import socket
 import subprocess
-import sys
-from typing import Any
+from typing import Any, TextIO
 
+from seckex.cli.demo.processes import seckex
 from seckex.config.load import read_key0
+from tests.daemons.forked import Forked, fork, run
 from tests.daemons.stage import HOME, NODE, PATIENCE, StageTestCase
-
-COMMAND = (sys.executable, "-c", "from seckex.cli.main import main; main(prog_name='seckex')")
 
 
 class OperatorCase(StageTestCase):
     def run_command(self, *arguments: str, role: str = "initiator") -> subprocess.CompletedProcess[str]:
         """Run the command against the daemon of ``role``."""
-        command = [*COMMAND, *arguments, "--config", f"{role}.toml"]
-        return subprocess.run(
-            command, cwd=self.folder, capture_output=True, text=True, timeout=2 * PATIENCE, check=False
-        )
+        return run([seckex(), *arguments, "--config", f"{role}.toml"], self.folder, 2 * PATIENCE)
 
     def told(self, *arguments: str, role: str = "initiator") -> Any:
         """Run the command and return the object that it prints."""
@@ -145,13 +141,7 @@ class ExplainTests(OperatorCase):
             offers = {side["side"]: side["offers"] for side in failure["acceptable"]}
             self.assertIn("aes-128-gcm", offers[HOME])
             self.assertIn("chacha20-poly1305", offers[NODE])
-        result = subprocess.run(
-            [*COMMAND, "explain", "initiator.toml", "responder.toml"],
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        result = run([seckex(), "explain", "initiator.toml", "responder.toml"], self.folder, PATIENCE)
         self.assertEqual((result.returncode, result.stderr), (1, ""))
         self.assertIn("KEY 0: each side's own", result.stdout)
 
@@ -194,24 +184,21 @@ class MonitorTests(OperatorCase):
     def test_events_come_as_they_happen_and_ctrl_c_ends_it(self) -> None:
         self.daemon("responder")
         self.wait_for_control("responder")
-        watching = subprocess.Popen(
-            [*COMMAND, "monitor", "--config", "responder.toml"],
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.addCleanup(watching.wait)
-        self.addCleanup(watching.kill)
-        assert watching.stdout
-        assert watching.stderr
-        first = json.loads(watching.stdout.readline())
+        said, saying = os.pipe()
+        errors = self.folder / "errors"
+        with open(said) as lines, open(saying, "wb") as out, errors.open("wb") as err:
+            command = [seckex(), "monitor", "--config", "responder.toml"]
+            watching = fork(command, self.folder, out.fileno(), err.fileno())
+            self.addCleanup(watching.kill)
+            out.close()
+            self.check_monitor(watching, lines)
+        self.assertEqual(errors.read_text(), "")
+
+    def check_monitor(self, watching: Forked, lines: TextIO) -> None:
+        first = json.loads(lines.readline())
         self.assertEqual((first["schema"], first["daemon"]["role"]), ("seckex.monitor/1", "responder"))
         self.daemon("initiator")
-        event = json.loads(watching.stdout.readline())
+        event = json.loads(lines.readline())
         self.assertEqual((event["event"], event["peer"]), ("AssociationEstablished", NODE))
         os.kill(watching.pid, signal.SIGINT)
         self.assertEqual(watching.wait(PATIENCE), 0)
-        self.assertEqual(watching.stderr.read(), "")
-        watching.stdout.close()
-        watching.stderr.close()

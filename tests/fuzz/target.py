@@ -88,9 +88,9 @@ class Function(Target):
 def targets() -> dict[str, Target]:
     """Return every target by name."""
     # Not before the engine has instrumented what these import.
-    from tests.fuzz import decoders, gate, identities, links, machines, passages, registrations, requests
+    from tests.fuzz import decoders, gate, identities, links, machines, messages, passages, registrations, requests
 
-    rooms = (decoders, registrations, identities, gate, machines, links, passages, requests)
+    rooms = (decoders, registrations, identities, gate, machines, links, passages, messages, requests)
     found = [target for room in rooms for target in room.targets()]
     return {target.name: target for target in found}
 

@@ -13,7 +13,7 @@ from typing import Final
 PIECE: Final = 16384
 #: Seconds between pieces: some 3 MiB/s, which leaves the processors to the daemons.
 PAUSE: Final = 0.005
-_WITHIN: Final = 60.0
+_WITHIN: Final = 120.0
 
 
 class Server:

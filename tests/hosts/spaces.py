@@ -14,7 +14,7 @@ from typing import Final
 
 from twisted.trial.unittest import SkipTest
 
-PATIENCE: Final = 30.0
+PATIENCE: Final = 90.0
 
 
 def what_is_missing() -> str:

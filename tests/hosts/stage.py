@@ -28,10 +28,11 @@ from seckex.cli.demo.processes import DemoFailed, Process, twistd
 from seckex.cli.main import main
 from seckex.config.files import create_private
 from seckex.crypto.issuing import Authority
+from tests.daemons.forked import ForkedProcess
 from tests.hosts.download import Download, Server
 from tests.hosts.spaces import Nets, Space, what_is_missing
 
-PATIENCE: Final = 30.0
+PATIENCE: Final = 90.0
 POLL: Final = 0.02
 MEBIOCTET: Final = 1 << 20
 
@@ -196,8 +197,8 @@ class HostsCase(SynchronousTestCase):
     def start(self, name: str) -> None:
         """Start a host's daemon."""
         twist = [twistd(), "-n", "--pidfile=", f"seckex-{PLUGINS[name]}", "--config", f"{name}.toml"]
-        log = self.folder / f"{name}.log"
-        process = self.running[name] = Process(name, self.hosts[name].command(*twist), self.folder, log)
+        log, namespace = self.folder / f"{name}.log", self.hosts[name].name
+        process = self.running[name] = ForkedProcess(name, twist, self.folder, log, namespace=namespace)
         process.start()
 
     def kill(self, name: str) -> None:
@@ -216,7 +217,7 @@ class HostsCase(SynchronousTestCase):
     # -- what is going on
 
     def until(self, what: str, done: Callable[[], object], within: float = PATIENCE) -> None:
-        """Wait until ``done``; fail after 30 s, or when a daemon has ended by itself."""
+        """Wait until ``done``; fail after that, or when a daemon has ended by itself."""
         give_up = time.monotonic() + within
         while not done():
             for process in self.running.values():

@@ -25,7 +25,7 @@ from tests.dialog.parts import SPI, Program, association, new_id
 reactor: Any = installed
 
 LIMITS: Final = Hello(credit=1 << 20, most_dialogs=8, largest_body=65536)
-PATIENCE: Final = 20.0
+PATIENCE: Final = 60.0
 
 
 class LaterReactor:
@@ -83,7 +83,7 @@ class Owning:
 class LoopbackCase(TestCase):
     """Tests with a responder's port and initiators' links on loopback addresses."""
 
-    timeout = 60
+    timeout = 120
 
     def setUp(self) -> None:
         self.later = LaterReactor()

@@ -159,7 +159,7 @@ class Doubling(AMP):
 class EndpointCase(TestCase):
     """Two configurations in a folder of the test's own; all principals are stopped when it is over."""
 
-    timeout = 60
+    timeout = 120
 
     def setUp(self) -> None:
         # Sockets have short paths: trial's own folders are too deep.
@@ -172,7 +172,7 @@ class EndpointCase(TestCase):
         self.home.write_text(RESPONDER.format(port=self.port))
         self.node.write_text(INITIATOR.format(port=self.port))
 
-    def client(self, service: str = "echo", timeout: float = 20) -> DialogEndpoint:
+    def client(self, service: str = "echo", timeout: float = 60) -> DialogEndpoint:
         return DialogEndpoint(reactor, HOME, service, self.node, timeout)
 
     def server(self, service: str = "echo") -> Any:

@@ -37,7 +37,7 @@ class Failing(Scripted):
 
 
 class EdgeCase(TestCase):
-    timeout = 30
+    timeout = 120
     made = Scripted
 
     def setUp(self) -> None:

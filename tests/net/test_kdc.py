@@ -42,7 +42,7 @@ from seckex.wire.numbers import Code, Keying
 from tests.config.written import write_credentials
 
 reactor: Any = installed
-PATIENCE: Final = 20.0
+PATIENCE: Final = 60.0
 NODE, HOME, KDC = "node@example.org", "home@example.org", "kdc@example.org"
 
 IDENTITY = """
@@ -61,7 +61,7 @@ directory = "{name}"
 
 
 class DaemonCase(TestCase):
-    timeout = 60
+    timeout = 120
 
     def setUp(self) -> None:
         memory = "/dev/shm"

@@ -36,7 +36,7 @@ from tests.roles.mobile_node.world import AES, HOME, NODE
 
 reactor: Any = installed
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 CONFIG = """
 role = "initiator"

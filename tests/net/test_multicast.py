@@ -43,7 +43,7 @@ class PlaceTests(SynchronousTestCase):
 
 
 class SpeakingTests(TestCase):
-    timeout = 10
+    timeout = 60
 
     def setUp(self) -> None:
         self.port = free_port(socket.SOCK_DGRAM)

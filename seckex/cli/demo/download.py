@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
-from seckex.cli.demo.processes import DemoFailed
+from seckex.cli.demo.processes import PATIENCE, DemoFailed
 from seckex.cli.demo.story import Story
 from seckex.cli.demo.web import HURRY
 
@@ -30,7 +30,7 @@ def download(
 
     Raises `DemoFailed` unless all arrives that has this SHA-256.
     """
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     hashed = hashlib.sha256()
     done = 0
     try:
@@ -58,7 +58,7 @@ def download(
 
 def hurry(port: int) -> None:
     """Have the web server at a port of 127.0.0.1 send what it sends slowly as fast as it can."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
         connection.request("GET", HURRY)
         connection.getresponse().read()

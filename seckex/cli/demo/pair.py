@@ -26,14 +26,14 @@ from seckex.cli.demo.files import (
     write_key,
     write_payload,
 )
-from seckex.cli.demo.processes import Cast, DemoFailed, Process, free_port, seckex, twistd
+from seckex.cli.demo.processes import PATIENCE, Cast, DemoFailed, Process, free_port, seckex, twistd
 from seckex.cli.demo.story import Story
 
 _ACTORS: Final = {"initiator": "node", "responder": "home", "guest": "guest"}
 _CONTROL: Final = "control.sock"
 _STATUS: Final = "seckex.status/1"
 _REKEY: Final = "seckex.rekey/1"
-_RENEWED_WITHIN: Final = 20
+_RENEWED_WITHIN: Final = 60
 
 
 @define
@@ -154,7 +154,7 @@ class PairPlay:
         answers: list[dict[str, Any] | Exception] = []
         renewing = Thread(target=self._rekey, args=(answers,), daemon=True)
         self._download(digest, halfway=renewing.start)
-        renewing.join(_RENEWED_WITHIN)
+        renewing.join(PATIENCE)
         self.cast.tell()
         answer = answers[0] if answers else None
         if not isinstance(answer, dict) or not answer["done"]:
@@ -226,7 +226,7 @@ class PairPlay:
 
     def _status(self, role: str) -> dict[str, Any]:
         try:
-            return ask(self.directory / role / _CONTROL, {"command": "status"}, _STATUS)
+            return ask(self.directory / role / _CONTROL, {"command": "status"}, _STATUS, PATIENCE)
         except (Unreachable, Refused) as error:
             raise DemoFailed(f"the {role} daemon does not answer: {error}") from error
 

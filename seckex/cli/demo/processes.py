@@ -2,19 +2,22 @@
 
 Every process is started by us, belongs to a process group of its own and is
 ended by its id. What a daemon logs is read as it is written, one JSON object a
-line; nothing is simulated.
+line; nothing is simulated. On a slow machine things take longer, and mean the
+same: all waits end long after what takes a second or two elsewhere.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -24,9 +27,14 @@ from attrs import define, field
 
 from seckex.errors import SeckexError
 
-PATIENCE: Final = 30.0
-_GRACE: Final = 5.0
+PATIENCE: Final = 120.0
+_GRACE: Final = 60.0
 _POLL: Final = 0.02
+#: Below those that Linux gives to whoever wants any port, so that nobody is given one before its daemon listens.
+_LOWEST_PORT: Final = 10_000
+_HIGHEST_PORT: Final = 32_767
+_MOST_CLAIMS: Final = 200
+_claims: Final[deque[socket.socket]] = deque()
 #: Has glibc write over all memory that is let go (docs/security.md, "Secrets in memory and at rest").
 OVERWRITING: Final = {
     "PYTHONMALLOC": "malloc",
@@ -39,22 +47,40 @@ class DemoFailed(SeckexError):
 
 
 def free_port(*kinds: int, host: str = "127.0.0.1", hosts: Sequence[str] = ()) -> int:
-    """Return a TCP port of a loopback address, or of several, that is free for all ``kinds`` of socket as well."""
-    first_host, *others = hosts or (host,)
+    """Return a TCP port of a loopback address, or of several, that is free for all ``kinds`` of socket as well.
+
+    No other process is told of it, whatever its address: the last 200 that this one was told of are its own while it
+    runs.
+    """
     for _ in range(64):
-        with closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as first:
-            first.bind((first_host, 0))
-            port: int = first.getsockname()[1]
-            wanted = [(first_host, kind) for kind in kinds]
-            wanted += [(each, kind) for each in others for kind in (socket.SOCK_STREAM, *kinds)]
-            try:
-                for each, kind in wanted:
-                    with closing(socket.socket(socket.AF_INET, kind)) as other:
-                        other.bind((each, port))
-            except OSError:
-                continue
+        port = _LOWEST_PORT + secrets.randbelow(_HIGHEST_PORT + 1 - _LOWEST_PORT)
+        wanted = [(each, kind) for each in hosts or (host,) for kind in (socket.SOCK_STREAM, *kinds)]
+        if all(_can_bind(kind, (each, port)) for each, kind in wanted) and _claim(port):
             return port
-    raise DemoFailed(f"no port of {first_host} is free for both UDP and TCP")
+    raise DemoFailed(f"no port of {', '.join(hosts) or host} is free")
+
+
+def _can_bind(kind: int, address: tuple[str, int]) -> bool:
+    with closing(socket.socket(socket.AF_INET, kind)) as bound:
+        try:
+            bound.bind(address)
+        except OSError:
+            return False
+    return True
+
+
+def _claim(port: int) -> bool:
+    """Make a port ours by a name that the kernel lets one process have, until it ends; tell whether it was."""
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        claim.bind(f"\0seckex-port-{port}")
+    except OSError:
+        claim.close()
+        return False
+    _claims.append(claim)
+    if len(_claims) > _MOST_CLAIMS:
+        _claims.popleft().close()
+    return True
 
 
 def twistd() -> str:
@@ -120,7 +146,7 @@ class Process:
     def check(self) -> None:
         """Raise `DemoFailed` if it has ended by itself."""
         if self._child is not None and self._child.poll() is not None:
-            tail = self.output.read_text(errors="replace").strip().splitlines()[-3:]
+            tail = self.output.read_text(errors="replace").strip().splitlines()[-5:]
             raise DemoFailed(f"{self.name} has ended with status {self._child.returncode}: {' | '.join(tail)}")
 
     def events(self) -> Iterator[dict[str, Any]]:
@@ -164,7 +190,7 @@ class Cast:
         return process
 
     def wait(self, what: str, done: Callable[[], bool]) -> None:
-        """Tell events until ``done`` says so; raise `DemoFailed` after 30 s, or when a process has ended."""
+        """Tell events until ``done`` says so; raise `DemoFailed` after `PATIENCE`, or when a process has ended."""
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
             self.tell()

@@ -22,7 +22,7 @@ from seckex.wire.numbers import Kind
 from tests.crypto.certified import NOW, Maker, trust
 
 reactor: Any = installed
-PATIENCE: Final = 20.0
+PATIENCE: Final = 60.0
 
 AGENT: Final = "agent@visited.example"
 RELAY: Final = "aaa@visited.example"
@@ -109,7 +109,7 @@ def credentials(nai: str, maker: Maker = ROOT, trusted: Any = None, **how: Any) 
 class HopsCase(TestCase):
     """A test that waits for what happens on sockets."""
 
-    timeout = 60
+    timeout = 120
 
     async def pair(self, **how: Any) -> tuple[Party, Party]:
         """Return an agent and a relay that knows it, with a hop between them over which something was said."""

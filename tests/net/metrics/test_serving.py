@@ -29,7 +29,7 @@ reactor: Any = installed
 
 
 class ServingTests(TestCase):
-    timeout = 30
+    timeout = 120
 
     def setUp(self) -> None:
         self.told = Told(counters={"associations": 3, "dropped.replay": 2})
@@ -50,7 +50,7 @@ class ServingTests(TestCase):
         """Ask for a path, in a thread; return the answer and what it brought."""
 
         def ask() -> tuple[HTTPResponse, bytes]:
-            connection = HTTPConnection("127.0.0.1", port or self.port, timeout=10)
+            connection = HTTPConnection("127.0.0.1", port or self.port, timeout=60)
             try:
                 connection.request(
                     method, path, headers={name.replace("_", "-"): text for name, text in headers.items()}

@@ -155,7 +155,7 @@ class PortFactory(ServerFactory):
 class AgentCase(TestCase):
     """Tests with an agent whose time is the test's."""
 
-    timeout = 60
+    timeout = 120
 
     def setUp(self) -> None:
         self.later: Any = LaterReactor()

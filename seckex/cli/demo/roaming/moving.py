@@ -31,6 +31,7 @@ def move(scene: Scene, fetching: Fetching) -> None:
     left: dict[str, Held] = {}
     pauses: list[float] = []
     fetching.start()
+    scene.until("octets", lambda: fetching.has_begun)
     here = AGENT
     for there in (OTHER, HOME, AGENT):
         left |= {f"{key} of {world.nai(here)}": held for key, held in keys_at(world, here).items()}

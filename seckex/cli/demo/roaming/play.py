@@ -11,6 +11,7 @@ from typing import Any, Final
 from attrs import define, field
 
 from seckex.cli.control_client import Refused, Unreachable, ask
+from seckex.cli.demo import web
 from seckex.cli.demo.download import answers, download
 from seckex.cli.demo.files import write_payload
 from seckex.cli.demo.processes import PATIENCE, Cast, DemoFailed, Process, seckex, twistd
@@ -24,7 +25,7 @@ from seckex.cli.demo.roaming.told import tell
 from seckex.cli.demo.roaming.world import AGENT, CENTER, HOME, NODE, OTHER, PLUGINS, World
 from seckex.cli.demo.story import Story
 
-_WITHIN: Final = 20
+_WITHIN: Final = 60
 
 
 @define
@@ -83,7 +84,7 @@ class RoamingPlay:
         www = world.directory / "www"
         www.mkdir()
         self.digest = write_payload(www / "file.bin", self.size)
-        server = [sys.executable, "-m", "seckex.cli.demo.web", str(world.ports.web), str(www)]
+        server = [sys.executable, web.__file__, str(world.ports.web), str(www)]
         self.cast.add(Process("web", server, world.directory))
         center, node = f"{CENTER}.toml", f"{NODE}.toml"
         identity = world.identity
@@ -260,7 +261,7 @@ class RoamingPlay:
         )
         self._run("kdc", "disable", nai, "--config", f"{CENTER}.toml")
         self._wait("the home agent to hear of it", HOME, "NodeEnded")
-        self._run("up", home, "--config", f"{NODE}.toml", "--wait", "10", fails=True)
+        self._run("up", home, "--config", f"{NODE}.toml", "--wait", str(_WITHIN), fails=True)
         self._wait("the refusal", HOME, "NegotiationRefused")
         self._wait("the refusal", AGENT, "HomeAgentRefused")
         # The node tries again now and then, with the same outcome.

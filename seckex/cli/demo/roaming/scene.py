@@ -10,16 +10,15 @@ from typing import Any, Final
 from attrs import define, field
 
 from seckex.cli.demo.download import download, hurry
-from seckex.cli.demo.processes import DemoFailed
+from seckex.cli.demo.processes import PATIENCE, DemoFailed
 from seckex.cli.demo.roaming.holders import held_anywhere
 from seckex.cli.demo.roaming.keys import Held
 from seckex.cli.demo.roaming.memory import Sought
 from seckex.cli.demo.roaming.world import World
 from seckex.cli.demo.story import Story
 
-#: So long the file lasts, in seconds, if nobody hurries.
-_LASTS: Final = 40
-_FETCHED_WITHIN: Final = 60.0
+#: So long the file lasts, in seconds, if nobody hurries: longer than what happens meanwhile takes anywhere.
+_LASTS: Final = 300
 #: What has ended is taken back about a second later.
 _LET_GO_WITHIN: Final = 1.3
 
@@ -94,7 +93,7 @@ class Fetching:
     def _run(self) -> None:
         try:
             quiet = Story(plain=True, brief=True)
-            download(quiet, self.port, self.size, self.digest, pace=self.size // _LASTS, begun=self._begun)
+            download(quiet, self.port, self.size, self.digest, pace=max(self.size // _LASTS, 1), begun=self._begun)
         except DemoFailed as failure:
             self._failed.append(failure)
         self.over_at = time.time()
@@ -116,7 +115,7 @@ class Fetching:
         """Have the rest come; raise `DemoFailed` unless all has arrived as it was sent."""
         hurry(self.web)
         if self._thread is not None:
-            self._thread.join(_FETCHED_WITHIN)
+            self._thread.join(PATIENCE)
         if self.is_going_on:
             raise DemoFailed("the download does not come to its end")
         for failure in self._failed:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from functools import partial
+from typing import Final
 
 from seckex.cli.demo.processes import DemoFailed
 from seckex.cli.demo.roaming.holders import KEY0
@@ -10,7 +12,8 @@ from seckex.cli.demo.roaming.keys import Held, key0, keys_at
 from seckex.cli.demo.roaming.scene import Fetching, Scene, forms
 from seckex.cli.demo.roaming.world import AGENT, CENTER, HOME, NODE
 
-_WITHIN = 5.0
+#: Far less than the download would last, and the registration.
+_WITHIN: Final = 60.0
 
 
 def revoke(scene: Scene, fetching: Fetching) -> None:
@@ -21,8 +24,10 @@ def revoke(scene: Scene, fetching: Fetching) -> None:
         "The node is enabled again, registers, and a download runs. Then the device is gone: `seckex kdc revoke` at "
         "the center destroys its KEY 0, and whatever it has anywhere has to end.",
     )
+    enabled = time.time()
     scene.run("kdc", "enable", nai, "--config", f"{CENTER}.toml")
-    scene.run("up", world.nai(HOME), "--config", f"{NODE}.toml", "--wait", "20")
+    scene.until("home to hear of it", partial(scene.said_since, HOME, "NodesTaken", enabled))
+    scene.run("up", world.nai(HOME), "--config", f"{NODE}.toml", "--wait", "60")
     keys = keys_at(world, scene.world.role_of(scene.last(NODE, "Registered")["agent"]))
     keys |= {KEY0: Held(0, key0(world))}
     fetching.start()

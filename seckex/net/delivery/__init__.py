@@ -1,0 +1,1 @@
+"""Messages at the edge: connections, the store, programs (docs/messages.md)."""
