@@ -55,7 +55,7 @@ class BesideCase(RotationCase):
         for name in LARGE:
             for fragment, octets in enumerate(PIECES):
                 spool.write(name, fragment, octets)
-            spool.finish(name)
+            spool.sync(name)
         store.commit([(PutSegment(segment(1, 4, spool=LARGE[0])), PutDead(dead(2, 5, spool=LARGE[1])))])
 
     def whole(self, place: Path, expected: tuple[object, ...]) -> None:
@@ -112,7 +112,7 @@ class RotationTests(BesideCase):
             self.whole(place, before)
             spool = self.spool_at(place)
             spool.write("half", 2, b"x")
-            spool.finish("half")
+            spool.sync("half")
             self.assertEqual(spool.read("half", 0), PIECES[0])
             former = MasterKey(Secret(KEY))
             error = self.assertRaises(StoreFailed, SqliteMessages, place / MESSAGES, former, entropy)
@@ -217,7 +217,7 @@ class BackupTests(BesideCase):
             if held_open:
                 self.whole(self.target, self.before)
                 self.spool.write(LARGE[0], 0, PIECES[0])
-                self.spool.finish(LARGE[0])
+                self.spool.sync(LARGE[0])
                 self.messages.commit([(PutSegment(segment(1, 4, spool=LARGE[0])),)])
             else:
                 # The file was gone when it was its turn: all is of a moment after that.
