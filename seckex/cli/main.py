@@ -3,40 +3,56 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 import click
 
 from seckex import __version__
-from seckex.cli.accounting import accounting
-from seckex.cli.algs import algs
-from seckex.cli.backup import backup
-from seckex.cli.bugreport import bugreport
-from seckex.cli.cert import cert
-from seckex.cli.check_config import check_config
-from seckex.cli.completion import completion
-from seckex.cli.counters import counters
-from seckex.cli.doctor import doctor
-from seckex.cli.explain import explain
-from seckex.cli.export import export
-from seckex.cli.home import home
-from seckex.cli.kdc import kdc
-from seckex.cli.key import key
-from seckex.cli.lifecycle import down, rekey, up
-from seckex.cli.master import master
-from seckex.cli.monitor import monitor
-from seckex.cli.move import move
 from seckex.cli.output import Fault, Misconfigured
-from seckex.cli.ping import ping
-from seckex.cli.provision import provision
-from seckex.cli.reload import reload
-from seckex.cli.status import status
 from seckex.config.problems import ConfigInvalid
 from seckex.errors import SeckexError
+
+#: Where each command is: modules are imported when theirs is asked for, since no two need the same.
+_MODULES: Final[Mapping[str, str]] = {
+    "status": "status",
+    "up": "lifecycle",
+    "rekey": "lifecycle",
+    "down": "lifecycle",
+    "move": "move",
+    "explain": "explain",
+    "monitor": "monitor",
+    "ping": "ping",
+    "counters": "counters",
+    "doctor": "doctor",
+    "bugreport": "bugreport",
+    "export": "export",
+    "reload": "reload",
+    "accounting": "accounting",
+    "provision": "provision",
+    "home": "home",
+    "algs": "algs",
+    "check-config": "check_config",
+    "key": "key",
+    "kdc": "kdc",
+    "master": "master",
+    "backup": "backup",
+    "cert": "cert",
+    "completion": "completion",
+}
 
 
 class _Commands(click.Group):
     """Shows the status when no command is given, and never a traceback for what is foreseen."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *_MODULES})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in _MODULES and cmd_name not in self.commands:
+            module = importlib.import_module(f"seckex.cli.{_MODULES[cmd_name]}")
+            self.add_command(getattr(module, cmd_name.replace("-", "_")))
+        return super().get_command(ctx, cmd_name)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own = {name for option in self.get_params(ctx) for name in option.opts}
@@ -62,35 +78,6 @@ def main() -> None:
     Without a command: status. The daemons are run by twist or twistd:
     seckex-initiator, seckex-responder and seckex-kdc.
     """
-
-
-for _command in (
-    status,
-    up,
-    rekey,
-    down,
-    move,
-    explain,
-    monitor,
-    ping,
-    counters,
-    doctor,
-    bugreport,
-    export,
-    reload,
-    accounting,
-    provision,
-    home,
-    algs,
-    check_config,
-    key,
-    kdc,
-    master,
-    backup,
-    cert,
-    completion,
-):
-    main.add_command(_command)
 
 
 @main.command(add_help_option=False, context_settings={"ignore_unknown_options": True})

@@ -13,12 +13,14 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
-from rich.console import Console, RenderableType
 
 from seckex.config.files import create_private
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 EXPIRES_SOON: Final = 30
 DAY: Final = 86400
@@ -117,6 +119,9 @@ def print_answer(answer: dict[str, Any]) -> None:
 
 def print_tables(tables: Iterable[RenderableType]) -> None:
     """Print what rich lays out."""
+    # Imported when needed: most commands print lines.
+    from rich.console import Console
+
     if sys.stdout.isatty():
         Console(highlight=False, markup=False, emoji=False).print(*tables, sep="\n")
         return

@@ -8,7 +8,7 @@ finds two keys when it starts goes on by itself.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +25,9 @@ from seckex.net.log import EventLog
 from seckex.net.principal import Clock
 from seckex.sa.store import Append
 from seckex.storage.lock import others_at_work
+from seckex.storage.messages.sqlite import SqliteMessages
 from seckex.storage.rotation import Progress, Rotation
+from seckex.storage.spool import Spool
 from seckex.storage.sqlite import SqliteStore
 
 SCHEMA: Final = "seckex.master-key/1"
@@ -58,7 +60,8 @@ class MasterKeyExchange:
     """See the module; ``store`` is used in the thread of ``commits`` only.
 
     ``entries`` returns what logs get, called in that thread: with the keys, whether the exchange begins or ends, and
-    which user has asked for it, None where it is gone on with after a restart.
+    which user has asked for it, None where it is gone on with after a restart. ``messages`` and ``spools`` must be
+    those that the daemon uses.
     """
 
     def __init__(
@@ -71,6 +74,8 @@ class MasterKeyExchange:
         log: EventLog,
         clock: Clock,
         entries: Callable[[MasterKey, bool, int | None], tuple[Append, ...]],
+        messages: SqliteMessages | None = None,
+        spools: Sequence[Spool] = (),
     ) -> None:
         self._reactor = reactor
         self._commits = commits
@@ -80,6 +85,8 @@ class MasterKeyExchange:
         self._log = log
         self._clock = clock
         self._entries = entries
+        self._messages = messages
+        self._spools = spools
         self._rotation: Rotation | None = None
         self._trouble = ""
         self._ended: float | None = None
@@ -121,7 +128,7 @@ class MasterKeyExchange:
         if self._rotation is not None:
             done.callback(None)
             return done
-        self._rotation = Rotation(self._store, self._key_file, self._worker, os.urandom)
+        self._rotation = Rotation(self._store, self._key_file, self._worker, os.urandom, self._messages, self._spools)
 
         def failed(failure: Failure) -> None:
             if self._store.master.former is None:

@@ -1,4 +1,4 @@
-"""What SQLite's errors mean to whoever runs the daemon.
+"""What errors of SQLite and of the file system mean to whoever runs the daemon.
 
 The texts tell what is the matter and what to do about it. Nothing of what was
 to be stored is in them: SQLite's messages name tables and columns only.
@@ -6,6 +6,7 @@ to be stored is in them: SQLite's messages name tables and columns only.
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,6 +33,15 @@ _TEXTS: Final[Mapping[int, str]] = {
     sqlite3.SQLITE_IOERR: "the disk that holds {path} does not read or write: see the kernel's log",
 }
 
+_CODES: Final[Mapping[int, int]] = {
+    errno.ENOSPC: sqlite3.SQLITE_FULL,
+    errno.EDQUOT: sqlite3.SQLITE_FULL,
+    errno.EFBIG: sqlite3.SQLITE_FULL,
+    errno.EIO: sqlite3.SQLITE_IOERR,
+    errno.EACCES: sqlite3.SQLITE_PERM,
+    errno.EPERM: sqlite3.SQLITE_PERM,
+}
+
 
 def damaged(path: Path, loss: str = NEGOTIATED_ANEW) -> StoreFailed:
     """Return what to raise for a database ``path`` that holds what nobody has written."""
@@ -49,3 +59,11 @@ def store_failed(path: Path, error: sqlite3.Error, loss: str = NEGOTIATED_ANEW) 
     if text is None:
         return StoreFailed(f"{path}: {error} ({name})")
     return StoreFailed(f"{text.format(path=path, loss=loss)} ({name}: {error})")
+
+
+def file_failed(path: Path, error: OSError) -> StoreFailed:
+    """Return what to raise for ``error`` from the file ``path``."""
+    code = _CODES.get(error.errno or 0)
+    if code is not None:
+        return StoreFailed(f"{_TEXTS[code].format(path=path)} ({error.strerror})")
+    return StoreFailed(f"{path} cannot be used: {error.strerror}")

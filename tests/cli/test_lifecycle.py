@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import click
+
 from seckex.cli.main import main
 from tests.cli.test_status import StatusCase
 from tests.config.written import RESPONDER, write_all
@@ -134,4 +136,4 @@ class LifecycleTests(StatusCase):
     def test_help_says_what_they_are_for(self) -> None:
         for command in ("up", "rekey", "down"):
             self.assertIn("PEER", self.run_command(command, "--help").stdout)
-            self.assertIn(command, main.commands)
+            self.assertIn(command, main.list_commands(click.Context(main)))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
 import json
-import sys
 
 from click.testing import CliRunner
 
@@ -59,7 +59,7 @@ class ReloadTests(StatusCase):
     def setUp(self) -> None:
         super().setUp()
         # Which daemon is there is asked with another request, which a scripted one cannot tell apart.
-        self.patch(sys.modules["seckex.cli.reload"], "live", lambda sockets: sockets[0])
+        self.patch(importlib.import_module("seckex.cli.reload"), "live", lambda sockets: sockets[0])
 
     def test_what_was_changed_and_what_was_kept(self) -> None:
         kept = "state.worker: only a restart changes it"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ class MonitorTests(StatusCase):
         path = self.home / "control.sock"
         ScriptedDaemon(self, path, b"".join(json.dumps(line).encode() + b"\n" for line in lines))
         # Whether a daemon is there is asked with another request, which a scripted one cannot tell apart.
-        self.patch(sys.modules["seckex.cli.monitor"], "live", lambda sockets: sockets[0])
+        self.patch(importlib.import_module("seckex.cli.monitor"), "live", lambda sockets: sockets[0])
         return path
 
     def test_lines_until_the_daemon_goes_away(self) -> None:
@@ -36,7 +36,7 @@ class MonitorTests(StatusCase):
             raise KeyboardInterrupt
 
         self.script()
-        self.patch(sys.modules["seckex.cli.monitor"], "follow", interrupted)
+        self.patch(importlib.import_module("seckex.cli.monitor"), "follow", interrupted)
         result = self.run_command("monitor")
         self.assertEqual((result.exit_code, json.loads(result.stdout), result.stderr), (0, FIRST, ""))
 

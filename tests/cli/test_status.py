@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import shutil
@@ -139,7 +140,9 @@ class FindingTests(StatusCase):
 
     def test_nowhere_to_look(self) -> None:
         self.patch(
-            sys.modules["seckex.cli.finding"], "default_state", lambda _: Path("~nobody-of-that-name").expanduser()
+            importlib.import_module("seckex.cli.finding"),
+            "default_state",
+            lambda _: Path("~nobody-of-that-name").expanduser(),
         )
         result = self.run_command()
         self.assertEqual(result.exit_code, 1)

@@ -20,10 +20,10 @@ from seckex.crypto.suites import SHA256
 from seckex.delivery.keys.accepting import Accepting
 from seckex.delivery.keys.cache import MOST_GENERATIONS, MOST_KEKS, Cache, Entry, Inlet
 from seckex.delivery.keys.faces import Forged, HeadersMissing, Opened, Refused, Vault
-from seckex.delivery.keys.rotation import SKEW, Generation, Wear
+from seckex.delivery.keys.rotation import SKEW, USUAL, Generation, Wear
 from seckex.delivery.keys.taking import Taking, still_vouched
 from seckex.delivery.record import BodyOpener
-from seckex.errors import AuthenticationFailed, Malformed
+from seckex.errors import AuthenticationFailed
 from seckex.machine import Now
 from seckex.wire.envelope import Envelope, decode_envelope
 from seckex.wire.envelope_headers import DialogHeader, SessionKeyHeader
@@ -64,7 +64,7 @@ class Doorkeeper:
     missing its headers: the store was restored from a backup then (docs/messages.md, section 12).
     """
 
-    def __init__(self, vault: Vault, wear: Wear = Wear(), most: int = MOST_KEKS, refuse_before: float = 0.0) -> None:
+    def __init__(self, vault: Vault, wear: Wear = USUAL, most: int = MOST_KEKS, refuse_before: float = 0.0) -> None:
         self._vault = vault
         self._wear = wear
         self._cache = Cache(most)
@@ -95,9 +95,7 @@ class Doorkeeper:
         entry = inlet.entry
         entry.used = now.monotonic
         created, dialog_id, kind, _, count, fragment, fragments, sequence, acknowledged = SHORT.unpack_from(octets)
-        header = _opened(
-            DialogHeader, (dialog_id, KINDS[kind], count, fragment, fragments, sequence, acknowledged)
-        )
+        header = DialogHeader(dialog_id, KINDS[kind], count, fragment, fragments, sequence, acknowledged)
         return _opened(
             Opened,
             (header, False, body, inlet.peer, inlet.pair, inlet.chain, None, created / 1e6, entry.accepting),
@@ -198,9 +196,7 @@ class Doorkeeper:
         if envelope.pair_unsigned != entry.kek.pair_unsigned:
             raise Forged("service pair header", "is not the one that is held with this KEK", dialog_id, claimed)
 
-    def _generation(
-        self, envelope: Envelope, key: SessionKeyHeader, entry: Entry, now: Now
-    ) -> tuple[Generation, bool]:
+    def _generation(self, envelope: Envelope, key: SessionKeyHeader, entry: Entry, now: Now) -> tuple[Generation, bool]:
         dialog_id, peer = envelope.dialog.dialog_id, entry.kek.pair.initiator.nai
         known = entry.generations.get(key.dsk_id)
         if known is not None:
@@ -228,9 +224,7 @@ class Doorkeeper:
         dialog_id, pair = entry.dialog_id, entry.kek.pair
         if envelope.created <= entry.floor:
             raise HeadersMissing("Salt", "may be one that is over", dialog_id, peer=pair.initiator.nai)
-        body = body_key(
-            envelope.suite, generation.dsk, envelope.salt, path, 0, pair.initiator.fingerprint, dialog_id
-        )
+        body = body_key(envelope.suite, generation.dsk, envelope.salt, path, 0, pair.initiator.fingerprint, dialog_id)
         inlet = Inlet(entry, generation, envelope.salt, path, body, BodyOpener(body, dialog_id, False))
         if inlet.key in self._inlets:
             raise HeadersMissing("Salt", "leads to a context that is another's", dialog_id, peer=pair.initiator.nai)
@@ -251,6 +245,7 @@ class Doorkeeper:
     def _remember(self, entry: Entry) -> None:
         accepting = entry.accepting
         self._dialogs[accepting.peer, entry.dialog_id] = accepting
+        accepting.entries.append(entry)
         for gone in self._cache.add(entry):
             self._dropped(gone)
 
@@ -268,7 +263,7 @@ class Doorkeeper:
         accepting = entry.accepting
         accepting.dropped(entry)
         accepting.retire(entry.kek.id)
-        if accepting.entry is None:
+        if not accepting.entries:
             self._dialogs.pop((accepting.peer, entry.dialog_id), None)
 
     def lost(self, path: bytes) -> None:
@@ -278,7 +273,7 @@ class Doorkeeper:
 
     def settled(self, accepting: Accepting) -> None:
         """Forget what a dialog's keys were before: all that was sealed under them is acknowledged, both ways."""
-        for entry in self._entries_of(accepting):
+        for entry in tuple(accepting.entries):
             if entry is not accepting.entry:
                 self._drop(entry)
                 continue
@@ -286,12 +281,9 @@ class Doorkeeper:
                 if each.until is not None:
                     self._cache.drop_generation(entry, each)
 
-    def _entries_of(self, accepting: Accepting) -> list[Entry]:
-        return [entry for entry in self._cache if entry.accepting is accepting]
-
     def forget(self, accepting: Accepting) -> None:
         """Forget all keys of a dialog: it has ended."""
-        for entry in self._entries_of(accepting):
+        for entry in tuple(accepting.entries):
             self._drop(entry)
 
     def expire(self, now: Now) -> None:

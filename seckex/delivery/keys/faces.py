@@ -11,7 +11,7 @@ field has in docs/messages.md, ``peer`` who the envelope says that it is of, whi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from attrs import field, frozen
 
@@ -23,6 +23,9 @@ from seckex.delivery.keys.pair import Pair, Principal
 from seckex.errors import AuthenticationFailed, PeerFault, SeckexError
 from seckex.wire.envelope_headers import DialogHeader
 from seckex.wire.numbers import Code, MessageKek, Suite
+
+if TYPE_CHECKING:
+    from seckex.delivery.keys.accepting import Accepting
 
 
 @frozen
@@ -41,13 +44,17 @@ class AssociationKeys:
 
 @frozen
 class ExchangedKek:
-    """What a three-phase exchange has given its two ends; ``dialog_id`` is the one that it named."""
+    """What a three-phase exchange has given its two ends; ``dialog_id`` is the one that it named.
+
+    ``voucher`` is of the other end.
+    """
 
     exchange_id: bytes
     kek: Secret
     dialog_id: bytes
     initiator: Principal
     target: Principal
+    voucher: Voucher
     expires: float
 
 
@@ -100,8 +107,16 @@ class Vault(Protocol):
         """Return the prekey of another that KEKs are to be sealed to at ``now`` (wall clock), if one is known."""
         ...
 
+    def told_prekeys(self, now: float) -> Sequence[bytes]:
+        """Return the prekeys of ours that others are told at ``now``, as they travel."""
+        ...
+
+    def learn_prekeys(self, peer: str, prekeys: Sequence[bytes], now: float) -> None:
+        """Take what somebody tells who says that he is ``peer``, as far as it is his and verifies."""
+        ...
+
     def voucher(self, peer: str, fingerprint: bytes, now: float) -> Voucher | None:
-        """Return what another's chain says that came with a prekey of his, if it still verifies."""
+        """Return what another's chain says that came with a prekey of his, or in an exchange, if it still verifies."""
         ...
 
     def private_prekey(self, prekey_id: bytes) -> PrivatePrekey | None:
@@ -125,7 +140,7 @@ class Opened(NamedTuple):
     """What an envelope held, verified: from whom (a NAI, "" for an initiator without a name), in which dialog.
 
     ``chain`` is the chain hash of its headers; ``new_chain`` is the same where they were learnt from this envelope.
-    ``created`` in seconds since 1970 by the sender's clock.
+    ``created`` in seconds since 1970 by the sender's clock. ``accepting`` seals answers, at a target.
     """
 
     dialog: DialogHeader
@@ -136,6 +151,7 @@ class Opened(NamedTuple):
     chain: bytes
     new_chain: bytes | None
     created: float
+    accepting: Accepting | None = None
 
 
 class HeadersMissing(SeckexError):
@@ -153,9 +169,7 @@ class HeadersMissing(SeckexError):
 class Refused(PeerFault):
     """An envelope that verifies, and asks for what policy does not allow."""
 
-    def __init__(
-        self, code: Code, field: str, why: str, dialog_id: bytes, digest: bytes = b"", peer: str = ""
-    ) -> None:
+    def __init__(self, code: Code, field: str, why: str, dialog_id: bytes, digest: bytes = b"", peer: str = "") -> None:
         super().__init__(code, f"{field}: {why}")
         self.field = field
         self.dialog_id = dialog_id

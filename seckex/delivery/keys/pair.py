@@ -14,7 +14,7 @@ from attrs import frozen
 
 from seckex.crypto.envelope import NOBODY, association_fingerprint
 from seckex.crypto.identity import Identity, Voucher
-from seckex.wire.envelope_headers import ServicePair
+from seckex.wire.envelope_pair import ServicePair
 from seckex.wire.numbers import PairAlgorithm
 
 

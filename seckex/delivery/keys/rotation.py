@@ -1,8 +1,8 @@
 """How long keys serve, and what one DSK has under it: docs/messages.md, section 10.
 
-The initiator counts what went under a DSK both ways, since it alone can make another. A context that is over, of a
-connection that was lost for example, leaves its counts with its generation. Whatever is superseded stays for `Wear.hold`
-seconds at most, to read what was sealed before; then nothing refers to it any more.
+The initiator counts what went under a DSK both ways, since it alone can make another. A salt that is over, with its
+connection for example, leaves its counts with its generation. Whatever is superseded stays for `Wear.hold` seconds at
+most, to read what was sealed before; then nothing refers to it any more.
 """
 
 from __future__ import annotations
@@ -41,6 +41,10 @@ class Wear:
     kek_part: float = 0.8
     kek_life: int = LONGEST_KEK
     hold: float = 60.0
+
+
+#: What keys live where nobody says anything else.
+USUAL: Final = Wear()
 
 
 class Generation:

@@ -12,14 +12,15 @@ from typing import Final, Protocol
 from attrs import frozen
 
 from seckex.crypto.envelope import KEY_SIZE, kek_id
-from seckex.crypto.identity import Identity
-from seckex.crypto.kek import NONCE_SIZE, Anonymous, exported_kek, kek_export, kek_info, seal_kek
+from seckex.crypto.identity import Identity, Voucher
+from seckex.crypto.kek import NONCE_SIZE, exported_kek, kek_export, kek_info, seal_kek
 from seckex.crypto.secrets import Secret
 from seckex.delivery.keys.faces import AssociationKeys, ExchangedKek, KeysWanting, Vault
 from seckex.delivery.keys.pair import ANONYMOUS, Pair, Principal, Terms
 from seckex.delivery.keys.rotation import Wear
 from seckex.machine import Now
-from seckex.wire.envelope_headers import KekHeader, encode_kek, encode_pair_unsigned
+from seckex.wire.envelope_headers import KekHeader, encode_kek
+from seckex.wire.envelope_pair import AnonymousPair, encode_anonymous, encode_pair_unsigned
 from seckex.wire.numbers import Kem, MessageKek
 
 #: Octets of the SPI that is the id of an association.
@@ -32,7 +33,8 @@ class Kek:
 
     ``pair_unsigned`` (empty in anonymous dialogs) and ``octets`` are the service pair header up to its proof and the
     KEK header as on the wire. ``until`` is when it ends, in seconds since 1970: its Expiry, or an end of what vouches
-    for it. ``since`` is when it was made or taken here. ``signer`` signs at the initiator, None for a MAC or nobody.
+    for it. ``since`` is when it was made or taken here. At the initiator ``signer`` signs, None for a MAC or nobody,
+    and ``voucher`` is the target's, by which it believes a NOTICE, None where an association vouches.
     """
 
     source: MessageKek
@@ -46,11 +48,12 @@ class Kek:
     kem: Kem | None = None
     source_id: bytes = b""
     signer: Identity | None = None
+    voucher: Voucher | None = None
 
     @property
-    def vouched(self) -> bool:
-        """Whether certificates vouch for the target: only then can it prove to have lost its keys."""
-        return self.source in (MessageKek.PREKEY, MessageKek.THREE_PHASE)
+    def of_association(self) -> bool:
+        """Whether an association vouches for both ends: then a target that has lost the KEK can prove nothing."""
+        return self.source in (MessageKek.ASSOCIATION, MessageKek.KDC)
 
 
 class KekSource(Protocol):
@@ -80,13 +83,14 @@ def _made(
     now: Now,
     kem: Kem | None = None,
     signer: Identity | None = None,
+    voucher: Voucher | None = None,
 ) -> Kek:
     name, whole = kek_id(secret), int(expiry)
     if whole <= now.wall:
         raise KeysWanting(f"what a key for {pair.target.nai} would be vouched for by is at its end")
     octets = encode_kek(KekHeader(source, kem, name, whole, source_id, sealed))
     unsigned = b"" if pair.anonymous else encode_pair_unsigned(pair.header())
-    return Kek(source, secret, name, pair, unsigned, octets, whole, now, kem, source_id, signer)
+    return Kek(source, secret, name, pair, unsigned, octets, whole, now, kem, source_id, signer, voucher)
 
 
 class PrekeySource:
@@ -107,7 +111,7 @@ class PrekeySource:
             raise KeysWanting("there is no certificate to sign with")
         signer = None if terms.anonymous else identity
         initiator = ANONYMOUS if signer is None else Principal.of_identity(signer)
-        target = Principal(prekey.nai, prekey.issued, prekey.fingerprint, prekey.not_after)
+        target = Principal.of_voucher(prekey.voucher)
         chain = () if signer is None else signer.chain
         pair = Pair(initiator, target, terms.own, terms.service, terms.priority, chain)
         kek = Secret(vault.entropy(KEY_SIZE))
@@ -116,10 +120,11 @@ class PrekeySource:
         )
         plaintext = kek
         if terms.anonymous:
-            plaintext = Anonymous(kek, target.nai, terms.own, terms.service, terms.priority).plaintext()
+            said = AnonymousPair(target.nai, terms.own, terms.service, terms.priority)
+            plaintext = Secret(kek.octets + encode_anonymous(said))
         sealed = seal_kek(prekey, info, plaintext)
         expiry = min(now.wall + wear.kek_life, prekey.expiry, pair.not_after)
-        return _made(self.source, kek, pair, expiry, prekey.id, sealed, now, prekey.kem, signer)
+        return _made(self.source, kek, pair, expiry, prekey.id, sealed, now, prekey.kem, signer, prekey.voucher)
 
     def stale(self, kek: Kek, now: Now) -> bool:
         """See `KekSource.stale`."""
@@ -180,13 +185,15 @@ class ThreePhaseSource:
         signer = self._vault.identity
         if found is None:
             raise KeysWanting(f"another exchange with {terms.peer} has to be made")
-        if signer is None or Principal.of_identity(signer) != found.initiator:
+        if signer is None or bytes.fromhex(signer.fingerprint) != found.initiator.fingerprint:
             raise KeysWanting("the certificate is another one than at the exchange")
         if found.dialog_id != terms.dialog_id or found.target.nai != terms.peer:
             raise KeysWanting("the exchange was for another dialog")
         pair = Pair(found.initiator, found.target, terms.own, terms.service, terms.priority, signer.chain)
         expiry = min(now.wall + wear.kek_life, found.expires, pair.not_after)
-        return _made(self.source, found.kek, pair, expiry, found.exchange_id, b"", now, signer=signer)
+        return _made(
+            self.source, found.kek, pair, expiry, found.exchange_id, b"", now, signer=signer, voucher=found.voucher
+        )
 
     def stale(self, kek: Kek, now: Now) -> bool:  # noqa: ARG002  # of use to the others
         """See `KekSource.stale`."""

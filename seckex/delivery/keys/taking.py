@@ -20,7 +20,8 @@ from seckex.delivery.keys.sources import Kek
 from seckex.errors import AuthenticationFailed, BadCertificate, Malformed
 from seckex.machine import Now
 from seckex.wire.envelope import Envelope
-from seckex.wire.envelope_headers import KekHeader, ServicePair
+from seckex.wire.envelope_headers import KekHeader
+from seckex.wire.envelope_pair import ServicePair, decode_anonymous
 from seckex.wire.numbers import MessageKek, PairAlgorithm
 
 _OF_ASSOCIATIONS: Final = (MessageKek.ASSOCIATION, MessageKek.KDC)
@@ -179,7 +180,8 @@ class Taking:
                 ANONYMOUS.nai, ANONYMOUS.fingerprint, target.nai, target.fingerprint, prekey.id, self._dialog_id
             )
             try:
-                found = open_anonymous(prekey, info, header.sealed)
+                secret, octets = open_anonymous(prekey, info, header.sealed)
+                found = decode_anonymous(octets)
             except Malformed as error:
                 raise self._forged("sealed KEK", str(error)) from None
             except AuthenticationFailed:
@@ -187,7 +189,7 @@ class Taking:
             if found.target != target.nai:
                 raise self._forged("sealed KEK", "is for somebody else")
             pair = Pair(ANONYMOUS, target, found.own, found.service, found.priority)
-            return pair, found.kek, min(pair.not_after, prekey.expiry)
+            return pair, secret, min(pair.not_after, prekey.expiry)
         raise self._forged("sealed KEK", "does not open")
 
 

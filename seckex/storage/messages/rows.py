@@ -26,6 +26,7 @@ DIALOG_COLUMNS: Final = "id, forget, octets"
 SEGMENT_COLUMNS: Final = "seq, dialog, side, first, last, size, stored, spool, octets"
 INDEX_COLUMNS: Final = "dialog, side, first, last, size, stored, spool, length(octets)"
 DEAD_COLUMNS: Final = "dialog, side, number, spool, head, octets"
+EPOCH_COLUMNS: Final = "id, wrapped"
 SENT_COLUMNS: Final = "dialog, tag, until, octets"
 
 _ID: Final = 16
@@ -152,6 +153,19 @@ def epoch_of(seq: object) -> int:
     if type(seq) is not int or seq < 0:
         raise Damaged("a segment is damaged")
     return seq >> EPOCH_BITS
+
+
+def epoch_bound(epoch: int) -> bytes:
+    """Return what the key of an epoch is bound to."""
+    return b"epoch v1" + epoch.to_bytes(8, "big")
+
+
+def epoch_seal(row: Row) -> tuple[bytes, bytes]:
+    """Return what is sealed in a row of `EPOCH_COLUMNS`, and what it is bound to; raise `Damaged`."""
+    epoch, wrapped = row
+    if type(wrapped) is not bytes or not 0 <= epoch < BIAS:
+        raise Damaged(f"the key of the epoch {epoch} is damaged")
+    return wrapped, epoch_bound(epoch)
 
 
 def read_segment(row: Row, key: EpochKey) -> Segment:

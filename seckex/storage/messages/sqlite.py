@@ -39,7 +39,7 @@ from seckex.delivery.store import (
     SegmentIndex,
     StoredDialog,
 )
-from seckex.errors import AuthenticationFailed, StoreFailed
+from seckex.errors import ApiMisuse, AuthenticationFailed, StoreFailed
 from seckex.sa.store import WORKER_MASK
 from seckex.storage.database import Database
 from seckex.storage.failures import damaged, store_failed
@@ -54,6 +54,7 @@ from seckex.storage.messages.rows import (
     Sent,
     dead_row,
     dialog_row,
+    epoch_bound,
     epoch_of,
     read_dead,
     read_dialog,
@@ -293,9 +294,9 @@ class SqliteMessages(Database):
         # Another master key may have come into use, or the former have gone, since the row was read.
         for seal in (wrapping, self._wrapping):
             try:
-                key = EpochKey(Secret(seal.unwrap(rows[0][0], _bound(epoch))))
+                key = EpochKey(Secret(seal.unwrap(rows[0][0], epoch_bound(epoch))))
                 break
-            except (AuthenticationFailed, IndexError, TypeError):
+            except (ApiMisuse, AuthenticationFailed, IndexError, TypeError):
                 continue
         else:
             raise Damaged(f"the key of the epoch {epoch} is gone or damaged")
@@ -414,7 +415,7 @@ class SqliteMessages(Database):
         epoch = connection.execute(_BEGIN_EPOCH, (0,)).lastrowid
         if epoch is None:
             raise damaged(self.path, LOSS)
-        connection.execute(_WRAP_EPOCH, (self._wrapping.wrap(secret.octets, _bound(epoch)), epoch))
+        connection.execute(_WRAP_EPOCH, (self._wrapping.wrap(secret.octets, epoch_bound(epoch)), epoch))
         connection.execute("COMMIT")
         self._epoch, self._key, self._number, self._since = epoch, EpochKey(secret), 0, None
 
@@ -446,7 +447,7 @@ class SqliteMessages(Database):
             self._epochs.clear()
             if self._open().execute(_EPOCH, (self._epoch,)).fetchone() is None:
                 self._end_epoch()
-            self._untidy = not self.shrink()
+            self._untidy = not self.shrink(patient=False)
 
     def close(self) -> None:
         """See `MessageStore.close`."""
@@ -458,10 +459,6 @@ class SqliteMessages(Database):
     def _failures(self) -> Iterator[None]:
         with self._writing, super()._failures():
             yield
-
-
-def _bound(epoch: int) -> bytes:
-    return b"epoch v1" + epoch.to_bytes(8, "big")
 
 
 def _is_of(worker: int, dialog_id: object) -> bool:

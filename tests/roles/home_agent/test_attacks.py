@@ -271,7 +271,7 @@ class OracleTests(Table):
             self.assertEqual(self.refusal(self.agent.relay(held, z=bytes(32)).octets), before)
 
     def test_as_much_is_opened_for_either_form_and_either_static_key(self) -> None:
-        self.wait(7 * 86400)
+        self.later(7 * 86400)
         young, old = self.home.home.statics.of(Kem.X25519)
         opened: list[object] = []
         for static in (young, old):

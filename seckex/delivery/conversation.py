@@ -1,0 +1,129 @@
+"""One dialog of a house: its keys, its two directions, what is stored of it, and what has happened to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from seckex.delivery.connection import Connection
+from seckex.delivery.faces import DialogName, Direction
+from seckex.delivery.flow.memory import Room
+from seckex.delivery.flow.pieces import Piece
+from seckex.delivery.flow.receiving import Receiving, ReceivingTerms
+from seckex.delivery.flow.sending import Sending
+from seckex.delivery.keys.accepting import Accepting
+from seckex.delivery.keys.initiating import Initiating
+from seckex.delivery.store import PutKey, SegmentIndex, StoredDialog
+from seckex.delivery.trail import Trail
+from seckex.machine import Now
+
+#: Of a dialog's id, what people are shown.
+SHOWN: Final = 12
+
+
+class Conversation:
+    """See the module; ``connection`` is what it speaks over at present."""
+
+    __slots__ = (
+        "asked",
+        "committing",
+        "connection",
+        "counted",
+        "given",
+        "is_stored",
+        "key",
+        "keys",
+        "pending_keys",
+        "receiving",
+        "refused",
+        "row",
+        "sending",
+        "trail",
+        "why",
+    )
+
+    def __init__(
+        self, row: StoredDialog, segments: Sequence[SegmentIndex], room: Room, terms: ReceivingTerms, restored: float
+    ) -> None:
+        self.row = row
+        #: What its peer is kept under: the name, or, of somebody without one, the dialog.
+        self.key: str | bytes = row.peer or row.dialog_id
+        self.sending = Sending(row, [each for each in segments if each.ours], room, restored)
+        service = row.own if row.initiator else row.service
+        self.receiving = Receiving(row, service, [each for each in segments if not each.ours], room, terms)
+        self.keys: Initiating | Accepting | None = None
+        self.connection: Connection | None = None
+        #: Whether the peer wants nothing of it.
+        self.refused = False
+        self.trail = Trail()
+        self.committing = False
+        #: Whether its row is what is stored, and what is to be stored with it.
+        self.is_stored = bool(segments) or row.next_number > 1 or bool(row.delivered)
+        self.pending_keys: list[PutKey] = []
+        #: Octets of both queues, as the house has counted them last.
+        self.counted = 0, 0
+        #: How many messages programs have of it.
+        self.given = 0
+        #: When (monotonic seconds) its keys were asked for last, and why nothing moves, for people.
+        self.asked = -1e9
+        self.why = ""
+
+    def __repr__(self) -> str:
+        return f"<Conversation {self.shown} with {self.row.peer!r}>"
+
+    @property
+    def shown(self) -> str:
+        """What people are shown of its id."""
+        return self.row.dialog_id.hex()[:SHOWN]
+
+    @property
+    def ours(self) -> Direction:
+        """The direction in which we send."""
+        return Direction.OUT if self.row.initiator else Direction.BACK
+
+    @property
+    def here(self) -> str:
+        """The service here, whose program is given what the peer sends."""
+        return self.row.own if self.row.initiator else self.row.service
+
+    @property
+    def name(self) -> DialogName:
+        """What it was begun as."""
+        row = self.row
+        return DialogName(row.peer, row.service, row.own, row.priority, row.label)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will be said in either direction."""
+        if self.refused:
+            return not self.sending.has_changes
+        return self.sending.is_over and self.receiving.is_over
+
+    @property
+    def is_active(self) -> bool:
+        """Whether something waits for the peer, a program, the disk or time."""
+        sending, receiving = self.sending, self.receiving
+        return bool(
+            sending.waiting
+            or receiving.waiting
+            or sending.has_changes
+            or receiving.has_changes
+            or sending.has_frames
+            or receiving.owes
+            or (sending.last is not None and not self.is_over)
+        )
+
+    @property
+    def has_something_to_say(self) -> bool:
+        """Whether an envelope could be sealed of it now, or could be if there were a connection."""
+        sending = self.sending
+        if self.refused:
+            return False
+        if self.connection is None:
+            return bool(sending.waiting or sending.has_frames or self.receiving.owes)
+        return sending.is_ready or sending.has_frames or self.receiving.owes
+
+    def note_said(self, piece: Piece, size: int, now: Now) -> None:
+        """Remember that messages went out, in an envelope of ``size`` octets."""
+        last = piece.sequence + max(piece.count, 1) - 1
+        self.trail.note(now.wall, True, piece.sequence, last, "went", overhead=size - len(piece.body))
