@@ -39,6 +39,13 @@ _MODULES: Final[Mapping[str, str]] = {
     "backup": "backup",
     "cert": "cert",
     "completion": "completion",
+    "send": "messages.send",
+    "receive": "messages.receive",
+    "dialogs": "messages.looking",
+    "outbox": "messages.looking",
+    "inbox": "messages.looking",
+    "dead": "messages.looking",
+    "why": "messages.looking",
 }
 
 
