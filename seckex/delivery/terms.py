@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
 
 from attrs import Factory, frozen
 
+from seckex.crypto.identity import Voucher
 from seckex.delivery.faces import LARGEST_MESSAGE
 from seckex.delivery.keys.faces import Vault
 
@@ -17,6 +18,22 @@ EVERYBODY: Final = "*@"
 def matches(nai: str, patterns: tuple[str, ...]) -> bool:
     """Tell whether one of ``patterns``, names or ``*@realm``, is for ``nai``."""
     return nai in patterns or EVERYBODY + nai.partition("@")[2] in patterns
+
+
+class HouseVault(Vault, Protocol):
+    """What a house asks of keys beside what dialogs do: prekeys are told and heard on connections."""
+
+    def told_prekeys(self, now: float) -> Sequence[bytes]:
+        """Return the newest prekey of each KEM, signed (`seckex.wire.prekey`); ``now`` is the wall clock."""
+        ...
+
+    def learn_prekeys(self, peer: str, prekeys: Sequence[bytes], now: float) -> None:
+        """Take what ``peer`` is said to have told; what does not verify, or is somebody else's, is left out."""
+        ...
+
+    def known_voucher(self, peer: str, now: float) -> Voucher | None:
+        """Return what vouches for a peer by the prekey that was heard last, if it still does."""
+        ...
 
 
 @frozen(kw_only=True)
@@ -67,7 +84,7 @@ class HouseTerms:
     """All of it; ``worker`` stands in the lowest bits of the ids of dialogs that begin here."""
 
     nai: str
-    vault: Vault
+    vault: HouseVault
     worker: int = 0
     services: Mapping[str, ServiceTerms] = Factory(dict)
     peers: Mapping[str, PeerTerms] = Factory(dict)

@@ -1,4 +1,4 @@
-"""Houses on a table: stores in memory, wires that can be cut, clocks wound by hand, nothing that is not drawn from a seed.
+"""Houses on a table: stores in memory, wires that can be cut, clocks wound by hand, everything drawn from a seed.
 
 What is to happen lies in one queue; `Table.run` has it happen until nothing is left. Whatever crosses a wire keeps its
 order, everything else takes its turn.
@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import define, field
 
-from seckex.delivery.faces import Direction, DialogName, Incoming, Outgoing, Stage, Verdict
+from seckex.delivery.faces import DialogName, Direction, Incoming, Outgoing, Stage, Verdict
 from seckex.delivery.house import House
 from seckex.delivery.memory import MemoryMessages
 from seckex.delivery.store import MessageUnit
@@ -39,7 +39,7 @@ class Randomness:
         return hashlib.shake_256(self._seed + self._count.to_bytes(8, "big")).digest(count)
 
 
-@define(eq=False)
+@define(eq=False, slots=False)
 class Wire:
     """One connection: its number at either end, None at an end that has lost it."""
 
@@ -47,7 +47,7 @@ class Wire:
     cut: bool = False
 
 
-@define(eq=False)
+@define(eq=False, slots=False)
 class Host:
     """A principal: its house, its store and the programs beside it."""
 
@@ -118,7 +118,7 @@ class Host:
         return [message.payload for message in self.got]
 
 
-@define(eq=False)
+@define(eq=False, slots=False)
 class EdgeOnTable:
     """The edge of one life of a host's house."""
 
@@ -153,7 +153,7 @@ class EdgeOnTable:
             self.host.table.carry(wire, self.host, octets)
 
     def backlog(self, connection: int) -> int:
-        return 0
+        return 0 if connection in self.host.wires else 1 << 30
 
     def call(self, peer: str) -> None:
         self._later(lambda: self.host.table.connect(self.host, peer))
@@ -197,7 +197,7 @@ class EdgeOnTable:
         self._later(write)
 
     def sync_spool(self, spool: str, done: Callable[[StoreFailed | None], None]) -> None:
-        self._later(lambda: done(None))
+        self._later(lambda: done(None if spool in self.host.spool else StoreFailed("there is no such file")))
 
     def drop_spool(self, spool: str) -> None:
         self.host.spool.pop(spool, None)
@@ -212,10 +212,10 @@ class EdgeOnTable:
                 )
             )
 
-    def progress(self, dialog_id: bytes, direction: Direction, stage: Stage, upto: int) -> None:
+    def progress(self, dialog_id: bytes, direction: Direction, stage: Stage, upto: int) -> None:  # noqa: ARG002  # the interface's
         self.host.stages[dialog_id.hex(), stage] = upto
 
-    def failed(self, dialog_id: bytes, direction: Direction, number: int, code: int, why: str) -> None:
+    def failed(self, dialog_id: bytes, direction: Direction, number: int, code: int, why: str) -> None:  # noqa: ARG002  # the interface's
         self.host.failures.append((number, code, why))
 
     def report(self, event: Any) -> None:
@@ -312,7 +312,7 @@ class Table:
             for wire in list(host.wires.values()):
                 self.cut(wire)
 
-    def run(self, most: int = 200_000) -> None:
+    def run(self, most: int = 20_000) -> None:
         """Have everything happen that can now."""
         for _ in range(most):
             if not self.queue:

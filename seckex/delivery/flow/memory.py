@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Room:
-    """Counts octets that are kept in memory, at most ``most``; what finds no room is read from the store in its turn."""
+    """Counts octets that are kept in memory, at most ``most``; what finds no room is read in its turn."""
 
     __slots__ = ("most", "used")
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
-from attrs import Factory, define, field
+from attrs import Factory, define, field, frozen
 
 from seckex.delivery.store import DeadMessage, MessageOperation
 from seckex.wire.numbers import MessageKind
 
 
-class Piece(NamedTuple):
+@frozen
+class Piece:
     """What one envelope is to carry: the fields of its dialog header, and the body."""
 
     kind: MessageKind
@@ -18,7 +19,7 @@ class Piece(NamedTuple):
     fragment: int
     fragments: int
     sequence: int
-    body: bytes
+    body: bytes = field(repr=False)
 
 
 class WantedSegment(NamedTuple):
@@ -72,7 +73,7 @@ class Failure(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """Messages ``first`` to ``last`` were lost by the restore of a backup; ``ours``: the peer's backup, of our messages."""
+    """Messages ``first`` to ``last`` were lost by the restore of a backup: of the peer's where they are ``ours``."""
 
     ours: bool
     first: int
@@ -84,7 +85,8 @@ class SendingChanges:
     """What is to be made durable of a sending side, and what is to be told after it is.
 
     ``numbers``: the stored dialog changes as well. ``accepted``, ``delivered``, ``processed``: all of ours up to this
-    number have reached the stage; 0 where nothing is new. ``spools``: files that nobody needs any more.
+    number have reached the stage; 0 where nothing is new. ``spools``: files that nobody needs any more. ``skips``,
+    ``last`` and ``ended`` are for the side itself.
     """
 
     operations: list[MessageOperation] = Factory(list)
@@ -95,7 +97,9 @@ class SendingChanges:
     failed: list[Failure] = Factory(list)
     gaps: list[Gap] = Factory(list)
     spools: list[str] = Factory(list)
-    skips: tuple[tuple[int, int], ...] = field(default=(), repr=False)
+    skips: tuple[tuple[int, int], ...] = ()
+    last: int | None = None
+    ended: bool = False
 
 
 @define
@@ -103,7 +107,7 @@ class ReceivingChanges:
     """What is to be made durable of a receiving side, and what is to be told after it is.
 
     ``delivered`` and ``done`` are the numbers that the stored dialog has then. ``dead``: messages that were put aside,
-    for the operator. ``spools``: files that nobody needs any more.
+    for the operator. ``spools``: files that nobody needs any more. ``last`` is for the side itself.
     """
 
     operations: list[MessageOperation] = Factory(list)
@@ -113,3 +117,4 @@ class ReceivingChanges:
     dead: list[DeadMessage] = Factory(list)
     gaps: list[Gap] = Factory(list)
     spools: list[str] = Factory(list)
+    last: int | None = None

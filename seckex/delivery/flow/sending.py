@@ -1,15 +1,53 @@
-"""Our direction of a dialog (API first; see the package's docstring for how it is driven)."""
+"""Our direction of a dialog: from what a program wants sent to what the peer has processed.
+
+Messages get their numbers at once, are packed into segments when a commit is
+made, and can be sent when that commit is durable. What was sent counts in the
+window until it is processed; what nobody answers to is sent again
+(`seckex.delivery.flow.outbox`, `seckex.delivery.flow.window`).
+
+A message that has expired before it was sent, and one that an operator drops,
+is left out (`seckex.delivery.flow.skips`). What may have been sent, and so all
+that was there when the process started, is not left out on its own. At most
+`MOST_SKIPS` ranges are left out at a time; what expires beyond that is sent all
+the same, and the receiver puts it aside.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from math import inf
+from typing import Any, Final
+
+from attrs import evolve
 
 from seckex.delivery.faces import Outgoing
+from seckex.delivery.flow.backwards import Backwards
 from seckex.delivery.flow.memory import Room
-from seckex.delivery.flow.pieces import Piece, SendingChanges, Wanted
-from seckex.delivery.store import SegmentIndex, StoredDialog
+from seckex.delivery.flow.outbox import Held, Outbox
+from seckex.delivery.flow.pieces import Failure, Gap, Piece, SendingChanges, Wanted
+from seckex.delivery.flow.segments import Message, message_of, message_size, packed, violation
+from seckex.delivery.flow.skips import Skips
+from seckex.delivery.flow.window import Patience, Window
+from seckex.delivery.store import DropSegments, PutSegment, Segment, SegmentIndex, StoredDialog
+from seckex.errors import ApiMisuse
 from seckex.machine import Now
+from seckex.wire.bodies import (
+    Ask,
+    Credit,
+    Dead,
+    End,
+    Ended,
+    Fragments,
+    Frame,
+    Processed,
+    Received,
+    Restored,
+    Where,
+    unpack_messages,
+)
+from seckex.wire.numbers import Code
+
+MOST_SKIPS: Final = 1024
 
 
 class Sending:
@@ -19,89 +57,462 @@ class Sending:
     payloads that all dialogs share. ``restored`` is when our store was restored (wall-clock seconds), 0 if it was not
     since this dialog's peer has heard of it: numbers go on from there.
 
-    Attributes for reading: ``next_number``, ``last`` (END's number, or None), ``waiting`` (messages not acknowledged),
-    ``octets`` (what the outbox has of the dialog, with 256 for each segment).
+    For reading: ``next_number``; ``last``, the number of our END, or None; ``is_over``: ENDED was heard, and that is
+    durable.
     """
-
-    next_number: int
-    last: int | None
-    waiting: int
-    octets: int
 
     def __init__(
         self, dialog: StoredDialog, segments: Sequence[SegmentIndex], room: Room, restored: float = 0.0
-    ) -> None: ...
+    ) -> None:
+        self._dialog_id = dialog.dialog_id
+        self._outbox = Outbox(segments, room)
+        behind = segments[-1].first + segments[-1].count if segments else 1
+        self.next_number = max(dialog.next_number, behind, dialog.acknowledged + 1)
+        self._acknowledged = self._delivered_told = dialog.acknowledged
+        self._processed = self._processed_told = dialog.processed
+        self._pending: list[Message] = []
+        self._pending_octets = 0
+        self._accepted_at = 0.0
+
+        self._changed = self._numbers = self._dropped = self._under_way = False
+        self._again: SendingChanges | None = None
+        self._failed: list[Failure] = []
+        self._gaps: list[Gap] = []
+        self._spools: list[str] = []
+
+        self.last = dialog.last
+        self._code, self._why = dialog.code, dialog.why
+        self._end_durable = dialog.last is not None
+        self._end_said = self._ended = self.is_over = False
+
+        self._window = Window()
+        self._patience = Patience()
+        self._skips = Skips(dialog.skips)
+        self._backwards = Backwards()
+        self._dead: set[int] = set()
+        self._is_connected = self._ready = self._asks = self._awaits_state = False
+        self._unreadable = False
+
+        for first, last in self._skips.ranges:
+            self._outbox.leave_out(first, last)
+        base = int(restored) << 32
+        if self.next_number < base and self.last is None:
+            self._skips.ranges.add(self.next_number, base - 1)
+            self.next_number = base
+            self._changed = self._numbers = True
+
+    @property
+    def waiting(self) -> int:
+        """Messages that are not acknowledged."""
+        return self._outbox.waiting + len(self._pending)
+
+    @property
+    def octets(self) -> int:
+        """What the outbox has of the dialog, in octets, with what the store adds."""
+        return self._outbox.octets + self._pending_octets
 
     # The program's side.
+
     def accept(self, messages: Sequence[Outgoing], now: Now) -> int:
-        """Take messages; return the number of the first. `changes` then has them. Raises `ApiMisuse` after an end, or for a message that is too long or has a bad type."""
-        ...
+        """Take messages; return the number of the first.
+
+        `changes` then has them. Raises `ApiMisuse` after an end, and for a message that cannot be; none is taken then.
+        """
+        if self.last is not None:
+            raise ApiMisuse("the dialog has ended")
+        taken = list(map(message_of, messages))
+        first = self.next_number
+        self.next_number += len(taken)
+        self._pending += taken
+        self._pending_octets += sum([message_size(payload) for _, _, payload in taken])
+        self._accepted_at = now.wall
+        self._changed = True
+        return first
 
     def end(self, code: int = 0, why: str = "") -> None:
-        """End our direction after what was accepted; with a code at once: what was not acknowledged fails with it."""
-        ...
+        """End our direction behind what was accepted; with a code at once: what was not acknowledged fails with it."""
+        if self.last is None:
+            self.last = self.next_number - 1
+        if code and not self._code:
+            self._code, self._why = code, why
+            first = self.next_number - len(self._pending)
+            self._fail([*self._outbox.numbers(), *range(first, self.next_number)], code, why)
+            self._spools += [payload.name for _, _, payload in self._pending if not isinstance(payload, bytes)]
+            self._spools += self._outbox.drop(self.next_number)
+            self._pending, self._pending_octets = [], 0
+            self._dropped = True
+        self._changed = self._numbers = True
+
+    def _fail(self, numbers: Sequence[int], code: int, why: str) -> None:
+        self._failed += [Failure(number, code, why) for number in numbers]
 
     def drop(self, number: int, code: int, why: str) -> bool:
-        """Leave out a message that waits (an operator's wish); return whether it waited."""
-        ...
+        """Leave out a message that waits, as an operator wants; return whether it waited."""
+        if number in self._skips or not self._outbox.leave_out(number, number):
+            return False
+        self._left_out(number, number, code, why)
+        return True
+
+    def _left_out(self, first: int, last: int, code: int, why: str) -> None:
+        self._skips.ranges.add(first, last)
+        self._fail(range(first, last + 1), code, why)
+        self._changed = self._numbers = True
 
     # Commits.
-    has_changes: bool
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether `changes` has any."""
+        return self._changed and not self._under_way
 
     def changes(self) -> SendingChanges | None:
         """Return what is to be made durable now; None if nothing is, or while a commit is under way."""
-        ...
+        if self._under_way or not self._changed:
+            return None
+        changes = self._again or SendingChanges()
+        self._again = None
+        self._changed, self._under_way = False, True
+        if self._pending:
+            self._pack(changes)
+        if self._dropped:
+            self._dropped = False
+            upto = self.next_number - 1 if self._code else self._acknowledged
+            changes.operations.append(DropSegments(self._dialog_id, True, upto))
+        changes.numbers |= self._numbers
+        self._numbers = False
+        changes.failed += self._failed
+        changes.gaps += self._gaps
+        changes.spools += self._spools
+        self._failed, self._gaps, self._spools = [], [], []
+        changes.skips = self._skips.listed()
+        changes.last = self.last
+        changes.ended = self._ended
+        if self._acknowledged > self._delivered_told:
+            changes.delivered = self._delivered_told = self._acknowledged
+        if self._processed > self._processed_told:
+            changes.processed = self._processed_told = self._processed
+        return changes
 
-    def committed(self, changes: SendingChanges) -> None: ...
-    def not_committed(self, changes: SendingChanges) -> None: ...
+    def _pack(self, changes: SendingChanges) -> None:
+        for each in packed(self.next_number - len(self._pending), self._pending):
+            self._outbox.add(each)
+            segment = Segment(
+                self._dialog_id, True, each.first, each.count, each.size, each.octets, each.spool, self._accepted_at
+            )
+            changes.operations.append(PutSegment(segment))
+        self._pending, self._pending_octets = [], 0
+        changes.accepted = self.next_number - 1
+
+    def committed(self, changes: SendingChanges) -> None:
+        """Note that changes are durable."""
+        self._under_way = False
+        if changes.accepted:
+            self._outbox.stored(changes.accepted)
+            self._ready = self._is_connected
+        self._skips.stored(changes.skips)
+        self._end_durable = changes.last is not None
+        self.is_over = changes.ended
+
+    def not_committed(self, changes: SendingChanges) -> None:
+        """Note that changes could not be made durable: the next have them again."""
+        self._under_way = False
+        self._again = changes
+        self._changed = True
+
     def written_into(self, dialog: StoredDialog) -> StoredDialog:
-        """Return the dialog with our numbers, as they are durable once the changes taken last are."""
-        ...
+        """Return the dialog with our numbers, right after `changes`."""
+        return evolve(
+            dialog,
+            next_number=self.next_number,
+            acknowledged=self._acknowledged,
+            processed=self._processed,
+            skips=self._skips.listed(),
+            last=self.last,
+            code=self._code or dialog.code,
+            why=self._why or dialog.why,
+        )
 
     # A connection's side.
-    is_ready: bool  # property: whether next() would probably return a piece
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether `next` may have something; without a connection, whether it would have with one."""
+        return self._ready if self._is_connected else self._outbox.has_durable
 
     def connected(self, now: Now) -> None:
-        """Begin anew behind what is acknowledged."""
-        ...
+        """Begin anew behind what is acknowledged, over a new connection.
 
-    def disconnected(self) -> None: ...
+        Of a message in fragments that was begun nothing goes before the peer has said in a STATE what it has of it.
+        """
+        self._is_connected = self._ready = True
+        self._patience.stop()
+        self._begin_anew()
+        self._awaits_state = self._asks = self._outbox.forget_fragments()
+        if self._is_awaited():
+            self._patience.begin(now.monotonic)
+
+    def disconnected(self) -> None:
+        """Note that there is no connection."""
+        self._is_connected = self._ready = False
+        self._patience.stop()
+
+    def _begin_anew(self) -> None:
+        self._ready = True
+        self._outbox.rewind()
+        self._skips.say_again()
+        self._end_said = False
+        self._backwards.asks = self._backwards.lower is not None
+
     def next(self, room: int, now: Now) -> Piece | None:
-        """Return what is to be sent next. Bodies are joined up to ``room`` octets; a single segment or fragment may be longer."""
-        ...
+        """Return what is to be sent next, None if nothing is now.
+
+        Whole messages are joined up to ``room`` octets; a segment, and a fragment, may be longer than that.
+        """
+        outbox, window = self._outbox, self._window
+        piece: Piece | None = None
+        while self._ready and (segment := outbox.current()) is not None:
+            sent = segment.sent
+            if not sent:
+                if segment.earliest <= now.wall and self._expires(segment, now.wall):
+                    continue
+                if window.used and segment.weight > window.left:
+                    break
+            if segment.fragments:
+                if not (sent and self._awaits_state):
+                    piece = outbox.fragment(segment)
+                    if piece is not None and not sent:
+                        segment.sent = True
+                        window.sent(segment.last, segment.weight)
+                break
+            joined = outbox.whole(segment, room, window.left, now.wall)
+            if joined is not None:
+                piece, passed = joined
+                for each in passed:
+                    if not each.sent:
+                        each.sent = True
+                        window.sent(each.last, each.weight)
+            break
+        if piece is None:
+            self._ready = False
+        else:
+            self._patience.begin(now.monotonic)
+        return piece
 
     def wanted(self) -> list[Wanted]:
         """Return what has to be read so that `next` can go on; each is told once."""
-        ...
+        if not self._is_connected or self._unreadable:
+            return []
+        return self._outbox.wanted(self._window.left)
 
-    def fetched(self, wanted: Wanted, octets: bytes) -> None: ...
-    def not_fetched(self, wanted: Wanted, now: Now) -> None: ...
+    def fetched(self, wanted: Wanted, octets: bytes) -> None:
+        """Take what was read."""
+        self._outbox.fetched(wanted, octets)
+        self._ready = self._is_connected
 
-    has_frames: bool  # property
+    def not_fetched(self, wanted: Wanted, now: Now) -> None:  # noqa: ARG002  # both sides are told alike
+        """Note that something could not be read; it is wanted again after the next tick."""
+        self._outbox.fetched(wanted, None)
+        self._unreadable = True
 
-    def frames(self, now: Now) -> list[Any]:
-        """Return frames of STATE: SKIP, END, ASK, WHERE; each once on a connection and once again when nobody answers."""
-        ...
+    @property
+    def has_frames(self) -> bool:
+        """Whether `frames` has something to say; without a connection, whether it would have with one."""
+        says_end = self._end_durable and not self._ended
+        if not self._is_connected:
+            return says_end or bool(self._skips.durable)
+        return self._asks or self._backwards.asks or self._skips.has_frames or (says_end and not self._end_said)
+
+    def frames(self, now: Now) -> list[Frame]:
+        """Return frames of a STATE, each once on a connection, and again when nobody answers: SKIP, END, WHERE, ASK."""
+        frames = self._skips.frames()
+        if self._end_durable and not self._ended and not self._end_said and self.last is not None:
+            self._end_said = True
+            frames.append(End(self.last, self._code, self._why))
+        if self._backwards.asks:
+            self._backwards.asks = False
+            frames.append(Where(self._acknowledged))
+        if self._asks:
+            self._asks = False
+            frames.append(Ask())
+        if frames:
+            self._patience.begin(now.monotonic)
+        return frames
+
+    # Time.
 
     def tick(self, now: Now, blocked: bool) -> None:
-        """Send again what nobody answered to, and leave out what has expired; ``blocked``: the connection takes nothing at the moment, or there is none."""
-        ...
+        """Send again what nobody answered to, and leave out what has expired.
 
-    # The peer's side; raise `PeerMisbehaved`.
-    def acknowledged(self, upto: int, now: Now) -> None: ...
-    def hear(self, frame: Any, now: Now) -> bool:
-        """Take RECEIVED, PROCESSED, DEAD, CREDIT, FRAGMENTS, ENDED, RESTORED (behind `acknowledged`); return whether it was one of these."""
-        ...
-
-    def heard_state(self, now: Now) -> None:
-        """Note that a whole STATE was heard: the peer has said which fragments it has."""
-        ...
-
-    is_over: bool  # property: ENDED was heard and is durable, or the end has a code
+        ``blocked``: the connection takes nothing at the moment, so nobody can have answered.
+        """
+        if self._outbox.expiry <= now.wall:
+            for segment in self._outbox.expired(now.wall):
+                self._expires(segment, now.wall)
+        if not self._is_connected:
+            return
+        if self._unreadable:
+            self._unreadable = False
+            self._ready = True
+        if blocked:
+            self._patience.suspend(now.monotonic)
+        if self._patience.is_over(now.monotonic):
+            self._send_again()
 
     def retry(self, now: Now) -> None:
-        """Send what is not acknowledged again, now (an operator's wish)."""
-        ...
+        """Send what is not acknowledged again, now, as an operator wants."""
+        if self._is_connected:
+            self._patience.answered(now.monotonic, self._is_awaited())
+            self._send_again()
 
-    def shown(self) -> dict[str, Any]: ...
-    def queue(self, most: int) -> list[dict[str, Any]]: ...
+    def _send_again(self) -> None:
+        if not self._is_awaited():
+            self._patience.stop()
+            return
+        self._begin_anew()
+        self._asks = True
+        # Who was asked already, and did not say what it has, may be behind a relay: that gets all, every other time.
+        self._awaits_state = not self._awaits_state and self._outbox.forget_fragments()
+
+    def _is_awaited(self) -> bool:
+        return bool(
+            self._skips.durable
+            or (self._end_durable and not self._ended)
+            or self._backwards.lower is not None
+            or self._outbox.awaits
+        )
+
+    def _progress(self, now: Now) -> None:
+        self._patience.answered(now.monotonic, self._is_awaited())
+        self._ready = self._is_connected
+
+    def _expires(self, segment: Held, wall: float) -> bool:
+        """Leave out what has expired of a segment; return whether that could be told."""
+        if segment.latest <= wall:
+            gone = [(segment.first, segment.last)]
+        elif segment.octets is None:
+            return False
+        else:
+            messages = unpack_messages(segment.octets, segment.count)
+            dates = [expires / 1_000_000 if expires else inf for _, expires, _ in messages]
+            gone = [(number, number) for number, date in enumerate(dates, segment.first) if date <= wall]
+            segment.earliest = min(date for date in [*dates, inf] if date > wall)
+        if len(self._skips.ranges) + len(gone) > MOST_SKIPS:
+            segment.earliest = segment.latest = inf
+            return False
+        for first, last in gone:
+            for begin, end in segment.left(first, last):
+                self._left_out(begin, end, Code.AGENT_LIFETIME_TOO_LONG, "expired before it was sent")
+            segment.leave_out(first, last)
+        return True
+
+    # The peer's side.
+
+    def acknowledged(self, upto: int, now: Now) -> None:
+        """Take Acknowledged of an envelope; raises `PeerMisbehaved`."""
+        known = self._acknowledged
+        if upto == known:
+            if self._backwards.lower is not None:
+                self._backwards.over()
+            return
+        if upto >= self.next_number:
+            raise violation(f"{upto} was acknowledged, and {self.next_number} comes next")
+        if upto < known:
+            if self._backwards.heard(upto, now.monotonic):
+                self._gone_back(upto)
+            elif self._is_connected:
+                self._patience.begin(now.monotonic)
+            return
+        self._backwards.over()
+        self._acknowledged = upto
+        self._changed = self._numbers = True
+        self._skips.ranges.cut(upto)
+        before = self._outbox.waiting
+        self._spools += self._outbox.drop(upto)
+        self._dropped |= self._outbox.waiting != before
+        self._progress(now)
+
+    def _gone_back(self, upto: int) -> None:
+        """Believe that the peer has lost what it had acknowledged, and we do not have any more."""
+        self._backwards.over()
+        self._skips.ranges.add(upto + 1, self._acknowledged)
+        self._gaps.append(Gap(True, upto + 1, self._acknowledged))
+        self._acknowledged = upto
+        self._changed = self._numbers = True
+
+    def hear(self, frame: Frame, now: Now) -> bool:
+        """Take a frame behind `acknowledged` of its envelope; return whether it is of this side.
+
+        These are RECEIVED, PROCESSED, DEAD, CREDIT, FRAGMENTS, ENDED and RESTORED. Raises `PeerMisbehaved`.
+        """
+        match frame:
+            case Received(ranges):
+                if self._outbox.received(ranges):
+                    self._progress(now)
+            case Processed(upto):
+                self._hear_processed(upto, now)
+            case Dead(number, code, text):
+                self._hear_dead(number, code, text)
+            case Credit(window):
+                self._window.most = window
+                self._ready = self._is_connected
+            case Fragments(number, count):
+                if self._outbox.has_fragments(number, count):
+                    self._progress(now)
+            case Ended(last):
+                if not self._end_durable or last != self.last:
+                    raise violation(f"ENDED at {last}, and END at {self.last}")
+                if not self._ended:
+                    self._hear_processed(last, now)
+                    self._ended = self._changed = True
+            case Restored():
+                self._outbox.forget_received()
+                if self._backwards.lower is not None:
+                    self._gone_back(self._backwards.lower)
+            case _:
+                return False
+        return True
+
+    def heard_state(self, now: Now) -> None:
+        """Note that a whole STATE was heard, so that what it does not say is not so."""
+        if self._awaits_state:
+            self._awaits_state = False
+            self._progress(now)
+
+    def _hear_processed(self, upto: int, now: Now) -> None:
+        if upto > self._acknowledged:
+            self.acknowledged(upto, now)
+        if upto > self._processed:
+            self._processed = upto
+            self._window.processed(upto)
+            self._dead = {number for number in self._dead if number > upto}
+            self._changed = self._numbers = True
+            self._ready = self._is_connected
+
+    def _hear_dead(self, number: int, code: int, text: str) -> None:
+        if not 0 < number < self.next_number:
+            raise violation(f"{number} is dead, and {self.next_number} comes next")
+        if number > self._processed and number not in self._dead and number not in self._skips:
+            self._dead.add(number)
+            self._fail([number], code, text)
+            self._outbox.put_aside(number)
+            self._changed = True
+
+    # For operators.
+
+    def shown(self) -> dict[str, Any]:
+        """Return where our direction is, as plain values."""
+        return {
+            "next": self.next_number,
+            "acknowledged": self._acknowledged,
+            "processed": self._processed,
+            "waiting": self.waiting,
+            "octets": self.octets,
+            "under_way": self._window.used,
+            "window": self._window.most,
+            "skips": [list(each) for each in self._skips.listed()],
+            "last": self.last,
+        }
+
+    def queue(self, most: int) -> list[dict[str, Any]]:
+        """Return the first segments of what waits, as plain values."""
+        return self._outbox.shown(most)

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from seckex.crypto.envelope import KEY_SIZE, NO_PATH, body_key, mac_pair, sign_pair, wrap_dsk
+from seckex.crypto.identity import Voucher
 from seckex.crypto.secrets import Secret
 from seckex.delivery.keys.accepting import SALT_SIZE
 from seckex.delivery.keys.doorkeeper import FLAGS_AT, KINDS, SHORT, digest_of
@@ -79,7 +80,6 @@ class Initiating:
         self._kek_held = self._held = False
         self._unheld = 0
         self._path: bytes | None = None
-        self._salt = b""
         self._outlet: Outlet | None = None
         # What the hot path looks at: the sealer of short envelopes, and where it is over.
         self._short: BodySealer | None = None
@@ -194,12 +194,11 @@ class Initiating:
         path = self._path
         if path is None:
             raise ApiMisuse("there is no connection to seal for")
-        salt, self._salt = self._salt or self._vault.entropy(SALT_SIZE), b""
         pair = kek.pair
         self._outlet = Outlet(
             self._suite,
             generation,
-            salt,
+            self._vault.entropy(SALT_SIZE),
             path,
             False,
             pair.initiator.fingerprint,
@@ -209,19 +208,19 @@ class Initiating:
         )
         return self._outlet
 
-    def connection(self, salt: bytes, path: bytes, now: Now) -> None:
-        """Seal for the connection ``path`` from now on, or through relays with `NO_PATH`; ``salt`` is 16 fresh octets.
+    def connection(self, path: bytes, now: Now) -> None:
+        """Seal for the connection ``path`` (16 octets) from now on, or through relays with `NO_PATH`.
 
-        What was under way on the connection before is lost, as are its salts.
+        A fresh salt is drawn. What was under way on the connection before is lost, as are its salts.
         """
-        if len(salt) != SALT_SIZE or len(path) != len(NO_PATH):
-            raise ApiMisuse("a salt and a path have 16 octets")
+        if len(path) != len(NO_PATH):
+            raise ApiMisuse(f"a path has {len(NO_PATH)} octets")
         self._close()
         self._unheld = 0
         if path != self._path or path != NO_PATH:
             for inlet in tuple(self._salts.values()):
                 self._drop_inlet(inlet)
-        self._path, self._salt = path, salt
+        self._path = path
         if self._kek is not None and self._kek.of_association:
             self._unhold("it was not said on this connection yet that the headers are held")
         self._expire(now)
@@ -390,7 +389,6 @@ class Initiating:
 
     def reseed(self) -> None:
         """Take fresh keys: the process has forked, and its twin has these, generations to come included."""
-        self._salt = b""
         self._forget_keys("the process has forked")
 
     def recheck(self, now: Now) -> None:
@@ -407,34 +405,42 @@ class Initiating:
             return PLENTY if self._kek is not None else FIRST_ENVELOPES
         return max(0, FIRST_ENVELOPES - self._unheld)
 
+    def pending_held(self) -> bytes | None:
+        """Return None: an initiator has made the keys, and has nothing to say of what it holds."""
+        return None
+
+    def voucher(self, now: Now) -> Voucher | None:  # noqa: ARG002  # as at the target
+        """Return whom a signed NOTICE is to be of, None where an association vouches."""
+        return None if self._kek is None else self._kek.voucher
+
     # -- opening
 
-    def open(self, octets: bytes, now: Now) -> Opened:
-        """Open an envelope of the direction back that has come on the connection of this dialog.
+    def open(self, octets: bytes, path: bytes, now: Now) -> Opened:
+        """Open an envelope of the direction back that has come on the connection ``path``.
 
         Raises `HeadersMissing` (which is not answered), `Forged` and other `AuthenticationFailed`, and what
         `seckex.wire.envelope.decode_envelope` raises; nothing has changed then.
         """
         inlet = self._inlets.get(octets[20:24])
-        if inlet is None or octets[FLAGS_AT] & _NOT_SHORT:
-            return self._open(octets, now)
+        if inlet is None or octets[FLAGS_AT] & _NOT_SHORT or path != self._path:
+            return self._open(octets, path, now)
         until = inlet.generation.until
         if until is not None and now.monotonic >= until:
-            return self._open(octets, now)
+            return self._open(octets, path, now)
         body = inlet.opener.open(octets)
         created, dialog_id, kind, _, count, fragment, fragments, sequence, acknowledged = SHORT.unpack_from(octets)
         header = DialogHeader(dialog_id, KINDS[kind], count, fragment, fragments, sequence, acknowledged)
         pair = inlet.kek.pair
         chain = inlet.generation.chain
-        return _opened(Opened, (header, True, body, pair.target.nai, pair, chain, None, created / 1e6, self))
+        return _opened(Opened, (header, True, body, pair.target.nai, pair, chain, None, created / 1e6, None))
 
-    def _open(self, octets: bytes, now: Now) -> Opened:
+    def _open(self, octets: bytes, path: bytes, now: Now) -> Opened:
         envelope = decode_envelope(octets)
         dialog_id, peer = self.terms.dialog_id, self.terms.peer
         if envelope.dialog.dialog_id != dialog_id or not envelope.back:
             raise Forged("Dialog id, Flags", "are not of the direction back of this dialog", dialog_id, peer)
         try:
-            inlet = self._inlet(envelope, now)
+            inlet = self._inlet(envelope, path, now)
         except HeadersMissing as refusal:
             refusal.digest = digest_of(octets)
             raise
@@ -442,15 +448,16 @@ class Initiating:
         if inlet.salt not in self._salts:
             self._remember(inlet)
         pair, chain = inlet.kek.pair, inlet.generation.chain
-        return Opened(envelope.dialog, True, body, pair.target.nai, pair, chain, None, envelope.created / 1e6, self)
+        return Opened(envelope.dialog, True, body, pair.target.nai, pair, chain, None, envelope.created / 1e6)
 
-    def _inlet(self, envelope: Envelope, now: Now) -> _Inlet:
+    def _inlet(self, envelope: Envelope, path: bytes, now: Now) -> _Inlet:
         dialog_id, peer, key = self.terms.dialog_id, self.terms.peer, envelope.key
         if key is None:
             raise HeadersMissing("Context", "no key of this name is held", dialog_id, peer=peer)
-        relayed = envelope.routing is not None
-        if self._path is None or relayed != (self._path == NO_PATH):
-            raise HeadersMissing("Flags", "the dialog goes another way now", dialog_id, peer=peer)
+        if envelope.routing is not None:
+            path = NO_PATH
+        if path != self._path:
+            raise HeadersMissing("path", "the dialog goes another way now", dialog_id, peer=peer)
         kek, generation = self._keys_named(key.dsk_id, now)
         if envelope.key_octets != generation.named or envelope.suite is not self._suite:
             raise Forged("session key header, Suite", "are not those of the key", dialog_id, peer)
@@ -460,7 +467,7 @@ class Initiating:
                 raise Forged("DSK id", "is not that of this salt", dialog_id, peer)
             return known
         target = kek.pair.target.fingerprint
-        body = body_key(self._suite, generation.dsk, envelope.salt, self._path, 1, target, dialog_id)
+        body = body_key(self._suite, generation.dsk, envelope.salt, path, 1, target, dialog_id)
         context = body.context.to_bytes(4, "big")
         if context in self._inlets or len(self._salts) >= MOST_SALTS_BACK:
             raise HeadersMissing("Salt", "is one too many, or leads to the context of another", dialog_id, peer=peer)

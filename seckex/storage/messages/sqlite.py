@@ -447,7 +447,7 @@ class SqliteMessages(Database):
             self._epochs.clear()
             if self._open().execute(_EPOCH, (self._epoch,)).fetchone() is None:
                 self._end_epoch()
-            self._untidy = not self.shrink()
+            self._untidy = not self.shrink(patient=False)
 
     def close(self) -> None:
         """See `MessageStore.close`."""

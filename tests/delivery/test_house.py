@@ -1,0 +1,117 @@
+"""Two houses that speak with each other, over wires that can be cut, with programs that say what they like."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from seckex.delivery.faces import Direction, Incoming, Outgoing, Stage, Verdict
+from seckex.errors import PeerIncompatible
+from seckex.wire.numbers import Code
+from tests.delivery.table import HOME, NODE, Host, Table
+
+
+class HouseCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.table = Table(self.id())
+        self.node, self.home = self.table.pair()
+
+    def stage(self, host: Host, dialog_id: bytes, stage: Stage) -> int:
+        return host.stages.get((dialog_id.hex(), stage), 0)
+
+    def check_got(self, host: Host, *payloads: bytes) -> None:
+        self.assertEqual(host.payloads(), list(payloads))
+
+
+class DeliveryTests(HouseCase):
+    """node: a program that sends; home: a program that takes orders."""
+
+    def test_messages_arrive_in_order_and_all_stages_are_told(self) -> None:
+        self.home.receive("orders")
+        dialog = self.node.send(HOME, "orders", b"one", b"two", type="order")
+        self.table.run()
+        # node -> HELLO; home -> HELLO, PREKEYS; node -> whole envelope; home -> HELD, PROCESSED
+        self.check_got(self.home, b"one", b"two")
+        self.assertEqual([message.peer for message in self.home.got], [NODE, NODE])
+        self.assertEqual([message.type for message in self.home.got], ["order", "order"])
+        for stage in Stage:
+            self.assertEqual(self.stage(self.node, dialog, stage), 2, stage)
+
+    def test_headers_are_left_out_once_they_are_held(self) -> None:
+        self.home.receive("orders")
+        self.node.send(HOME, "orders", b"one")
+        self.table.run()
+        self.node.said.clear()
+        self.node.send(HOME, "orders", b"x" * 1024)
+        self.table.run()
+        envelope = max(self.node.said, key=len)
+        self.assertLessEqual(len(envelope), 1024 + 128)
+        self.assertEqual(len(self.home.got), 2)
+
+    def test_a_program_answers_in_the_same_dialog(self) -> None:
+        self.node.receive("answers")
+
+        def answer(message: Incoming) -> Verdict:
+            self.home.house.send(message.dialog_id, [Outgoing(b"yes, please")], self.home.now())
+            return Verdict.DONE
+
+        self.home.answers = answer
+        self.home.receive("orders")
+        self.node.send(HOME, "orders", b"please", own="answers")
+        self.table.run()
+        self.check_got(self.node, b"yes, please")
+        self.assertEqual(self.node.got[0].direction, Direction.BACK)
+        self.assertEqual(self.node.got[0].peer, HOME)
+
+    def test_what_waits_goes_on_over_the_next_connection(self) -> None:
+        self.home.receive("orders")
+        self.node.send(HOME, "orders", b"one")
+        self.table.run()
+        self.table.cut_all()
+        self.node.send(HOME, "orders", b"two")
+        self.table.advance(2)
+        self.check_got(self.home, b"one", b"two")
+
+    def test_a_receiver_that_crashes_takes_each_message_once(self) -> None:
+        self.home.receive("orders")
+        dialog = self.node.send(HOME, "orders", b"one")
+        self.table.run()
+        self.home.crash()
+        self.node.send(HOME, "orders", b"two", b"three")
+        self.table.advance(2)
+        self.home.start()
+        self.table.advance(20)
+        self.check_got(self.home, b"one", b"two", b"three")
+        self.assertEqual(self.stage(self.node, dialog, Stage.PROCESSED), 3)
+
+    def test_a_sender_that_crashes_goes_on_with_what_is_durable(self) -> None:
+        self.table.unreachable.add(HOME)
+        self.home.receive("orders")
+        self.node.send(HOME, "orders", b"one", b"two")
+        self.table.run()
+        self.node.crash()
+        self.table.unreachable.clear()
+        self.node.start()
+        self.table.advance(5)
+        self.check_got(self.home, b"one", b"two")
+
+    def test_a_program_that_always_fails_has_its_message_put_aside(self) -> None:
+        self.home.answers = lambda message: Verdict.RETRY if message.payload == b"bad" else Verdict.DONE
+        self.home.receive("orders", at_once=1)
+        self.node.send(HOME, "orders", b"bad", b"good")
+        self.table.advance(30)
+        self.assertEqual(self.home.payloads().count(b"bad"), 3)
+        self.assertEqual(self.home.payloads()[-1], b"good")
+        self.assertEqual([code for _, code, _ in self.node.failures], [Code.RESET_BY_PROGRAM])
+
+
+class RefusalTests(HouseCase):
+    def test_an_unknown_service_ends_the_dialog_with_its_reason(self) -> None:
+        self.node.send(HOME, "nothing", b"one")
+        self.table.run()
+        self.assertEqual([code for _, code, _ in self.node.failures], [Code.UNKNOWN_SERVICE])
+        self.assertEqual(self.home.got, [])
+
+    def test_a_stranger_is_refused(self) -> None:
+        with self.assertRaises(PeerIncompatible) as caught:
+            self.node.send("stranger@example.org", "orders", b"one")
+        self.assertEqual(caught.exception.code, Code.PROHIBITED)
