@@ -40,6 +40,13 @@ _MODULES: Final[Mapping[str, str]] = {
     "cert": "cert",
     "pair": "pair",
     "completion": "completion",
+    "send": "messages.send",
+    "receive": "messages.receive",
+    "dialogs": "messages.looking",
+    "outbox": "messages.looking",
+    "inbox": "messages.looking",
+    "dead": "messages.looking",
+    "why": "messages.looking",
 }
 
 
