@@ -16,15 +16,18 @@ from click.testing import CliRunner, Result
 from twisted.trial.unittest import SynchronousTestCase
 
 from seckex.cli.main import main
-from seckex.cli.pair import live
+from seckex.cli.pair import group, live
 from seckex.config.load import load_any
 from seckex.config.pairs import pair_file, read_pairs
 from seckex.config.problems import ConfigInvalid
+from seckex.crypto.hpke import seed_size
 from seckex.crypto.identity import Identity
 from seckex.crypto.issuing import issue_alone
 from seckex.crypto.pairing import Acquaintance, make_card
+from seckex.crypto.prekeys import make_prekey, sign_prekey
 from seckex.errors import BadCertificate, SeckexError
 from seckex.exchange.pairing import Pairing
+from seckex.wire.numbers import Kem
 from seckex.wire.pairing import Commit, armour, encode_pairing
 from tests.config.written import STATE
 
@@ -334,3 +337,28 @@ class LiveTests(PairCase):
             self.assertEqual(place.convert(text, None, None), found)
         for text in ("host:port", "host:65536", ":1", "host:", "host:999999"):
             self.assertEqual(self.pair("with", text, "--config", str(self.node)).exit_code, 2, text)
+
+
+class PrekeyTests(PairCase):
+    """A daemon that runs tells its prekeys, which go on the card."""
+
+    def test_they_come_to_the_other_machine(self) -> None:
+        own = self.identity(self.home)
+        keys = [sign_prekey(make_prekey(kem, bytes(seed_size(kem)), time.time(), own.not_after), own) for kem in Kem]
+        answer = {"schema": "seckex.prekeys/1", "prekeys": [each.hex() for each in keys]}
+        self.patch(group, "ask", lambda *_args: answer)
+        self.assertIn(
+            "prekeys     2", self.done("import", str(self.card(self.home)), "--config", str(self.node), said="y\n")
+        )
+        self.assertEqual(load_any(self.node).prekeys, {HOME: tuple(keys)})
+
+    def test_what_is_no_answer_leaves_them_out(self) -> None:
+        for answer in ({}, {"prekeys": 7}, {"prekeys": ["xy"]}, {"prekeys": [7]}):
+            self.patch(group, "ask", lambda *_args, answer=answer: answer)
+            shown = self.pair("import", str(self.card(self.home)), "--config", str(self.node), said="n\n")
+            self.assertNotIn("prekeys", shown.stdout)
+
+    def test_what_is_no_prekey_is_said_not_to_fit_on_a_card(self) -> None:
+        self.patch(group, "ask", lambda *_args: {"prekeys": ["00" * 20_000]})
+        result = self.pair("export", "--config", str(self.node))
+        self.assertEqual((result.exit_code, result.stdout), (1, ""))
