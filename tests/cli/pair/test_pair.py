@@ -146,7 +146,7 @@ class CarriedTests(PairCase):
             self.home.with_name(name).unlink()
         self.done("init", "--nai", HOME, "-o", str(self.home.with_name("own.pem")))
         shown = self.done("import", str(self.card(self.home)), "--config", str(self.node), said="y\n")
-        self.assertIn("already, by another certificate", shown)
+        self.assertIn("replaces the certificate", shown)
         self.assertIn(before, shown)
         found, _ = read_pairs(self.node.parent / "state")
         self.assertEqual([each.voucher.fingerprint for _, each in found], [self.identity(self.home).fingerprint])
@@ -255,7 +255,7 @@ class LiveTests(PairCase):
         self.addCleanup(thread.join, 10)
         self.thread = thread
 
-    def call(self, said: str, *, equal: bool = True) -> Result:
+    def call(self, said: str, *more: str, equal: bool = True) -> Result:
         """Run the command that calls, with somebody who listens."""
         waiting, port = self.server()
 
@@ -264,7 +264,7 @@ class LiveTests(PairCase):
             self.other(connection, self.identity(self.home), calls=False, equal=equal)
 
         self.start(answer)
-        result = self.pair("with", f"127.0.0.1:{port}", "--config", str(self.node), said=said)
+        result = self.pair("with", f"127.0.0.1:{port}", "--config", str(self.node), *more, said=said)
         self.thread.join(10)
         return result
 
@@ -302,6 +302,12 @@ class LiveTests(PairCase):
         self.assertEqual(result.exit_code, 0, result.output)
         self.assertEqual(CODE.findall(result.stdout), self.codes)
         self.assertEqual(self.paired(self.home), [NODE])
+
+    def test_with_json_there_is_nothing_else_on_the_standard_output(self) -> None:
+        result = self.call("y\n", "--json")
+        told = json.loads(result.stdout)
+        self.assertEqual((told["nai"], told["address"]), (HOME, "192.0.2.9:4434"))
+        self.assertEqual(CODE.findall(result.stderr), self.codes)
 
     def test_where_either_says_no_nothing_is_stored(self) -> None:
         result = self.call("n\n")
