@@ -38,6 +38,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "master": "master",
     "backup": "backup",
     "cert": "cert",
+    "pair": "pair",
     "completion": "completion",
     "send": "messages.send",
     "receive": "messages.receive",

@@ -28,6 +28,7 @@ from seckex.config.files import Owner, read_private
 from seckex.config.initiator import InitiatorSettings
 from seckex.config.kdc import KdcSettings
 from seckex.config.key0 import MAX_FILE, Key0, parse_key0
+from seckex.config.pairs import read_pairs
 from seckex.config.problems import ConfigInvalid, Problem, Unfit, nearest, shown
 from seckex.config.responder import ResponderSettings
 from seckex.config.structure import Reading, Unread, read_sections, settings_converter
@@ -77,9 +78,13 @@ def _load(file: Path, raw: dict[str, Any], cls: type[S], owner: Owner) -> Loaded
     keys: dict[str, Key0] = {}
     problems = [*reading.problems, *_state_problems(reading.sections.get("state"), owner)]
     problems += _read_keys(reading.sections, keys, owner)
-    credentials, faults = read_credentials(reading.sections.get("identity"), owner)
-    if problems or faults:
-        raise ConfigInvalid(file, [*problems, *faults])
+    state: State | None = reading.sections.get("state")
+    paired, doubtful = ([], []) if state is None else read_pairs(state.directory, owner)
+    wanted = next(cls.by_certificate(reading.sections), None)
+    known = [each for _, each in paired]
+    credentials, faults = read_credentials(reading.sections.get("identity"), owner, known, wanted)
+    if problems or doubtful or faults:
+        raise ConfigInvalid(file, [*problems, *doubtful, *faults])
     return Loaded(file, cls(**reading.sections), keys, credentials, owner)
 
 

@@ -162,6 +162,9 @@ class House:
             self._adopt(row, by_dialog.get(row.dialog_id, ()))
         for key, dialog_id, number, until in snapshot.keys:
             self._keys[key] = dialog_id, number, until
+        for conversation in self._dialogs.values():
+            conversation.speaks = conversation.row.initiator and conversation.is_expecting
+            self._mark(conversation)
 
     # -- tables
 
@@ -377,7 +380,7 @@ class House:
         sending, receiving = conversation.sending, conversation.receiving
         ours = sending.changes() if sending.has_changes else None
         theirs = receiving.changes(now) if receiving.has_changes else None
-        if ours is None and theirs is None:
+        if ours is None and theirs is None and conversation.is_stored:
             return
         unit: list[MessageOperation] = list(conversation.pending_keys)
         row = conversation.row
@@ -481,6 +484,9 @@ class House:
 
     def _say_one(self, conversation: Conversation, connection: Connection, now: Now) -> bool:
         """Say one envelope of a dialog; return whether one was said."""
+        if not conversation.is_stored:
+            # Nobody may hear of a dialog that a crash would have forgotten.
+            return False
         if conversation.connection is None:
             if not conversation.row.initiator:
                 # Its initiator chooses where the dialog goes; it is told that there is something to say.
@@ -498,7 +504,8 @@ class House:
             return False
         held = keys.pending_held()
         try:
-            if held is not None or receiving.owes or sending.has_frames:
+            if conversation.speaks or held is not None or receiving.owes or sending.has_frames:
+                conversation.speaks = False
                 frames = [*sending.frames(now), *receiving.frames(now)]
                 if held is not None:
                     frames.append(Held(held))
@@ -603,6 +610,7 @@ class House:
         for conversation in connection.conversations:
             conversation.connection = None
             conversation.sending.disconnected()
+            conversation.speaks = conversation.row.initiator and conversation.is_expecting
             self._mark(conversation)
         connection.conversations.clear()
         if connection.called is not None and not connection.leads_to:
@@ -635,8 +643,8 @@ class House:
         for conversation in peer.conversations.values():
             if conversation.connection is None and not conversation.row.forget:
                 conversation.why = ""
-                # It has to be told where either end is, and may have something to say at the other end alone.
-                conversation.receiving.connected()
+                # The target may have something to say, and cannot before it has heard of the dialog here.
+                conversation.speaks = conversation.speaks or (conversation.row.initiator and conversation.is_expecting)
                 self._note_speaking(conversation)
 
     def unit(self, number: int, octets: bytes, now: Now) -> None:
@@ -743,6 +751,11 @@ class House:
         self._count("headers-missing")
         conversation = self._dialogs.get(missing.dialog_id)
         if conversation is not None and conversation.row.initiator:
+            # What is said shows the target which keys count.
+            if now.monotonic - conversation.asked >= ASKED_EVERY:
+                conversation.asked = now.monotonic
+                conversation.speaks = True
+                self._mark(conversation)
             return
         keys = self._keys_of(missing.dialog_id)
         told = self._notices.missing(missing.dialog_id, missing.digest, connection.path, now, keys=keys, size=size)
@@ -907,6 +920,7 @@ class House:
                 conversation.sending.retry(now)
             self._leads_to(connection, conversation.key)
             self._go_over(conversation, connection, now)
+            conversation.speaks = True
             self._mark(conversation)
         elif notice.what is NoticeWhat.REFUSED:
             self._edge.report(DialogRefused(row.peer, row.service, conversation.shown, notice.code))
@@ -1035,6 +1049,14 @@ class House:
             programs.waiting.setdefault(conversation)
             self._giving[conversation.here] = None
             self._soon()
+
+    def dialog_ids(self) -> list[bytes]:
+        """Return the ids of all dialogs that are known."""
+        return list(self._dialogs)
+
+    def dialog_row(self, dialog_id: bytes) -> StoredDialog:
+        """Return a dialog as it is durable; raises `PeerFault`."""
+        return self._known(dialog_id).row
 
     def ours(self, dialog_id: bytes, direction: Direction) -> bool:
         """Tell whether a direction of a dialog is the one in which we send."""

@@ -92,6 +92,15 @@ class MemoryMessages:
         held = evolve(self._durable.copied(), is_copy=True)
         return MemoryMessages(self.at_once, None, held, held.copied())
 
+    def durable_dialogs(self) -> list[StoredDialog]:
+        """Return the dialogs that a crash would leave."""
+        return list(self._durable.dialogs.values())
+
+    def durable_segments(self, dialog_id: bytes) -> list[Segment]:
+        """Return the segments of a dialog that a crash would leave, rising."""
+        found = [each for name, each in self._durable.segments.items() if name[0] == dialog_id]
+        return sorted(found, key=lambda each: (each.ours, each.first))
+
     # -- the store
 
     def serve(self, now: float) -> None:

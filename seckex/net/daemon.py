@@ -50,6 +50,7 @@ from seckex.net.accounting import AccountingCommands, sides_of
 from seckex.net.commands import ControlCommands
 from seckex.net.commit import CommitThread, GroupCommit
 from seckex.net.control import Commands, listen_control
+from seckex.net.expiry import daily
 from seckex.net.forgetting import Forgetting
 from seckex.net.hops.associated import AssociatedHops, HopWatcher, associated
 from seckex.net.hops.hops import Hops
@@ -117,6 +118,7 @@ class Daemon(MultiService, Generic[S]):
         passing = TimerService(1.0, self.dialogs.tick)
         passing.clock = reactor
         passing.setServiceParent(self)
+        daily(reactor, lambda: self.loaded.credentials, self.clock.wall, self.log.report).setServiceParent(self)
         self.principal: Principal
         self.house: HouseAtEdge | None = None
         self.hops: Hops | None = None

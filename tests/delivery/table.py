@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 from attrs import define, field
@@ -56,7 +57,7 @@ class Host:
     services: dict[str, ServiceTerms]
     peers: dict[str, PeerTerms]
     limits: HouseLimits = field(factory=HouseLimits)
-    store: MemoryMessages = field(factory=MemoryMessages)
+    store: MemoryMessages = field(factory=lambda: MemoryMessages(at_once=False))
     spool: dict[str, dict[int, bytes]] = field(factory=dict)
     got: list[Incoming] = field(factory=list)
     stages: dict[tuple[str, Stage], int] = field(factory=dict)
@@ -130,12 +131,12 @@ class EdgeOnTable:
         """Whether this life goes on."""
         return self.host.up and self.host.life == self.life
 
-    def _later(self, call: Callable[[], None]) -> None:
+    def _later(self, call: Callable[[], None], what: str = "") -> None:
         def when_alive() -> None:
             if self.alive:
                 call()
 
-        self.host.table.queue.append(when_alive)
+        self.host.table.post((self.host.nai, what), when_alive)
 
     def now(self) -> Now:
         return self.host.now()
@@ -167,13 +168,18 @@ class EdgeOnTable:
         def write() -> None:
             try:
                 self.host.store.commit([unit])
-            except StoreFailed as failure:
-                result: StoreFailed | None = failure
+            except StoreFailed as error:
+                failure = error
+                self._later(lambda: done(failure), "store")
             else:
-                result = None
-            self._later(lambda: done(result))
+                # What is written is durable a moment later only, and told a moment after that.
+                self._later(sync, "store")
 
-        self._later(write)
+        def sync() -> None:
+            self.host.store.sync()
+            self._later(lambda: done(None), "store")
+
+        self._later(write, "store")
 
     def fetch(
         self, dialog_id: bytes, direction: Direction, first: int, done: Callable[[bytes | StoreFailed], None]
@@ -225,14 +231,17 @@ class EdgeOnTable:
 class Table:
     """Hosts, wires and time."""
 
-    def __init__(self, seed: str = "table") -> None:
+    def __init__(self, seed: str = "table", rng: Random | None = None) -> None:
         self.seed = seed
         self.monotonic = 1000.0
         self.wall = float(WALL)
         self.hosts: dict[str, Host] = {}
-        self.queue: deque[Callable[[], None]] = deque()
+        self.random = rng
+        self.queues: dict[Any, deque[Callable[[], None]]] = {}
+        self.happened = 0
         self.unreachable: set[str] = set()
         self._numbers = 0
+        self._dues: list[tuple[float, Callable[[], None]]] = []
 
     def host(self, nai: str, **terms: Any) -> Host:
         """Put a principal on the table."""
@@ -271,13 +280,7 @@ class Table:
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
         """Have something happen after some time."""
-        self._due.append((self.monotonic + seconds, call))
-
-    @property
-    def _due(self) -> list[tuple[float, Callable[[], None]]]:
-        if not hasattr(self, "_dues"):
-            self._dues: list[tuple[float, Callable[[], None]]] = []
-        return self._dues
+        self._dues.append((self.monotonic + seconds, call))
 
     def carry(self, wire: Wire, sender: Host, octets: bytes) -> None:
         """Bring a unit to the other end."""
@@ -293,7 +296,7 @@ class Table:
                 host.events.append(error)
                 self.cut(wire)
 
-        self.queue.append(arrive)
+        self.post((wire.ends[other], "wire"), arrive)
 
     def cut(self, wire: Wire) -> None:
         """End a connection at both ends."""
@@ -312,12 +315,28 @@ class Table:
             for wire in list(host.wires.values()):
                 self.cut(wire)
 
+    def post(self, line: Any, call: Callable[[], None]) -> None:
+        """Have something happen after all that stands in the same line; lines take turns as the dice fall."""
+        self.queues.setdefault(None if self.random is None else line, deque()).append(call)
+
+    def step(self) -> bool:
+        """Have one thing happen; return whether there was any."""
+        queues = self.queues
+        while queues:
+            line = next(iter(queues)) if self.random is None else self.random.choice(list(queues))
+            queue = queues[line]
+            if queue:
+                self.happened += 1
+                queue.popleft()()
+                return True
+            del queues[line]
+        return False
+
     def run(self, most: int = 20_000) -> None:
         """Have everything happen that can now."""
         for _ in range(most):
-            if not self.queue:
+            if not self.step():
                 return
-            self.queue.popleft()()
         raise AssertionError("there is no end to it")
 
     def advance(self, seconds: float) -> None:
@@ -326,11 +345,15 @@ class Table:
         for _ in range(int(seconds)):
             self.monotonic += 1
             self.wall += 1
-            due = [each for each in self._due if each[0] <= self.monotonic]
-            self._dues = [each for each in self._due if each[0] > self.monotonic]
-            for _, call in due:
-                call()
-            for host in self.hosts.values():
-                if host.up:
-                    host.house.tick(host.now())
+            self.tick()
             self.run()
+
+    def tick(self) -> None:
+        """Have happen what is due."""
+        due = [each for each in self._dues if each[0] <= self.monotonic]
+        self._dues = [each for each in self._dues if each[0] > self.monotonic]
+        for _, call in due:
+            call()
+        for host in self.hosts.values():
+            if host.up:
+                host.house.tick(host.now())
