@@ -23,6 +23,7 @@ from attrs import evolve
 
 from seckex.delivery.connection import Connection
 from seckex.delivery.conversation import SHOWN, Conversation
+from seckex.delivery.exchanging import Exchanging
 from seckex.delivery.faces import (
     WHOLE_UPTO,
     DialogName,
@@ -137,6 +138,7 @@ class House:
         self._room = Room(MOST_IN_MEMORY)
         self._door = Doorkeeper(terms.vault, refuse_before=snapshot.restored)
         self._notices = Notices(terms.vault)
+        self._exchanging = Exchanging(terms.vault, edge.entropy, edge.say, self._moved)
         self._connections: dict[int, Connection] = {}
         self._peers: dict[str | bytes, PeerAtHouse] = {}
         self._dialogs: dict[bytes, Conversation] = {}
@@ -523,6 +525,7 @@ class House:
                 conversation.note_said(piece, len(octets), now)
         except KeysWanting as error:
             conversation.why = str(error)
+            self._may_exchange(conversation, now)
             return False
         conversation.why = ""
         self._edge.say(connection.number, octets)
@@ -607,6 +610,7 @@ class House:
         if connection is None:
             return
         self._door.lost(connection.path)
+        self._exchanging.lost(connection)
         for conversation in connection.conversations:
             conversation.connection = None
             conversation.sending.disconnected()
@@ -859,6 +863,7 @@ class House:
             if isinstance(frame, Held):
                 if isinstance(conversation.keys, Initiating):
                     conversation.keys.held(frame.chain, now)
+                    self._may_exchange(conversation, now)
             elif isinstance(frame, Shift):
                 if isinstance(conversation.keys, Initiating):
                     conversation.keys.shift(now)
@@ -934,6 +939,21 @@ class House:
 
     def _phase(self, connection: Connection, unit: Phase, now: Now) -> None:
         """Take a message of the three-phase exchange."""
+        refusal = self._exchanging.take(connection, unit, now)
+        if refusal is not None:
+            self._count("phases")
+            self._report_refused(connection.claimed, bytes(16), unit.kind.name, 0, str(refusal))
+
+    def _moved(self, conversation: Conversation, now: Now) -> None:
+        """Go on under the keys that an exchange has given a dialog."""
+        conversation.trail.note(now.wall, True, 0, 0, "keys of a three-phase exchange")
+        conversation.speaks = True
+        self._mark(conversation)
+
+    def _may_exchange(self, conversation: Conversation, now: Now) -> None:
+        connection, peer = conversation.connection, self._terms.peers.get(conversation.row.peer)
+        if connection is not None and peer is not None and peer.source in ("auto", "three-phase"):
+            self._exchanging.wanted(conversation, connection, now)
 
     # -- time
 
@@ -943,6 +963,7 @@ class House:
             self._store_trouble = ""
             self._soon()
         self._door.expire(now)
+        self._exchanging.tick(now)
         for connection in list(self._connections.values()):
             due = connection.due(now.monotonic)
             if due == "ask":
@@ -1078,6 +1099,7 @@ class House:
 
     def _forget(self, conversation: Conversation) -> None:
         row = conversation.row
+        self._exchanging.forget(conversation)
         del self._dialogs[row.dialog_id]
         peer = self._peers.get(conversation.key)
         if peer is not None:

@@ -34,7 +34,7 @@ class Chaos:
         self.random = Random(seed)  # noqa: S311  # so that a seed is a run
         self.steps = steps
         self.table = Table(f"chaos {seed}", self.random)
-        self.node, self.home = self.table.pair()
+        self.node, self.home = self.table.pair(self.random.choice(("prekey", "auto")))
         self.down: dict[str, int] = {}
         self.sent: dict[str, list[bytes]] = {NODE: [], HOME: []}
         self.accepted: dict[str, int] = {NODE: 0, HOME: 0}

@@ -248,7 +248,7 @@ class Table:
         made = self.hosts[nai] = Host(self, nai, terms.pop("services", {}), terms.pop("peers", {}), **terms)
         return made
 
-    def pair(self, **limits: Any) -> tuple[Host, Host]:
+    def pair(self, source: str = "prekey", **limits: Any) -> tuple[Host, Host]:
         """Put a node and its home there: home has the service ``orders``, node ``answers``."""
         bounds = HouseLimits(**limits)
         home = self.host(
@@ -259,7 +259,7 @@ class Table:
         node = self.host(
             NODE,
             services={"answers": ServiceTerms(allowed=(HOME,), attempts=3)},
-            peers={HOME: PeerTerms(source="prekey")},
+            peers={HOME: PeerTerms(source=source)},
             limits=bounds,
         )
         return node, home

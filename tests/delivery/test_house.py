@@ -115,3 +115,33 @@ class RefusalTests(HouseCase):
         with self.assertRaises(PeerIncompatible) as caught:
             self.node.send("stranger@example.org", "orders", b"one")
         self.assertEqual(caught.exception.code, Code.PROHIBITED)
+
+
+class ThreePhaseTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.table = Table(self.id())
+        self.node, self.home = self.table.pair("auto")
+        self.home.receive("orders")
+
+    def source(self, dialog_id: bytes) -> str:
+        shown = next(each for each in self.node.house.shown_dialogs(self.node.now()) if each["id"] == dialog_id.hex())
+        return str(shown["keys"]["source"])
+
+    def test_a_dialog_begins_at_once_and_moves_to_keys_of_an_exchange(self) -> None:
+        dialog = self.node.send(HOME, "orders", b"one")
+        # node -> whole envelope under a prekey; home -> HELD; node -> PHASE1; home -> PHASE2; node -> PHASE3, envelope
+        self.table.run()
+        self.assertEqual(self.source(dialog), "three-phase")
+        self.node.send(HOME, "orders", b"two")
+        self.table.run()
+        self.assertEqual(self.home.payloads(), [b"one", b"two"])
+
+    def test_after_a_restart_of_the_target_another_exchange_is_made(self) -> None:
+        dialog = self.node.send(HOME, "orders", b"one")
+        self.table.run()
+        self.home.crash()
+        self.home.start()
+        self.node.send(HOME, "orders", b"two")
+        self.table.advance(10)
+        self.assertEqual(self.home.payloads(), [b"one", b"two"])
+        self.assertEqual(self.source(dialog), "three-phase")

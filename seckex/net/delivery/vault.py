@@ -82,6 +82,10 @@ class MessageVault:
         """See `Vault.private_prekey`."""
         return self.ring.private(prekey_id)
 
+    def own_prekey(self, now: float) -> PrivatePrekey | None:
+        """See `HouseVault.own_prekey`."""
+        return self.ring.best(now)
+
     def told_prekeys(self, now: float) -> Sequence[bytes]:
         """Return what others are told of ours."""
         return self.ring.told(now)

@@ -1,4 +1,4 @@
-"""What the tests of this room share: two ends of a dialog, each with a store, a spool and a program, and what is between.
+"""What the tests of this room share: two ends of a dialog, each with a store, a spool and a program.
 
 Nothing is sealed: what one end says is a `Said`, which a test hands to the other end, loses, repeats or delays.
 """

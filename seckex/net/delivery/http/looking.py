@@ -152,7 +152,6 @@ class Looking:
 
     def _place(self, ours: bool, call: Call) -> tuple[bytes, bool, int]:
         """Return dialog, side and number of a message that waits."""
-        call.no_body()
         name = call.said["message"]
         dialog, number = _parts(name)
         return self._dialog(name, dialog), ours, number
