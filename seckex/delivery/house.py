@@ -163,6 +163,10 @@ class House:
         for key, dialog_id, number, until in snapshot.keys:
             self._keys[key] = dialog_id, number, until
 
+    def __len__(self) -> int:
+        """How many dialogs there are, those that have ended and are remembered among them."""
+        return len(self._dialogs)
+
     # -- tables
 
     def _adopt(self, row: StoredDialog, segments: Sequence[SegmentIndex]) -> Conversation:
