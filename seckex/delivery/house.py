@@ -168,6 +168,10 @@ class House:
             conversation.speaks = conversation.row.initiator and conversation.is_expecting
             self._mark(conversation)
 
+    def __len__(self) -> int:
+        """How many dialogs there are, those that have ended and are remembered among them."""
+        return len(self._dialogs)
+
     # -- tables
 
     def _adopt(self, row: StoredDialog, segments: Sequence[SegmentIndex]) -> Conversation:
