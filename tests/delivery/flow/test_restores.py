@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from seckex.delivery.flow.accepted import RESTORED_SHIFT
 from seckex.delivery.flow.pieces import Gap
 from seckex.wire.bodies import Restored, Skip, Where, encode_frames
 from seckex.wire.numbers import MessageKind
@@ -27,7 +28,7 @@ class SenderTests(SynchronousTestCase):
         backup = dialog.a.store.copy()
         dialog.a.send(b"three", b"four")
         dialog.settle()
-        base = int(restore(dialog.a, backup)) << 32
+        base = int(restore(dialog.a, backup)) << RESTORED_SHIFT
         self.assertEqual(dialog.a.send(b"anew"), base)
         dialog.connect()
         said = dialog.settle()
