@@ -54,11 +54,20 @@ def forms(secret: bytes) -> Iterator[bytes]:
             yield base64.urlsafe_b64encode(bytes(shift) + piece)[4:-4]
 
 
+def shortest(all_forms: Iterable[bytes]) -> list[bytes]:
+    """Return those that hold no other one: where none of these is, the others are not either."""
+    kept: list[bytes] = []
+    for form in sorted(set(all_forms), key=len):
+        if not any(other in form for other in kept):
+            kept.append(form)
+    return kept
+
+
 def found(secrets: Iterable[bytes], shown: dict[str, bytes]) -> list[str]:
     """Return where which secret was shown."""
     places = []
     for number, secret in enumerate(sorted(secrets)):
-        for form in set(forms(secret)):
+        for form in shortest(forms(secret)):
             places += [f"{where}: secret {number} as {form[:60]!r}" for where, text in shown.items() if form in text]
     return places
 

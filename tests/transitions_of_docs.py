@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from seckex.delivery import phases
 from seckex.dialog import handshake
 from seckex.exchange import certified_initiator, certified_responder, initiator, responder, upkeep
 from seckex.machine import Transitions
@@ -32,6 +33,8 @@ MACHINES: Final[dict[str, tuple[type, Transitions]]] = {
     "request at a home agent": (serving.ExpectKeys, serving.TRANSITIONS),
     "hop of a caller": (opening.ExpectAccept, opening.TRANSITIONS),
     "hop of a callee": (opening.ExpectOpen, opening.TRANSITIONS),
+    "three-phase exchange at its initiator": (phases.ExpectPhase2, phases.TRANSITIONS),
+    "three-phase exchange at its target": (phases.ExpectPhase1, phases.TRANSITIONS),
 }
 
 

@@ -11,10 +11,9 @@ from typing import Final
 
 from attrs import evolve, field, frozen
 
-from seckex.crypto.certificates import not_before, read_certificate
 from seckex.crypto.envelope import sign, verify
 from seckex.crypto.hpke import PrivateKey, seed_size
-from seckex.crypto.identity import Identity, TrustAnchors, Voucher
+from seckex.crypto.identity import Identity, Trust, Voucher
 from seckex.crypto.schedule import lp
 from seckex.crypto.secrets import Secret, equal
 from seckex.crypto.suites import SHA256
@@ -92,8 +91,7 @@ def sign_prekey(prekey: PrivatePrekey, identity: Identity) -> bytes:
 class PublicPrekey:
     """A prekey that was verified: ``voucher`` is of the principal that has it.
 
-    ``expiry``, in seconds since 1970, is where it ends or who vouches for it, whichever is earlier; ``issued`` is when
-    the principal's certificate was.
+    ``expiry``, in seconds since 1970, is where it ends or who vouches for it, whichever is earlier.
     """
 
     kem: Kem
@@ -101,7 +99,6 @@ class PublicPrekey:
     public: bytes = field(repr=False)
     expiry: int
     voucher: Voucher
-    issued: int
 
     @property
     def nai(self) -> str:
@@ -114,12 +111,7 @@ class PublicPrekey:
         return bytes.fromhex(self.voucher.fingerprint)
 
 
-def issue_date(certificate: bytes) -> int:
-    """Return when a certificate (DER) was issued, as service pair headers say it: notBefore in seconds since 1970."""
-    return int(not_before(read_certificate(certificate)))
-
-
-def verify_prekey(prekey: Prekey, trust: TrustAnchors, now: float) -> PublicPrekey:
+def verify_prekey(prekey: Prekey, trust: Trust, now: float) -> PublicPrekey:
     """Return a prekey that somebody who is trusted vouches for; ``now`` in wall-clock seconds.
 
     Raises `BadCertificate`, also where the prekey is not of now, and `AuthenticationFailed`. The caller compares the
@@ -136,4 +128,4 @@ def verify_prekey(prekey: Prekey, trust: TrustAnchors, now: float) -> PublicPrek
     if not equal(prekey.prekey_id, prekey_id(prekey.public)):
         raise AuthenticationFailed(f"a prekey of {voucher.nai} has the id of another")
     expiry = min(prekey.expiry, int(voucher.not_after))
-    return PublicPrekey(prekey.kem, prekey.prekey_id, prekey.public, expiry, voucher, issue_date(prekey.chain[0]))
+    return PublicPrekey(prekey.kem, prekey.prekey_id, prekey.public, expiry, voucher)

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from typing import Final
 
 from seckex.delivery.connection import Connection
-from seckex.delivery.faces import Direction, DialogName
+from seckex.delivery.faces import DialogName, Direction
 from seckex.delivery.flow.memory import Room
+from seckex.delivery.flow.pieces import Piece
 from seckex.delivery.flow.receiving import Receiving, ReceivingTerms
 from seckex.delivery.flow.sending import Sending
 from seckex.delivery.keys.accepting import Accepting
 from seckex.delivery.keys.initiating import Initiating
 from seckex.delivery.store import PutKey, SegmentIndex, StoredDialog
 from seckex.delivery.trail import Trail
+from seckex.machine import Now
 
 #: Of a dialog's id, what people are shown.
 SHOWN: Final = 12
@@ -33,8 +35,11 @@ class Conversation:
         "keys",
         "pending_keys",
         "receiving",
+        "refused",
         "row",
+        "says_restored",
         "sending",
+        "speaks",
         "trail",
         "why",
     )
@@ -50,6 +55,12 @@ class Conversation:
         self.receiving = Receiving(row, service, [each for each in segments if not each.ours], room, terms)
         self.keys: Initiating | Accepting | None = None
         self.connection: Connection | None = None
+        #: Whether the peer has to hear of it, be there something to say or not.
+        self.speaks = False
+        #: Whether the peer has to hear, on this connection, that our store was restored from a backup.
+        self.says_restored = False
+        #: Whether the peer wants nothing of it.
+        self.refused = False
         self.trail = Trail()
         self.committing = False
         #: Whether its row is what is stored, and what is to be stored with it.
@@ -90,7 +101,19 @@ class Conversation:
     @property
     def is_over(self) -> bool:
         """Whether nothing more will be said in either direction."""
+        if self.refused:
+            return not self.sending.has_changes
         return self.sending.is_over and self.receiving.is_over
+
+    @property
+    def is_expecting(self) -> bool:
+        """Whether its peer may have something to say at any time, or has to hear of something."""
+        row = self.row
+        return (
+            not row.forget
+            and not self.refused
+            and (self.is_active or bool(row.own) or row.processed < row.acknowledged)
+        )
 
     @property
     def is_active(self) -> bool:
@@ -108,5 +131,15 @@ class Conversation:
 
     @property
     def has_something_to_say(self) -> bool:
-        """Whether an envelope could be sealed of it now."""
-        return self.sending.is_ready or self.sending.has_frames or self.receiving.owes
+        """Whether an envelope could be sealed of it now, or could be if there were a connection."""
+        sending = self.sending
+        if self.refused:
+            return False
+        if self.connection is None:
+            return bool(self.speaks or sending.waiting or sending.has_frames or self.receiving.owes)
+        return self.speaks or sending.is_ready or sending.has_frames or self.receiving.owes
+
+    def note_said(self, piece: Piece, size: int, now: Now) -> None:
+        """Remember that messages went out, in an envelope of ``size`` octets."""
+        last = piece.sequence + max(piece.count, 1) - 1
+        self.trail.note(now.wall, True, piece.sequence, last, "went", overhead=size - len(piece.body))

@@ -16,15 +16,15 @@ answered for want of keys `MOST_NOTICES` are told a second.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from attrs import evolve
 
-from seckex.delivery.connection import NO_PATH, Connection
-from seckex.delivery.conversation import Conversation
+from seckex.delivery.connection import Connection
+from seckex.delivery.conversation import SHOWN, Conversation
+from seckex.delivery.exchanging import Exchanging
 from seckex.delivery.faces import (
-    SPOOLED_ABOVE,
     WHOLE_UPTO,
     DialogName,
     Direction,
@@ -46,10 +46,13 @@ from seckex.delivery.flow.pieces import (
     WritePiece,
 )
 from seckex.delivery.flow.receiving import ReceivingTerms
+from seckex.delivery.keys.accepting import Accepting
 from seckex.delivery.keys.doorkeeper import Doorkeeper
 from seckex.delivery.keys.faces import Forged, HeadersMissing, KeysWanting, Opened, Refused
 from seckex.delivery.keys.initiating import Initiating
 from seckex.delivery.keys.notices import Notices
+from seckex.delivery.keys.pair import Terms
+from seckex.delivery.keys.sources import AssociationSource, KekSource, PrekeySource
 from seckex.delivery.showing import MOST_LISTED, parse_name, shown_dialog, shown_queue, why_message
 from seckex.delivery.store import (
     DeadMessage,
@@ -63,7 +66,7 @@ from seckex.delivery.store import (
     StoredDialog,
 )
 from seckex.delivery.terms import HouseTerms, PeerTerms, ServiceTerms, matches
-from seckex.errors import ApiMisuse, Malformed, PeerFault, PeerIncompatible, PeerMisbehaved, SeckexError, StoreFailed
+from seckex.errors import ApiMisuse, AuthenticationFailed, Malformed, PeerIncompatible, PeerMisbehaved, StoreFailed
 from seckex.events.messages import (
     DialogBegun,
     DialogEnded,
@@ -77,7 +80,7 @@ from seckex.events.messages import (
 from seckex.events.messages import HeadersMissing as HeadersMissingTold
 from seckex.machine import Now
 from seckex.sa.association import WORKER_BITS
-from seckex.wire.bodies import Held, Shift, decode_frames, encode_frames
+from seckex.wire.bodies import Held, Restored, Shift, decode_frames, encode_frames
 from seckex.wire.dialog import DIALOG_ID_SIZE, FULL_PREAMBLE_SIZE, PREAMBLE_SIZE
 from seckex.wire.numbers import Code, MessageKind, NoticeWhat, RecordFlag
 from seckex.wire.units import Gone, Hello, Notice, Phase, Ping, Pong, Prekeys, decode_unit, encode_unit, is_envelope
@@ -130,10 +133,12 @@ class House:
     def __init__(self, terms: HouseTerms, edge: Edge, snapshot: MessageSnapshot, now: Now) -> None:
         self._terms = terms
         self._edge = edge
+        self._now = now
         self._restored = snapshot.restored
         self._room = Room(MOST_IN_MEMORY)
         self._door = Doorkeeper(terms.vault, refuse_before=snapshot.restored)
         self._notices = Notices(terms.vault)
+        self._exchanging = Exchanging(terms.vault, edge.entropy, edge.say, self._moved)
         self._connections: dict[int, Connection] = {}
         self._peers: dict[str | bytes, PeerAtHouse] = {}
         self._dialogs: dict[bytes, Conversation] = {}
@@ -159,6 +164,13 @@ class House:
             self._adopt(row, by_dialog.get(row.dialog_id, ()))
         for key, dialog_id, number, until in snapshot.keys:
             self._keys[key] = dialog_id, number, until
+        for conversation in self._dialogs.values():
+            conversation.speaks = conversation.row.initiator and conversation.is_expecting
+            self._mark(conversation)
+
+    def __len__(self) -> int:
+        """How many dialogs there are, those that have ended and are remembered among them."""
+        return len(self._dialogs)
 
     # -- tables
 
@@ -355,6 +367,7 @@ class House:
     def flush(self, now: Now) -> None:
         """Commit, give and say what this turn has brought."""
         self._asked_for_flush = False
+        self._now = now
         changed, self._changed = self._changed, {}
         for conversation in changed:
             self._commit(conversation, now)
@@ -373,7 +386,7 @@ class House:
         sending, receiving = conversation.sending, conversation.receiving
         ours = sending.changes() if sending.has_changes else None
         theirs = receiving.changes(now) if receiving.has_changes else None
-        if ours is None and theirs is None:
+        if ours is None and theirs is None and conversation.is_stored:
             return
         unit: list[MessageOperation] = list(conversation.pending_keys)
         row = conversation.row
@@ -445,17 +458,19 @@ class House:
     # -- speaking
 
     def _speak(self, peer: PeerAtHouse, now: Now) -> None:
-        turns = peer.turns
-        if not turns:
-            return
-        connection = self._way(peer)
-        if connection is None:
-            self._speaking_again(peer)
-            return
-        edge = self._edge
-        while edge.backlog(connection.number) < MOST_BACKLOG:
+        turns, edge = peer.turns, self._edge
+        while True:
             conversation = turns.next()
             if conversation is None:
+                return
+            connection = conversation.connection or self._way(peer)
+            if connection is None:
+                turns.wait(conversation, conversation.row.priority)
+                self._call(peer)
+                return
+            if edge.backlog(connection.number) >= MOST_BACKLOG:
+                # `writable` goes on.
+                turns.wait(conversation, conversation.row.priority)
                 return
             if self._say_one(conversation, connection, now) and conversation.has_something_to_say:
                 turns.wait(conversation, conversation.row.priority)
@@ -466,7 +481,7 @@ class House:
                 return connection
         return None
 
-    def _speaking_again(self, peer: PeerAtHouse) -> None:
+    def _call(self, peer: PeerAtHouse) -> None:
         """Have a connection made to who can be called; what waits goes on when there is one."""
         terms = self._terms.peers.get(peer.key) if isinstance(peer.key, str) else None
         if terms is not None and terms.calls and not peer.calling:
@@ -475,62 +490,80 @@ class House:
 
     def _say_one(self, conversation: Conversation, connection: Connection, now: Now) -> bool:
         """Say one envelope of a dialog; return whether one was said."""
-        keys = self._keys_of(conversation, connection, now)
+        if not conversation.is_stored:
+            # Nobody may hear of a dialog that a crash would have forgotten.
+            return False
+        if conversation.connection is None:
+            if not conversation.row.initiator:
+                # Its initiator chooses where the dialog goes; it is told that there is something to say.
+                conversation.why = "waits for its initiator to speak"
+                self._say_wanted(conversation, connection, now)
+                return False
+            self._go_over(conversation, connection, now)
+        keys = conversation.keys
         if keys is None:
             return False
-        if conversation.connection is not connection:
-            if conversation.connection is not None:
-                conversation.connection.conversations.pop(conversation, None)
-                conversation.sending.disconnected()
-            conversation.connection = connection
-            connection.conversations[conversation] = None
-            keys.connection(connection.path, now)
-            conversation.sending.connected(now)
-            conversation.receiving.connected()
+        sending, receiving = conversation.sending, conversation.receiving
+        accepting = keys if isinstance(keys, Accepting) else None
         if keys.room() <= 0:
             conversation.why = "waits for the peer to say that it holds the keys"
             return False
-        sending, receiving = conversation.sending, conversation.receiving
         held = keys.pending_held()
         try:
-            if held is not None or receiving.owes or sending.has_frames:
+            if conversation.speaks or held is not None or receiving.owes or sending.has_frames:
+                conversation.speaks = False
                 frames = [*sending.frames(now), *receiving.frames(now)]
                 if held is not None:
                     frames.append(Held(held))
+                if conversation.says_restored:
+                    conversation.says_restored = False
+                    frames.append(Restored(int(self._restored)))
+                if accepting is not None and accepting.shift_due(now):
+                    frames.append(Shift())
                 octets = keys.seal(MessageKind.STATE, 0, 0, 0, 0, receiving.acknowledge(), encode_frames(frames), now)
             else:
                 piece = sending.next(WHOLE_UPTO, now)
                 if piece is None:
                     self._read(conversation)
                     return False
-                octets = keys.seal(*piece[:5], receiving.acknowledge(), piece.body, now)
-                if piece.sequence:
-                    conversation.note_said(piece, keys, now)
+                kind, count, fragment, fragments = piece.kind, piece.count, piece.fragment, piece.fragments
+                acknowledged = receiving.acknowledge()
+                octets = keys.seal(kind, count, fragment, fragments, piece.sequence, acknowledged, piece.body, now)
+                conversation.note_said(piece, len(octets), now)
         except KeysWanting as error:
             conversation.why = str(error)
+            self._may_exchange(conversation, now)
             return False
+        conversation.why = ""
         self._edge.say(connection.number, octets)
         return True
 
-    def _keys_of(self, conversation: Conversation, connection: Connection, now: Now) -> Any:
-        """Return the keys of a dialog, made where this end makes them; None where the other end has to."""
-        if conversation.keys is not None:
-            return conversation.keys
-        if not conversation.row.initiator:
-            self._say_missing(conversation.row.dialog_id, b"", connection, now)
-            conversation.why = "waits for keys from its initiator"
-            return None
-        try:
-            conversation.keys = self._initiating(conversation, now)
-        except KeysWanting as error:
-            conversation.why = str(error)
-            return None
-        return conversation.keys
+    def _go_over(self, conversation: Conversation, connection: Connection, now: Now) -> None:
+        """Have a dialog speak over a connection from now on."""
+        former = conversation.connection
+        if former is connection:
+            return
+        if former is not None:
+            former.conversations.pop(conversation, None)
+            conversation.sending.disconnected()
+        conversation.connection = connection
+        connection.conversations[conversation] = None
+        if conversation.keys is None:
+            conversation.keys = self._begin_keys(conversation.row)
+        conversation.keys.connection(connection.path, now)
+        conversation.sending.connected(now)
+        conversation.receiving.connected()
+        if conversation.row.created < self._restored:
+            conversation.says_restored = conversation.speaks = True
 
-    def _initiating(self, conversation: Conversation, now: Now) -> Initiating:
-        row = conversation.row
-        terms = self._terms.peers.get(row.peer, PeerTerms())
-        return begin_keys(self._terms.vault, row, terms, now)
+    def _begin_keys(self, row: StoredDialog) -> Initiating:
+        vault, peer = self._terms.vault, self._terms.peers.get(row.peer, PeerTerms())
+        terms = Terms(row.dialog_id, row.peer, row.service, row.own, row.priority, row.anonymous)
+        source: KekSource = PrekeySource(vault)
+        if peer.source == "association" or (peer.source == "auto" and vault.identity is None):
+            kdc = vault.association_to(row.peer, True) is not None
+            source = AssociationSource(vault, kdc=kdc)
+        return Initiating(vault, terms, source)
 
     def _read(self, conversation: Conversation) -> None:
         """Have what is to be sent or given next read from the store and the spool."""
@@ -546,7 +579,7 @@ class House:
                 side.fetched(wanted, result)
             else:
                 conversation.why = str(result)
-                side.not_fetched(wanted, self._edge.now())
+                side.not_fetched(wanted, self._now)
             self._give_soon(conversation)
             self._mark(conversation)
 
@@ -562,7 +595,6 @@ class House:
         connection = Connection(number, peer, self._edge.entropy(16), now.monotonic)
         self._connections[number] = connection
         if peer is not None:
-            self._peer(peer).calling = False
             terms = self._terms.peers.get(peer)
             own = "" if terms is not None and terms.anonymous else self._terms.nai
             self._say(connection, Hello(connection.nonce, peer, own))
@@ -570,7 +602,7 @@ class House:
     def _say(self, connection: Connection, unit: Any) -> None:
         self._edge.say(connection.number, encode_unit(unit))
 
-    def unreachable(self, peer: str, why: str, now: Now) -> None:
+    def unreachable(self, peer: str, why: str, now: Now) -> None:  # noqa: ARG002  # as of all events
         """Take note that an attempt to call somebody has failed."""
         state = self._peers.get(peer)
         if state is None:
@@ -581,23 +613,25 @@ class House:
         for conversation in state.conversations.values():
             conversation.why = f"{peer} is not reached: {why}"
 
-    def lost(self, number: int, now: Now) -> None:
+    def lost(self, number: int, now: Now) -> None:  # noqa: ARG002  # as of all events
         """Take note that a connection has ended."""
         connection = self._connections.pop(number, None)
         if connection is None:
             return
         self._door.lost(connection.path)
+        self._exchanging.lost(connection)
         for conversation in connection.conversations:
             conversation.connection = None
             conversation.sending.disconnected()
+            conversation.speaks = conversation.row.initiator and conversation.is_expecting
             self._mark(conversation)
         connection.conversations.clear()
+        if connection.called is not None and not connection.leads_to:
+            self._peer(connection.called).calling = False
         for key in connection.leads_to:
             peer = self._peers.get(key)
             if peer is not None:
                 peer.connections = [each for each in peer.connections if each is not connection]
-                if connection.called == key:
-                    peer.calling = False
                 if not peer.conversations:
                     del self._peers[key]
 
@@ -617,11 +651,13 @@ class House:
         peer = self._peer(key)
         peer.connections.append(connection)
         peer.trouble = ""
+        if connection.called == key:
+            peer.calling = False
         for conversation in peer.conversations.values():
             if conversation.connection is None and not conversation.row.forget:
                 conversation.why = ""
-                # It has to be told where either end is, and may have something to say at the other end alone.
-                conversation.receiving.connected()
+                # The target may have something to say, and cannot before it has heard of the dialog here.
+                conversation.speaks = conversation.speaks or (conversation.row.initiator and conversation.is_expecting)
                 self._note_speaking(conversation)
 
     def unit(self, number: int, octets: bytes, now: Now) -> None:
@@ -675,7 +711,7 @@ class House:
         for conversation in () if peer is None else list(peer.conversations.values()):
             # Whoever calls may be its initiator, which has forgotten what it said, or does not know that we have.
             if conversation.keys is None and not conversation.row.initiator and conversation.is_active:
-                self._say_missing(conversation.row.dialog_id, b"", connection, now)
+                self._say_wanted(conversation, connection, now)
 
     def _prekeys(self, connection: Connection, prekeys: tuple[bytes, ...], now: Now) -> None:
         if connection.called is None or connection.ready:
@@ -701,39 +737,73 @@ class House:
         try:
             opened = self._open(connection, octets, now)
         except HeadersMissing as missing:
-            self._count("headers-missing")
-            self._say_missing(missing.dialog_id, missing.digest, connection, now)
+            self._missing(connection, missing, len(octets), now)
             return
         except Refused as refused:
             self._count("refused")
             self._report_refused(refused.peer, refused.dialog_id, refused.field, refused.code, refused.why)
-            notice = self._notices.refused(refused, connection.path, now)
-            if notice is not None:
-                self._say(connection, notice)
+            keys = self._keys_of(refused.dialog_id)
+            self._tell(connection, self._notices.refused(refused, connection.path, now, keys=keys, size=len(octets)))
             return
         except Forged as forged:
             self._count("forged")
             self._report_refused(forged.peer, forged.dialog_id, forged.field, Code.FAILED_AUTHENTICATION, forged.why)
+            return
+        except AuthenticationFailed as error:
+            self._count("forged")
+            dialog_id, _ = where(octets)
+            self._report_refused("", dialog_id, "MIC", Code.FAILED_AUTHENTICATION, str(error))
             return
         conversation = self._dialogs.get(opened.dialog.dialog_id)
         if conversation is None:
             conversation = self._begun(opened, now)
         self._opened(conversation, connection, opened, now)
 
+    def _missing(self, connection: Connection, missing: HeadersMissing, size: int, now: Now) -> None:
+        """Answer an envelope whose keys are not held; what goes back is asked for by its sender anyway."""
+        self._count("headers-missing")
+        conversation = self._dialogs.get(missing.dialog_id)
+        if conversation is not None and conversation.row.initiator:
+            # What is said shows the target which keys count.
+            if now.monotonic - conversation.asked >= ASKED_EVERY:
+                conversation.asked = now.monotonic
+                conversation.speaks = True
+                self._mark(conversation)
+            return
+        keys = self._keys_of(missing.dialog_id)
+        told = self._notices.missing(missing.dialog_id, missing.digest, connection.path, now, keys=keys, size=size)
+        self._tell(connection, told)
+        if told is None:
+            return
+        peer = missing.peer if conversation is None else conversation.row.peer
+        shown = missing.dialog_id.hex()[:SHOWN]
+        self._edge.report(HeadersMissingTold(peer, shown, here=True, why=f"{missing.field}: {missing.why}"))
+        if conversation is not None:
+            conversation.trail.note(now.wall, False, 0, 0, "its keys are not held here: all headers are asked for")
+
+    def _keys_of(self, dialog_id: bytes) -> Initiating | Accepting | None:
+        conversation = self._dialogs.get(dialog_id)
+        return None if conversation is None else conversation.keys
+
+    def _tell(self, connection: Connection, unit: bytes | None) -> None:
+        if unit is not None:
+            self._edge.say(connection.number, unit)
+
     def _open(self, connection: Connection, octets: bytes, now: Now) -> Opened:
-        dialog_id, back, routed = where(octets)
-        path = NO_PATH if routed else connection.path
+        dialog_id, back = where(octets)
         if not back:
             known = self._dialogs.get(dialog_id)
             if known is not None and known.row.initiator:
                 raise Forged("direction", "of a dialog that began here", dialog_id)
-            opened: Opened = self._door.open(octets, path, now)
+            opened: Opened = self._door.open(octets, connection.path, now)
             self._check_target(opened)
             return opened
         conversation = self._dialogs.get(dialog_id)
         if conversation is None or not isinstance(conversation.keys, Initiating):
             raise Forged("Dialog id", "is of no dialog that began here and has keys", dialog_id)
-        return conversation.keys.open(octets, path, now)
+        if conversation.connection is not connection:
+            raise HeadersMissing("connection", "the dialog speaks over another", dialog_id)
+        return conversation.keys.open(octets, connection.path, now)
 
     def _check_target(self, opened: Opened) -> None:
         """Judge what verified: may this initiator send to this service? Raises `Refused`."""
@@ -771,8 +841,10 @@ class House:
 
     def _opened(self, conversation: Conversation, connection: Connection, opened: Opened, now: Now) -> None:
         header = opened.dialog
-        if opened.accepting is not None:
+        if isinstance(opened.accepting, Accepting):
             conversation.keys = opened.accepting
+            if conversation.connection is not connection:
+                self._go_over(conversation, connection, now)
         if connection.proved is None:
             connection.proved = opened.peer if not opened.back else conversation.row.peer
         self._leads_to(connection, conversation.key)
@@ -800,9 +872,10 @@ class House:
             if isinstance(frame, Held):
                 if isinstance(conversation.keys, Initiating):
                     conversation.keys.held(frame.chain, now)
+                    self._may_exchange(conversation, now)
             elif isinstance(frame, Shift):
                 if isinstance(conversation.keys, Initiating):
-                    conversation.keys.rotate(now, kek=False)
+                    conversation.keys.shift(now)
             elif not conversation.sending.hear(frame, now):
                 conversation.receiving.hear(frame, now)
         conversation.sending.heard_state(now)
@@ -834,25 +907,21 @@ class House:
 
     # -- notices
 
-    def _say_missing(self, dialog_id: bytes, digest: bytes, connection: Connection, now: Now) -> None:
-        conversation = self._dialogs.get(dialog_id)
-        if conversation is not None:
-            if now.monotonic - conversation.asked < ASKED_EVERY:
-                return
-            conversation.asked = now.monotonic
-            conversation.trail.note(now.wall, False, 0, 0, "its keys are not held here: all headers are asked for")
-            self._edge.report(HeadersMissingTold(conversation.row.peer, conversation.shown, here=True))
-        notice = self._notices.missing(dialog_id, digest, connection.path, now)
-        if notice is not None:
-            self._say(connection, notice)
+    def _say_wanted(self, conversation: Conversation, connection: Connection, now: Now) -> None:
+        """Tell an initiator that its dialog has something to say here, and no connection or keys to say it with."""
+        if now.monotonic - conversation.asked < ASKED_EVERY:
+            return
+        conversation.asked = now.monotonic
+        keys, path = conversation.keys, connection.path
+        self._tell(connection, self._notices.missing(conversation.row.dialog_id, b"", path, now, keys=keys))
 
     def _notice(self, connection: Connection, notice: Notice, now: Now) -> None:
         conversation = self._dialogs.get(notice.dialog_id)
         if conversation is None or not conversation.row.initiator:
             return
         try:
-            self._notices.believe(notice, conversation.row.peer, conversation.keys, connection.path, now)
-        except SeckexError as error:
+            self._notices.believe(notice, conversation.keys, connection.path, now)
+        except AuthenticationFailed as error:
             self._count("notices")
             conversation.trail.note(now.wall, True, 0, 0, "a notice was not believed", why=str(error))
             return
@@ -860,11 +929,12 @@ class House:
         if notice.what is NoticeWhat.MISSING:
             keys = conversation.keys
             if isinstance(keys, Initiating) and keys.missing(now):
-                self._edge.report(HeadersMissingTold(row.peer, conversation.shown, here=False))
+                self._edge.report(HeadersMissingTold(row.peer, conversation.shown, here=False, why=""))
                 conversation.trail.note(now.wall, True, 0, 0, "the peer does not hold the keys: all headers go again")
                 conversation.sending.retry(now)
             self._leads_to(connection, conversation.key)
-            conversation.receiving.connected()
+            self._go_over(conversation, connection, now)
+            conversation.speaks = True
             self._mark(conversation)
         elif notice.what is NoticeWhat.REFUSED:
             self._edge.report(DialogRefused(row.peer, row.service, conversation.shown, notice.code))
@@ -872,10 +942,27 @@ class House:
             conversation.why = f"refused by {row.peer} with {notice.code}"
             self._names.pop(conversation.name, None)
             conversation.sending.end(notice.code, f"refused by {row.peer}")
+            # There is nobody to say the end to.
+            conversation.refused = True
             self._mark(conversation)
 
     def _phase(self, connection: Connection, unit: Phase, now: Now) -> None:
         """Take a message of the three-phase exchange."""
+        refusal = self._exchanging.take(connection, unit, now)
+        if refusal is not None:
+            self._count("phases")
+            self._report_refused(connection.claimed, bytes(16), unit.kind.name, 0, str(refusal))
+
+    def _moved(self, conversation: Conversation, now: Now) -> None:
+        """Go on under the keys that an exchange has given a dialog."""
+        conversation.trail.note(now.wall, True, 0, 0, "keys of a three-phase exchange")
+        conversation.speaks = True
+        self._mark(conversation)
+
+    def _may_exchange(self, conversation: Conversation, now: Now) -> None:
+        connection, peer = conversation.connection, self._terms.peers.get(conversation.row.peer)
+        if connection is not None and peer is not None and peer.source in ("auto", "three-phase"):
+            self._exchanging.wanted(conversation, connection, now)
 
     # -- time
 
@@ -885,6 +972,7 @@ class House:
             self._store_trouble = ""
             self._soon()
         self._door.expire(now)
+        self._exchanging.tick(now)
         for connection in list(self._connections.values()):
             due = connection.due(now.monotonic)
             if due == "ask":
@@ -992,6 +1080,14 @@ class House:
             self._giving[conversation.here] = None
             self._soon()
 
+    def dialog_ids(self) -> list[bytes]:
+        """Return the ids of all dialogs that are known."""
+        return list(self._dialogs)
+
+    def dialog_row(self, dialog_id: bytes) -> StoredDialog:
+        """Return a dialog as it is durable; raises `PeerFault`."""
+        return self._known(dialog_id).row
+
     def ours(self, dialog_id: bytes, direction: Direction) -> bool:
         """Tell whether a direction of a dialog is the one in which we send."""
         conversation = self._dialogs.get(dialog_id)
@@ -1004,7 +1100,7 @@ class House:
         for conversation in self._dialogs.values():
             conversation.receiving.terms = self._receiving_terms(conversation.row)
 
-    def stop(self, now: Now) -> None:
+    def stop(self, now: Now) -> None:  # noqa: ARG002  # as of all events
         """Say the last word over each connection."""
         for connection in list(self._connections.values()):
             self._say(connection, Gone(Code.SHUTTING_DOWN, "the daemon ends"))
@@ -1012,6 +1108,7 @@ class House:
 
     def _forget(self, conversation: Conversation) -> None:
         row = conversation.row
+        self._exchanging.forget(conversation)
         del self._dialogs[row.dialog_id]
         peer = self._peers.get(conversation.key)
         if peer is not None:
@@ -1025,24 +1122,15 @@ class House:
 
 
 def _ignored(_failure: StoreFailed | None) -> None:
-    """What is not stored now is stored, or forgotten, the next time."""
+    """Go on: what is not stored now is stored, or forgotten, the next time."""
 
 
-def where(octets: bytes) -> tuple[bytes, bool, bool]:
-    """Return an envelope's dialog id, whether it goes back, and whether it has a routing header; raises `Malformed`."""
+def where(octets: bytes) -> tuple[bytes, bool]:
+    """Return an envelope's dialog id and whether it goes back; raises `Malformed`."""
     flags = octets[5]
     at = FULL_PREAMBLE_SIZE if flags & RecordFlag.FULL else PREAMBLE_SIZE
-    routed = bool(flags & RecordFlag.ROUTING)
-    if routed:
+    if flags & RecordFlag.ROUTING:
         at += 4 + int.from_bytes(octets[at : at + 2], "big")
     if len(octets) < at + DIALOG_ID_SIZE:
         raise Malformed("dialog header", at, "is cut short")
-    return octets[at : at + DIALOG_ID_SIZE], bool(flags & RecordFlag.FROM_RESPONDER), routed
-
-
-def begin_keys(vault: Any, row: StoredDialog, terms: PeerTerms, now: Now) -> Initiating:
-    """Return the keys of a dialog that begins here, from the source that its terms name; raises `KeysWanting`."""
-    raise NotImplementedError
-
-
-_UNUSED: tuple[object, ...] = (Callable, Iterable, SPOOLED_ABOVE, Verdict, STORED_AGAIN)
+    return octets[at : at + DIALOG_ID_SIZE], bool(flags & RecordFlag.FROM_RESPONDER)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
 
 from attrs import Factory, frozen
 
+from seckex.crypto.prekeys import PrivatePrekey
 from seckex.delivery.faces import LARGEST_MESSAGE
-from seckex.delivery.keys.faces import Vault
+from seckex.delivery.keys.faces import ExchangedKek, Vault
 
 #: A name of everybody of a realm is this and the realm.
 EVERYBODY: Final = "*@"
@@ -17,6 +18,26 @@ EVERYBODY: Final = "*@"
 def matches(nai: str, patterns: tuple[str, ...]) -> bool:
     """Tell whether one of ``patterns``, names or ``*@realm``, is for ``nai``."""
     return nai in patterns or EVERYBODY + nai.partition("@")[2] in patterns
+
+
+class HouseVault(Vault, Protocol):
+    """What a house asks of keys beside what dialogs do: prekeys are told and heard on connections."""
+
+    def told_prekeys(self, now: float) -> Sequence[bytes]:
+        """Return the newest prekey of each KEM, signed (`seckex.wire.prekey`); ``now`` is the wall clock."""
+        ...
+
+    def learn_prekeys(self, peer: str, prekeys: Sequence[bytes], now: float) -> None:
+        """Take what ``peer`` is said to have told; what does not verify, or is somebody else's, is left out."""
+        ...
+
+    def own_prekey(self, now: float) -> PrivatePrekey | None:
+        """Return the best prekey of ours that is told, which answers of exchanges can be sealed to."""
+        ...
+
+    def keep_exchanged(self, exchanged: ExchangedKek) -> None:
+        """Take what came of a three-phase exchange, at its target: `Vault.exchanged` has it from now on."""
+        ...
 
 
 @frozen(kw_only=True)
@@ -67,7 +88,7 @@ class HouseTerms:
     """All of it; ``worker`` stands in the lowest bits of the ids of dialogs that begin here."""
 
     nai: str
-    vault: Vault
+    vault: HouseVault
     worker: int = 0
     services: Mapping[str, ServiceTerms] = Factory(dict)
     peers: Mapping[str, PeerTerms] = Factory(dict)

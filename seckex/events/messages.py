@@ -77,15 +77,17 @@ class DialogRefused(Event):
 
 @frozen
 class HeadersMissing(Event):
-    """One end does not hold the keys of a dialog any more: all headers go again. ``here`` tells which end."""
+    """One end does not hold the keys of a dialog: all headers go again. ``here``: which end; ``why`` is of ours."""
 
     peer: str
     dialog: str
     here: bool
+    why: str
 
     def __str__(self) -> str:
         who = "this end does" if self.here else f"{self.peer} does"
-        return f"{who} not hold the keys of dialog {self.dialog} any more: all headers go again"
+        why = f" ({shown(self.why)})" if self.why else ""
+        return f"{who} not hold the keys of dialog {self.dialog}{why}: all headers go again"
 
 
 @frozen
@@ -149,3 +151,16 @@ class MessagesUnreachable(Event):
 
     def __str__(self) -> str:
         return f"{self.peer} is not reached for messages: {self.why}"
+
+
+@frozen
+class MessagesBroken(Event):
+    """Somebody has said over a connection what no peer of ours says; it was closed."""
+
+    level: ClassVar[str] = "warn"
+
+    address: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"the connection of messages with {self.address} was closed: {shown(self.why)}"

@@ -323,10 +323,10 @@ def _cut(value: Any, most: int) -> Any:
     return kept | {"truncated": truncated} if truncated else kept
 
 
-class _ControlPort(unix.Port):
-    """A port that can be stopped after somebody removed its socket; Twisted's own would never finish stopping."""
+class PrivatePort(unix.Port):
+    """A socket with mode 0600, which can be stopped after somebody removed it; Twisted's own would never finish."""
 
-    def __init__(self, path: Path, factory: ControlFactory, reactor: Any) -> None:
+    def __init__(self, path: Path, factory: Any, reactor: Any) -> None:
         super().__init__(os.fsencode(path), factory, mode=0o600, reactor=reactor)
         self._path = path
 
@@ -351,7 +351,7 @@ def listen_control(reactor: Any, path: Path, commands: Commands, streams: Stream
         factory = ControlFactory(commands, reactor, streams)
         factory.hold(lock)
         try:
-            port = _ControlPort(path, factory, reactor)
+            port = PrivatePort(path, factory, reactor)
             # The port gives the socket its mode before it listens, and before it listens nobody can connect.
             port.startListening()
         except CannotListenError as error:

@@ -14,7 +14,7 @@ from typing import ClassVar, TypeVar
 
 from seckex.errors import StoreFailed
 from seckex.storage.failures import NEGOTIATED_ANEW, damaged, store_failed
-from seckex.storage.schema import look_into
+from seckex.storage.schema import BUSY_SECONDS, look_into
 
 T = TypeVar("T")
 
@@ -48,10 +48,19 @@ class Database:
             connection.execute("COMMIT")
         return done
 
-    def shrink(self) -> bool:
-        """Move all there is in the write-ahead log into the file, and empty it; False where somebody is reading it."""
+    def shrink(self, *, patient: bool = True) -> bool:
+        """Move all there is in the write-ahead log into the file, and empty it; False where somebody is reading it.
+
+        Who is ``patient`` waits up to `BUSY_SECONDS` for that.
+        """
         with self._failures():
-            busy: int = self._open().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            connection = self._open()
+            if not patient:
+                connection.execute("PRAGMA busy_timeout = 0")
+            try:
+                busy: int = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            finally:
+                connection.execute(f"PRAGMA busy_timeout = {round(BUSY_SECONDS * 1000)}")
         return not busy
 
     def close(self) -> None:

@@ -81,16 +81,13 @@ CHECK_BOUND: Final = b"this database belongs to this master key"
 class Schema:
     """A kind of database.
 
-    ``check`` is what its mark of the master key is bound to; ``secure`` how thoroughly what is deleted is overwritten;
-    ``page`` the octets of its pages; ``brought`` is called with the version from which a file was brought up to date;
-    ``loss`` is what starting without it means.
+    ``check`` is what its mark of the master key is bound to; ``brought`` is called with the version from which a file
+    was brought up to date; ``loss`` is what starting without it means.
     """
 
     application_id: int
     migrations: Sequence[Sequence[str]]
     check: bytes
-    secure: str = "ON"
-    page: int = 4096
     loss: str = NEGOTIATED_ANEW
     brought: Callable[[sqlite3.Connection, int, Wrapping], None] = lambda _connection, _version, _wrapping: None
 
@@ -167,13 +164,11 @@ def _prepare(connection: sqlite3.Connection, path: Path, wrapping: Wrapping, sch
             f"{path} was written by a newer version of seckex (schema {version}, this one knows {newest}): "
             "install that version, or move the database away to begin anew"
         )
-    # Heeded where the file is yet empty.
-    connection.execute(f"PRAGMA page_size = {schema.page}")
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if mode != "wal":
         raise StoreFailed(f"{path} cannot have a write-ahead log: put it on a local file system")
     connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(f"PRAGMA secure_delete = {schema.secure}")
+    connection.execute("PRAGMA secure_delete = ON")
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")

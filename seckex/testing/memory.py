@@ -64,14 +64,13 @@ class MemoryMessages(Operated):
         if clock is None:
             clock = Clock()
             clock.advance(BEGINNING)
-        super().__init__(Inbox(clock, self._message, self._commit, attempts, retry_after))
+        super().__init__(Inbox(clock, self._message, self._commit, attempts, retry_after), clock.seconds())
         self.nai = nai
         self.services = services
         self.room = room
         self.clock = clock
         self.spool = MemorySpool()
         self._made = 0
-        self._refused: list[tuple[Sent, MessageFailed]] = []
         self._numbers: dict[tuple[bytes, Direction], int] = {}
         self._waiting: list[Deferred[None]] = []
         self._uncommitted: list[Callable[[], None]] = []
@@ -101,9 +100,7 @@ class MemoryMessages(Operated):
             return [Sent(self, posted.dialog, posted.number, posted.name) for posted in former]
         refused = self._refusal(dialog, len(messages))
         if refused is not None:
-            sent = [Sent(self, dialog, 0, "") for _ in messages]
-            self._refused += [(each, refused) for each in sent]
-            return sent
+            return [Sent(self, dialog, 0, "", refused) for _ in messages]
         posted = [self._post(dialog, each, key) for each in messages]
 
         def durable() -> None:
@@ -123,15 +120,14 @@ class MemoryMessages(Operated):
 
     def when(self, sent: Sent, stage: Stage) -> Deferred[None]:
         """Fire when a message has reached a stage."""
-        for each, failed in self._refused:
-            if each is sent:
-                return fail(failed)
+        if sent.refusal is not None:
+            return fail(sent.refusal)
         found = [posted for posted in self.posted if posted.name == sent.name]
         return found[0].when(stage) if found else fail(MessageFailed(Code.UNSPECIFIED, "it was never durable"))
 
-    def piece(self, spooled: Spooled, index: int) -> Deferred[bytes]:
+    def piece(self, payload: Spooled, index: int) -> Deferred[bytes]:
         """Read a piece of a payload."""
-        return self.spool.piece(spooled, index)
+        return self.spool.piece(payload, index)
 
     def expiry(self, ttl: float | None) -> float:
         """Return when what is sent now expires, 0 for never."""
@@ -143,6 +139,11 @@ class MemoryMessages(Operated):
     def delivered(self) -> list[Delivered]:
         """What peers have sent."""
         return self._inbox.all
+
+    @property
+    def receiving(self) -> frozenset[str]:
+        """The services that the program receives for."""
+        return self._inbox.services
 
     def deliver(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, execute, succeed
 
 from seckex.delivery.faces import DialogName, Payload, Spooled, Stage
 from seckex.net.delivery.api import Dialog, MessageFailed
@@ -18,9 +18,10 @@ from seckex.wire.numbers import Code
 class Operated:
     """The half of `seckex.testing.memory.MemoryMessages` that operators see."""
 
-    def __init__(self, inbox: Inbox) -> None:
+    def __init__(self, inbox: Inbox, began: float) -> None:
         self.posted: list[Posted] = []
         self._inbox = inbox
+        self.began = began
         self._names: dict[tuple[DialogName, bool], Dialog] = {}
         self._ended: dict[bytes, tuple[int, str]] = {}
 
@@ -38,11 +39,12 @@ class Operated:
         )
         return [each for each in shown if dialog_id is None or each["dialog"] == dialog_id.hex()]
 
-    def shown_dead(self, beyond: tuple[bytes, int] | None = None, most: int = 1000) -> Deferred[list[dict[str, Any]]]:
+    def shown_dead(
+        self, beyond: tuple[bytes, bool, int] | None = None, most: int = 1000
+    ) -> Deferred[list[dict[str, Any]]]:
         """Fire with messages that were put aside."""
-        dead = sorted(self._dead(), key=lambda each: (each.dialog_id, each.number))
-        further = [each for each in dead if beyond is None or (each.dialog_id, each.number) > beyond]
-        return succeed([_shown_delivered(each) for each in further[:most]])
+        dead = sorted(((each.dialog_id, False, each.number), each) for each in self._dead())
+        return succeed([_shown_delivered(each) for place, each in dead if beyond is None or place > beyond][:most])
 
     def dead_message(
         self, dialog_id: bytes, ours: bool, number: int
@@ -54,23 +56,50 @@ class Operated:
     def why(self, name: str) -> dict[str, Any] | None:
         """Return what there is to say of a message or dialog."""
         for posted in self.posted:
-            if posted.name == name:
-                return _shown_posted(posted) | {"steps": []}
+            if _is_called(posted.dialog.id, posted.name, name):
+                stage = "accepted" if posted.stage is None else posted.stage.value
+                stuck = "" if posted.failed is None else str(posted.failed)
+                return self._why(posted.name, posted.dialog.id, "sent", stage, stuck, [])
         for delivered in self._inbox.all:
-            if delivered.name == name:
-                return _shown_delivered(delivered) | {"steps": [each.value for each in delivered.verdicts]}
+            if _is_called(delivered.dialog_id, delivered.name, name):
+                steps = [each.value for each in delivered.verdicts]
+                stage = "delivered" if delivered.open else "processed"
+                return self._why(delivered.name, delivered.dialog_id, "received", stage, delivered.why, steps)
+        for each in self.shown_dialogs():
+            if each["id"].startswith(name):
+                return {"dialog": each, "steps": []}
         return None
 
-    def drop(self, dialog_id: bytes, ours: bool, number: int) -> None:
+    def _why(
+        self, name: str, dialog_id: bytes, direction: str, stage: str, stuck: str, steps: list[str]
+    ) -> dict[str, Any]:
+        dialog = next(each for each in self.shown_dialogs() if each["id"] == dialog_id.hex())
+        return {
+            "name": name,
+            "dialog": dialog,
+            "direction": direction,
+            "stage": stage,
+            "stuck": stuck,
+            "advice": "advance the clock",
+            "steps": [{"at": self.began, "what": each} for each in steps],
+        }
+
+    def drop(self, dialog_id: bytes, ours: bool, number: int) -> Deferred[None]:
         """Forget a message that is dead or waits."""
+        return execute(self._drop, dialog_id, ours, number)
+
+    def _drop(self, dialog_id: bytes, ours: bool, number: int) -> None:
         if ours:
             self._of_ours(dialog_id, number).refuse(Code.DELETED, "the operator has dropped it")
         else:
             self._of_theirs(dialog_id, number).state = State.DROPPED
             self._inbox.tend()
 
-    def retry(self, dialog_id: bytes, ours: bool, number: int) -> None:
+    def retry(self, dialog_id: bytes, ours: bool, number: int) -> Deferred[None]:
         """Give one again."""
+        return execute(self._retry, dialog_id, ours, number)
+
+    def _retry(self, dialog_id: bytes, ours: bool, number: int) -> None:
         if ours:
             self._of_ours(dialog_id, number)
             return
@@ -78,9 +107,8 @@ class Operated:
         found.state, found.due, found.attempt = State.WAITING, 0.0, 0
         self._inbox.tend()
 
-    def end(self, dialog: Dialog | bytes, code: int = 0, why: str = "") -> None:
+    def end(self, dialog_id: bytes, code: int = 0, why: str = "") -> None:
         """End a dialog."""
-        dialog_id = dialog if isinstance(dialog, bytes) else dialog.id
         if dialog_id not in {each.id for each in self._names.values()} or dialog_id in self._ended:
             raise MessageFailed(Code.UNKNOWN_DIALOG, f"there is no dialog {dialog_id.hex()}")
         self._ended[dialog_id] = (code, why)
@@ -103,15 +131,26 @@ class Operated:
 
     def _shown_dialog(self, name: DialogName, dialog: Dialog) -> dict[str, Any]:
         return {
-            "dialog": dialog.id.hex(),
-            "initiator": not dialog.direction,
+            "id": dialog.id.hex(),
             "peer": name.peer,
             "service": name.service,
             "own": name.own,
-            "priority": name.priority,
             "label": name.label,
-            "ended": dialog.id in self._ended,
+            "priority": name.priority,
+            "begun": "by the peer" if dialog.direction else "here",
+            "created": self.began,
+            "state": "ended" if dialog.id in self._ended else "connected",
+            "connected": True,
+            "keys": None,
+            "ours": {},
+            "theirs": {},
+            "why": "",
         }
+
+
+def _is_called(dialog_id: bytes, own: str, name: str) -> bool:
+    """Tell whether a message is called so: by its name, or by its id."""
+    return name in (own, f"{dialog_id.hex()}.{own.partition('.')[2]}")
 
 
 def _found(among: Iterable[Delivered], dialog_id: bytes, number: int) -> Delivered | None:
@@ -130,6 +169,7 @@ def _shown_posted(posted: Posted) -> dict[str, Any]:
     return {
         "name": posted.name,
         "dialog": posted.dialog.id.hex(),
+        "ours": True,
         "number": posted.number,
         "peer": posted.dialog.peer,
         "service": posted.dialog.service,
@@ -143,6 +183,7 @@ def _shown_delivered(delivered: Delivered) -> dict[str, Any]:
     return {
         "name": delivered.name,
         "dialog": delivered.dialog_id.hex(),
+        "ours": False,
         "number": delivered.number,
         "peer": delivered.peer,
         "service": delivered.service,

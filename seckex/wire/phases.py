@@ -1,7 +1,8 @@
 """The three messages of the three-phase exchange, and what is sealed in each.
 
     m1   | Version 8 | Suite 8 | Reserved 16 | nA (32) | X (32) | prekey id of B (16) |
-         | lp(empty, or: dialog id (16) | former KEK id (16) | lowest not acknowledged, out 64, back 64) | lp(sealed_A)
+         | lp(dialog id (16), and if it has keys: former KEK id (16) | lowest not acknowledged, out 64, back 64)
+         | lp(sealed_A)
          sealed_A holds | certificate chain of A | prekey of A | kA (32)
     m2   | Suite 8 | Reserved 24 | nB (32) | Y (32) | lp(sealed)
          sealed holds | lp(chain of B) | lp(sB) | lp(Sig_B)
@@ -35,7 +36,8 @@ _MOST_CHAIN: Final = MAX_CHAIN + 9
 _MOST_SEALED: Final = MAX_UNIT - 192
 
 _FIRST: Final = struct.Struct(">BBH")
-_MOVING: Final = struct.Struct(">16s16sQQ")
+_MOVING: Final = struct.Struct(">16sQQ")
+_DIALOG_SIZES: Final = (DIALOG_ID_SIZE, DIALOG_ID_SIZE + _MOVING.size)
 _SUITES: Final = {int(suite): suite for suite in Suite}
 
 
@@ -43,7 +45,6 @@ _SUITES: Final = {int(suite): suite for suite in Suite}
 class Moving:
     """A dialog that has keys already: the former KEK, and the lowest number of each direction not acknowledged."""
 
-    dialog_id: bytes
     kek_id: bytes
     out: int
     back: int
@@ -51,12 +52,13 @@ class Moving:
 
 @frozen
 class Phase1:
-    """m1."""
+    """m1; ``moving`` is None for a new dialog."""
 
     suite: Suite
     nonce: bytes
     share: bytes
     prekey_id: bytes
+    dialog_id: bytes
     moving: Moving | None
     sealed: bytes
 
@@ -98,15 +100,13 @@ class Reply:
 
 def phase1_head(first: Phase1) -> bytes:
     """Return m1 before lp(sealed_A); raises `ApiMisuse`."""
-    moving = b""
+    dialog = sized(first.dialog_id, DIALOG_ID_SIZE, "a dialog id")
     if first.moving is not None:
-        sized(first.moving.dialog_id, DIALOG_ID_SIZE, "a dialog id")
-        sized(first.moving.kek_id, KEK_ID_SIZE, "a KEK id")
-        numbers = Writer().u64(first.moving.out).u64(first.moving.back).octets()
-        moving = first.moving.dialog_id + first.moving.kek_id + numbers
+        former = sized(first.moving.kek_id, KEK_ID_SIZE, "a KEK id")
+        dialog += Writer().raw(former).u64(first.moving.out).u64(first.moving.back).octets()
     writer = Writer().pack(_FIRST, VERSION, first.suite, 0).raw(sized(first.nonce, NONCE_SIZE, "a nonce"))
     writer.raw(sized(first.share, SHARE_SIZE, "a share")).raw(sized(first.prekey_id, PREKEY_ID_SIZE, "a prekey id"))
-    return writer.prefixed(moving).octets()
+    return writer.prefixed(dialog).octets()
 
 
 def encode_phase1(first: Phase1) -> bytes:
@@ -127,12 +127,13 @@ def decode_phase1(octets: bytes) -> Phase1:
     prekey_id = reader.take(PREKEY_ID_SIZE, "prekey id")
     at = reader.offset
     size = reader.u32("dialog")
-    if size not in (0, _MOVING.size):
-        raise reader.fail("dialog", f"{size} octets where {_MOVING.size} or none are allowed", at)
-    moving = Moving(*reader.unpack(_MOVING, "dialog")) if size else None
+    if size not in _DIALOG_SIZES:
+        raise reader.fail("dialog", f"{size} octets where {_DIALOG_SIZES} are allowed", at)
+    dialog_id = reader.take(DIALOG_ID_SIZE, "dialog")
+    moving = Moving(*reader.unpack(_MOVING, "dialog")) if size > DIALOG_ID_SIZE else None
     sealed = _sealed(reader, "sealed_A")
     reader.end("m1")
-    return Phase1(known, nonce, share, prekey_id, moving, sealed)
+    return Phase1(known, nonce, share, prekey_id, dialog_id, moving, sealed)
 
 
 def phase2_shares(second: Phase2) -> bytes:

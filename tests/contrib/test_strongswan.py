@@ -23,7 +23,8 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from seckex.cli.control_client import Unreachable, ask
 from seckex.cli.demo.files import write_key
-from seckex.cli.demo.processes import Process, twistd
+from seckex.cli.demo.processes import Process, seckex, twistd
+from tests.daemons.forked import ForkedProcess, run
 
 PROGRAM: Final = Path(__file__).parents[2] / "contrib" / "strongswan" / "seckex_psk.py"
 CHARON: Final = Path("/usr/lib/ipsec/charon")
@@ -133,7 +134,10 @@ class Side:
         mount = f"mount --bind {self.folder}/run /run && exec {CHARON}"
         conf = f"STRONGSWAN_CONF={self.folder}/strongswan.conf"
         self.start("charon", "env", conf, "unshare", "-m", "sh", "-c", mount)
-        self.start("seckex", twistd(), "-n", "--pidfile=", f"seckex-{self.role}", "--config", "seckex.toml")
+        command = [twistd(), "-n", "--pidfile=", f"seckex-{self.role}", "--config", "seckex.toml"]
+        daemon = ForkedProcess("seckex", command, self.folder, namespace=self.space)
+        daemon.start()
+        self.processes.append(daemon)
 
     def start_exporter(self, twin: Side, *more: str) -> Process:
         """Start what the test is about."""
@@ -289,10 +293,7 @@ class StrongSwanTests(SynchronousTestCase):
 
     def seckex(self, *words: str) -> None:
         """Have the initiator's daemon do something."""
-        command = [sys.executable, "-c", "from seckex.cli.main import main; main()", *words]
-        done = subprocess.run(
-            [*command, "--socket", str(self.node.control)], capture_output=True, text=True, timeout=60, check=False
-        )
+        done = run([seckex(), *words, "--socket", str(self.node.control)], self.folder, PATIENCE)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def test_a_ping_through_a_tunnel_of_each_mode_before_and_after_a_renewal(self) -> None:

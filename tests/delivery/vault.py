@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from attrs import define, field
 
 from seckex.crypto.hpke import seed_size
 from seckex.crypto.identity import Identity, TrustAnchors, Voucher
-from seckex.crypto.prekeys import PrivatePrekey, PublicPrekey, make_prekey, signed_prekey, verify_prekey
+from seckex.crypto.prekeys import PrivatePrekey, PublicPrekey, make_prekey, sign_prekey, verify_prekey
 from seckex.delivery.keys.faces import AssociationKeys, ExchangedKek, Policy
 from seckex.delivery.keys.pair import Principal
 from seckex.errors import SeckexError
@@ -32,7 +32,6 @@ class TableVault:
     kems: tuple[Kem, ...] = (Kem.X25519,)
     prekeys: dict[bytes, PrivatePrekey] = field(factory=dict)
     known: dict[str, PublicPrekey] = field(factory=dict)
-    vouchers: dict[tuple[str, bytes], Voucher] = field(factory=dict)
     former: list[Identity] = field(factory=list)
     associations: dict[tuple[str, bool], AssociationKeys] = field(factory=dict)
     by_spi: dict[int, AssociationKeys] = field(factory=dict)
@@ -63,12 +62,11 @@ class TableVault:
         """Return the wall clock in nanoseconds."""
         return int(self.wall() * 1e9)
 
-    def own(self, fingerprint: bytes) -> Principal | None:
-        """Return us by a certificate of ours."""
-        for each in [self.identity, *self.former]:
-            if each is not None and bytes.fromhex(each.fingerprint) == fingerprint:
-                return Principal.of_identity(each)
-        return None
+    @property
+    def principals(self) -> list[Principal]:
+        """Return us by our certificates."""
+        mine = [self.identity, *reversed(self.former)]
+        return [Principal.of_identity(each) for each in mine if each is not None]
 
     def prekey(self, peer: str, now: float) -> PublicPrekey | None:
         """Return what was learnt of another."""
@@ -77,8 +75,17 @@ class TableVault:
 
     def voucher(self, peer: str, fingerprint: bytes, now: float) -> Voucher | None:
         """Return what another's chain has said."""
-        del now
-        return self.vouchers.get((peer, fingerprint))
+        found = self.known_voucher(peer, now)
+        return found if found is not None and bytes.fromhex(found.fingerprint) == fingerprint else None
+
+    def vouched(self, voucher: Voucher, now: float) -> bool:
+        """Tell whether a chain still holds."""
+        return now < voucher.not_after
+
+    def known_voucher(self, peer: str, now: float) -> Voucher | None:
+        """Return what vouches for another."""
+        found = self.prekey(peer, now)
+        return None if found is None else found.voucher
 
     def private_prekey(self, prekey_id: bytes) -> PrivatePrekey | None:
         """Return one of ours."""
@@ -98,21 +105,29 @@ class TableVault:
 
     # -- what a house asks beside
 
+    def own_prekey(self, now: float) -> PrivatePrekey | None:
+        """Return the newest of ours."""
+        del now
+        return next(reversed(self.prekeys.values()), None)
+
+    def keep_exchanged(self, exchanged: ExchangedKek) -> None:
+        """Take what came of an exchange."""
+        self.exchanges[exchanged.exchange_id] = exchanged
+
     def told_prekeys(self, now: float) -> list[bytes]:
         """Return the newest prekey of each KEM, signed."""
         del now
         newest = {each.kem: each for each in self.prekeys.values()}
         assert self.identity is not None
-        return [signed_prekey(each, self.identity) for each in newest.values()]
+        return [sign_prekey(each, self.identity) for each in newest.values()]
 
-    def learn_prekeys(self, peer: str, prekeys: tuple[bytes, ...], now: float) -> None:
+    def learn_prekeys(self, peer: str, prekeys: Sequence[bytes], now: float) -> None:
         """Take what another tells."""
         assert self.trust is not None
         for octets in prekeys:
             try:
-                prekey, voucher = verify_prekey(decode_prekey(octets), self.trust, now)
+                prekey = verify_prekey(decode_prekey(octets), self.trust, now)
             except SeckexError:
                 continue
             if prekey.nai == peer:
                 self.known[peer] = prekey
-                self.vouchers[peer, prekey.fingerprint] = voucher

@@ -82,8 +82,10 @@ class ReceivingTests(MemoryCase):
 
     def test_one_program_for_each_service(self) -> None:
         first = self.messages.receive("orders", self.take)
+        self.assertEqual(self.messages.receiving, {"orders"})
         self.assertRaises(MessageFailed, self.messages.receive, "orders", self.take)
         self.successResultOf(first.stop())
+        self.assertEqual(self.messages.receiving, set())
         self.messages.deliver("orders", b"1")
         self.assertEqual(self.taken, [])
         self.messages.receive("orders", self.take)
@@ -156,10 +158,10 @@ class VerdictTests(MemoryCase):
         self.assertEqual((order.state, order.why), (State.DEAD, "no such pump"))
         [dead] = self.successResultOf(self.messages.shown_dead())
         self.assertEqual(dead["name"], order.name)
-        self.messages.retry(order.dialog_id, ours=False, number=order.number)
+        self.successResultOf(self.messages.retry(order.dialog_id, ours=False, number=order.number))
         self.assertEqual(order.attempt, 1)
         self.messages.advance()
-        self.messages.drop(order.dialog_id, ours=False, number=order.number)
+        self.successResultOf(self.messages.drop(order.dialog_id, ours=False, number=order.number))
         self.assertEqual(order.state, State.DROPPED)
 
     def test_a_program_that_fails_is_given_it_again(self) -> None:
@@ -348,10 +350,10 @@ class OperatorTests(MemoryCase):
     def test_what_the_operator_drops_fails(self) -> None:
         sent = self.messages.dialog("shop@example.net", "bills").send(b"12")
         delivered = sent.delivered
-        self.messages.drop(sent.dialog.id, ours=True, number=sent.number)
+        self.successResultOf(self.messages.drop(sent.dialog.id, ours=True, number=sent.number))
         self.failureResultOf(delivered, MessageFailed)
-        self.assertRaises(MessageFailed, self.messages.drop, sent.dialog.id, ours=True, number=7)
-        self.assertRaises(MessageFailed, self.messages.drop, sent.dialog.id, ours=False, number=7)
+        self.failureResultOf(self.messages.drop(sent.dialog.id, ours=True, number=7), MessageFailed)
+        self.failureResultOf(self.messages.drop(sent.dialog.id, ours=False, number=7), MessageFailed)
 
     def test_a_clock_of_the_reactors_is_not_advanced(self) -> None:
         from twisted.internet import reactor

@@ -118,7 +118,7 @@ FRAMES: Final[tuple[bodies.Frame, ...]] = (
 )
 
 FIRST: Final = phases.Phase1(
-    Suite.AES_256_GCM, b"n" * 32, b"X" * 32, b"p" * 16, phases.Moving(ID, b"k" * 16, 7, 3), b"sealed by A" * 9
+    Suite.AES_256_GCM, b"n" * 32, b"X" * 32, b"p" * 16, ID, phases.Moving(b"k" * 16, 7, 3), b"sealed by A" * 9
 )
 SECOND: Final = phases.Phase2(Suite.AES_256_GCM, b"n" * 32, b"Y" * 32, b"sealed by B" * 9)
 THIRD: Final = phases.Phase3(b"sealed signature" * 5)

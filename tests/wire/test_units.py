@@ -110,7 +110,7 @@ class KnownOctetsTests(SynchronousTestCase):
         moving = b"\0\0\0\x30" + ID + b"k" * 16 + bytes(7) + b"\x07" + bytes(7) + b"\x03"
         self.assertEqual(phase1_head(FIRST), head + moving)
         self.assertEqual(encode_phase1(FIRST), head + moving + b"\0\0\0\x63" + b"sealed by A" * 9)
-        self.assertEqual(encode_phase1(evolve(FIRST, moving=None))[:88], head + bytes(4))
+        self.assertEqual(encode_phase1(evolve(FIRST, moving=None))[:104], head + b"\0\0\0\x10" + ID)
         shares = b"n" * 32 + b"Y" * 32
         self.assertEqual(phase2_shares(SECOND), shares)
         self.assertEqual(phase2_head(SECOND), bytes.fromhex("01000000") + shares)

@@ -12,7 +12,8 @@ from typing import Final
 
 from seckex.cli.doctor.finding import Finding, bad, doubtful, good
 from seckex.config.common import Debug, State
-from seckex.storage.inspect import inspect_database
+from seckex.storage.inspect import inspect_database, inspect_messages
+from seckex.storage.messages.schema import MESSAGES
 
 DATABASE: Final = "seckex.db"
 LITTLE: Final = 256 * 2**20
@@ -96,6 +97,21 @@ def database(state: State) -> Iterator[Finding]:
         yield bad("database", f"{path} cannot be read: {error.strerror}", "run this as the daemon's user")
         return
     advice = "stop the daemon and move the database and its -wal and -shm files away: peers then negotiate anew"
+    yield from (bad("database", fault, advice) for fault in faults)
+    if not faults:
+        yield good("database", f"{path} is sound")
+    yield from _messages(state.directory / MESSAGES)
+
+
+def _messages(path: Path) -> Iterator[Finding]:
+    try:
+        faults = inspect_messages(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        yield bad("database", f"{path} cannot be read: {error.strerror}", "run this as the daemon's user")
+        return
+    advice = "restore it from a backup, or see what the messages were with: seckex outbox, seckex inbox"
     yield from (bad("database", fault, advice) for fault in faults)
     if not faults:
         yield good("database", f"{path} is sound")

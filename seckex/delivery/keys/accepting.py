@@ -10,12 +10,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 from seckex.crypto.envelope import NO_PATH
+from seckex.crypto.identity import Voucher
 from seckex.delivery.keys.cache import Entry
 from seckex.delivery.keys.faces import KeysWanting, Vault
 from seckex.delivery.keys.pair import Pair
-from seckex.delivery.keys.rotation import Generation, Wear
+from seckex.delivery.keys.rotation import PLENTY, Generation, Wear
 from seckex.delivery.keys.sealing import Outlet
+from seckex.delivery.keys.sources import Kek
 from seckex.delivery.record import BodySealer
+from seckex.errors import ApiMisuse, BadCertificate
 from seckex.machine import Now
 from seckex.wire.numbers import Suite
 
@@ -35,7 +38,6 @@ class Accepting:
         "_outlet",
         "_path",
         "_retired",
-        "_salt",
         "_short",
         "_short_until",
         "_suite",
@@ -59,7 +61,6 @@ class Accepting:
         self._held: bytes | None = None
         self._retired: dict[bytes, None] = {}
         self._path: bytes | None = None
-        self._salt = b""
         self._outlet: Outlet | None = None
         self._short: BodySealer | None = None
         self._short_until = 0.0
@@ -73,19 +74,34 @@ class Accepting:
         return None if self._entry is None else self._entry.kek.pair
 
     @property
+    def kek(self) -> Kek | None:
+        """The KEK in use."""
+        return None if self._entry is None else self._entry.kek
+
+    def voucher(self, now: Now) -> Voucher | None:
+        """Return whom a signed NOTICE is to be of, None without a name or where an association vouches."""
+        trust, pair = self._vault.trust, self.pair
+        if trust is None or pair is None or not pair.chain:
+            return None
+        try:
+            return trust.verify(pair.chain, now.wall)
+        except BadCertificate:
+            return None
+
+    @property
     def entry(self) -> Entry | None:
         """The KEK in use."""
         return self._entry
 
     # -- sealing
 
-    def connection(self, salt: bytes, path: bytes, now: Now) -> None:  # noqa: ARG002  # as at the initiator
-        """Seal for the connection ``path`` from now on, or through relays with `NO_PATH`; ``salt`` is 16 fresh octets.
+    def connection(self, path: bytes, now: Now) -> None:  # noqa: ARG002  # as at the initiator
+        """Seal for the connection ``path`` (16 octets) from now on, or through relays with `NO_PATH`.
 
-        What was sealed for another connection opens nowhere any more.
+        A fresh salt is drawn. What was sealed for another connection opens nowhere any more.
         """
         self._close()
-        self._path, self._salt = path, salt
+        self._path = path
 
     def ready(self, now: Now) -> bool:
         """Tell whether there are keys to seal with; otherwise the initiator has to be told that they are missing."""
@@ -106,35 +122,20 @@ class Accepting:
         short = self._short
         if short is not None and now.wall < self._short_until:
             return short.seal(kind, count, fragment, fragments, sequence, acknowledged, body)
-        outlet = self._outlet or self._open_outlet(now)
         if not self.ready(now):
-            raise KeysWanting("the keys of the dialog have ended")
-        octets = outlet.named(kind, count, fragment, fragments, sequence, acknowledged, body)
+            raise KeysWanting("no keys of the dialog are held")
+        outlet = self._outlet or self._open_outlet()
+        octets = outlet.named((kind, count, fragment, fragments, sequence, acknowledged), body)
         if outlet.begun and self._entry is not None:
             self._short, self._short_until = outlet.sealer, self._entry.until
         return octets
 
-    def _open_outlet(self, now: Now) -> Outlet:
+    def _open_outlet(self) -> Outlet:
         entry, generation, path = self._entry, self._generation, self._path
-        if entry is None or generation is None or not self.ready(now):
-            raise KeysWanting("no keys of the dialog are held")
-        if path is None:
-            raise KeysWanting("there is no connection to seal for")
-        salt, self._salt = self._salt or self._vault.entropy(SALT_SIZE), b""
-        target = entry.kek.pair.target
-        # Nobody's answers are collected under the dialog's own number: an initiator without a name has no relay.
-        names = (self.peer or target.nai, target.nai)
-        self._outlet = Outlet(
-            self._suite,
-            generation,
-            salt,
-            path,
-            True,
-            target.fingerprint,
-            names,
-            self.dialog_id,
-            self._vault.clock_ns,
-        )
+        if entry is None or generation is None or path is None:
+            raise ApiMisuse("there is no connection to seal for")
+        salt, clock = self._vault.entropy(SALT_SIZE), self._vault.clock_ns
+        self._outlet = Outlet(self._suite, generation, salt, path, True, entry.kek.pair, self.dialog_id, clock)
         return self._outlet
 
     def _close(self) -> None:
@@ -145,7 +146,6 @@ class Accepting:
     def reseed(self) -> None:
         """Take another salt: the process has forked, and its twin has this one."""
         self._outlet = self._short = None
-        self._salt = b""
 
     # -- what the doorkeeper tells
 
@@ -198,6 +198,10 @@ class Accepting:
         self._held = chain
 
     # -- what there is to say
+
+    def room(self) -> int:
+        """Return how many envelopes may be sealed now, which is as many as there are."""
+        return PLENTY
 
     def pending_held(self) -> bytes | None:
         """Return the chain hash that HELD has to say, once; it comes again when the initiator has not heard of it."""

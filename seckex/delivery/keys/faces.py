@@ -11,19 +11,21 @@ field has in docs/messages.md, ``peer`` who the envelope says that it is of, whi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from attrs import field, frozen
 
-from seckex.crypto.identity import Identity, TrustAnchors, Voucher
+from seckex.crypto.identity import Identity, Trust, Voucher
 from seckex.crypto.prekeys import PrivatePrekey, PublicPrekey
 from seckex.crypto.schedule import AgreedKeys
 from seckex.crypto.secrets import Secret
 from seckex.delivery.keys.pair import Pair, Principal
 from seckex.errors import AuthenticationFailed, PeerFault, SeckexError
-from seckex.machine import Now
 from seckex.wire.envelope_headers import DialogHeader
 from seckex.wire.numbers import Code, MessageKek, Suite
+
+if TYPE_CHECKING:
+    from seckex.delivery.keys.accepting import Accepting
 
 
 @frozen
@@ -79,7 +81,7 @@ class Vault(Protocol):
         ...
 
     @property
-    def trust(self) -> TrustAnchors | None:
+    def trust(self) -> Trust | None:
         """Who may vouch for others, None where nobody does."""
         ...
 
@@ -105,6 +107,14 @@ class Vault(Protocol):
         """Return the prekey of another that KEKs are to be sealed to at ``now`` (wall clock), if one is known."""
         ...
 
+    def told_prekeys(self, now: float) -> Sequence[bytes]:
+        """Return the prekeys of ours that others are told at ``now``, as they travel."""
+        ...
+
+    def learn_prekeys(self, peer: str, prekeys: Sequence[bytes], now: float) -> None:
+        """Take what somebody tells who says that he is ``peer``, as far as it is his and verifies."""
+        ...
+
     def voucher(self, peer: str, fingerprint: bytes, now: float) -> Voucher | None:
         """Return what another's chain says that came with a prekey of his, or in an exchange, if it still verifies."""
         ...
@@ -126,37 +136,11 @@ class Vault(Protocol):
         ...
 
 
-class Sealing(Protocol):
-    """What seals one direction of a dialog: `Initiating` out, `Accepting` back."""
-
-    def connection(self, salt: bytes, path: bytes, now: Now) -> None:
-        """Seal for the connection ``path`` from now on, 16 zeros through relays; ``salt`` is 16 fresh octets."""
-        ...
-
-    def ready(self, now: Now) -> bool:
-        """Tell whether `seal` has keys."""
-        ...
-
-    def seal(
-        self,
-        kind: int,
-        count: int,
-        fragment: int,
-        fragments: int,
-        sequence: int,
-        acknowledged: int,
-        body: bytes,
-        now: Now,
-    ) -> bytes:
-        """Return a whole envelope; raises `KeysWanting`."""
-        ...
-
-
 class Opened(NamedTuple):
     """What an envelope held, verified: from whom (a NAI, "" for an initiator without a name), in which dialog.
 
     ``chain`` is the chain hash of its headers; ``new_chain`` is the same where they were learnt from this envelope.
-    ``created`` in seconds since 1970 by the sender's clock. ``keys`` seal what is answered.
+    ``created`` in seconds since 1970 by the sender's clock. ``accepting`` seals answers, at a target.
     """
 
     dialog: DialogHeader
@@ -167,7 +151,7 @@ class Opened(NamedTuple):
     chain: bytes
     new_chain: bytes | None
     created: float
-    keys: Sealing
+    accepting: Accepting | None = None
 
 
 class HeadersMissing(SeckexError):

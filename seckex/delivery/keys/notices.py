@@ -10,17 +10,19 @@ A NOTICE is of the connection whose path is in its proof, so a copy is worth not
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Final
+from typing import Final, TypeAlias
 
 from seckex.crypto.envelope import NO_PATH, mac_notice, sign_notice, verify_mac_notice, verify_notice
-from seckex.crypto.identity import Voucher
 from seckex.delivery.faces import Direction
-from seckex.delivery.keys.faces import HeadersMissing, Refused, Vault
-from seckex.delivery.keys.sources import Kek
+from seckex.delivery.keys.accepting import Accepting
+from seckex.delivery.keys.faces import Refused, Vault
+from seckex.delivery.keys.initiating import Initiating
 from seckex.errors import AuthenticationFailed
 from seckex.machine import Now
 from seckex.wire.numbers import NoticeWhat
 from seckex.wire.units import HASH_SIZE, NOTICE_MAC_SIZE, Notice, encode_unit, notice_unproven
+
+Keys: TypeAlias = Initiating | Accepting
 
 #: Notices a second to one address.
 RATE: Final = 16
@@ -31,55 +33,67 @@ MOST_TOLD: Final = 4096
 
 
 class Notices:
-    """Makes notices as seldom as they may be; ``says`` is the direction of whoever does."""
+    """See the module."""
 
-    def __init__(self, vault: Vault, says: Direction) -> None:
+    def __init__(self, vault: Vault) -> None:
         self._vault = vault
-        self._says = says
         self._free_at: dict[Hashable, float] = {}
 
     def missing(
-        self, refusal: HeadersMissing, size: int, kek: Kek | None, path: bytes, address: Hashable, now: Now
+        self,
+        dialog_id: bytes,
+        digest: bytes,
+        path: bytes,
+        now: Now,
+        *,
+        keys: Keys | None = None,
+        size: int | None = None,
+        address: Hashable = None,
     ) -> bytes | None:
-        """Return the unit that answers an envelope of ``size`` octets, None where nothing is said.
+        """Return the unit that says that headers are missing, None where nothing is said.
 
-        ``kek`` is what is held of the dialog, if anything is.
+        ``digest`` names the envelope of ``size`` octets that is answered; where none is, and a target asks because it
+        has something to say, it is empty. ``keys`` are what is held of the dialog, ``address`` whom it is said to,
+        the connection itself if that is all that is known.
         """
-        said = Notice(NoticeWhat.MISSING, 0, refusal.dialog_id, refusal.digest)
-        return self._said(said, size, kek, path, address, now)
+        said = Notice(NoticeWhat.MISSING, 0, dialog_id, digest or bytes(HASH_SIZE))
+        return self._said(said, keys, path, address, size, now)
 
     def refused(
-        self, refusal: Refused, size: int, kek: Kek | None, path: bytes, address: Hashable, now: Now
+        self,
+        refusal: Refused,
+        path: bytes,
+        now: Now,
+        *,
+        keys: Keys | None = None,
+        size: int | None = None,
+        address: Hashable = None,
     ) -> bytes | None:
         """Return the unit that refuses a dialog, likewise."""
-        said = Notice(NoticeWhat.REFUSED, refusal.code, refusal.dialog_id, refusal.digest)
-        return self._said(said, size, kek, path, address, now)
-
-    def wanted(self, dialog_id: bytes, path: bytes, address: Hashable, now: Now) -> bytes | None:
-        """Return the unit by which a target with something to say and no keys asks for all headers, likewise."""
-        return self._said(Notice(NoticeWhat.MISSING, 0, dialog_id, bytes(HASH_SIZE)), None, None, path, address, now)
+        said = Notice(NoticeWhat.REFUSED, refusal.code, refusal.dialog_id, refusal.digest or bytes(HASH_SIZE))
+        return self._said(said, keys, path, address, size, now)
 
     def _said(
-        self, notice: Notice, size: int | None, kek: Kek | None, path: bytes, address: Hashable, now: Now
+        self, notice: Notice, keys: Keys | None, path: bytes, address: Hashable, size: int | None, now: Now
     ) -> bytes | None:
-        if path == NO_PATH:
-            return None
-        identity = self._vault.identity
+        whom = path if address is None else address
+        unproven, kek = notice_unproven(notice), None if keys is None else keys.kek
         by_mac = kek is not None and kek.of_association
-        if not by_mac and identity is None:
+        if path == NO_PATH or not (by_mac or self._vault.identity) or not self._may_say(whom, notice.dialog_id, now):
             return None
-        if not self._may((address, notice.dialog_id), PAUSE, PAUSE, now.monotonic):
-            return None
-        # Half of them at once and half of them gained: in no second are there more.
-        if not self._may(address, 2 / RATE, 1.0, now.monotonic):
-            return None
-        unproven = notice_unproven(notice)
+        proof = b""
         if kek is not None and by_mac:
-            proof = mac_notice(kek.secret, self._says, path, unproven)
-        elif identity is not None:
-            proof = sign_notice(identity, path, unproven)
+            proof = mac_notice(kek.secret, _direction(keys), path, unproven)
+        elif self._vault.identity is not None:
+            proof = sign_notice(self._vault.identity, path, unproven)
         octets = encode_unit(Notice(notice.what, notice.code, notice.dialog_id, notice.digest, proof))
         return octets if size is None or len(octets) <= size else None
+
+    def _may_say(self, whom: Hashable, dialog_id: bytes, now: Now) -> bool:
+        if not self._may((whom, dialog_id), PAUSE, PAUSE, now.monotonic):
+            return False
+        # Half of them at once and half of them gained: in no second are there more.
+        return self._may(whom, 2 / RATE, 1.0, now.monotonic)
 
     def _may(self, whom: Hashable, gain: float, depth: float, now: float) -> bool:
         """Take a token of a bucket that is full ``depth`` seconds after it was empty, if there is one."""
@@ -90,18 +104,20 @@ class Notices:
             del self._free_at[next(iter(self._free_at))]
         return enough
 
-
-def believed(notice: Notice, kek: Kek | None, voucher: Voucher | None, by: Direction, path: bytes) -> bool:
-    """Tell whether a NOTICE of a dialog under ``kek`` is of its peer, who is ``by``, on the connection ``path``."""
-    try:
+    def believe(self, notice: Notice, keys: Keys | None, path: bytes, now: Now) -> None:
+        """Raise `AuthenticationFailed` unless a NOTICE is of the peer of the dialog of ``keys``, on this connection."""
+        kek = None if keys is None else keys.kek
+        if keys is None or kek is None:
+            raise AuthenticationFailed("a NOTICE of a dialog that has no keys")
         if len(notice.proof) == NOTICE_MAC_SIZE:
-            if kek is None:
-                return False
-            verify_mac_notice(kek.secret, by, notice.proof, path, notice.unproven)
-        elif voucher is None:
-            return False
-        else:
-            verify_notice(voucher, notice.proof, path, notice.unproven)
-    except AuthenticationFailed:
-        return False
-    return True
+            verify_mac_notice(kek.secret, 1 - _direction(keys), notice.proof, path, notice.unproven)
+            return
+        voucher = keys.voucher(now)
+        if voucher is None:
+            raise AuthenticationFailed("a NOTICE is signed where nobody could")
+        verify_notice(voucher, notice.proof, path, notice.unproven)
+
+
+def _direction(keys: Keys | None) -> Direction:
+    """Return the direction of this end: out where the dialog began here."""
+    return Direction.OUT if isinstance(keys, Initiating) else Direction.BACK

@@ -284,12 +284,12 @@ class Messages(Protocol):
         """Return what there is to say of a message or dialog, None where it is not known."""
         ...
 
-    def drop(self, dialog_id: bytes, ours: bool, number: int) -> None:
-        """Forget a message that is dead or waits; raises `MessageFailed` where it cannot be."""
+    def drop(self, dialog_id: bytes, ours: bool, number: int) -> Deferred[None]:
+        """Forget a message that is dead or waits; fails with `MessageFailed` where it cannot be."""
         ...
 
-    def retry(self, dialog_id: bytes, ours: bool, number: int) -> None:
-        """Give, or send, one again; raises `MessageFailed` where it cannot be."""
+    def retry(self, dialog_id: bytes, ours: bool, number: int) -> Deferred[None]:
+        """Give, or send, one again; fails with `MessageFailed` where it cannot be."""
         ...
 
     def end(self, dialog_id: bytes, code: int = 0, why: str = "") -> None:

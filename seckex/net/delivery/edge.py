@@ -11,28 +11,40 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Any, Final
+
+from twisted.internet.interfaces import IDelayedCall
 
 from seckex.delivery.faces import Direction, Stage
-from seckex.delivery.store import DropDialog, MessageUnit, PutDialog, PutSegment, StoredDialog
+from seckex.delivery.store import MessageUnit, PutSegment
 from seckex.errors import StoreFailed
 from seckex.events import Event
 from seckex.events.messages import EnvelopeRefused
+from seckex.machine import Now
 from seckex.net.commit import GroupsOf
 from seckex.net.delivery.connections import Connections
 from seckex.net.delivery.disk import Disk
+from seckex.net.delivery.faces import DialogHouse
 from seckex.net.delivery.office import ProgramOffice
 from seckex.net.log import EventLog
+from seckex.net.principal import Clock
 
 MOST_UNSTORED: Final = 2048
 MOST_UNSTORED_OCTETS: Final = 1 << 25
 
 
 class MessageEdge:
-    """See the module and `seckex.delivery.faces.Edge`; ``may_report`` asks the ration of strangers."""
+    """See the module and `seckex.delivery.faces.Edge`; ``may_report`` asks the ration of strangers.
+
+    ``house`` is set before anything is called.
+    """
+
+    house: DialogHouse
 
     def __init__(
         self,
+        reactor: Any,
+        clock: Clock,
         connections: Connections,
         commits: GroupsOf[MessageUnit, None],
         disk: Disk,
@@ -40,13 +52,16 @@ class MessageEdge:
         log: EventLog,
         may_report: Callable[[str], bool],
     ) -> None:
+        self._reactor = reactor
+        self._clock = clock
+        self._due: IDelayedCall | None = None
+        self._stopped = False
         self._commits = commits
         self._disk = disk
         self._office = office
         self._log = log
         self._may_report = may_report
         self._connections = connections
-        self._initiated: dict[bytes, bool] = {}
         self._unstored = 0
         self._unstored_octets = 0
         self.entropy = os.urandom
@@ -60,20 +75,30 @@ class MessageEdge:
         self.sync_spool = disk.sync
         self.drop_spool = disk.drop
 
-    def know(self, dialog: StoredDialog) -> None:
-        """Take note of a dialog that was stored before."""
-        self._initiated[dialog.dialog_id] = dialog.initiator
+    def now(self) -> Now:
+        """Return the present."""
+        return self._clock.now()
+
+    def soon(self) -> None:
+        """Have the house flush when this turn of the reactor is over."""
+        if self._due is None and not self._stopped:
+            self._due = self._reactor.callLater(0, self._flush)
+
+    def _flush(self) -> None:
+        self._due = None
+        self.house.flush(self._clock.now())
+        self._connections.flush()
+
+    def stop(self) -> None:
+        """Flush a last time, and not again."""
+        self._stopped = True
+        if self._due is not None:
+            self._due.cancel()
+            self._flush()
 
     def commit(self, unit: MessageUnit, done: Callable[[StoreFailed | None], None]) -> None:
         """See `seckex.delivery.faces.Edge`."""
-        octets = 0
-        for operation in unit:
-            if isinstance(operation, PutSegment):
-                octets += len(operation.segment.octets)
-            elif isinstance(operation, PutDialog):
-                self._initiated[operation.dialog.dialog_id] = operation.dialog.initiator
-            elif isinstance(operation, DropDialog):
-                self._initiated.pop(operation.dialog_id, None)
+        octets = sum(len(each.segment.octets) for each in unit if isinstance(each, PutSegment))
         self._unstored += 1
         self._unstored_octets += octets
 
@@ -96,8 +121,7 @@ class MessageEdge:
         self, dialog_id: bytes, direction: Direction, first: int, done: Callable[[bytes | StoreFailed], None]
     ) -> None:
         """See `seckex.delivery.faces.Edge`."""
-        ours = self._initiated.get(dialog_id, True) == (direction is Direction.OUT)
-        self._disk.fetch(dialog_id, ours, first, done)
+        self._disk.fetch(dialog_id, self.house.ours(dialog_id, direction), first, done)
 
     def progress(self, dialog_id: bytes, direction: Direction, stage: Stage, upto: int) -> None:  # noqa: ARG002  # a dialog has one direction of ours
         """See `seckex.delivery.faces.Edge`."""
@@ -109,5 +133,5 @@ class MessageEdge:
 
     def report(self, event: Event) -> None:
         """See `seckex.delivery.faces.Edge`."""
-        if not isinstance(event, EnvelopeRefused) or self._may_report("envelope"):
+        if not isinstance(event, EnvelopeRefused) or self._may_report("messages"):
             self._log.report(event)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from seckex.delivery.faces import DialogName, Outgoing, Verdict
+from seckex.delivery.faces import DialogName, Direction, Outgoing, Verdict
+from seckex.delivery.store import DeadMessage
 from seckex.machine import Now
 
 
@@ -49,17 +50,19 @@ class DialogHouse(Connected, Protocol):
         ...
 
     def attach(self, service: str, at_once: int, now: Now) -> None:
-        """Give messages for a service from now on, so many at a time."""
+        """Give messages for a service from now on, so many at a time; raises `seckex.errors.PeerFault`."""
         ...
 
     def detach(self, service: str, now: Now) -> None:
-        """Give no more."""
+        """Give no more; what was given without a verdict is given again to the next."""
         ...
 
-    def verdict(
-        self, dialog_id: bytes, number: int, verdict: Verdict, why: str, now: Now, after: float | None = None
-    ) -> None:
-        """Take what a program says of a message."""
+    def verdict(self, dialog_id: bytes, number: int, verdict: Verdict, why: str, now: Now, after: float = 0.0) -> None:
+        """Take what a program says of a message; it comes again after so many seconds at the earliest."""
+        ...
+
+    def flush(self, now: Now) -> None:
+        """Do what this turn of the reactor has brought; see `seckex.delivery.faces.Edge.soon`."""
         ...
 
     def tick(self, now: Now) -> None:
@@ -78,12 +81,20 @@ class DialogHouse(Connected, Protocol):
         """Return what there is to say of a message or a dialog."""
         ...
 
-    def drop(self, dialog_id: bytes, number: int, now: Now) -> None:
-        """Forget a message; raises `seckex.errors.PeerFault`."""
+    def drop(self, dialog_id: bytes, ours: bool, number: int, now: Now) -> None:
+        """Leave out a message that waits; raises `seckex.errors.PeerFault`."""
         ...
 
-    def retry(self, dialog_id: bytes, number: int, now: Now) -> None:
-        """Have a message again; raises `seckex.errors.PeerFault`."""
+    def retry(self, dialog_id: bytes, ours: bool, now: Now) -> None:
+        """Send, or give, what waits again; raises `seckex.errors.PeerFault`."""
+        ...
+
+    def revive(self, dead: DeadMessage, now: Now) -> None:
+        """Give a message that was put aside to its program again; raises `seckex.errors.PeerFault`."""
+        ...
+
+    def ours(self, dialog_id: bytes, direction: Direction) -> bool:
+        """Tell whether a direction of a dialog is the one in which we send."""
         ...
 
     def stop(self, now: Now) -> None:

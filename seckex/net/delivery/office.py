@@ -7,12 +7,12 @@ not what the exception says, in which the message may be quoted.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final
 
-from attrs import define
+from attrs import define, field
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
@@ -38,46 +38,52 @@ from seckex.wire.numbers import Code
 
 MOST_A_TURN: Final = 256
 MOST_DIALOGS: Final = 4096
+#: Of a service that the configuration has no more.
+RETRY_AFTER: Final = 10.0
 
 _log: Final = Logger()
 
 
 @define(eq=False)
 class ServiceReceiving:
-    """A program that receives for ``service``; see `seckex.net.delivery.api.Receiving`."""
+    """A program that receives for ``service``; see `seckex.net.delivery.api.Receiving`.
+
+    ``detach`` is called when it has stopped and has no message any more: until then another program has to wait.
+    """
 
     service: str
     handler: Handler
-    _stop: Callable[[ServiceReceiving], None]
+    _detach: Callable[[ServiceReceiving], None]
     given: int = 0
     stopped: bool = False
-    _emptied: Deferred[None] | None = None
+    _emptied: list[Deferred[None]] = field(factory=list)
 
     def stop(self) -> Deferred[None]:
         """Have no more messages given; fires when none is with the program any more."""
-        if not self.stopped:
-            self.stopped = True
-            self._stop(self)
+        before, self.stopped = self.stopped, True
         if not self.given:
+            if not before:
+                self._detach(self)
             return succeed(None)
         emptied: Deferred[None] = Deferred()
-        if self._emptied is None:
-            self._emptied = Deferred()
-        self._emptied.addCallback(lambda _: emptied.callback(None))
+        self._emptied.append(emptied)
         return emptied
 
     def had(self) -> None:
         """Take note that one is not with the program any more."""
         self.given -= 1
-        if not self.given and self._emptied is not None:
-            emptied, self._emptied = self._emptied, None
-            emptied.callback(None)
+        if self.stopped and not self.given:
+            self._detach(self)
+            emptied, self._emptied = self._emptied, []
+            for waiting in emptied:
+                waiting.callback(None)
 
 
 class ProgramOffice:
     """See the module; `seckex.net.delivery.api.Office`, and the part of `Messages` that is about programs.
 
-    ``house`` is set before anything is called. ``services`` are those that programs may receive for.
+    ``house`` is set before anything is called. ``retry_after`` tells after how many seconds a message for a service
+    that is configured is given again, None of others.
     """
 
     house: DialogHouse
@@ -86,13 +92,13 @@ class ProgramOffice:
         self,
         reactor: Any,
         clock: Clock,
-        services: Callable[[str], bool],
+        retry_after: Callable[[str], float | None],
         read: Callable[[str, int, Callable[[bytes | StoreFailed], None]], None],
         most_dialogs: int,
     ) -> None:
         self._reactor = reactor
         self._clock = clock
-        self._services = services
+        self._service = retry_after
         self._read = read
         self._tracks = Tracks(most_dialogs)
         self._dialogs: dict[tuple[bytes, Direction], Dialog] = {}
@@ -102,6 +108,11 @@ class ProgramOffice:
         self._full = False
         self._room: list[Deferred[None]] = []
         self._stopped = False
+        self.counts: Counter[str] = Counter()
+
+    def has(self, service: str) -> bool:
+        """Tell whether a program receives for a service."""
+        return service in self._receiving
 
     # -- sending
 
@@ -136,6 +147,7 @@ class ProgramOffice:
             self._full = self._full or error.code == Code.INSUFFICIENT_RESOURCES
             refusal = MessageFailed(error.code, error.why)
             return [Sent(self, dialog, 0, "", refusal) for _ in messages]
+        self.counts["sent"] += len(messages)
         numbers, of, way = range(first, first + len(messages)), dialog.id, dialog.direction
         return [Sent(self, dialog, number, message_name(of, way, number)) for number in numbers]
 
@@ -183,26 +195,33 @@ class ProgramOffice:
     def receive(self, service: str, handler: Handler, *, at_once: int = 1) -> ServiceReceiving:
         """See `seckex.net.delivery.api.Messages.receive`."""
         self._may()
-        if not self._services(service):
+        if self._service(service) is None:
             raise MessageFailed(Code.UNKNOWN_SERVICE, f"the configuration has no service {service!r} of messages")
         if service in self._receiving:
             raise MessageFailed(Code.PROHIBITED, f"another program receives for {service!r}")
         receiving = self._receiving[service] = ServiceReceiving(service, handler, self._detach)
-        self.house.attach(service, at_once, self._clock.now())
+        try:
+            self.house.attach(service, at_once, self._clock.now())
+        except PeerFault as error:
+            del self._receiving[service]
+            raise MessageFailed(error.code, error.why) from None
         return receiving
 
     def _detach(self, receiving: ServiceReceiving) -> None:
-        if self._receiving.pop(receiving.service, None) is not None and not self._stopped:
+        """Have back what the program was not given yet."""
+        del self._receiving[receiving.service]
+        if not self._stopped:
             self.house.detach(receiving.service, self._clock.now())
+
+    def _retry_after(self, service: str) -> float:
+        after = self._service(service)
+        return RETRY_AFTER if after is None else after
 
     # -- what the house tells; nothing here calls back before it returns
 
     def give(self, given: Incoming) -> None:
         """Give a message to the program of its service."""
-        receiving = self._receiving.get(given.service)
-        if receiving is not None:
-            receiving.given += 1
-        self.soon(partial(self._give, receiving, given))
+        self.soon(partial(self._give, self._receiving.get(given.service), given))
 
     def progress(self, dialog_id: bytes, stage: Stage, upto: int) -> None:
         """Tell programs how far their messages have come."""
@@ -213,6 +232,7 @@ class ProgramOffice:
 
     def failed(self, dialog_id: bytes, number: int, code: int, why: str) -> None:
         """Tell programs that a message of theirs has failed."""
+        self.counts["failed"] += 1
         failure = MessageFailed(code, why)
         for waiting in self._tracks.of(dialog_id).fail(number, failure):
             self.soon(partial(waiting.errback, failure))
@@ -243,7 +263,7 @@ class ProgramOffice:
 
     def _give(self, receiving: ServiceReceiving | None, given: Incoming) -> None:
         if receiving is None or receiving.stopped:
-            self._say(receiving, given, Decision(Verdict.RETRY, "no program receives for the service", 0.0))
+            # The house takes back what was given and not judged.
             return
         dialog = self._dialog(given.dialog_id, given.direction.other, given.peer, given.service)
         message = Message(
@@ -257,6 +277,8 @@ class ProgramOffice:
             given.payload,
             self,
         )
+        receiving.given += 1
+        self.counts["given" if given.attempt <= 1 else "given-again"] += 1
         try:
             said: Any = receiving.handler(message)
         except Exception:
@@ -288,12 +310,12 @@ class ProgramOffice:
             decision = Decision(Verdict.RETRY, "the program returned no verdict")
         self._say(receiving, given, decision)
 
-    def _say(self, receiving: ServiceReceiving | None, given: Incoming, decision: Decision) -> None:
+    def _say(self, receiving: ServiceReceiving, given: Incoming, decision: Decision) -> None:
         if not self._stopped:
-            now, after = self._clock.now(), decision.after
-            self.house.verdict(given.dialog_id, given.number, decision.verdict, decision.why, now, after)
-        if receiving is not None:
-            receiving.had()
+            after = self._retry_after(given.service) if decision.after is None else decision.after
+            why, now = decision.why, self._clock.now()
+            self.house.verdict(given.dialog_id, given.number, decision.verdict, why, now, after)
+        receiving.had()
 
     def stop(self) -> None:
         """Tell programs nothing more: what they were given and have not judged is given again after the next start."""

@@ -3,10 +3,6 @@
 A segment's row number is its epoch (`seckex.crypto.epochs`) and its number in
 it, `epoch << 32 | number`: so rows are appended, nothing else has to be stored to
 open them, and whether anything of an epoch is left is one look into the table.
-
-Deleted cells are overwritten, deleted pages only as far as that costs nothing:
-what stood in those are sealed segments, and these become unreadable with the
-key of their epoch, whose row never fills a page.
 """
 
 from __future__ import annotations
@@ -67,4 +63,4 @@ def messages_schema(tag_key: bytes) -> Schema:
         if version < _FIRST:
             connection.execute("INSERT INTO meta VALUES ('tags', ?)", (wrapping.wrap(tag_key, TAGS_BOUND),))
 
-    return Schema(APPLICATION_ID, MIGRATIONS, CHECK_BOUND, secure="FAST", loss=LOSS, brought=brought)
+    return Schema(APPLICATION_ID, MIGRATIONS, CHECK_BOUND, loss=LOSS, brought=brought)

@@ -11,6 +11,7 @@ from typing import Any, Final
 from attrs import define, field
 
 from seckex.cli.control_client import Refused, Unreachable, ask
+from seckex.cli.demo import web
 from seckex.cli.demo.download import answers, download
 from seckex.cli.demo.files import write_payload
 from seckex.cli.demo.processes import PATIENCE, Cast, DemoFailed, Process, seckex, twistd
@@ -83,7 +84,7 @@ class RoamingPlay:
         www = world.directory / "www"
         www.mkdir()
         self.digest = write_payload(www / "file.bin", self.size)
-        server = [sys.executable, "-m", "seckex.cli.demo.web", str(world.ports.web), str(www)]
+        server = [sys.executable, web.__file__, str(world.ports.web), str(www)]
         self.cast.add(Process("web", server, world.directory))
         center, node = f"{CENTER}.toml", f"{NODE}.toml"
         identity = world.identity

@@ -1,0 +1,220 @@
+"""Two houses that speak with each other, over wires that can be cut, with programs that say what they like."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from seckex.delivery.faces import Direction, Incoming, Outgoing, Stage, Verdict
+from seckex.delivery.memory import MemoryMessages
+from seckex.errors import PeerIncompatible
+from seckex.events.messages import GapAfterRestore
+from seckex.wire.numbers import Code
+from tests.delivery.table import HOME, NODE, Host, Table
+
+
+class HouseCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.table = Table(self.id())
+        self.node, self.home = self.table.pair()
+
+    def stage(self, host: Host, dialog_id: bytes, stage: Stage) -> int:
+        return host.stages.get((dialog_id.hex(), stage), 0)
+
+    def check_got(self, host: Host, *payloads: bytes) -> None:
+        self.assertEqual(host.payloads(), list(payloads))
+
+
+class DeliveryTests(HouseCase):
+    """node: a program that sends; home: a program that takes orders."""
+
+    def test_messages_arrive_in_order_and_all_stages_are_told(self) -> None:
+        self.home.receive("orders")
+        dialog = self.node.send(HOME, "orders", b"one", b"two", type="order")
+        self.table.run()
+        # node -> HELLO; home -> HELLO, PREKEYS; node -> whole envelope; home -> HELD, PROCESSED
+        self.check_got(self.home, b"one", b"two")
+        self.assertEqual([message.peer for message in self.home.got], [NODE, NODE])
+        self.assertEqual([message.type for message in self.home.got], ["order", "order"])
+        for stage in Stage:
+            self.assertEqual(self.stage(self.node, dialog, stage), 2, stage)
+
+    def test_headers_are_left_out_once_they_are_held(self) -> None:
+        self.home.receive("orders")
+        self.node.send(HOME, "orders", b"one")
+        self.table.run()
+        self.node.said.clear()
+        self.node.send(HOME, "orders", b"x" * 1024)
+        self.table.run()
+        envelope = max(self.node.said, key=len)
+        self.assertLessEqual(len(envelope), 1024 + 128)
+        self.assertEqual(len(self.home.got), 2)
+
+    def test_a_program_answers_in_the_same_dialog(self) -> None:
+        self.node.receive("answers")
+
+        def answer(message: Incoming) -> Verdict:
+            self.home.house.send(message.dialog_id, [Outgoing(b"yes, please")], self.home.now())
+            return Verdict.DONE
+
+        self.home.answers = answer
+        self.home.receive("orders")
+        self.node.send(HOME, "orders", b"please", own="answers")
+        self.table.run()
+        self.check_got(self.node, b"yes, please")
+        self.assertEqual(self.node.got[0].direction, Direction.BACK)
+        self.assertEqual(self.node.got[0].peer, HOME)
+
+    def test_what_waits_goes_on_over_the_next_connection(self) -> None:
+        self.home.receive("orders")
+        self.node.send(HOME, "orders", b"one")
+        self.table.run()
+        self.table.cut_all()
+        self.node.send(HOME, "orders", b"two")
+        self.table.advance(2)
+        self.check_got(self.home, b"one", b"two")
+
+    def test_a_receiver_that_crashes_takes_each_message_once(self) -> None:
+        self.home.receive("orders")
+        dialog = self.node.send(HOME, "orders", b"one")
+        self.table.run()
+        self.home.crash()
+        self.node.send(HOME, "orders", b"two", b"three")
+        self.table.advance(2)
+        self.home.start()
+        self.table.advance(20)
+        self.check_got(self.home, b"one", b"two", b"three")
+        self.assertEqual(self.stage(self.node, dialog, Stage.PROCESSED), 3)
+
+    def test_a_sender_that_crashes_goes_on_with_what_is_durable(self) -> None:
+        self.table.unreachable.add(HOME)
+        self.home.receive("orders")
+        self.node.send(HOME, "orders", b"one", b"two")
+        self.table.run()
+        self.node.crash()
+        self.table.unreachable.clear()
+        self.node.start()
+        self.table.advance(5)
+        self.check_got(self.home, b"one", b"two")
+
+    def test_a_program_that_always_fails_has_its_message_put_aside(self) -> None:
+        self.home.answers = lambda message: Verdict.RETRY if message.payload == b"bad" else Verdict.DONE
+        self.home.receive("orders", at_once=1)
+        self.node.send(HOME, "orders", b"bad", b"good")
+        self.table.advance(30)
+        self.assertEqual(self.home.payloads().count(b"bad"), 3)
+        self.assertEqual(self.home.payloads()[-1], b"good")
+        self.assertEqual([code for _, code, _ in self.node.failures], [Code.RESET_BY_PROGRAM])
+
+
+class RefusalTests(HouseCase):
+    def test_an_unknown_service_ends_the_dialog_with_its_reason(self) -> None:
+        self.node.send(HOME, "nothing", b"one")
+        self.table.run()
+        self.assertEqual([code for _, code, _ in self.node.failures], [Code.UNKNOWN_SERVICE])
+        self.assertEqual(self.home.got, [])
+
+    def test_a_stranger_is_refused(self) -> None:
+        with self.assertRaises(PeerIncompatible) as caught:
+            self.node.send("stranger@example.org", "orders", b"one")
+        self.assertEqual(caught.exception.code, Code.PROHIBITED)
+
+
+class ThreePhaseTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.table = Table(self.id())
+        self.node, self.home = self.table.pair("auto")
+        self.home.receive("orders")
+
+    def source(self, dialog_id: bytes) -> str:
+        shown = next(each for each in self.node.house.shown_dialogs(self.node.now()) if each["id"] == dialog_id.hex())
+        return str(shown["keys"]["source"])
+
+    def test_a_dialog_begins_at_once_and_moves_to_keys_of_an_exchange(self) -> None:
+        dialog = self.node.send(HOME, "orders", b"one")
+        # node -> whole envelope under a prekey; home -> HELD; node -> PHASE1; home -> PHASE2; node -> PHASE3, envelope
+        self.table.run()
+        self.assertEqual(self.source(dialog), "three-phase")
+        self.node.send(HOME, "orders", b"two")
+        self.table.run()
+        self.assertEqual(self.home.payloads(), [b"one", b"two"])
+
+    def test_after_a_restart_of_the_target_another_exchange_is_made(self) -> None:
+        dialog = self.node.send(HOME, "orders", b"one")
+        self.table.run()
+        self.home.crash()
+        self.home.start()
+        self.node.send(HOME, "orders", b"two")
+        self.table.advance(10)
+        self.assertEqual(self.home.payloads(), [b"one", b"two"])
+        self.assertEqual(self.source(dialog), "three-phase")
+
+
+class RestoreTests(HouseCase):
+    """A store that is taken back from a backup, at either end, in the middle of a dialog."""
+
+    def restore(self, host: Host, backup: MemoryMessages) -> None:
+        host.crash()
+        host.store = backup
+        self.table.advance(5)
+        host.start()
+        self.table.advance(5)
+
+    def begin(self) -> None:
+        self.home.receive("orders")
+        self.node.send(HOME, "orders", b"one", b"two", own="answers")
+        self.table.run()
+
+    def test_a_sender_goes_on_with_numbers_that_were_never_used(self) -> None:
+        self.begin()
+        backup = self.node.store.copy()
+        self.node.send(HOME, "orders", b"three", b"four", own="answers")
+        self.table.run()
+        self.restore(self.node, backup)
+        dialog = self.node.send(HOME, "orders", b"five", own="answers")
+        self.table.advance(5)
+        self.check_got(self.home, b"one", b"two", b"three", b"four", b"five")
+        self.assertGreater(self.stage(self.node, dialog, Stage.PROCESSED), 1 << 32)
+
+    def test_what_a_restored_sender_sends_again_is_not_given_again(self) -> None:
+        self.home.answers = lambda _: None
+        self.begin()
+        self.table.unreachable.add(HOME)
+        self.table.cut_all()
+        self.node.send(HOME, "orders", b"three", own="answers")
+        self.table.run()
+        backup = self.node.store.copy()
+        self.table.unreachable.clear()
+        self.table.advance(10)
+        self.assertEqual(len(self.home.got), 3)
+        self.restore(self.node, backup)
+        self.node.send(HOME, "orders", b"four", own="answers")
+        self.table.advance(10)
+        self.assertEqual([message.payload for message in self.home.got], [b"one", b"two", b"three", b"four"])
+
+    def test_a_restored_receiver_is_not_given_what_it_had_and_says_so(self) -> None:
+        self.begin()
+        backup = self.home.store.copy()
+        self.node.send(HOME, "orders", b"three", b"four", own="answers")
+        self.table.run()
+        self.restore(self.home, backup)
+        self.node.send(HOME, "orders", b"five", own="answers")
+        self.table.advance(10)
+        self.check_got(self.home, b"one", b"two", b"three", b"four", b"five")
+        gaps = [event for event in self.node.events if isinstance(event, GapAfterRestore)]
+        self.assertEqual([(gap.first, gap.last) for gap in gaps], [(3, 4)])
+
+    def test_envelopes_of_before_the_restore_are_refused(self) -> None:
+        self.begin()
+        backup = self.home.store.copy()
+        self.node.said.clear()
+        self.table.cut_all()
+        self.node.send(HOME, "orders", b"three", own="answers")
+        self.table.advance(2)
+        self.restore(self.home, backup)
+        number = len(self.home.got)
+        wire = next(iter(self.node.wires.values()))
+        for octets in [each for each in self.node.said if each.startswith(b"SK")][:2]:
+            # Somebody has kept them, and says them again.
+            self.table.carry(wire, self.node, octets)
+        self.table.run()
+        self.assertEqual(len(self.home.got), number)
