@@ -58,7 +58,7 @@ class Accepted:
 
         for first, last in self._skips.ranges:
             self._outbox.leave_out(first, last)
-        base = int(restored) << RESTORED_SHIFT
+        base = int(restored) << RESTORED_SHIFT if dialog.created < restored else 0
         if self.next_number < base and self.last is None:
             self._skips.ranges.add(self.next_number, base - 1)
             self.next_number = base
