@@ -40,6 +40,12 @@ def backup(target: Path, with_key: bool, socket_path: Path | None, config_path: 
         print_json(SCHEMA, {"directory": str(target)} | said)
         return
     click.echo(plain(f"{target}: {said['octets']} octets, sealed under the master key {said['master_keys'][0]}"))
+    messages = said["messages"]
+    if messages is not None:
+        large = f"{messages['files']} files with {messages['file_octets']} octets"
+        click.echo(plain(f"Messages: {messages['octets']} octets, and of large ones {large}."))
+        if messages["missing"]:
+            click.echo(plain(f"{messages['missing']} files are missing: their messages cannot be read."), err=True)
     if with_key:
         click.echo("The key is beside it: keep it where nobody else can read it.")
     else:

@@ -50,8 +50,8 @@ _MAGIC: Final = b"SKspool1"
 _LABEL: Final = b"files of the spool"
 _SLOT: Final = PIECE_KEY_SIZE + OVERHEAD
 _SLOTS: Final = (len(_MAGIC), len(_MAGIC) + _SLOT)
-_NAME: Final = re.compile(r"[0-9a-z][0-9a-z-]{0,79}")
 _PART: Final = ".part"
+_NAME: Final = re.compile(r"(?!.*\.part$)[0-9a-z][0-9a-z.-]{0,79}")
 
 
 def spool_directory(state: Path, worker: int) -> Path:
@@ -70,8 +70,9 @@ class Swept:
 class Spool:
     """See the module. ``directory`` is made, private, with its parent if need be; ``entropy(n)`` returns random octets.
 
-    Names of files are up to 80 lower-case letters, digits and hyphens, and no name is used twice. All methods block,
-    and raise `StoreFailed`.
+    Names of files are up to 80 lower-case letters, digits, dots and hyphens, and do not end with ``.part``. A file that
+    is written under the name of a finished one takes its place when it is finished. All methods block, and raise
+    `StoreFailed`.
     """
 
     def __init__(self, directory: Path, master: MasterKey, entropy: Callable[[int], bytes]) -> None:
@@ -98,13 +99,13 @@ class Spool:
             raise ApiMisuse(f"pieces are numbered from 0 to {MOST_FRAGMENTS - 1} and have up to {FRAGMENT} octets")
         path = self._path(name, _PART)
         with _failures(path):
-            key = self._key(name, path, make=True)
+            key = self._key(path, make=True)
             sealed = key.seal(fragment, octets, self._entropy(PIECE_NONCE_SIZE))
             with _opened(path, os.O_WRONLY) as descriptor:
                 _write(descriptor, sealed, HEADER + fragment * PIECE)
 
-    def finish(self, name: str) -> None:
-        """Make durable what was written, and give the file its name; it may be finished already."""
+    def sync(self, name: str) -> None:
+        """Make durable what was written, and finish the file, which may be so already."""
         part, path = self._path(name, _PART), self._path(name)
         with _failures(part):
             try:
@@ -116,19 +117,22 @@ class Spool:
             except OSError:
                 # What could not be written may be forgotten by the system: nobody must take it for whole later.
                 with self._lock:
-                    self._keys.pop(name, None)
+                    self._keys.pop(part.name, None)
                 with contextlib.suppress(OSError):
                     part.unlink()
                 raise
             else:
-                part.rename(path)
+                with self._lock:
+                    self._keys.pop(path.name, None)
+                    self._keys.pop(part.name, None)
+                    part.rename(path)
             sync_directory(self.directory)
 
     def read(self, name: str, fragment: int) -> bytes:
         """Return a piece of a file that is finished."""
         path = self._path(name)
         with _failures(path):
-            key = self._key(name, path, make=False)
+            key = self._key(path, make=False)
             with _opened(path, os.O_RDONLY) as descriptor:
                 sealed = os.pread(descriptor, PIECE, HEADER + fragment * PIECE)
         try:
@@ -139,11 +143,21 @@ class Spool:
     def drop(self, name: str) -> None:
         """Make a file unreadable and remove it, finished or not; it may be gone already."""
         with self._lock:
-            self._keys.pop(name, None)
             for path in (self._path(name), self._path(name, _PART)):
+                self._keys.pop(path.name, None)
                 _drop(path)
 
     # -- all of them
+
+    def sizes(self) -> dict[str, int]:
+        """Return the octets of the payload in each file, finished or not, by its name; gaps count as if filled."""
+        found: dict[str, int] = {}
+        for path in self.files():
+            with _failures(path), contextlib.suppress(FileNotFoundError):
+                whole, rest = divmod(max(path.stat().st_size - HEADER, 0), PIECE)
+                name = path.name.removesuffix(_PART)
+                found[name] = found.get(name, 0) + whole * FRAGMENT + max(rest - PIECE_OVERHEAD, 0)
+        return found
 
     def sweep(self, needed: Collection[str]) -> Swept:
         """Remove all files but those that are finished and ``needed``; for a process that starts."""
@@ -192,12 +206,13 @@ class Spool:
 
     # -- keys
 
-    def _key(self, name: str, path: Path, *, make: bool) -> PieceKey:
+    def _key(self, path: Path, *, make: bool) -> PieceKey:
         with self._lock:
-            key = self._keys.get(name)
+            key = self._keys.get(path.name)
             if key is None:
+                name = path.name.removesuffix(_PART)
                 key = (self._made(name, path) if make else None) or self._read_key(name, path)
-                self._keys[name] = key
+                self._keys[path.name] = key
                 if len(self._keys) > MOST_KEYS:
                     self._keys.popitem(last=False)
             return key

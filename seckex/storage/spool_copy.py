@@ -99,6 +99,9 @@ def _copied(file: SpoolFile, state: Path, path: Path) -> int:
             except FileNotFoundError:
                 raise Vanished from None
             opened.callback(os.close, descriptor)
+            if os.pread(descriptor, HEADER, 0) != file.header:
+                # Another file by now, or one that is being dropped.
+                raise Vanished
         made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
         target = opened.enter_context(os.fdopen(made, "wb"))
         target.write(file.header)

@@ -45,7 +45,7 @@ class SpoolCase(SynchronousTestCase):
     def fill(self, name: str) -> None:
         for fragment, octets in enumerate(PIECES):
             self.spool.write(name, fragment, octets)
-        self.spool.finish(name)
+        self.spool.sync(name)
 
     def held(self, name: str) -> tuple[bytes, ...]:
         return tuple(self.spool.read(name, fragment) for fragment in range(len(PIECES)))
@@ -62,7 +62,7 @@ class SpoolTests(SpoolCase):
         for fragment in (2, 0, 1):
             self.spool.write("a-1", fragment, PIECES[fragment])
         self.assertEqual(self.names(), ["a-1.part"])
-        self.spool.finish("a-1")
+        self.spool.sync("a-1")
         self.assertEqual(self.names(), ["a-1"])
         for of in (self.spool, self.started()):
             for fragment in (1, 0, 2):
@@ -71,7 +71,7 @@ class SpoolTests(SpoolCase):
     def test_a_piece_may_be_written_again(self) -> None:
         self.spool.write("a", 0, b"first")
         self.spool.write("a", 0, b"again")
-        self.spool.finish("a")
+        self.spool.sync("a")
         self.assertEqual(self.spool.read("a", 0), b"again")
 
     def test_what_is_not_finished_is_not_read(self) -> None:
@@ -80,13 +80,33 @@ class SpoolTests(SpoolCase):
 
     def test_finishing_again(self) -> None:
         self.fill("a")
-        self.spool.finish("a")
-        self.refused("No such file", self.spool.finish, "b")
+        self.spool.sync("a")
+        self.refused("No such file", self.spool.sync, "b")
+
+    def test_a_file_takes_the_place_of_one_that_was_finished(self) -> None:
+        self.fill("a.o1")
+        self.assertEqual(self.held("a.o1"), PIECES)
+        self.spool.write("a.o1", 0, b"another")
+        self.assertEqual(self.spool.read("a.o1", 0), PIECES[0])
+        self.assertEqual(self.names(), ["a.o1", "a.o1.part"])
+        self.spool.sync("a.o1")
+        for of in (self.spool, self.started()):
+            self.assertEqual(of.read("a.o1", 0), b"another")
+        self.spool.write("a.o1", 0, b"again")
+        self.spool.drop("a.o1")
+        self.assertEqual(self.names(), [])
+
+    def test_how_much_there_is(self) -> None:
+        self.fill("a")
+        self.spool.write("b", 1, b"xyz")
+        self.spool.write("c", 0, b"")
+        (self.spool.directory / "d.part").write_bytes(b"torn")
+        self.assertEqual(self.spool.sizes(), {"a": 2 * FRAGMENT + 17, "b": FRAGMENT + 3, "c": 0, "d": 0})
 
     def test_pieces_that_were_not_written_are_told(self) -> None:
         self.spool.write("a", 0, PIECES[0])
         self.spool.write("a", 2, b"x")
-        self.spool.finish("a")
+        self.spool.sync("a")
         for fragment in (1, 3, 60_000):
             self.refused(f"piece {fragment} is damaged or missing", self.spool.read, "a", fragment)
 
@@ -129,12 +149,12 @@ class SpoolTests(SpoolCase):
         for _ in range(3):
             self.spool.write("a", 0, b"x" * 40)
             self.spool.write("a", 1, b"x" * 40)
-        self.spool.finish("a")
+        self.spool.sync("a")
         content = (self.spool.directory / "a").read_bytes()
         self.assertNotEqual(content[HEADER:][:12], content[HEADER + PIECE :][:12])
 
     def test_names_and_pieces_that_there_cannot_be(self) -> None:
-        for name in ("", "../a", "a.part", "A", "-a", "a/b", "a" * 81, "a\n"):
+        for name in ("", "../a", "a.part", "A", "-a", ".a", "a.part.part", "a/b", "a" * 81, "a\n"):
             self.assertRaises(ApiMisuse, self.spool.write, name, 0, b"")
             self.assertRaises(ApiMisuse, self.spool.drop, name)
         for fragment, octets in ((-1, b""), (65_535, b""), (0, bytes(FRAGMENT + 1))):
@@ -147,7 +167,7 @@ class SpoolTests(SpoolCase):
             for name in names:
                 self.spool.write(name, fragment, f"{name} {fragment}".encode())
         for name in names:
-            self.spool.finish(name)
+            self.spool.sync(name)
             self.assertEqual(self.spool.read(name, 1), f"{name} 1".encode())
 
     # -- what goes away
@@ -305,11 +325,8 @@ class AccidentTests(SpoolCase):
         def check(failed: BaseException | None) -> None:
             if failed is not None:
                 self.assertIn("is full, or a quota is used up: make room", str(failed))
-            # It is finished now, or begins again.
-            if self.names() == ["a"]:
-                self.spool.finish("a")
-            else:
-                self.fill("a")
+            # It begins again.
+            self.fill("a")
             self.assertEqual(self.held("a"), PIECES)
             self.assertEqual(self.names(), ["a"])
 
@@ -325,8 +342,8 @@ class AccidentTests(SpoolCase):
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
 
         patch = self.patch(os, "fsync", failing)
-        self.refused("does not read or write: see the kernel's log", self.spool.finish, "a")
-        self.refused("No such file", self.spool.finish, "a")
+        self.refused("does not read or write: see the kernel's log", self.spool.sync, "a")
+        self.refused("No such file", self.spool.sync, "a")
         patch.restore()
         self.assertEqual(self.names(), [])
 
@@ -369,5 +386,5 @@ class FullDiskTests(SpoolCase):
         self.spool.drop("a")
         self.spool.write("b", 1, PIECES[1])
         self.spool.write("b", 2, PIECES[2])
-        self.spool.finish("b")
+        self.spool.sync("b")
         self.assertEqual(self.held("b"), PIECES)

@@ -74,6 +74,7 @@ class UnitSocket:
         self._socket: socket.socket = transport.getHandle()
         self._rest = b""
         self._out: deque[bytes | memoryview] = deque()
+        self._started = False
         self._paused = False
         self._reading = False
         self._writing = False
@@ -90,6 +91,7 @@ class UnitSocket:
     def start(self) -> None:
         """Take the socket over from its transport."""
         self._transport.pauseProducing()
+        self._started = True
         self._read(not self._paused)
 
     # What the house asks for.
@@ -122,7 +124,7 @@ class UnitSocket:
     def pause(self, paused: bool) -> None:
         """Read no more, or again."""
         self._paused = paused
-        if not self._gone and not self._closing:
+        if self._started and not self._gone and not self._closing:
             self._read(not paused)
 
     def flush(self) -> None:
