@@ -69,8 +69,8 @@ def _parts(length: int) -> struct.Struct:
 class BodySealer:
     """Seals what one direction of a dialog says under one key.
 
-    ``clock_ns`` gives nanoseconds since 1970. ``counter`` is that of the next envelope. What does not fit its field, or a body of less than 32 or more than 65,536 octets, raises `ApiMisuse`; so
-    does the envelope after `MOST_ENVELOPES`.
+    ``clock_ns`` gives nanoseconds since 1970. ``counter`` is that of the next envelope. What does not fit its field, a
+    body of less than 32 or more than 65,536 octets, and the envelope after `MOST_ENVELOPES` raise `ApiMisuse`.
     """
 
     __slots__ = (
