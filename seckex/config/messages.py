@@ -48,6 +48,11 @@ _WHERE: Final = Words(
 _RELAY: Final = Words(f'{NAI.expected}, or ""', lambda text: not text or NAI.fits(text))
 
 
+def socket_name(worker: int) -> str:
+    """Return what the socket for programs of a worker is called unless the configuration says otherwise."""
+    return f"messages-{worker}.sock" if worker else "messages.sock"
+
+
 def stands_for(pattern: str, nai: str) -> bool:
     """Tell whether ``pattern`` is ``nai``, or everybody of its realm (``*@realm``)."""
     return pattern == nai or (pattern.startswith(_EVERYBODY) and pattern[1:] == nai[nai.find("@") :])
@@ -122,10 +127,15 @@ class MessageLimits:
     """Messages that are put aside; of more the oldest is forgotten."""
 
     connections: Annotated[int, Whole(1, 65536)] = 1024
-    """Connections at once; for a further one the oldest that has proved nothing is closed, or that one at once."""
+    """Connections that others have made, at once; a further one is closed."""
 
     idle: Annotated[int, Seconds(10, 86400)] = 300
     """A connection over which nothing went for so long is closed where no dialog is alive."""
+
+
+def messages_name(worker: int) -> str:
+    """Return what the socket of a worker is called, in its state directory, unless the configuration says otherwise."""
+    return f"messages-{worker}.sock" if worker else "messages.sock"
 
 
 @frozen(kw_only=True)
@@ -133,7 +143,7 @@ class MessageHttp:
     """Where programs of other processes send and receive, over HTTP."""
 
     socket: Path | None = None
-    """The unix socket, made with mode 0600; None: ``messages.sock`` in the state directory."""
+    """The unix socket, made with mode 0600; None: what `messages_name` says, in the state directory."""
 
     listen: Annotated[tuple[Annotated[str, Place()], ...], Several(0, 16)] = ()
     """Addresses of this machine and TCP ports beside it; whoever asks there has to know the token."""

@@ -80,7 +80,7 @@ from seckex.events.messages import (
 from seckex.events.messages import HeadersMissing as HeadersMissingTold
 from seckex.machine import Now
 from seckex.sa.association import WORKER_BITS
-from seckex.wire.bodies import Held, Shift, decode_frames, encode_frames
+from seckex.wire.bodies import Held, Restored, Shift, decode_frames, encode_frames
 from seckex.wire.dialog import DIALOG_ID_SIZE, FULL_PREAMBLE_SIZE, PREAMBLE_SIZE
 from seckex.wire.numbers import Code, MessageKind, NoticeWhat, RecordFlag
 from seckex.wire.units import Gone, Hello, Notice, Phase, Ping, Pong, Prekeys, decode_unit, encode_unit, is_envelope
@@ -167,6 +167,10 @@ class House:
         for conversation in self._dialogs.values():
             conversation.speaks = conversation.row.initiator and conversation.is_expecting
             self._mark(conversation)
+
+    def __len__(self) -> int:
+        """How many dialogs there are, those that have ended and are remembered among them."""
+        return len(self._dialogs)
 
     # -- tables
 
@@ -511,6 +515,9 @@ class House:
                 frames = [*sending.frames(now), *receiving.frames(now)]
                 if held is not None:
                     frames.append(Held(held))
+                if conversation.says_restored:
+                    conversation.says_restored = False
+                    frames.append(Restored(int(self._restored)))
                 if accepting is not None and accepting.shift_due(now):
                     frames.append(Shift())
                 octets = keys.seal(MessageKind.STATE, 0, 0, 0, 0, receiving.acknowledge(), encode_frames(frames), now)
@@ -546,6 +553,8 @@ class House:
         conversation.keys.connection(connection.path, now)
         conversation.sending.connected(now)
         conversation.receiving.connected()
+        if conversation.row.created < self._restored:
+            conversation.says_restored = conversation.speaks = True
 
     def _begin_keys(self, row: StoredDialog) -> Initiating:
         vault, peer = self._terms.vault, self._terms.peers.get(row.peer, PeerTerms())

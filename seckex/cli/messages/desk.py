@@ -13,9 +13,9 @@ import click
 from seckex.cli.messages.client import Client
 from seckex.cli.output import Fault, NoDaemon
 from seckex.config.load import ROLES, default_state, read_settings
+from seckex.config.messages import messages_name
 
-#: Unless the configuration says otherwise, in the state directory.
-SOCKET: Final = "messages.sock"
+_OTHERS: Final = "messages-*.sock"
 _PATH: Final = click.Path(path_type=Path)
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -37,9 +37,11 @@ def client_of(socket_path: Path | None, config_path: Path | None) -> Client:
     if config_path is not None:
         return Client(_configured(config_path))
     try:
-        places = [default_state(role) / SOCKET for role in ROLES]
+        states = [default_state(role) for role in ROLES]
     except RuntimeError as error:
         raise Fault("there is no home directory to look in: give --socket or --config") from error
+    # Those of workers other than the first have a number in their names.
+    places = [path for state in states for path in (state / messages_name(0), *sorted(state.glob(_OTHERS)))]
     live = [place for place in places if _answers(place)]
     if not live:
         looked = ", ".join(map(str, places))
@@ -55,7 +57,7 @@ def _configured(config_path: Path) -> Path:
     if messages is None:
         raise Fault(f"{config_path} has no [messages]: its daemon takes none")
     named: Path | None = messages.http.socket
-    return settings.state.directory / SOCKET if named is None else named
+    return settings.state.directory / messages_name(settings.state.worker) if named is None else named
 
 
 def _answers(place: Path) -> bool:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from seckex.delivery.faces import FRAGMENT, Incoming, Outgoing, Spooled, Verdict
 from seckex.delivery.flow.memory import Room
@@ -46,7 +46,7 @@ class Said:
     fragments: int
     sequence: int
     acknowledged: int
-    body: bytes
+    body: bytes = field(repr=False)
 
     @property
     def frames(self) -> tuple[Frame, ...]:

@@ -46,7 +46,9 @@ class OrderTests(ReceivingCase):
     def test_given_and_acknowledged_when_durable(self) -> None:
         self.end.automatic = False
         self.come(1, b"one", b"two")
-        self.assertEqual((self.receiving.acknowledge(), self.receiving.can_give, self.receiving.owes), (0, False, False))
+        self.assertEqual(
+            (self.receiving.acknowledge(), self.receiving.can_give, self.receiving.owes), (0, False, False)
+        )
         self.end.begin_commit()
         self.assertEqual((self.receiving.acknowledge(), self.receiving.can_give), (0, False))
         self.end.end_commit()
