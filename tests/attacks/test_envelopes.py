@@ -459,6 +459,19 @@ class DowngradeTests(Attacked):
             ]
             self.refused(scene, forged, at_least=1)
 
+    def test_another_header_for_a_kek_that_is_held(self) -> None:
+        scene = SCENES["whole"]()
+        talk = scene.talk
+        self.opens(scene)
+        kek = talk.ours.kek
+        assert kek is not None
+        found = decode_envelope(scene.octets).kek
+        assert found is not None
+        talk.ours._kek = evolve(kek, octets=encode_kek(evolve(found, expiry=found.expiry + 86400)))
+        with self.assertRaises(Forged) as caught:
+            talk.hear(talk.say())
+        self.assertEqual(caught.exception.field, "KEK header")
+
     def test_a_lower_generation(self) -> None:
         scene = SCENES["new session key"]()
         self.opens(scene)
