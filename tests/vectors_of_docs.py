@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -310,6 +311,14 @@ the first and shortens the lifetime. Everything is hexadecimal unless it is mark
 to these octets.
 """
 
+_MESSAGES: Final = """
+# A durable dialog, octet for octet
+
+The beginning of a dialog as [messages.md](messages.md) describes it, by an X25519 prekey: a message with all headers,
+the answer that tells that these are held, and a message in the short shape. Certificates are signed by themselves, and
+all signatures are deterministic (RFC 6979).
+"""
+
 
 def _hex(name: str, octets: bytes, width: int) -> str:
     if name == "padding":
@@ -321,19 +330,28 @@ def _hex(name: str, octets: bytes, width: int) -> str:
 
 def render() -> str:
     """Return the page."""
-    example = compute()
-    parts = [_TITLE, "## What is given\n", "| what | value |", "| --- | --- |"]
-    parts += [f"| {what} | `{value}` |" for what, value in _INPUTS]
-    parts += ["\n## What is derived\n"]
-    parts += ["`hello_i`, `hello_r`, `body_i` and `body_r` are 32 octets of key and 4 octets of nonce prefix.\n", "```"]
+    # It is made of this module's parts.
+    from tests import vectors_of_messages as messages
+
+    derived = "`hello_i`, `hello_r`, `body_i` and `body_r` are 32 octets of key and 4 octets of nonce prefix.\n"
+    parts = [_TITLE, *_part("", _INPUTS, derived, compute()), _MESSAGES]
+    derived = "`body out` and `body back` are 32 octets of key and 4 octets of nonce prefix.\n"
+    parts += _part(" of messages", messages.INPUTS, derived, messages.compute())
+    return "\n".join(parts) + "\n"
+
+
+def _part(of: str, inputs: Sequence[tuple[str, str]], derived: str, example: Example) -> list[str]:
+    parts = [f"## What is given{of}\n", "| what | value |", "| --- | --- |"]
+    parts += [f"| {what} | `{value}` |" for what, value in inputs]
+    parts += [f"\n## What is derived{of}\n", derived, "```"]
     parts += [_hex(name, octets, 13) for name, octets in example.keys.items()]
-    parts += ["```\n", "## What is said"]
+    parts += ["```\n", f"## What is said{of}"]
     for name, layout in example.said.items():
         digest = hashlib.sha256(layout.octets).hexdigest()
         parts += [f"\n### {name}\n", f"{len(layout.octets)} octets, SHA-256 `{digest}`\n", "```"]
         parts += [_hex(part, octets, 28) for part, octets in layout.fields]
         parts += ["```"]
-    return "\n".join(parts) + "\n"
+    return parts
 
 
 if __name__ == "__main__":

@@ -38,7 +38,15 @@ _MODULES: Final[Mapping[str, str]] = {
     "master": "master",
     "backup": "backup",
     "cert": "cert",
+    "pair": "pair",
     "completion": "completion",
+    "send": "messages.send",
+    "receive": "messages.receive",
+    "dialogs": "messages.looking",
+    "outbox": "messages.looking",
+    "inbox": "messages.looking",
+    "dead": "messages.looking",
+    "why": "messages.looking",
 }
 
 

@@ -49,15 +49,18 @@ class Identity:
     """The private key of the first of them, in PEM form, not encrypted."""
 
     trust: Annotated[tuple[Path, ...], Several(0, MAX_FILES)] = ()
-    """The authorities whose certificates prove the names of peers, in PEM form."""
+    """The authorities whose certificates prove the names of peers, in PEM form; not needed where peers were paired."""
 
     revocation: Annotated[tuple[Path, ...], Several(0, MAX_FILES)] = ()
     """Revocation lists in PEM form; where there are any, each issuer in a peer's chain needs a current one."""
 
     def contradictions(self, wanted: str | None) -> Iterator[Problem]:
-        """Yield what is missing for a certificate of ours; ``wanted`` says who needs it, if anybody."""
-        given = {"certificate": self.certificate, "private-key": self.private_key, "trust": self.trust or None}
-        if wanted is None and not any(given.values()):
+        """Yield what is missing for a certificate of ours; ``wanted`` says who needs it, if anybody.
+
+        Whether somebody is trusted is seen with the files: it may be by pairing.
+        """
+        given = {"certificate": self.certificate, "private-key": self.private_key}
+        if wanted is None and not self.trust and not any(given.values()):
             if self.revocation:
                 yield Problem("identity.revocation", "is of no use without identity.trust")
             return

@@ -28,6 +28,7 @@ from seckex.config.files import Owner, read_private
 from seckex.config.initiator import InitiatorSettings
 from seckex.config.kdc import KdcSettings
 from seckex.config.key0 import MAX_FILE, Key0, parse_key0
+from seckex.config.pairs import read_pairs
 from seckex.config.problems import ConfigInvalid, Problem, Unfit, nearest, shown
 from seckex.config.responder import ResponderSettings
 from seckex.config.structure import Reading, Unread, read_sections, settings_converter
@@ -49,13 +50,17 @@ S = TypeVar("S", bound=Settings)
 
 @frozen
 class Loaded(Generic[S]):
-    """A configuration ready for use: what the file says, KEY 0 by the peer's NAI, and our certificate and trust."""
+    """A configuration ready for use: what the file says, KEY 0 by the peer's NAI, and our certificate and trust.
+
+    ``prekeys`` has those that were told by whom we are paired with, as octets and not verified.
+    """
 
     file: Path
     settings: S
     keys: Mapping[str, Key0]
     credentials: Credentials | None = None
     owner: Owner = Factory(Owner)
+    prekeys: Mapping[str, tuple[bytes, ...]] = Factory(dict)
 
 
 def load(file: Path, cls: type[S], owner: Owner | None = None) -> Loaded[S]:
@@ -77,10 +82,15 @@ def _load(file: Path, raw: dict[str, Any], cls: type[S], owner: Owner) -> Loaded
     keys: dict[str, Key0] = {}
     problems = [*reading.problems, *_state_problems(reading.sections.get("state"), owner)]
     problems += _read_keys(reading.sections, keys, owner)
-    credentials, faults = read_credentials(reading.sections.get("identity"), owner)
-    if problems or faults:
-        raise ConfigInvalid(file, [*problems, *faults])
-    return Loaded(file, cls(**reading.sections), keys, credentials, owner)
+    state: State | None = reading.sections.get("state")
+    paired, doubtful = ([], []) if state is None else read_pairs(state.directory, owner)
+    wanted = next(cls.by_certificate(reading.sections), None)
+    known = [each for _, each in paired]
+    credentials, faults = read_credentials(reading.sections.get("identity"), owner, known, wanted)
+    if problems or doubtful or faults:
+        raise ConfigInvalid(file, [*problems, *doubtful, *faults])
+    prekeys = {each.nai: each.card.prekeys for each in known if each.card.prekeys}
+    return Loaded(file, cls(**reading.sections), keys, credentials, owner, prekeys)
 
 
 def read_settings(file: Path) -> AnySettings:

@@ -20,7 +20,7 @@ from attrs import field, frozen
 
 from seckex.crypto.authority import Authority
 from seckex.crypto.certificates import fingerprint
-from seckex.crypto.identity import Identity, TrustAnchors, Voucher
+from seckex.crypto.identity import Identity, Trust, Voucher
 from seckex.crypto.schedule import PRF_HASHES, lp
 from seckex.crypto.secrets import Secret
 from seckex.errors import ApiMisuse, BadCertificate, Flaw, Malformed
@@ -55,7 +55,7 @@ class Certificates(Authority):
 
     __slots__ = ("identity", "trust")
 
-    def __init__(self, identity: Identity, trust: TrustAnchors, peer: str) -> None:
+    def __init__(self, identity: Identity, trust: Trust, peer: str) -> None:
         # Nothing of an `Authority` of a shared secret is made: there is none.
         self.spi = 0
         self.names = (identity.nai, peer)

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Final
+from typing import Final, Protocol
 
 from attrs import field, frozen
 from cryptography.exceptions import InvalidSignature
@@ -99,6 +99,19 @@ class Voucher:
             self.key.verify(signature, _signed(label, transcript), _VERIFYING)
         except InvalidSignature:
             raise AuthenticationFailed(f"the signature by {self.nai} does not verify") from None
+
+
+class Trust(Protocol):
+    """Whoever judges chains of certificates: `TrustAnchors`, or `seckex.crypto.pinned.PinnedTrust` beside them."""
+
+    @property
+    def digests(self) -> dict[str, bytes]:
+        """The hashes of what it judges by, to tell whether that is another than it was."""
+        ...
+
+    def verify(self, chain: Sequence[bytes], now: float) -> Voucher:
+        """Return what a chain of DER certificates proves at ``now``, wall-clock seconds; raises `BadCertificate`."""
+        ...
 
 
 class Identity:

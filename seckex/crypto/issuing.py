@@ -85,21 +85,9 @@ class Authority:
 
     def issue(self, nai: str, now: float, days: int) -> Issued:
         """Return a principal's certificate, not outliving ours; raises `BadCertificate` for what cannot have one."""
-        try:
-            if not is_nai(nai):
-                raise ValueError
-            names = SubjectAlternativeName([RFC822Name(nai)])
-        except ValueError:
-            raise BadCertificate(Flaw.WRONG_NAME, "a certificate is for a NAI in ASCII, name@realm") from None
-        key = ec.generate_private_key(ec.SECP256R1())
-        issuer = self.certificate.subject
-        subject = _name(nai) if len(nai) <= _MOST_OF_A_NAME else Name([])
-        builder = _builder(subject, issuer, key, self.key, now, days, self.certificate)
-        builder = builder.add_extension(names, critical=not list(subject))
-        builder = builder.add_extension(BasicConstraints(ca=False, path_length=None), critical=True)
-        builder = builder.add_extension(_usage(authority=False), critical=True)
-        builder = builder.add_extension(ExtendedKeyUsage([ExtendedKeyUsageOID.IPSEC_IKE]), critical=False)
-        return Issued(_pem(builder.sign(self.key, hashes.SHA256())), _key_pem(key))
+        names, subject, key = _names(nai), _subject(nai), ec.generate_private_key(ec.SECP256R1())
+        builder = _builder(subject, self.certificate.subject, key, self.key, now, days, self.certificate)
+        return Issued(_pem(_of_principal(builder, names, subject).sign(self.key, hashes.SHA256())), _key_pem(key))
 
     def issue_list(self, before: bytes | None, revoked: Sequence[Certificate], now: float, days: int) -> bytes:
         """Return a revocation list, in PEM form, with all that is on the one ``before`` and those ``revoked`` now.
@@ -137,6 +125,38 @@ class Authority:
         identifier = AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
         builder = builder.add_extension(identifier, critical=False)
         return builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+def issue_alone(nai: str, now: float, days: int) -> Issued:
+    """Return a principal's certificate that it has signed itself, for those who pair with it; raises `BadCertificate`.
+
+    Its issuer is no authority and vouches for nobody.
+    """
+    names, subject, key = _names(nai), _subject(nai), ec.generate_private_key(ec.SECP256R1())
+    builder = _builder(subject, subject, key, key, now, days)
+    return Issued(_pem(_of_principal(builder, names, subject).sign(key, hashes.SHA256())), _key_pem(key))
+
+
+def _names(nai: str) -> SubjectAlternativeName:
+    try:
+        if not is_nai(nai):
+            raise ValueError
+        return SubjectAlternativeName([RFC822Name(nai)])
+    except ValueError:
+        raise BadCertificate(Flaw.WRONG_NAME, "a certificate is for a NAI in ASCII, name@realm") from None
+
+
+def _subject(nai: str) -> Name:
+    return _name(nai) if len(nai) <= _MOST_OF_A_NAME else Name([])
+
+
+def _of_principal(builder: CertificateBuilder, names: SubjectAlternativeName, subject: Name) -> CertificateBuilder:
+    return (
+        builder.add_extension(names, critical=not list(subject))
+        .add_extension(BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(authority=False), critical=True)
+        .add_extension(ExtendedKeyUsage([ExtendedKeyUsageOID.IPSEC_IKE]), critical=False)
+    )
 
 
 def _time(now: float) -> datetime:

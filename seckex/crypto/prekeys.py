@@ -13,7 +13,7 @@ from attrs import evolve, field, frozen
 
 from seckex.crypto.envelope import sign, verify
 from seckex.crypto.hpke import PrivateKey, seed_size
-from seckex.crypto.identity import Identity, TrustAnchors, Voucher
+from seckex.crypto.identity import Identity, Trust, Voucher
 from seckex.crypto.schedule import lp
 from seckex.crypto.secrets import Secret, equal
 from seckex.crypto.suites import SHA256
@@ -111,7 +111,7 @@ class PublicPrekey:
         return bytes.fromhex(self.voucher.fingerprint)
 
 
-def verify_prekey(prekey: Prekey, trust: TrustAnchors, now: float) -> PublicPrekey:
+def verify_prekey(prekey: Prekey, trust: Trust, now: float) -> PublicPrekey:
     """Return a prekey that somebody who is trusted vouches for; ``now`` in wall-clock seconds.
 
     Raises `BadCertificate`, also where the prekey is not of now, and `AuthenticationFailed`. The caller compares the

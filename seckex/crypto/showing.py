@@ -52,10 +52,11 @@ def show(pem: bytes) -> list[Shown]:
         return [Shown("list", issuer, issuer, "", since, next_update(found), "", revoked)]
     if b"PRIVATE KEY-----" in pem and b"-----BEGIN CERTIFICATE-----" not in pem:
         raise BadCertificate(Flaw.MALFORMED, "is a private key, of which nothing is shown")
-    return list(map(_shown, read_certificates(pem)))
+    return list(map(show_certificate, read_certificates(pem)))
 
 
-def _shown(certificate: Certificate) -> Shown:
+def show_certificate(certificate: Certificate) -> Shown:
+    """Return what one certificate is."""
     kind, objection = "other", ""
     name = next(_names(certificate), subject_of(certificate))
     try:

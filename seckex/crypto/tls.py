@@ -37,7 +37,7 @@ from OpenSSL.SSL import (
 )
 
 from seckex.crypto.certificates import der_of
-from seckex.crypto.identity import Identity, TrustAnchors, Voucher
+from seckex.crypto.identity import Identity, Trust, Voucher
 from seckex.errors import ApiMisuse, AuthenticationFailed, BadCertificate, Flaw
 from seckex.wire.numbers import MAX_CERTIFICATES
 
@@ -58,7 +58,7 @@ class HopContexts:
     ``client`` and ``server`` are pyOpenSSL contexts. The private key stays in memory.
     """
 
-    def __init__(self, identity: Identity, trust: TrustAnchors, clock: Callable[[], float]) -> None:
+    def __init__(self, identity: Identity, trust: Trust, clock: Callable[[], float]) -> None:
         self._trust = trust
         self._clock = clock
         self._seen: WeakKeyDictionary[Connection, _Seen] = WeakKeyDictionary()

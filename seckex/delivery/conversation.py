@@ -37,7 +37,9 @@ class Conversation:
         "receiving",
         "refused",
         "row",
+        "says_restored",
         "sending",
+        "speaks",
         "trail",
         "why",
     )
@@ -53,6 +55,10 @@ class Conversation:
         self.receiving = Receiving(row, service, [each for each in segments if not each.ours], room, terms)
         self.keys: Initiating | Accepting | None = None
         self.connection: Connection | None = None
+        #: Whether the peer has to hear of it, be there something to say or not.
+        self.speaks = False
+        #: Whether the peer has to hear, on this connection, that our store was restored from a backup.
+        self.says_restored = False
         #: Whether the peer wants nothing of it.
         self.refused = False
         self.trail = Trail()
@@ -100,6 +106,16 @@ class Conversation:
         return self.sending.is_over and self.receiving.is_over
 
     @property
+    def is_expecting(self) -> bool:
+        """Whether its peer may have something to say at any time, or has to hear of something."""
+        row = self.row
+        return (
+            not row.forget
+            and not self.refused
+            and (self.is_active or bool(row.own) or row.processed < row.acknowledged)
+        )
+
+    @property
     def is_active(self) -> bool:
         """Whether something waits for the peer, a program, the disk or time."""
         sending, receiving = self.sending, self.receiving
@@ -120,8 +136,8 @@ class Conversation:
         if self.refused:
             return False
         if self.connection is None:
-            return bool(sending.waiting or sending.has_frames or self.receiving.owes)
-        return sending.is_ready or sending.has_frames or self.receiving.owes
+            return bool(self.speaks or sending.waiting or sending.has_frames or self.receiving.owes)
+        return self.speaks or sending.is_ready or sending.has_frames or self.receiving.owes
 
     def note_said(self, piece: Piece, size: int, now: Now) -> None:
         """Remember that messages went out, in an envelope of ``size`` octets."""

@@ -23,6 +23,7 @@ from attrs import evolve
 
 from seckex.delivery.connection import Connection
 from seckex.delivery.conversation import SHOWN, Conversation
+from seckex.delivery.exchanging import Exchanging
 from seckex.delivery.faces import (
     WHOLE_UPTO,
     DialogName,
@@ -79,7 +80,7 @@ from seckex.events.messages import (
 from seckex.events.messages import HeadersMissing as HeadersMissingTold
 from seckex.machine import Now
 from seckex.sa.association import WORKER_BITS
-from seckex.wire.bodies import Held, Shift, decode_frames, encode_frames
+from seckex.wire.bodies import Held, Restored, Shift, decode_frames, encode_frames
 from seckex.wire.dialog import DIALOG_ID_SIZE, FULL_PREAMBLE_SIZE, PREAMBLE_SIZE
 from seckex.wire.numbers import Code, MessageKind, NoticeWhat, RecordFlag
 from seckex.wire.units import Gone, Hello, Notice, Phase, Ping, Pong, Prekeys, decode_unit, encode_unit, is_envelope
@@ -137,6 +138,7 @@ class House:
         self._room = Room(MOST_IN_MEMORY)
         self._door = Doorkeeper(terms.vault, refuse_before=snapshot.restored)
         self._notices = Notices(terms.vault)
+        self._exchanging = Exchanging(terms.vault, edge.entropy, edge.say, self._moved)
         self._connections: dict[int, Connection] = {}
         self._peers: dict[str | bytes, PeerAtHouse] = {}
         self._dialogs: dict[bytes, Conversation] = {}
@@ -162,6 +164,9 @@ class House:
             self._adopt(row, by_dialog.get(row.dialog_id, ()))
         for key, dialog_id, number, until in snapshot.keys:
             self._keys[key] = dialog_id, number, until
+        for conversation in self._dialogs.values():
+            conversation.speaks = conversation.row.initiator and conversation.is_expecting
+            self._mark(conversation)
 
     def __len__(self) -> int:
         """How many dialogs there are, those that have ended and are remembered among them."""
@@ -381,7 +386,7 @@ class House:
         sending, receiving = conversation.sending, conversation.receiving
         ours = sending.changes() if sending.has_changes else None
         theirs = receiving.changes(now) if receiving.has_changes else None
-        if ours is None and theirs is None:
+        if ours is None and theirs is None and conversation.is_stored:
             return
         unit: list[MessageOperation] = list(conversation.pending_keys)
         row = conversation.row
@@ -485,6 +490,9 @@ class House:
 
     def _say_one(self, conversation: Conversation, connection: Connection, now: Now) -> bool:
         """Say one envelope of a dialog; return whether one was said."""
+        if not conversation.is_stored:
+            # Nobody may hear of a dialog that a crash would have forgotten.
+            return False
         if conversation.connection is None:
             if not conversation.row.initiator:
                 # Its initiator chooses where the dialog goes; it is told that there is something to say.
@@ -502,10 +510,14 @@ class House:
             return False
         held = keys.pending_held()
         try:
-            if held is not None or receiving.owes or sending.has_frames:
+            if conversation.speaks or held is not None or receiving.owes or sending.has_frames:
+                conversation.speaks = False
                 frames = [*sending.frames(now), *receiving.frames(now)]
                 if held is not None:
                     frames.append(Held(held))
+                if conversation.says_restored:
+                    conversation.says_restored = False
+                    frames.append(Restored(int(self._restored)))
                 if accepting is not None and accepting.shift_due(now):
                     frames.append(Shift())
                 octets = keys.seal(MessageKind.STATE, 0, 0, 0, 0, receiving.acknowledge(), encode_frames(frames), now)
@@ -520,6 +532,7 @@ class House:
                 conversation.note_said(piece, len(octets), now)
         except KeysWanting as error:
             conversation.why = str(error)
+            self._may_exchange(conversation, now)
             return False
         conversation.why = ""
         self._edge.say(connection.number, octets)
@@ -540,6 +553,8 @@ class House:
         conversation.keys.connection(connection.path, now)
         conversation.sending.connected(now)
         conversation.receiving.connected()
+        if conversation.row.created < self._restored:
+            conversation.says_restored = conversation.speaks = True
 
     def _begin_keys(self, row: StoredDialog) -> Initiating:
         vault, peer = self._terms.vault, self._terms.peers.get(row.peer, PeerTerms())
@@ -604,9 +619,11 @@ class House:
         if connection is None:
             return
         self._door.lost(connection.path)
+        self._exchanging.lost(connection)
         for conversation in connection.conversations:
             conversation.connection = None
             conversation.sending.disconnected()
+            conversation.speaks = conversation.row.initiator and conversation.is_expecting
             self._mark(conversation)
         connection.conversations.clear()
         if connection.called is not None and not connection.leads_to:
@@ -639,8 +656,8 @@ class House:
         for conversation in peer.conversations.values():
             if conversation.connection is None and not conversation.row.forget:
                 conversation.why = ""
-                # It has to be told where either end is, and may have something to say at the other end alone.
-                conversation.receiving.connected()
+                # The target may have something to say, and cannot before it has heard of the dialog here.
+                conversation.speaks = conversation.speaks or (conversation.row.initiator and conversation.is_expecting)
                 self._note_speaking(conversation)
 
     def unit(self, number: int, octets: bytes, now: Now) -> None:
@@ -747,6 +764,11 @@ class House:
         self._count("headers-missing")
         conversation = self._dialogs.get(missing.dialog_id)
         if conversation is not None and conversation.row.initiator:
+            # What is said shows the target which keys count.
+            if now.monotonic - conversation.asked >= ASKED_EVERY:
+                conversation.asked = now.monotonic
+                conversation.speaks = True
+                self._mark(conversation)
             return
         keys = self._keys_of(missing.dialog_id)
         told = self._notices.missing(missing.dialog_id, missing.digest, connection.path, now, keys=keys, size=size)
@@ -850,6 +872,7 @@ class House:
             if isinstance(frame, Held):
                 if isinstance(conversation.keys, Initiating):
                     conversation.keys.held(frame.chain, now)
+                    self._may_exchange(conversation, now)
             elif isinstance(frame, Shift):
                 if isinstance(conversation.keys, Initiating):
                     conversation.keys.shift(now)
@@ -911,6 +934,7 @@ class House:
                 conversation.sending.retry(now)
             self._leads_to(connection, conversation.key)
             self._go_over(conversation, connection, now)
+            conversation.speaks = True
             self._mark(conversation)
         elif notice.what is NoticeWhat.REFUSED:
             self._edge.report(DialogRefused(row.peer, row.service, conversation.shown, notice.code))
@@ -924,6 +948,21 @@ class House:
 
     def _phase(self, connection: Connection, unit: Phase, now: Now) -> None:
         """Take a message of the three-phase exchange."""
+        refusal = self._exchanging.take(connection, unit, now)
+        if refusal is not None:
+            self._count("phases")
+            self._report_refused(connection.claimed, bytes(16), unit.kind.name, 0, str(refusal))
+
+    def _moved(self, conversation: Conversation, now: Now) -> None:
+        """Go on under the keys that an exchange has given a dialog."""
+        conversation.trail.note(now.wall, True, 0, 0, "keys of a three-phase exchange")
+        conversation.speaks = True
+        self._mark(conversation)
+
+    def _may_exchange(self, conversation: Conversation, now: Now) -> None:
+        connection, peer = conversation.connection, self._terms.peers.get(conversation.row.peer)
+        if connection is not None and peer is not None and peer.source in ("auto", "three-phase"):
+            self._exchanging.wanted(conversation, connection, now)
 
     # -- time
 
@@ -933,6 +972,7 @@ class House:
             self._store_trouble = ""
             self._soon()
         self._door.expire(now)
+        self._exchanging.tick(now)
         for connection in list(self._connections.values()):
             due = connection.due(now.monotonic)
             if due == "ask":
@@ -1040,6 +1080,14 @@ class House:
             self._giving[conversation.here] = None
             self._soon()
 
+    def dialog_ids(self) -> list[bytes]:
+        """Return the ids of all dialogs that are known."""
+        return list(self._dialogs)
+
+    def dialog_row(self, dialog_id: bytes) -> StoredDialog:
+        """Return a dialog as it is durable; raises `PeerFault`."""
+        return self._known(dialog_id).row
+
     def ours(self, dialog_id: bytes, direction: Direction) -> bool:
         """Tell whether a direction of a dialog is the one in which we send."""
         conversation = self._dialogs.get(dialog_id)
@@ -1060,6 +1108,7 @@ class House:
 
     def _forget(self, conversation: Conversation) -> None:
         row = conversation.row
+        self._exchanging.forget(conversation)
         del self._dialogs[row.dialog_id]
         peer = self._peers.get(conversation.key)
         if peer is not None:

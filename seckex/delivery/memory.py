@@ -92,6 +92,15 @@ class MemoryMessages:
         held = evolve(self._durable.copied(), is_copy=True)
         return MemoryMessages(self.at_once, None, held, held.copied())
 
+    def durable_dialogs(self) -> list[StoredDialog]:
+        """Return the dialogs that a crash would leave."""
+        return list(self._durable.dialogs.values())
+
+    def durable_segments(self, dialog_id: bytes) -> list[Segment]:
+        """Return the segments of a dialog that a crash would leave, rising."""
+        found = [each for name, each in self._durable.segments.items() if name[0] == dialog_id]
+        return sorted(found, key=lambda each: (each.ours, each.first))
+
     # -- the store
 
     def serve(self, now: float) -> None:
@@ -113,7 +122,7 @@ class MemoryMessages:
             keys=tuple(
                 (put.key, dialog_id, put.number, put.until)
                 for (dialog_id, _), put in held.keys.items()
-                if _is_of(worker, dialog_id) and dialog_id in held.dialogs
+                if _is_of(worker, dialog_id) and dialog_id in held.dialogs and put.until > held.clock
             ),
             dead=sum(_is_of(worker, dialog_id) for dialog_id, _, _ in held.dead),
             clock=held.clock,

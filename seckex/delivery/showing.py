@@ -56,21 +56,42 @@ def state_of(conversation: Conversation) -> str:
 
 
 def shown_queue(conversation: Conversation, *, ours: bool) -> list[dict[str, Any]]:
-    """Return what waits of one dialog in one direction."""
-    side = conversation.sending if ours else conversation.receiving
-    direction = conversation.ours if ours else conversation.ours.other
+    """Return the messages of one dialog that wait in one direction, the first ones.
+
+    What became durable together is stored together, so of one of several the ``size`` is not known without reading it.
+    """
     row = conversation.row
-    return [
-        {
-            "name": message_name(row.dialog_id, direction, int(each["number"])),
-            "dialog": row.dialog_id.hex(),
-            "peer": row.peer,
-            "service": row.service if ours is row.initiator else row.own,
-            "why": conversation.why,
-            **each,
-        }
-        for each in side.queue(MOST_OF_DIALOG)
-    ]
+    direction = conversation.ours if ours else conversation.ours.other
+    same = {
+        "dialog": row.dialog_id.hex(),
+        "ours": ours,
+        "peer": row.peer,
+        "service": row.service if ours is row.initiator else row.own,
+        "why": conversation.why,
+    }
+    found: list[dict[str, Any]] = []
+    for segment in (conversation.sending if ours else conversation.receiving).queue(MOST_OF_DIALOG):
+        first, count = int(segment["first"]), int(segment["count"])
+        for number in range(first, first + count):
+            if len(found) >= MOST_OF_DIALOG:
+                return found
+            if not ours and number <= int(segment["done"]) + first - 1:
+                continue
+            name = message_name(row.dialog_id, direction, number)
+            size = int(segment["size"]) if count == 1 else None
+            stage = _stage_of(conversation, number) if ours else _state_of(segment, number)
+            found.append({"name": name, "number": number, "size": size, "state": stage, **same})
+    return found
+
+
+def _stage_of(conversation: Conversation, number: int) -> str:
+    return "delivered" if number <= conversation.row.acknowledged else "accepted"
+
+
+def _state_of(segment: dict[str, Any], number: int) -> str:
+    if number in segment["given"]:
+        return "with the program"
+    return "waits for another attempt" if str(number) in segment["again"] else "waiting"
 
 
 def why_message(conversation: Conversation, letter: str, number: int, now: Now) -> dict[str, Any]:

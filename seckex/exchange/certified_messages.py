@@ -14,7 +14,7 @@ from typing import Final
 from attrs import frozen
 
 from seckex.crypto.certified import BINDING, Handshake
-from seckex.crypto.identity import Identity, TrustAnchors, Voucher
+from seckex.crypto.identity import Identity, Trust, Voucher
 from seckex.crypto.schedule import PRF_HASHES, AgreedKeys, agree, lp
 from seckex.crypto.secrets import Secret, equal
 from seckex.crypto.suites import SHA384, TAG_SIZE, Aead, InvalidTag, new_aead
@@ -114,7 +114,7 @@ class Presented:
     signature: bytes
     signed: bytes
 
-    def verify(self, trust: TrustAnchors, now: float) -> Voucher:
+    def verify(self, trust: Trust, now: float) -> Voucher:
         """Return what the chain proves; raises `BadCertificate`, and `AuthenticationFailed` for the signature."""
         voucher = trust.verify(self.chain, now)
         voucher.verify(self.signature, _SIGNATURES[self.role], self.signed)

@@ -53,6 +53,7 @@ from seckex.net.commit import CommitThread, GroupCommit
 from seckex.net.control import Commands, listen_control
 from seckex.net.delivery.desk import Desk
 from seckex.net.delivery.messages import MessagesAtEdge, Surroundings, possible_messages
+from seckex.net.expiry import daily
 from seckex.net.forgetting import Forgetting
 from seckex.net.hops.associated import AssociatedHops, HopWatcher, associated
 from seckex.net.hops.hops import Hops
@@ -123,6 +124,7 @@ class Daemon(MultiService, Generic[S]):
         passing = TimerService(1.0, self.dialogs.tick)
         passing.clock = reactor
         passing.setServiceParent(self)
+        daily(reactor, lambda: self.loaded.credentials, self.clock.wall, self.log.report).setServiceParent(self)
         self.principal: Principal
         self.house: HouseAtEdge | None = None
         #: What programs of this process send and receive by, None where there is no section of messages.

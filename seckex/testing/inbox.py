@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from attrs import define
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from seckex.delivery.faces import Verdict
@@ -64,7 +64,13 @@ class Inbox:
         self._attempts = attempts
         self._retry_after = retry_after
         self._receiving: dict[str, MemoryReceiving] = {}
+        self._due: list[IDelayedCall] = []
         self.all: list[Delivered] = []
+
+    @property
+    def services(self) -> frozenset[str]:
+        """Those that are received for."""
+        return frozenset(name for name, each in self._receiving.items() if not each.stopped)
 
     def receive(self, service: str, handler: Handler, at_once: int) -> MemoryReceiving:
         """Begin to give; raises `MessageFailed` where somebody else has the service."""
@@ -104,6 +110,9 @@ class Inbox:
 
     def crash(self) -> None:
         """Forget the programs, and what they were given without a durable verdict."""
+        for each in self._due:
+            if each.active():
+                each.cancel()
         self._receiving.clear()
         for delivered in self.all:
             if delivered.state is State.GIVEN:
@@ -166,7 +175,8 @@ class Inbox:
         else:
             after = self._retry_after if decision.after is None else decision.after
             delivered.state, delivered.due, delivered.why = State.WAITING, self._clock.seconds() + after, decision.why
-            self._clock.callLater(after, self.tend)
+            self._due = [each for each in self._due if each.active()]
+            self._due.append(self._clock.callLater(after, self.tend))
 
 
 def _called(handler: Handler, message: Message) -> Deferred[Any]:

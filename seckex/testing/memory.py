@@ -140,6 +140,11 @@ class MemoryMessages(Operated):
         """What peers have sent."""
         return self._inbox.all
 
+    @property
+    def receiving(self) -> frozenset[str]:
+        """The services that the program receives for."""
+        return self._inbox.services
+
     def deliver(
         self,
         service: str,

@@ -7,7 +7,7 @@ import http.client
 from collections.abc import Callable
 from typing import Any
 
-from seckex.cli.control_client import Unreachable, ask
+from seckex.cli.control_client import Unreachable
 from seckex.cli.demo.processes import Process, seckex, twistd
 from seckex.cli.demo.roaming.settings import write_certificates, write_settings
 from seckex.cli.demo.roaming.world import AGENT, CENTER, HOME, NODE, PLUGINS, World
@@ -88,8 +88,7 @@ class RoamingTestCase(StageTestCase):
 
     def home_ask(self, command: str, schema: str, **request: Any) -> dict[str, Any]:
         """Ask the home agent for something."""
-        answer: dict[str, Any] = ask(self.world.control(HOME), {"command": command, **request}, schema)
-        return answer
+        return self.told_by(HOME, {"command": command, **request}, schema)
 
     def download(self, at_half: Callable[[], None] = lambda: None) -> str:
         """Fetch the file through the node's forward; do something when half of it is there. Returns its SHA-256."""

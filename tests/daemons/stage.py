@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from seckex.cli.control_client import Unreachable, ask
+from seckex.cli.control_client import TIMEOUT, Unreachable, ask
 from seckex.cli.demo.files import write_key, write_payload
 from seckex.cli.demo.processes import DemoFailed, Process, free_port, twistd
 from tests.daemons.forked import ForkedProcess, run
@@ -199,13 +199,17 @@ class StageTestCase(SynchronousTestCase):
     def asked(self, role: str) -> dict[str, Any] | None:
         """Return a daemon's status, None while nobody answers."""
         try:
-            return self.status(role)
+            return self.status(role, TIMEOUT)
         except Unreachable:
             return None
 
-    def status(self, role: str) -> dict[str, Any]:
-        """Ask a daemon."""
-        return ask(self.folder / role / "control.sock", {"command": "status"}, "seckex.status/1")
+    def status(self, role: str, timeout: float = PATIENCE) -> dict[str, Any]:
+        """Ask a daemon how it is."""
+        return self.told_by(role, {"command": "status"}, "seckex.status/1", timeout)
+
+    def told_by(self, role: str, request: dict[str, Any], schema: str, timeout: float = PATIENCE) -> dict[str, Any]:
+        """Ask a daemon for something."""
+        return ask(self.folder / role / "control.sock", request, schema, timeout)
 
     def confirmed(self, role: str) -> list[dict[str, Any]]:
         """Return the associations that a daemon knows to be confirmed."""

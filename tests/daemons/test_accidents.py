@@ -9,7 +9,6 @@ import signal
 import socket
 import sqlite3
 
-from seckex.cli.control_client import ask
 from seckex.cli.demo.processes import Process, twistd
 from tests.daemons.forked import ForkedProcess
 from tests.daemons.stage import HOME, PATIENCE, StageTestCase
@@ -30,7 +29,7 @@ class StateTests(StageTestCase):
     def test_a_state_directory_that_is_removed_is_noticed(self) -> None:
         self.both()
         shutil.move(self.folder / "responder", self.folder / "aside")
-        ask(self.folder / "initiator" / "control.sock", {"command": "rekey", "peer": HOME}, "seckex.rekey/1")
+        self.told_by("initiator", {"command": "rekey", "peer": HOME}, "seckex.rekey/1")
         self.until("the trouble", lambda: self.logged("responder", "StoreTrouble"))
         self.assertIn("was removed or replaced while it was in use", (self.folder / "responder.log").read_text())
         shutil.move(self.folder / "aside", self.folder / "responder")
@@ -63,7 +62,7 @@ class StateTests(StageTestCase):
                     file.unlink()
                 responder = self.daemon("responder")
                 self.wait_for_control("responder")
-            ask(self.folder / "initiator" / "control.sock", {"command": "rekey", "peer": HOME}, "seckex.rekey/1")
+            self.told_by("initiator", {"command": "rekey", "peer": HOME}, "seckex.rekey/1")
             self.until("an association", lambda: self.alike())
         self.assertNotIn("forged", (self.folder / "responder.log").read_text())
 

@@ -12,7 +12,7 @@ from seckex.wire.advertisement import Advertisement, AdvertisementFlag, decode_a
 from seckex.wire.mobileip import AgentRefusal, decode_node_reply
 from seckex.wire.numbers import Code, Kem
 from tests.config.written import write_credentials
-from tests.daemons.stage import StageTestCase
+from tests.daemons.stage import PATIENCE, StageTestCase
 from tests.roles.foreign_agent.parts import node_request
 
 AGENT = """\
@@ -60,13 +60,13 @@ class AgentTests(StageTestCase):
     def asked_at(self, octets: bytes, where: str) -> tuple[bytes, str]:
         """Say something to the agent, by UDP or, where that is too long, by TCP; return the answer, and who gave it."""
         if len(octets) > 1232:
-            with closing(socket.create_connection((where, self.port), timeout=10)) as stream:
+            with closing(socket.create_connection((where, self.port), timeout=PATIENCE)) as stream:
                 stream.sendall(len(octets).to_bytes(2, "big") + octets)
                 with stream.makefile("rb") as answers:
                     return answers.read(int.from_bytes(answers.read(2), "big")), where
         with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as own:
             own.bind(("127.0.0.1", 0))
-            own.settimeout(10)
+            own.settimeout(PATIENCE)
             own.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))
             own.sendto(octets, (where, self.port))
             answer, (host, _) = own.recvfrom(2000)
@@ -109,7 +109,7 @@ class AgentTests(StageTestCase):
             own.bind(("239.255.67.35", self.port))
             member = socket.inet_aton("239.255.67.35") + socket.inet_aton("127.0.0.1")
             own.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
-            own.settimeout(10)
+            own.settimeout(PATIENCE)
             while True:
                 identification, advertisement = decode_advertisement(own.recv(2000))
                 if not identification and advertisement.sequence:

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from click.testing import CliRunner
 
-from seckex.cli.control_client import ask
 from seckex.cli.demo.processes import Process, free_port
 from seckex.cli.main import main
 from tests.daemons.stage import StageTestCase
@@ -85,7 +84,7 @@ class HopsOfDaemonsTests(StageTestCase):
         self.assertEqual(result.exit_code, 0, result.output)
 
     def ping(self, name: str, peer: str) -> dict[str, Any]:
-        return ask(self.folder / name / "control.sock", {"command": "ping", "peer": peer}, "seckex.ping/1", 30)
+        return self.told_by(name, {"command": "ping", "peer": peer}, "seckex.ping/1")
 
     def way(self, name: str, peer: str) -> list[tuple[str, str, str]]:
         answer = self.ping(name, peer)

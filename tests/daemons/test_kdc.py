@@ -6,7 +6,6 @@ import socket
 import ssl
 from collections.abc import Iterator
 
-from seckex.cli.control_client import ask
 from seckex.cli.demo.processes import free_port
 from seckex.wire import hop
 from seckex.wire.keying import KeyMaterial, KeyRequest
@@ -87,7 +86,7 @@ class KilledTests(StageTestCase):
             self.wait_for_control("kdc")
             if not number:
                 request = {"command": "kdc-add", "principal": NODE, "home_agent": HOME}
-                ask(self.folder / "kdc" / "control.sock", request, "seckex.kdc-principal/1")
+                self.told_by("kdc", request, "seckex.kdc-principal/1")
             for heard, answer in enumerate(self.answers(self.connect()), start=1):
                 self.assertEqual(told.setdefault(answer.identification, answer.material), answer.material)
                 if heard == most:

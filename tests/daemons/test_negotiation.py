@@ -18,7 +18,7 @@ from seckex.exchange.terms import Terms
 from seckex.machine import Now, Path, Send
 from seckex.wire.general import decode_message, decode_versions
 from seckex.wire.numbers import Kind
-from tests.daemons.stage import HOME, NODE, StageTestCase
+from tests.daemons.stage import HOME, NODE, PATIENCE, StageTestCase
 
 
 class LifeTests(StageTestCase):
@@ -94,7 +94,7 @@ class ReplayTests(StageTestCase):
 
     def ask(self, octets: bytes) -> bytes:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-            udp.settimeout(10)
+            udp.settimeout(PATIENCE)
             udp.connect((self.address, self.port))
             udp.send(octets)
             return udp.recv(2048)
@@ -119,7 +119,7 @@ class StrangerTests(StageTestCase):
     def exchange(self, octets: bytes) -> bytes:
         """Send a datagram and return the answer, empty where none comes before that to a question of ours."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-            udp.settimeout(10)
+            udp.settimeout(PATIENCE)
             udp.connect((self.address, self.port))
             udp.send(octets)
             udp.send(bytes.fromhex("ff2000070000000000000777") + bytes(20))
@@ -144,7 +144,7 @@ class StrangerTests(StageTestCase):
             self.assertEqual(self.exchange(octets), b"")
         counters = self.status("responder")["counters"]
         self.assertGreaterEqual(counters["dropped.malformed"], 4)
-        with socket.create_connection((self.address, self.port), timeout=10) as tcp:
+        with socket.create_connection((self.address, self.port), timeout=PATIENCE) as tcp:
             tcp.sendall(b"GET / HTTP/1.0\r\n\r\n")
             self.assertEqual(tcp.recv(100), b"")
         self.assertEqual(self.status("responder")["counters"]["links.foreign"], 1)

@@ -10,16 +10,15 @@ import socket
 import sys
 from typing import Any
 
-from seckex.cli.control_client import ask
 from seckex.cli.demo.files import write_key
 from seckex.cli.demo.processes import Process, free_port
-from tests.daemons.stage import HOME, NODE, StageTestCase
+from tests.daemons.stage import HOME, NODE, PATIENCE, StageTestCase
 
 
 class ReloadTests(StageTestCase):
     def reload(self, role: str) -> dict[str, Any]:
         """Have a daemon read its configuration again, and return what it says of that."""
-        return ask(self.folder / role / "control.sock", {"command": "reload"}, "seckex.reload/1")
+        return self.told_by(role, {"command": "reload"}, "seckex.reload/1")
 
     def reloaded(self, role: str, *changed: str) -> None:
         """Have a daemon read its configuration again, and check what has changed."""
@@ -44,7 +43,7 @@ class ReloadTests(StageTestCase):
 
     def connected(self, port: int) -> socket.socket:
         """Return a connection through a forward to the web server that has been answered once."""
-        talk = socket.create_connection(("127.0.0.1", port), timeout=30)
+        talk = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         self.addCleanup(talk.close)
         self.ask_again(talk)
         return talk
@@ -86,8 +85,8 @@ class ReloadTests(StageTestCase):
         self.assertEqual((told["changed"], told["restart"]), ([], []))
         self.ask_again(talk)
         # What is new is judged by what is new.
-        with socket.create_connection(("127.0.0.1", self.forward_port), timeout=30) as refused:
-            refused.settimeout(30)
+        with socket.create_connection(("127.0.0.1", self.forward_port), timeout=PATIENCE) as refused:
+            refused.settimeout(PATIENCE)
             with self.assertRaises((ConnectionError, AssertionError)):
                 self.assertTrue(refused.recv(1))
         self.until("the refusal", lambda: self.logged("responder", "DialogRefused"))
@@ -214,7 +213,7 @@ class ReloadTests(StageTestCase):
         self.assertRaises(ConnectionRefusedError, socket.create_connection, ("127.0.0.1", self.forward_port))
         self.connected(port)
         with socket.socket(socket.AF_UNIX) as local:
-            local.settimeout(30)
+            local.settimeout(PATIENCE)
             local.connect(str(unix))
             self.ask_again(local)
         self.ask_again(talk)
@@ -225,7 +224,7 @@ class ReloadTests(StageTestCase):
         # The reset may come before the connection is seen to stand.
         with (
             self.assertRaises((ConnectionError, AssertionError)),
-            socket.create_connection(("127.0.0.1", port), timeout=30) as refused,
+            socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as refused,
         ):
             self.assertTrue(refused.recv(1))
 

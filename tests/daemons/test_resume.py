@@ -12,7 +12,6 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
-from seckex.cli.control_client import ask
 from seckex.cli.demo.processes import Process
 from tests.daemons.relay import ADDRESS, Relay, Then
 from tests.daemons.stage import HOME, INITIATOR, PATIENCE, StageTestCase
@@ -133,7 +132,7 @@ class GoingOnTests(ResumeCase):
         return {each["spi_in"] for each in self.status("initiator")["associations"]}
 
     def command(self, request: dict[str, Any]) -> None:
-        ask(self.folder / "initiator" / "control.sock", request, "seckex.rekey/1")
+        self.told_by("initiator", request, "seckex.rekey/1")
 
 
 class NotGoingOnTests(ResumeCase):

@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 from attrs import define, field
 
-from seckex.delivery.faces import DialogName, Direction, Incoming, Outgoing, Stage, Verdict
+from seckex.delivery.faces import FRAGMENT, DialogName, Direction, Incoming, Outgoing, Payload, Spooled, Stage, Verdict
 from seckex.delivery.house import House
 from seckex.delivery.memory import MemoryMessages
 from seckex.delivery.store import MessageUnit
@@ -56,8 +57,9 @@ class Host:
     services: dict[str, ServiceTerms]
     peers: dict[str, PeerTerms]
     limits: HouseLimits = field(factory=HouseLimits)
-    store: MemoryMessages = field(factory=MemoryMessages)
+    store: MemoryMessages = field(factory=lambda: MemoryMessages(at_once=False))
     spool: dict[str, dict[int, bytes]] = field(factory=dict)
+    synced: set[str] = field(factory=set)
     got: list[Incoming] = field(factory=list)
     stages: dict[tuple[str, Stage], int] = field(factory=dict)
     failures: list[tuple[int, int, str]] = field(factory=list)
@@ -98,6 +100,7 @@ class Host:
         self.up = False
         self.life += 1
         self.store.crash()
+        self.spool = {name: pieces for name, pieces in self.spool.items() if name in self.synced}
         for wire in list(self.wires.values()):
             self.table.cut(wire)
 
@@ -106,12 +109,27 @@ class Host:
         self.attached[service] = at_once
         self.house.attach(service, at_once, self.now())
 
-    def send(self, peer: str, service: str, *payloads: bytes, own: str = "", type: str = "", ttl: float = 0) -> bytes:  # noqa: A002  # what it is called
+    def send(self, peer: str, service: str, *payloads: Payload, own: str = "", type: str = "", ttl: float = 0) -> bytes:  # noqa: A002  # what it is called
         """Send messages by the dialog with a service; return the dialog's id."""
         dialog_id = self.house.dialog(DialogName(peer, service, own), self.now())
         expires = self.wall() + ttl if ttl else 0.0
         self.house.send(dialog_id, [Outgoing(payload, type, expires) for payload in payloads], self.now())
         return dialog_id
+
+    def spooled(self, octets: bytes) -> Spooled:
+        """Put a payload into a file of the spool, as an upload does."""
+        name = self.randomness(8).hex()
+        cut = (octets[at : at + FRAGMENT] for at in range(0, len(octets), FRAGMENT))
+        self.spool[name] = dict(enumerate(cut))
+        self.synced.add(name)
+        return Spooled(name, len(octets))
+
+    def octets(self, payload: Payload) -> bytes:
+        """Return the octets of a payload, be it in a file."""
+        if isinstance(payload, bytes):
+            return payload
+        pieces = self.spool[payload.name]
+        return b"".join(pieces[at] for at in sorted(pieces))
 
     def payloads(self) -> list[Any]:
         """Return what programs have got."""
@@ -130,12 +148,12 @@ class EdgeOnTable:
         """Whether this life goes on."""
         return self.host.up and self.host.life == self.life
 
-    def _later(self, call: Callable[[], None]) -> None:
+    def _later(self, call: Callable[[], None], what: str = "") -> None:
         def when_alive() -> None:
             if self.alive:
                 call()
 
-        self.host.table.queue.append(when_alive)
+        self.host.table.post((self.host.nai, what), when_alive)
 
     def now(self) -> Now:
         return self.host.now()
@@ -167,13 +185,18 @@ class EdgeOnTable:
         def write() -> None:
             try:
                 self.host.store.commit([unit])
-            except StoreFailed as failure:
-                result: StoreFailed | None = failure
+            except StoreFailed as error:
+                failure = error
+                self._later(lambda: done(failure), "store")
             else:
-                result = None
-            self._later(lambda: done(result))
+                # What is written is durable a moment later only, and told a moment after that.
+                self._later(sync, "store")
 
-        self._later(write)
+        def sync() -> None:
+            self.host.store.sync()
+            self._later(lambda: done(None), "store")
+
+        self._later(write, "store")
 
     def fetch(
         self, dialog_id: bytes, direction: Direction, first: int, done: Callable[[bytes | StoreFailed], None]
@@ -187,17 +210,31 @@ class EdgeOnTable:
         self._later(read)
 
     def read_piece(self, spool: str, fragment: int, done: Callable[[bytes | StoreFailed], None]) -> None:
-        self._later(lambda: done(self.host.spool[spool][fragment]))
+        def read() -> None:
+            pieces = self.host.spool.get(spool, {})
+            done(pieces[fragment] if fragment in pieces else StoreFailed("there is no such piece"))
+
+        self._later(read, "spool")
 
     def write_piece(self, spool: str, fragment: int, octets: bytes, done: Callable[[StoreFailed | None], None]) -> None:
         def write() -> None:
+            if self.host.store.failing is not None:
+                done(self.host.store.failing)
+                return
             self.host.spool.setdefault(spool, {})[fragment] = octets
             done(None)
 
-        self._later(write)
+        self._later(write, "spool")
 
     def sync_spool(self, spool: str, done: Callable[[StoreFailed | None], None]) -> None:
-        self._later(lambda: done(None if spool in self.host.spool else StoreFailed("there is no such file")))
+        def sync() -> None:
+            if spool in self.host.spool:
+                self.host.synced.add(spool)
+                done(None)
+            else:
+                done(StoreFailed("there is no such file"))
+
+        self._later(sync, "spool")
 
     def drop_spool(self, spool: str) -> None:
         self.host.spool.pop(spool, None)
@@ -225,21 +262,24 @@ class EdgeOnTable:
 class Table:
     """Hosts, wires and time."""
 
-    def __init__(self, seed: str = "table") -> None:
+    def __init__(self, seed: str = "table", rng: Random | None = None) -> None:
         self.seed = seed
         self.monotonic = 1000.0
         self.wall = float(WALL)
         self.hosts: dict[str, Host] = {}
-        self.queue: deque[Callable[[], None]] = deque()
+        self.random = rng
+        self.queues: dict[Any, deque[Callable[[], None]]] = {}
+        self.happened = 0
         self.unreachable: set[str] = set()
         self._numbers = 0
+        self._dues: list[tuple[float, Callable[[], None]]] = []
 
     def host(self, nai: str, **terms: Any) -> Host:
         """Put a principal on the table."""
         made = self.hosts[nai] = Host(self, nai, terms.pop("services", {}), terms.pop("peers", {}), **terms)
         return made
 
-    def pair(self, **limits: Any) -> tuple[Host, Host]:
+    def pair(self, source: str = "prekey", **limits: Any) -> tuple[Host, Host]:
         """Put a node and its home there: home has the service ``orders``, node ``answers``."""
         bounds = HouseLimits(**limits)
         home = self.host(
@@ -250,7 +290,7 @@ class Table:
         node = self.host(
             NODE,
             services={"answers": ServiceTerms(allowed=(HOME,), attempts=3)},
-            peers={HOME: PeerTerms(source="prekey")},
+            peers={HOME: PeerTerms(source=source)},
             limits=bounds,
         )
         return node, home
@@ -271,13 +311,7 @@ class Table:
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
         """Have something happen after some time."""
-        self._due.append((self.monotonic + seconds, call))
-
-    @property
-    def _due(self) -> list[tuple[float, Callable[[], None]]]:
-        if not hasattr(self, "_dues"):
-            self._dues: list[tuple[float, Callable[[], None]]] = []
-        return self._dues
+        self._dues.append((self.monotonic + seconds, call))
 
     def carry(self, wire: Wire, sender: Host, octets: bytes) -> None:
         """Bring a unit to the other end."""
@@ -293,7 +327,7 @@ class Table:
                 host.events.append(error)
                 self.cut(wire)
 
-        self.queue.append(arrive)
+        self.post((wire.ends[other], "wire"), arrive)
 
     def cut(self, wire: Wire) -> None:
         """End a connection at both ends."""
@@ -312,12 +346,28 @@ class Table:
             for wire in list(host.wires.values()):
                 self.cut(wire)
 
+    def post(self, line: Any, call: Callable[[], None]) -> None:
+        """Have something happen after all that stands in the same line; lines take turns as the dice fall."""
+        self.queues.setdefault(None if self.random is None else line, deque()).append(call)
+
+    def step(self) -> bool:
+        """Have one thing happen; return whether there was any."""
+        queues = self.queues
+        while queues:
+            line = next(iter(queues)) if self.random is None else self.random.choice(list(queues))
+            queue = queues[line]
+            if queue:
+                self.happened += 1
+                queue.popleft()()
+                return True
+            del queues[line]
+        return False
+
     def run(self, most: int = 20_000) -> None:
         """Have everything happen that can now."""
         for _ in range(most):
-            if not self.queue:
+            if not self.step():
                 return
-            self.queue.popleft()()
         raise AssertionError("there is no end to it")
 
     def advance(self, seconds: float) -> None:
@@ -326,11 +376,15 @@ class Table:
         for _ in range(int(seconds)):
             self.monotonic += 1
             self.wall += 1
-            due = [each for each in self._due if each[0] <= self.monotonic]
-            self._dues = [each for each in self._due if each[0] > self.monotonic]
-            for _, call in due:
-                call()
-            for host in self.hosts.values():
-                if host.up:
-                    host.house.tick(host.now())
+            self.tick()
             self.run()
+
+    def tick(self) -> None:
+        """Have happen what is due."""
+        due = [each for each in self._dues if each[0] <= self.monotonic]
+        self._dues = [each for each in self._dues if each[0] > self.monotonic]
+        for _, call in due:
+            call()
+        for host in self.hosts.values():
+            if host.up:
+                host.house.tick(host.now())

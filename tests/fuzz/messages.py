@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
+from typing import Final
 
-from seckex.wire import bodies
+from seckex.wire import bodies, pairing
 from seckex.wire.envelope import envelope_size
 from seckex.wire.numbers import MOST_JOINED
 from seckex.wire.units import unit_size
@@ -19,6 +20,7 @@ from tests.fuzz.mutate import Mutator, Part, scramble, split, structured
 from tests.fuzz.target import Function, Target
 from tests.wire.messages import CODECS, FRAMES, UNITS, Codec
 from tests.wire.messages import ENVELOPES as ENVELOPE_VALUES
+from tests.wire.test_pairing import CARD, MESSAGES, WITH_PREKEY
 
 _SHORT = 200
 
@@ -140,6 +142,15 @@ def _state(octets: bytes) -> None:
         raise AssertionError(f"{frames} change")
 
 
+_CARDS: Final = Codec("card", pairing.decode_card, pairing.encode_card, {"plain": CARD, "with-prekey": WITH_PREKEY})
+_PAIRING: Final = Codec(
+    "pairing",
+    pairing.decode_pairing,
+    lambda message: pairing.encode_pairing(message)[pairing.LENGTH_SIZE :],
+    {type(message).__name__.lower(): message for message in MESSAGES},
+)
+
+
 def _states() -> Iterator[tuple[str, bytes]]:
     yield "all", bodies.encode_frames(FRAMES)
     yield "ask", bodies.encode_frames((bodies.Ask(),))
@@ -154,7 +165,7 @@ def targets() -> list[Target]:
         Function(
             codec.name, _exact(codec), _MUTATORS.get(codec.name, scramble), _samples(codec), *WIRE_FAULTS, short=_SHORT
         )
-        for codec in CODECS
+        for codec in (*CODECS, _CARDS, _PAIRING)
     ]
     return [
         *exact,

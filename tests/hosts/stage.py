@@ -60,8 +60,8 @@ format = "json"
 file = "{name}.log"
 level = "debug"
 [dead-peer]
-idle = "2s"
-timeout = "2s"
+idle = "{watch}"
+timeout = "{watch}"
 """
 _NODE: Final = """
 [[peers]]
@@ -110,7 +110,12 @@ connect = "unix:{folder}/server.sock"
 
 
 class HostsCase(SynchronousTestCase):
-    """Tests on that network; ``self.hosts`` has the namespaces by name."""
+    """Tests on that network; ``self.hosts`` has the namespaces by name.
+
+    ``watch`` is for how long links may be silent, twice.
+    """
+
+    watch = "2s"
 
     def setUp(self) -> None:
         missing = what_is_missing()
@@ -167,7 +172,11 @@ class HostsCase(SynchronousTestCase):
         for name, nai in NAIS.items():
             certificate = f'certificate = "{name}.pem"\nprivate-key = "{name}.key"\ntrust = ["ca.pem"]'
             start = _START.format(
-                role=PLUGINS[name], nai=nai, name=name, certificate="" if name == NODE else certificate
+                role=PLUGINS[name],
+                nai=nai,
+                name=name,
+                watch=self.watch,
+                certificate="" if name == NODE else certificate,
             )
             (self.folder / f"{name}.toml").write_text(start + more[name])
         self.seckex("kdc", "init", "--config", "home.toml")
@@ -232,7 +241,7 @@ class HostsCase(SynchronousTestCase):
     def status(self, name: str) -> dict[str, Any]:
         """Ask a daemon; an empty object where it does not answer."""
         try:
-            return ask(self.folder / name / "control.sock", {"command": "status"}, "seckex.status/1")
+            return ask(self.folder / name / "control.sock", {"command": "status"}, "seckex.status/1", PATIENCE)
         except (Unreachable, Refused):
             return {}
 

@@ -27,6 +27,7 @@ class HostTests(HostsCase):
         self.nets.mend("radio", radio)
         self.goes_on(download)
         self.assertGreater(download.received, stood)
+        self.until("an agent", self.agent)
         there = self.agent()
         self.kill(there)
         other = SOUTH if there == NORTH else NORTH

@@ -324,5 +324,5 @@ class CommitThreadTests(TestCase):
             "sys.exit('the port is taken')\n"
         )
         environment = {"PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)}
-        ended = subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment, timeout=30)
+        ended = subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment, timeout=120)
         self.assertEqual((ended.returncode, ended.stderr), (1, b"the port is taken\n"))

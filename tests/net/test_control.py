@@ -388,7 +388,7 @@ class SocketTests(TestCase):
             numbers: list[int] = []
             dropped = 0
             received = b""
-            slow.settimeout(20)
+            slow.settimeout(60)
             watchers[0].tell({"n": told})
             while not numbers or numbers[-1] != told:
                 received += yield deferToThread(slow.recv, 65536)

@@ -82,8 +82,10 @@ class ReceivingTests(MemoryCase):
 
     def test_one_program_for_each_service(self) -> None:
         first = self.messages.receive("orders", self.take)
+        self.assertEqual(self.messages.receiving, {"orders"})
         self.assertRaises(MessageFailed, self.messages.receive, "orders", self.take)
         self.successResultOf(first.stop())
+        self.assertEqual(self.messages.receiving, set())
         self.messages.deliver("orders", b"1")
         self.assertEqual(self.taken, [])
         self.messages.receive("orders", self.take)

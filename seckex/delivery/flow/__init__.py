@@ -27,19 +27,24 @@ STATE. When ``sending.has_frames or receiving.owes``, the house says STATE with
 ``sending.frames(now) + receiving.frames(now)`` and ``receiving.acknowledge()``
 in its header, after a commit and when nothing else is about to leave.
 
-What comes. Of every envelope that was opened: ``sending.acknowledged(header.acknowledged, now)``
-and then, by its kind, `Receiving.take_messages`, `Receiving.take_fragment`, or for
-every frame ``sending.hear(frame, now)`` and ``receiving.hear(frame, now)``, which return whether the
-frame is theirs; behind the last frame ``sending.heard_state(now)``. They raise
-`seckex.errors.PeerMisbehaved` where the peer breaks a rule; the house then ends the dialog or the connection. ``receiving.spool_work()`` has then
-what is to be done with the spool, each once.
+What comes. Of every envelope that was opened the house calls
+``sending.acknowledged(header.acknowledged, now)`` and then, by its kind,
+`Receiving.take_messages`, `Receiving.take_fragment`, or for every frame
+``sending.hear(frame, now)`` and ``receiving.hear(frame, now)``, which return
+whether the frame is theirs; behind the last frame ``sending.heard_state(now)``.
+They raise `seckex.errors.PeerMisbehaved` where the peer breaks a rule.
+``receiving.spool_work()`` then has what is to be done with the spool, in its
+order, and `Receiving.written` answers all but `DropSpool`.
 
-Programs. ``receiving.give(most, now)`` while ``receiving.can_give``, then `Receiving.verdict`; ``receiving.wanted()`` as above.
+Programs. ``receiving.give(most, now)`` while ``receiving.can_give``, then
+`Receiving.verdict`; what has to be read first is as above.
 
-Connections. ``sending.connected(now)`` and ``receiving.connected()`` when a dialog
-gets a connection, ``sending.disconnected()`` when it loses it. ``sending.tick(now, blocked)`` and
-``receiving.tick(now)`` once a second.
+Connections. ``sending.connected(now)`` and ``receiving.connected()`` when a
+dialog gets a connection, ``sending.disconnected()`` when it loses it.
+``sending.tick(now, blocked)`` and ``receiving.tick(now)`` once a second.
 
-Ends. `Sending.end`, and END of the peer; the dialog is over when
-``sending.is_over and receiving.is_over``.
+Ends. `Sending.end`, and END of the peer, with a `Receiving.code` if it is an
+error: the house then ends our direction with it. The dialog is over when
+``sending.is_over and receiving.is_over``; whoever speaks of it later is said
+``receiving.frames`` again, after ``receiving.connected()``.
 """

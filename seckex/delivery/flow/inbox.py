@@ -17,79 +17,18 @@ from collections import deque
 from itertools import islice
 from typing import Any, Final
 
-from attrs import define
-
 from seckex.delivery.faces import Direction, Incoming, Verdict
+from seckex.delivery.flow.arrived import Arrived, ReceivingTerms
 from seckex.delivery.flow.memory import Room
 from seckex.delivery.flow.pieces import Wanted, WantedSegment
-from seckex.delivery.flow.segments import Message, message_size, packed, read_segment, weight_of
+from seckex.delivery.flow.segments import Message, message_size, packed
 from seckex.delivery.store import DeadMessage
-from seckex.errors import Malformed
 from seckex.machine import Now
 from seckex.wire.numbers import Code
 
 AHEAD: Final = 1 << 18
 RETRY_AFTER: Final = 1.0
 MOST_RETRY_AFTER: Final = 300.0
-
-
-@define
-class ReceivingTerms:
-    """What is allowed of messages for a service: the longest payload, and how often one is tried.
-
-    ``window`` has the octets of bodies that may be here and not be done.
-    """
-
-    largest: int = 1 << 20
-    attempts: int = 8
-    window: int = 4 << 20
-
-
-class Arrived:
-    """A segment of the peer's.
-
-    ``messages`` is None while they are not in memory; ``finished`` counts those at its beginning that are done.
-    ``broken`` says why it cannot be read, or is empty.
-    """
-
-    __slots__ = (
-        "broken",
-        "count",
-        "fetching",
-        "finished",
-        "first",
-        "kept",
-        "last",
-        "length",
-        "messages",
-        "octets",
-        "size",
-        "spool",
-        "weight",
-    )
-
-    def __init__(self, first: int, count: int, size: int, length: int, spool: str) -> None:
-        self.first = first
-        self.count = count
-        self.last = first + count - 1
-        self.size = size
-        self.length = length
-        self.spool = spool
-        self.weight = weight_of(length, size, spool)
-        self.octets = b""
-        self.messages: list[Message] | None = None
-        self.finished = 0
-        self.broken = ""
-        self.fetching = self.kept = False
-
-    def read(self, octets: bytes) -> None:
-        """Read the messages."""
-        try:
-            self.messages = read_segment(octets, self.count, self.size, self.spool)
-        except Malformed as error:
-            self.broken = str(error)
-            self.octets = octets
-            self.messages = []
 
 
 class Inbox:
@@ -154,7 +93,7 @@ class Inbox:
     def give(self, most: int, now: Now) -> list[Incoming]:
         """Return what is to be given next, with what the program has at most ``most`` messages."""
         given: list[Incoming] = []
-        for number in sorted(self._again):
+        for number in sorted(self._again) if self._again else ():
             if len(self._out) >= most or self._again[number] > now.monotonic:
                 return given
             message = self._message(number)
@@ -170,17 +109,16 @@ class Inbox:
             if messages is None:
                 break
             begin = max(self._offset, segment.finished)
-            end = min(segment.count, begin + room)
-            if segment.broken:
-                end = segment.count
-            self._offset = end
-            if end == segment.count:
+            end = begin + room
+            if end >= segment.count or segment.broken:
                 self._at += 1
                 self._offset = 0
+            else:
+                self._offset = end
             if segment.broken:
                 self._put_aside_all(segment, begin, now)
-                continue
-            self._give_of(segment, messages, begin, end, now, given)
+            else:
+                self._give_of(segment, messages, begin, end, now, given)
         return given
 
     def _give_of(
@@ -275,6 +213,7 @@ class Inbox:
         elif verdict is Verdict.RETRY:
             self._try_again(number, why, now, after)
         else:
+            self._tries.setdefault(number, 1)
             self._put_number_aside(number, Code.RESET_BY_PROGRAM, why, now)
         return True
 
@@ -338,7 +277,7 @@ class Inbox:
 
     def put_aside(self, number: int, code: Code, why: str, now: Now, size: int, octets: bytes, spool: str) -> None:
         """Note a dead message."""
-        tries = self._tries.get(number, 0) or int(number in self._out)
+        tries = self._tries.get(number, 0)
         self.dead.append(
             DeadMessage(
                 self._dialog_id,

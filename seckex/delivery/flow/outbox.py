@@ -21,10 +21,11 @@ from math import inf
 from typing import Any, Final
 
 from seckex.delivery.faces import FRAGMENT, WHOLE_UPTO
+from seckex.delivery.flow.held import Held, joined
 from seckex.delivery.flow.memory import Room
 from seckex.delivery.flow.pieces import Piece, Wanted, WantedPiece, WantedSegment
 from seckex.delivery.flow.ranges import Ranges
-from seckex.delivery.flow.segments import ROW, Packed, fragments_of, weight_of, without_padding
+from seckex.delivery.flow.segments import ROW, Packed
 from seckex.delivery.store import SegmentIndex
 from seckex.wire.bodies import pack_messages, padded, unpack_messages
 from seckex.wire.numbers import MOST_JOINED, MessageKind
@@ -39,60 +40,6 @@ MOST_FRAGMENTS_AHEAD: Final = 64
 # Looked up for every piece.
 _MESSAGES: Final = MessageKind.MESSAGES
 _FRAGMENT: Final = MessageKind.FRAGMENT
-
-
-class Held:
-    """A segment: ``sent`` tells that it may have reached the peer, ``received`` that it need not be sent (again).
-
-    ``have`` counts the fragments that the peer has. ``kept``: its octets count in the shared room.
-    """
-
-    __slots__ = (
-        "count",
-        "earliest",
-        "fetching",
-        "first",
-        "fragments",
-        "have",
-        "holes",
-        "kept",
-        "last",
-        "latest",
-        "length",
-        "octets",
-        "received",
-        "sent",
-        "size",
-        "spool",
-        "stored",
-        "weight",
-    )
-
-    def __init__(self, first: int, count: int, size: int, length: int, spool: str) -> None:
-        self.first = first
-        self.count = count
-        self.last = first + count - 1
-        self.size = size
-        self.length = length
-        self.spool = spool
-        self.weight = weight_of(length, size, spool)
-        self.fragments = fragments_of(size) if count == 1 else 0
-        self.octets: bytes | None = None
-        self.earliest = self.latest = inf
-        self.have = 0
-        self.holes: Ranges | None = None
-        self.stored = self.sent = self.received = self.fetching = self.kept = False
-
-    def left(self, first: int, last: int) -> list[tuple[int, int]]:
-        """Return what is not left out of these messages."""
-        return [(first, last)] if self.holes is None else self.holes.missing(first, last)
-
-    def leave_out(self, first: int, last: int) -> None:
-        """Never send these messages."""
-        if self.holes is None:
-            self.holes = Ranges()
-        self.holes.add(first, last)
-        self.received = self.received or not self.left(self.first, self.last)
 
 
 class Outbox:
@@ -374,7 +321,7 @@ class Outbox:
                 count += other.count
                 length += other.length
             if len(passed) > 1:
-                octets = _joined(passed)
+                octets = joined(passed)
         self._at += len(passed) - 1
         self._pass(passed[-1])
         for each in passed[:-1]:
@@ -397,7 +344,7 @@ class Outbox:
 
     def shown(self, most: int) -> list[dict[str, Any]]:
         """Return the first segments, as plain values."""
-        return [_shown(segment) for segment in islice(self.held, most)]
+        return [segment.shown() for segment in islice(self.held, most)]
 
     # What has to be read.
 
@@ -447,20 +394,3 @@ class Outbox:
             self._asked.discard(wanted.fragment)
         elif self.current() is segment and wanted.fragment in self._asked:
             self._pieces[wanted.fragment] = octets
-
-
-def _joined(segments: list[Held]) -> bytes:
-    parts = [without_padding(each.octets or b"", each.count) for each in segments[:-1]]
-    return b"".join([*parts, segments[-1].octets or b""])
-
-
-def _shown(segment: Held) -> dict[str, Any]:
-    return {
-        "first": segment.first,
-        "count": segment.count,
-        "size": segment.size,
-        "spool": segment.spool,
-        "sent": segment.sent,
-        "fragments": segment.fragments,
-        "fragments_there": segment.have,
-    }

@@ -18,7 +18,7 @@ from seckex.delivery.keys.rotation import PLENTY, Generation, Wear
 from seckex.delivery.keys.sealing import Outlet
 from seckex.delivery.keys.sources import Kek
 from seckex.delivery.record import BodySealer
-from seckex.errors import BadCertificate
+from seckex.errors import ApiMisuse, BadCertificate
 from seckex.machine import Now
 from seckex.wire.numbers import Suite
 
@@ -122,34 +122,20 @@ class Accepting:
         short = self._short
         if short is not None and now.wall < self._short_until:
             return short.seal(kind, count, fragment, fragments, sequence, acknowledged, body)
-        outlet = self._outlet or self._open_outlet(now)
         if not self.ready(now):
-            raise KeysWanting("the keys of the dialog have ended")
-        octets = outlet.named(kind, count, fragment, fragments, sequence, acknowledged, body)
+            raise KeysWanting("no keys of the dialog are held")
+        outlet = self._outlet or self._open_outlet()
+        octets = outlet.named((kind, count, fragment, fragments, sequence, acknowledged), body)
         if outlet.begun and self._entry is not None:
             self._short, self._short_until = outlet.sealer, self._entry.until
         return octets
 
-    def _open_outlet(self, now: Now) -> Outlet:
+    def _open_outlet(self) -> Outlet:
         entry, generation, path = self._entry, self._generation, self._path
-        if entry is None or generation is None or not self.ready(now):
-            raise KeysWanting("no keys of the dialog are held")
-        if path is None:
-            raise KeysWanting("there is no connection to seal for")
-        target = entry.kek.pair.target
-        # Nobody's answers are collected under the dialog's own number: an initiator without a name has no relay.
-        names = (self.peer or target.nai, target.nai)
-        self._outlet = Outlet(
-            self._suite,
-            generation,
-            self._vault.entropy(SALT_SIZE),
-            path,
-            True,
-            target.fingerprint,
-            names,
-            self.dialog_id,
-            self._vault.clock_ns,
-        )
+        if entry is None or generation is None or path is None:
+            raise ApiMisuse("there is no connection to seal for")
+        salt, clock = self._vault.entropy(SALT_SIZE), self._vault.clock_ns
+        self._outlet = Outlet(self._suite, generation, salt, path, True, entry.kek.pair, self.dialog_id, clock)
         return self._outlet
 
     def _close(self) -> None:

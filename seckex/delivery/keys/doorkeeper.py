@@ -15,7 +15,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from seckex.crypto.envelope import NO_PATH, body_key, unwrap_dsk
+from seckex.crypto.envelope import NO_PATH, body_key, dsk_id, unwrap_dsk
 from seckex.crypto.suites import SHA256
 from seckex.delivery.keys.accepting import Accepting
 from seckex.delivery.keys.cache import MOST_GENERATIONS, MOST_KEKS, Cache, Entry, Inlet
@@ -202,7 +202,7 @@ class Doorkeeper:
         if known is not None:
             if known.until is not None and now.monotonic >= known.until:
                 raise HeadersMissing("DSK id", "the dialog has left this key behind", dialog_id, peer=peer)
-            if envelope.key_octets not in (known.sealed, known.named):
+            if envelope.key_octets != (known.sealed if key.sealed else known.named):
                 raise Forged("session key header", "is not the one that is held with this DSK", dialog_id, peer)
             return known, False
         if key.generation <= entry.highest:
@@ -214,11 +214,10 @@ class Doorkeeper:
             dsk = unwrap_dsk(kek.secret, key.generation, key.sealed, dialog_id, kek.octets)
         except AuthenticationFailed as error:
             raise Forged("sealed DSK", str(error), dialog_id, peer) from None
-        before = kek.pair_unsigned, kek.octets
-        found = Generation(key.generation, dsk, kek.id, key.sealed, before, now.monotonic)
-        if found.id != key.dsk_id:
+        if dsk_id(dsk) != key.dsk_id:
             raise Forged("DSK id", "is not that of the key in the header", dialog_id, peer)
-        return found, True
+        before, since = (kek.pair_unsigned, kek.octets), now.monotonic
+        return Generation(key.generation, dsk, key.dsk_id, kek.id, envelope.key_octets, before, since), True
 
     def _inlet(self, envelope: Envelope, entry: Entry, generation: Generation, path: bytes) -> Inlet:
         dialog_id, pair = entry.dialog_id, entry.kek.pair

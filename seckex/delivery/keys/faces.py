@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from attrs import field, frozen
 
-from seckex.crypto.identity import Identity, TrustAnchors, Voucher
+from seckex.crypto.identity import Identity, Trust, Voucher
 from seckex.crypto.prekeys import PrivatePrekey, PublicPrekey
 from seckex.crypto.schedule import AgreedKeys
 from seckex.crypto.secrets import Secret
@@ -81,7 +81,7 @@ class Vault(Protocol):
         ...
 
     @property
-    def trust(self) -> TrustAnchors | None:
+    def trust(self) -> Trust | None:
         """Who may vouch for others, None where nobody does."""
         ...
 

@@ -15,47 +15,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from seckex.crypto.envelope import KEY_SIZE, NO_PATH, body_key, mac_pair, sign_pair, wrap_dsk
+from seckex.crypto.envelope import KEY_SIZE, NO_PATH, dsk_id, mac_pair, sign_pair, wrap_dsk
 from seckex.crypto.identity import Voucher
 from seckex.crypto.secrets import Secret
 from seckex.delivery.keys.accepting import SALT_SIZE
-from seckex.delivery.keys.doorkeeper import FLAGS_AT, KINDS, SHORT, digest_of
-from seckex.delivery.keys.faces import Forged, HeadersMissing, KeysWanting, Opened, Vault
+from seckex.delivery.keys.answers import Answers
+from seckex.delivery.keys.faces import KeysWanting, Opened, Vault
 from seckex.delivery.keys.pair import Terms
 from seckex.delivery.keys.rotation import FIRST_ENVELOPES, PLENTY, USUAL, Generation, Wear
-from seckex.delivery.keys.sealing import Outlet
+from seckex.delivery.keys.sealing import DialogFields, Outlet
 from seckex.delivery.keys.sources import Kek, KekSource
-from seckex.delivery.record import BodyOpener, BodySealer
+from seckex.delivery.record import BodySealer
 from seckex.errors import ApiMisuse
 from seckex.machine import Now
-from seckex.wire.envelope import ANONYMOUS, Envelope, decode_envelope
-from seckex.wire.envelope_headers import DialogHeader
-from seckex.wire.numbers import MessageKek, RecordFlag, Suite
+from seckex.wire.envelope import ANONYMOUS
+from seckex.wire.envelope_headers import SessionKeyHeader, encode_key
+from seckex.wire.numbers import MessageKek, Suite
 
 #: Seconds between two times that fresh keys are made because the target has lost them, or wants others.
 AGAIN: Final = 1.0
 #: Seconds after which a KEK that is due and could not be made is tried again.
 LATER: Final = 60.0
-#: Salts of the direction back that are remembered for one connection.
-MOST_SALTS_BACK: Final = 8
-
-_NOT_SHORT: Final = int(
-    RecordFlag.FULL | RecordFlag.SERVICE_PAIR | RecordFlag.KEK | RecordFlag.SESSION_KEY | RecordFlag.ROUTING
-)
-_opened: Final = tuple.__new__
-
-
-class _Inlet:
-    """What opens one salt of the target's."""
-
-    __slots__ = ("context", "generation", "kek", "opener", "salt")
-
-    def __init__(self, kek: Kek, generation: Generation, salt: bytes, context: bytes, opener: BodyOpener) -> None:
-        self.kek = kek
-        self.generation = generation
-        self.salt = salt
-        self.context = context
-        self.opener = opener
 
 
 class Initiating:
@@ -85,8 +65,7 @@ class Initiating:
         self._short: BodySealer | None = None
         self._short_counter = self._short_octets = 0
         self._short_until = 0.0
-        self._inlets: dict[bytes, _Inlet] = {}
-        self._salts: dict[bytes, _Inlet] = {}
+        self._answers = Answers(terms, suite, self._keys_named)
         self._fresh_at: float | None = None
         self._kek_at = 0.0
         self._why = "nothing was sealed yet"
@@ -121,56 +100,21 @@ class Initiating:
             and now.monotonic < self._short_until
         ):
             return short.seal(kind, count, fragment, fragments, sequence, acknowledged, body)
-        return self._seal(kind, count, fragment, fragments, sequence, acknowledged, body, now)
+        return self._seal((kind, count, fragment, fragments, sequence, acknowledged), body, now)
 
-    def _seal(
-        self,
-        kind: int,
-        count: int,
-        fragment: int,
-        fragments: int,
-        sequence: int,
-        acknowledged: int,
-        body: bytes,
-        now: Now,
-    ) -> bytes:
+    def _seal(self, dialog: DialogFields, body: bytes, now: Now) -> bytes:
         kek, generation = self._renewed(now)
         outlet = self._outlet or self._open_outlet(kek, generation)
-        if not self._kek_held:
-            self._unheld += 1
-            headers = kek.octets + generation.sealed
-            if kek.pair.anonymous:
-                return outlet.sealer.seal(
-                    kind,
-                    count,
-                    fragment,
-                    fragments,
-                    sequence,
-                    acknowledged,
-                    body,
-                    headers,
-                    ANONYMOUS,
-                    outlet.salt,
-                    outlet.routing,
-                )
-            return outlet.sealer.seal_proven(
-                kind,
-                count,
-                fragment,
-                fragments,
-                sequence,
-                acknowledged,
-                body,
-                outlet.salt,
-                kek.pair_unsigned,
-                kek.pair.algorithm,
-                headers,
-                self._prove,
-                outlet.routing,
-            )
-        octets = outlet.named(kind, count, fragment, fragments, sequence, acknowledged, body, sealed=not self._held)
-        self._shorten(kek, generation, outlet, now)
-        return octets
+        if self._kek_held:
+            octets = outlet.named(dialog, body, sealed=not self._held)
+            self._shorten(kek, generation, outlet, now)
+            return octets
+        self._unheld += 1
+        headers, seals, salt = kek.octets + generation.sealed, outlet.sealer, outlet.salt
+        if kek.pair.anonymous:
+            return seals.seal(*dialog, body, headers, ANONYMOUS, salt, outlet.routing)
+        pair = kek.pair_unsigned, kek.pair.algorithm
+        return seals.seal_proven(*dialog, body, salt, *pair, headers, self._prove, outlet.routing)
 
     def _prove(self, signed: bytes) -> bytes:
         kek = self._kek
@@ -186,25 +130,16 @@ class Initiating:
         self._short = outlet.sealer
         self._short_counter = wear.envelopes - generation.envelopes
         self._short_octets = wear.octets - generation.octets
-        ends = min(generation.since + wear.dsk_age, max(self._kek_turn(kek, now), self._kek_at))
+        ends = min(generation.since + wear.dsk_age, max(wear.kek_turn(kek.since, kek.until, now), self._kek_at))
         self._short_until = min(ends, now.monotonic + kek.until - now.wall)
         self._why = "the target holds the headers"
 
     def _open_outlet(self, kek: Kek, generation: Generation) -> Outlet:
-        path = self._path
-        if path is None:
+        if self._path is None:
             raise ApiMisuse("there is no connection to seal for")
-        pair = kek.pair
+        salt, path = self._vault.entropy(SALT_SIZE), self._path
         self._outlet = Outlet(
-            self._suite,
-            generation,
-            self._vault.entropy(SALT_SIZE),
-            path,
-            False,
-            pair.initiator.fingerprint,
-            (pair.target.nai, pair.initiator.nai),
-            self.terms.dialog_id,
-            self._vault.clock_ns,
+            self._suite, generation, salt, path, False, kek.pair, self.terms.dialog_id, self._vault.clock_ns
         )
         return self._outlet
 
@@ -217,10 +152,8 @@ class Initiating:
             raise ApiMisuse(f"a path has {len(NO_PATH)} octets")
         self._close()
         self._unheld = 0
-        if path != self._path or path != NO_PATH:
-            for inlet in tuple(self._salts.values()):
-                self._drop_inlet(inlet)
         self._path = path
+        self._answers.connection(path)
         if self._kek is not None and self._kek.of_association:
             self._unhold("it was not said on this connection yet that the headers are held")
         self._expire(now)
@@ -265,8 +198,11 @@ class Initiating:
         number = 1 if self._generation is None else self._generation.number + 1
         self._supersede(now)
         dsk = Secret(self._vault.entropy(KEY_SIZE))
+        name = dsk_id(dsk)
         sealed = wrap_dsk(kek.secret, number, dsk, self.terms.dialog_id, kek.octets)
-        self._generation = Generation(number, dsk, kek.id, sealed, (kek.pair_unsigned, kek.octets), now.monotonic)
+        header = encode_key(SessionKeyHeader(number, name, kek.id, sealed))
+        before = kek.pair_unsigned, kek.octets
+        self._generation = Generation(number, dsk, name, kek.id, header, before, now.monotonic)
         self._held = False
         return self._generation
 
@@ -278,34 +214,22 @@ class Initiating:
             generation.until = now.monotonic + self._wear.hold
             self._former.append((kek, generation))
 
-    def _kek_turn(self, kek: Kek, now: Now) -> float:
-        """Return when (monotonic) a KEK is due, by its age and its life."""
-        wear = self._wear
-        life = (kek.until - kek.since.wall) * wear.kek_part
-        return min(kek.since.monotonic + wear.kek_age, now.monotonic + kek.since.wall + life - now.wall)
-
     def _kek_due(self, kek: Kek, now: Now) -> bool:
-        return now.monotonic >= self._kek_turn(kek, now) or self._source.stale(kek, now)
+        return now.monotonic >= self._wear.kek_turn(kek.since, kek.until, now) or self._source.stale(kek, now)
 
     def _dsk_due(self, generation: Generation, now: Now) -> bool:
-        wear = self._wear
-        envelopes, octets = self._used(generation)
-        old = now.monotonic - generation.since >= wear.dsk_age
-        return old or envelopes >= wear.envelopes or octets >= wear.octets
+        return self._wear.worn(generation.since, *self._used(generation), now)
 
     def _used(self, generation: Generation) -> tuple[int, int]:
         """Return how many envelopes a DSK has had, both ways, and octets of bodies of ours.
 
-        Octets of the other way need no count: as many envelopes as there may be hold no more than there may be.
+        Octets that come back need no count: as many envelopes as there may be hold no more than there may be.
         """
         envelopes, octets = generation.envelopes, generation.octets
         if self._outlet is not None:
             envelopes += self._outlet.sealer.counter
             octets += self._outlet.sealer.octets
-        for inlet in self._inlets.values():
-            if inlet.generation is generation:
-                envelopes += inlet.opener.counter
-        return envelopes, octets
+        return envelopes + self._answers.count(generation), octets
 
     def ready(self, now: Now) -> bool:
         """Tell whether `seal` has keys; those that are wanting or worn are made, if they can be."""
@@ -383,8 +307,7 @@ class Initiating:
         self._close()
         self._kek = self._generation = None
         self._former.clear()
-        self._inlets.clear()
-        self._salts.clear()
+        self._answers.forget_all()
         self._unhold(why)
 
     def reseed(self) -> None:
@@ -416,80 +339,8 @@ class Initiating:
     # -- opening
 
     def open(self, octets: bytes, path: bytes, now: Now) -> Opened:
-        """Open an envelope of the direction back that has come on the connection ``path``.
-
-        Raises `HeadersMissing` (which is not answered), `Forged` and other `AuthenticationFailed`, and what
-        `seckex.wire.envelope.decode_envelope` raises; nothing has changed then.
-        """
-        inlet = self._inlets.get(octets[20:24])
-        if inlet is None or octets[FLAGS_AT] & _NOT_SHORT or path != self._path:
-            return self._open(octets, path, now)
-        until = inlet.generation.until
-        if until is not None and now.monotonic >= until:
-            return self._open(octets, path, now)
-        body = inlet.opener.open(octets)
-        created, dialog_id, kind, _, count, fragment, fragments, sequence, acknowledged = SHORT.unpack_from(octets)
-        header = DialogHeader(dialog_id, KINDS[kind], count, fragment, fragments, sequence, acknowledged)
-        pair = inlet.kek.pair
-        chain = inlet.generation.chain
-        return _opened(Opened, (header, True, body, pair.target.nai, pair, chain, None, created / 1e6, None))
-
-    def _open(self, octets: bytes, path: bytes, now: Now) -> Opened:
-        envelope = decode_envelope(octets)
-        dialog_id, peer = self.terms.dialog_id, self.terms.peer
-        if envelope.dialog.dialog_id != dialog_id or not envelope.back:
-            raise Forged("Dialog id, Flags", "are not of the direction back of this dialog", dialog_id, peer)
-        try:
-            inlet = self._inlet(envelope, path, now)
-        except HeadersMissing as refusal:
-            refusal.digest = digest_of(octets)
-            raise
-        body = inlet.opener.open_decoded(envelope)
-        if inlet.salt not in self._salts:
-            self._remember(inlet)
-        pair, chain = inlet.kek.pair, inlet.generation.chain
-        return Opened(envelope.dialog, True, body, pair.target.nai, pair, chain, None, envelope.created / 1e6)
-
-    def _inlet(self, envelope: Envelope, path: bytes, now: Now) -> _Inlet:
-        dialog_id, peer, key = self.terms.dialog_id, self.terms.peer, envelope.key
-        if key is None:
-            raise HeadersMissing("Context", "no key of this name is held", dialog_id, peer=peer)
-        if envelope.routing is not None:
-            path = NO_PATH
-        if path != self._path:
-            raise HeadersMissing("path", "the dialog goes another way now", dialog_id, peer=peer)
-        kek, generation = self._keys_named(key.dsk_id, now)
-        if envelope.key_octets != generation.named or envelope.suite is not self._suite:
-            raise Forged("session key header, Suite", "are not those of the key", dialog_id, peer)
-        known = self._salts.get(envelope.salt)
-        if known is not None:
-            if known.generation is not generation:
-                raise Forged("DSK id", "is not that of this salt", dialog_id, peer)
-            return known
-        target = kek.pair.target.fingerprint
-        body = body_key(self._suite, generation.dsk, envelope.salt, path, 1, target, dialog_id)
-        context = body.context.to_bytes(4, "big")
-        if context in self._inlets or len(self._salts) >= MOST_SALTS_BACK:
-            raise HeadersMissing("Salt", "is one too many, or leads to the context of another", dialog_id, peer=peer)
-        return _Inlet(kek, generation, envelope.salt, context, BodyOpener(body, dialog_id, True))
-
-    def _keys_named(self, name: bytes, now: Now) -> tuple[Kek, Generation]:
-        kek, generation = self._kek, self._generation
-        if kek is not None and generation is not None and generation.id == name:
-            return kek, generation
-        for former, each in self._former:
-            if each.id == name and each.until is not None and now.monotonic < each.until:
-                return former, each
-        raise HeadersMissing("DSK id", "no such key is held", self.terms.dialog_id, peer=self.terms.peer)
-
-    def _remember(self, inlet: _Inlet) -> None:
-        self._salts[inlet.salt] = inlet
-        self._inlets[inlet.context] = inlet
-
-    def _drop_inlet(self, inlet: _Inlet) -> None:
-        del self._salts[inlet.salt]
-        del self._inlets[inlet.context]
-        inlet.generation.spent(inlet.opener.counter, 0)
+        """Open an envelope of the direction back that has come on the connection ``path``; see `Answers.open`."""
+        return self._answers.open(octets, path, now)
 
     # -- forgetting
 
@@ -509,9 +360,17 @@ class Initiating:
 
     def _forget(self, gone: Sequence[Generation]) -> None:
         self._former = [pair for pair in self._former if pair[1] not in gone]
-        for inlet in tuple(self._salts.values()):
-            if inlet.generation in gone:
-                self._drop_inlet(inlet)
+        self._answers.forget(gone)
+
+    def _keys_named(self, name: bytes, now: Now) -> tuple[Kek, Generation] | None:
+        """Return the keys that answers may be under, by the DSK id."""
+        kek, generation = self._kek, self._generation
+        if kek is not None and generation is not None and generation.id == name:
+            return kek, generation
+        for former, each in self._former:
+            if each.id == name and each.until is not None and now.monotonic < each.until:
+                return former, each
+        return None
 
     # -- for operators
 

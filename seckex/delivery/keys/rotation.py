@@ -11,8 +11,9 @@ from typing import Final
 
 from attrs import frozen
 
-from seckex.crypto.envelope import chain_hash, dsk_id
+from seckex.crypto.envelope import chain_hash
 from seckex.crypto.secrets import Secret
+from seckex.machine import Now
 from seckex.wire.envelope_headers import SessionKeyHeader, encode_key
 
 DAY: Final = 86400
@@ -42,6 +43,16 @@ class Wear:
     kek_life: int = LONGEST_KEK
     hold: float = 60.0
 
+    def kek_turn(self, since: Now, until: float, now: Now) -> float:
+        """Return when (monotonic) a KEK is due that was made at ``since`` and ends at ``until`` (wall clock)."""
+        left = since.wall + (until - since.wall) * self.kek_part - now.wall
+        return min(since.monotonic + self.kek_age, now.monotonic + left)
+
+    def worn(self, since: float, envelopes: int, octets: int, now: Now) -> bool:
+        """Tell whether a DSK is due that was made at ``since`` (monotonic) and has had so much under it."""
+        old = now.monotonic - since >= self.dsk_age
+        return old or envelopes >= self.envelopes or octets >= self.octets
+
 
 #: What keys live where nobody says anything else.
 USUAL: Final = Wear()
@@ -50,22 +61,29 @@ USUAL: Final = Wear()
 class Generation:
     """A DSK of a KEK, as its two ends have it.
 
-    ``sealed`` and ``named`` are its session key header with the sealed DSK and without, ``chain`` is the chain hash
-    that it is HELD by, ``since`` is when it was made here, or learnt (monotonic seconds); ``until`` (the same) is
-    when it goes, once there is another, and None before.
+    ``sealed`` is its session key header with the sealed DSK, ``before`` are the two headers before that; ``chain`` is
+    the chain hash that it is HELD by. ``since`` is when it was made here, or learnt (monotonic seconds); ``until``
+    (the same) is when it goes, once there is another, and None before.
     """
 
-    __slots__ = ("chain", "dsk", "envelopes", "id", "named", "number", "octets", "sealed", "since", "until")
+    __slots__ = ("_kek_id", "chain", "dsk", "envelopes", "id", "number", "octets", "sealed", "since", "until")
 
     def __init__(
-        self, number: int, dsk: Secret, kek_id: bytes, sealed: bytes, before: tuple[bytes, bytes], since: float
+        self,
+        number: int,
+        dsk: Secret,
+        name: bytes,
+        kek_id: bytes,
+        sealed: bytes,
+        before: tuple[bytes, bytes],
+        since: float,
     ) -> None:
         self.number = number
         self.dsk = dsk
-        self.id = dsk_id(dsk)
-        self.sealed = encode_key(SessionKeyHeader(number, self.id, kek_id, sealed))
-        self.named = encode_key(SessionKeyHeader(number, self.id, kek_id))
-        self.chain = chain_hash(*before, self.sealed)
+        self.id = name
+        self.sealed = sealed
+        self.chain = chain_hash(*before, sealed)
+        self._kek_id = kek_id
         self.since = since
         self.until: float | None = None
         self.envelopes = 0
@@ -73,6 +91,11 @@ class Generation:
 
     def __repr__(self) -> str:
         return f"<Generation {self.number} {self.id.hex()}>"
+
+    @property
+    def named(self) -> bytes:
+        """Its session key header without the sealed DSK."""
+        return encode_key(SessionKeyHeader(self.number, self.id, self._kek_id))
 
     def spent(self, envelopes: int, octets: int) -> None:
         """Count what a context had that is over."""

@@ -8,19 +8,25 @@ the other end has not said yet that it holds the headers.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 from seckex.crypto.envelope import NO_PATH, body_key
+from seckex.delivery.keys.faces import KeysWanting
+from seckex.delivery.keys.pair import Pair
 from seckex.delivery.keys.rotation import Generation
 from seckex.delivery.record import BodySealer
 from seckex.wire.envelope import NAMED
 from seckex.wire.envelope_headers import Routing, encode_routing
 from seckex.wire.numbers import MOST_HOPS, Suite
 
+#: Kind, count, fragment, fragments, sequence and acknowledged, as in the dialog header.
+DialogFields: TypeAlias = tuple[int, int, int, int, int, int]
+
 
 class Outlet:
-    """Seals under one DSK, salt and path; ``short`` is the sealer once short envelopes may go."""
+    """Seals under one DSK, salt and path; ``routing`` is the routing header, empty without relays between."""
 
-    __slots__ = ("_generation", "_routing", "salt", "sealer")
+    __slots__ = ("_generation", "routing", "salt", "sealer")
 
     def __init__(
         self,
@@ -29,54 +35,31 @@ class Outlet:
         salt: bytes,
         path: bytes,
         back: bool,
-        sender: bytes,
-        names: tuple[str, str],
+        pair: Pair,
         dialog_id: bytes,
         clock_ns: Callable[[], int],
     ) -> None:
-        key = body_key(suite, generation.dsk, salt, path, int(back), sender, dialog_id)
+        sender, receiver = (pair.target, pair.initiator) if back else (pair.initiator, pair.target)
+        self.routing = b""
+        if path == NO_PATH:
+            if not receiver.nai:
+                raise KeysWanting("an initiator without a name is reached by its own connection only")
+            self.routing = encode_routing(Routing(MOST_HOPS, receiver.nai, sender.nai))
+        key = body_key(suite, generation.dsk, salt, path, int(back), sender.fingerprint, dialog_id)
         self.sealer = BodySealer(key, dialog_id, back, clock_ns)
         self.salt = salt
         self._generation = generation
-        destination, origin = names
-        self._routing = encode_routing(Routing(MOST_HOPS, destination, origin)) if path == NO_PATH else b""
-
-    @property
-    def routing(self) -> bytes:
-        """The routing header, empty where the connection leads to the peer itself."""
-        return self._routing
 
     @property
     def begun(self) -> bool:
         """Whether the other end learns the salt from what was sealed already, and short envelopes may follow."""
-        return self.sealer.counter > 0 and not self._routing
+        return self.sealer.counter > 0 and not self.routing
 
-    def named(
-        self,
-        kind: int,
-        count: int,
-        fragment: int,
-        fragments: int,
-        sequence: int,
-        acknowledged: int,
-        body: bytes,
-        sealed: bool = False,
-    ) -> bytes:
+    def named(self, dialog: DialogFields, body: bytes, sealed: bool = False) -> bytes:
         """Return an envelope with the salt and a session key header, with the sealed DSK if that is not held yet."""
         generation = self._generation
-        return self.sealer.seal(
-            kind,
-            count,
-            fragment,
-            fragments,
-            sequence,
-            acknowledged,
-            body,
-            generation.sealed if sealed else generation.named,
-            NAMED,
-            self.salt,
-            self._routing,
-        )
+        header = generation.sealed if sealed else generation.named
+        return self.sealer.seal(*dialog, body, header, NAMED, self.salt, self.routing)
 
     def close(self) -> None:
         """Leave the counts with the DSK."""

@@ -14,7 +14,7 @@ from typing import Final
 from attrs import define, field, frozen
 
 from seckex.config.credentials import Credentials
-from seckex.crypto.identity import Identity, TrustAnchors, Voucher
+from seckex.crypto.identity import Identity, Trust, Voucher
 from seckex.crypto.prekeys import PrivatePrekey, PublicPrekey, verify_prekey
 from seckex.delivery.keys.faces import AssociationKeys, ExchangedKek, Policy
 from seckex.delivery.keys.pair import Principal
@@ -54,7 +54,7 @@ class MessageVault:
         return None if self.credentials is None else self.credentials.identity
 
     @property
-    def trust(self) -> TrustAnchors | None:
+    def trust(self) -> Trust | None:
         """See `Vault.trust`."""
         return None if self.credentials is None else self.credentials.trust
 
@@ -81,6 +81,10 @@ class MessageVault:
     def private_prekey(self, prekey_id: bytes) -> PrivatePrekey | None:
         """See `Vault.private_prekey`."""
         return self.ring.private(prekey_id)
+
+    def own_prekey(self, now: float) -> PrivatePrekey | None:
+        """See `HouseVault.own_prekey`."""
+        return self.ring.best(now)
 
     def told_prekeys(self, now: float) -> Sequence[bytes]:
         """Return what others are told of ours."""

@@ -7,7 +7,7 @@ from typing import Final
 
 from attrs import Factory, field, frozen
 
-from seckex.crypto.identity import Identity, TrustAnchors
+from seckex.crypto.identity import Identity, Trust
 from seckex.exchange.terms import Entropy
 from seckex.node.limits import Flood
 from seckex.roles.accounts import Retention
@@ -55,7 +55,7 @@ class AgentTerms:
     """
 
     identity: Identity
-    trust: TrustAnchors
+    trust: Trust
     policy: Policy
     entropy: Entropy = field(repr=False)
     address: Address

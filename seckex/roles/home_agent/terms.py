@@ -8,7 +8,7 @@ from typing import Final
 
 from attrs import Factory, field, frozen
 
-from seckex.crypto.identity import Identity, TrustAnchors
+from seckex.crypto.identity import Identity, Trust
 from seckex.exchange.terms import Entropy
 from seckex.roles.accounts import Retention
 from seckex.sa.association import WORKER_BITS
@@ -52,7 +52,7 @@ class HomeTerms:
     """
 
     identity: Identity
-    trust: TrustAnchors
+    trust: Trust
     policy: Policy
     entropy: Entropy = field(repr=False)
     address: Address

@@ -47,7 +47,7 @@ class Stranger:
         def run() -> Any:
             try:
                 with (
-                    socket.create_connection(("127.0.0.1", self.party.port), timeout=20) as plain,
+                    socket.create_connection(("127.0.0.1", self.party.port), timeout=60) as plain,
                     self.context.wrap_socket(plain) as wrapped,
                 ):
                     return what(wrapped)
@@ -143,7 +143,7 @@ class HandshakeTests(StrangerCase):
     async def test_no_tls_at_all(self) -> None:
         def plainly(octets: bytes) -> Callable[[], Deferred[Any]]:
             def run() -> bytes:
-                with socket.create_connection(("127.0.0.1", self.relay.port), timeout=20) as plain:
+                with socket.create_connection(("127.0.0.1", self.relay.port), timeout=60) as plain:
                     plain.sendall(octets)
                     plain.shutdown(socket.SHUT_WR)
                     return rest(plain)
@@ -159,7 +159,7 @@ class HandshakeTests(StrangerCase):
         self.patch(connection, "PROVE_WITHIN", 0.05)
 
         def wait() -> bytes:
-            with socket.create_connection(("127.0.0.1", self.relay.port), timeout=20) as plain:
+            with socket.create_connection(("127.0.0.1", self.relay.port), timeout=60) as plain:
                 return rest(plain)
 
         came, why = await self.silenced(wait)
@@ -235,12 +235,12 @@ class CalledTests(HopsCase):
     def answering(self, act: Callable[[socket.socket], object]) -> int:
         """Listen, and do something with the first who comes; return the port."""
         listening = socket.create_server(("127.0.0.1", 0))
-        listening.settimeout(20)
+        listening.settimeout(60)
         port: int = listening.getsockname()[1]
 
         def run() -> None:
             with listening, listening.accept()[0] as plain:
-                plain.settimeout(20)
+                plain.settimeout(60)
                 act(plain)
 
         done = deferToThread(run)

@@ -11,7 +11,7 @@ import re
 from http import HTTPStatus
 from typing import Final
 
-from attrs import field, frozen
+from attrs import define, field
 from twisted.web.http_headers import Headers
 
 from seckex.crypto.secrets import Secret
@@ -30,11 +30,11 @@ class OpenGate:
         return None
 
 
-@frozen
+@define
 class TokenGate:
-    """Lets in who has the token."""
+    """Lets in who has the token, and nobody as long as there is none."""
 
-    token: Secret = field(repr=False)
+    token: Secret | None = field(default=None, repr=False)
 
     def refusal(self, headers: Headers) -> Problem | None:
         """Return why somebody may not ask."""
@@ -46,7 +46,8 @@ class TokenGate:
             if headers.hasHeader(name):
                 return Problem(HTTPStatus.FORBIDDEN, "browser", "web pages may not ask", name.decode())
         given = headers.getRawHeaders(b"Authorization", [])
-        if len(given) == 1 and given[0].startswith(_BEARER) and Secret(given[0][len(_BEARER) :]) == self.token:
+        said = given[0] if len(given) == 1 else b""
+        if self.token is not None and said.startswith(_BEARER) and Secret(said[len(_BEARER) :]) == self.token:
             return None
         reason = "the token is missing or another one"
         return Problem(

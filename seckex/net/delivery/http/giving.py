@@ -72,7 +72,6 @@ class Giving:
 
     def receive(self, call: Call) -> None:
         """GET /v1/services/{service}/messages."""
-        call.no_body()
         try:
             if call.said["mode"] == "one":
                 _One(self._messages, self._holdings, self._reactor, call).start()

@@ -152,7 +152,6 @@ class Looking:
 
     def _place(self, ours: bool, call: Call) -> tuple[bytes, bool, int]:
         """Return dialog, side and number of a message that waits."""
-        call.no_body()
         name = call.said["message"]
         dialog, number = _parts(name)
         return self._dialog(name, dialog), ours, number
@@ -170,17 +169,16 @@ class Looking:
         beyond = bytes.fromhex(dialog.ljust(_ID, "0")), False, 0
         found: dict[str, bool] = {}
         # Those of the dialogs whose ids begin so follow each other.
-        shown = await self._messages.shown_dead(beyond, _MOST_ALIKE)
-        for each in shown:
-            if each["name"] == _short(name) and each["dialog"].startswith(dialog):
-                found[each["dialog"]] = bool(each["ours"])
+        while alike := [each for each in await self._messages.shown_dead(beyond) if each["dialog"].startswith(dialog)]:
+            found |= {each["dialog"]: bool(each["ours"]) for each in alike if each["name"] == _short(name)}
+            last = alike[-1]
+            beyond = bytes.fromhex(last["dialog"]), bool(last["ours"]), int(last["number"])
         place = _one(name, found)
         return place, found[place.hex()], number
 
 
 _ID: Final = 32
 _OURS, _THEIRS = "s", "r"
-_MOST_ALIKE: Final = 1000
 
 
 def _parts(name: str) -> tuple[str, int]:

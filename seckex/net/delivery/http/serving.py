@@ -15,7 +15,6 @@ from typing import Any, Final
 from twisted.internet.interfaces import IAddress, IListeningPort, ITransport
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 
-from seckex.crypto.secrets import Secret
 from seckex.net.control import PrivatePort, peer_user
 from seckex.net.delivery.api import Upload
 from seckex.net.delivery.http.gate import OpenGate, TokenGate
@@ -42,11 +41,7 @@ class _Site(Doors):
         return self._messages.upload()
 
 
-class _Wrapped(ProtocolWrapper):
-    """One connection."""
-
-
-class _OfOwner(_Wrapped):
+class _OfOwner(ProtocolWrapper):
     """One connection of the daemon's user, or of root."""
 
     def makeConnection(self, transport: ITransport) -> None:
@@ -78,21 +73,22 @@ class Connections(WrappingFactory):
 
 
 class MessagesServed:
-    """What serves the messages of one daemon, over any number of sockets."""
+    """What serves the messages of one daemon, over any number of sockets; ``gate`` has the token, once there is one."""
 
     def __init__(self, messages: Readable, reactor: Any) -> None:
         self._messages = messages
         self._reactor = reactor
         self._made: list[Connections] = []
         self.tree = Tree(messages, reactor)
+        self.gate = TokenGate()
 
     def over_unix(self) -> Connections:
         """Return what serves a unix socket."""
-        return self._make(OpenGate(), _OfOwner)
+        return self.make(OpenGate(), _OfOwner)
 
-    def over_tcp(self, token: Secret) -> Connections:
+    def over_tcp(self) -> Connections:
         """Return what serves a port of a loopback address."""
-        return self._make(TokenGate(token), _Wrapped)
+        return self.make(self.gate, ProtocolWrapper)
 
     def listen_unix(self, path: Path) -> IListeningPort:
         """Listen on the unix socket ``path``, made with mode 0600; stopping the port removes it.
@@ -111,7 +107,8 @@ class MessagesServed:
             connections.close()
         self.tree.close()
 
-    def _make(self, gate: Gate, kind: type[ProtocolWrapper]) -> Connections:
+    def make(self, gate: Gate, kind: type[ProtocolWrapper]) -> Connections:
+        """Return what serves whom a gate lets in, each over a connection of a kind."""
         connections = Connections(_Site(self.tree, self._messages, gate, self._reactor), kind)
         self._made.append(connections)
         return connections

@@ -33,12 +33,13 @@ Answering: TypeAlias = Callable[[Call], Answer | Awaitable[Answer | None] | None
 
 @frozen
 class Route:
-    """One operation; names in braces in ``path`` are those of `parameters.IN_PATHS`."""
+    """One operation; names in braces in ``path`` are those of `parameters.IN_PATHS`; most take no body."""
 
     method: str
     path: str
     answering: Answering
     parameters: tuple[Parameter, ...] = ()
+    has_body: bool = False
 
     def match(self, parts: list[str]) -> dict[str, str] | None:
         """Return what stands for the names in braces, None for another path."""
@@ -68,17 +69,17 @@ class Tree(Resource):
         looking = Looking(messages)
         listed = (may.OF_DIALOG, may.LIMIT)
         self.routes = (
-            Route("POST", "/v1/messages", sending.send, SENDING),
-            Route("PUT", "/v1/uploads/{upload}", uploads.put),
+            Route("POST", "/v1/messages", sending.send, SENDING, has_body=True),
+            Route("PUT", "/v1/uploads/{upload}", uploads.put, has_body=True),
             Route("HEAD", "/v1/uploads/{upload}", uploads.head),
             Route("DELETE", "/v1/uploads/{upload}", uploads.delete),
             Route("GET", "/v1/services/{service}/messages", giving.receive, RECEIVING),
             Route("GET", "/v1/messages/{message}/payload", giving.payload),
-            Route("POST", "/v1/messages/{message}/verdict", giving.verdict),
+            Route("POST", "/v1/messages/{message}/verdict", giving.verdict, has_body=True),
             Route("GET", "/v1/messages/{message}/why", looking.why),
             Route("GET", "/v1/dialogs", looking.dialogs, (may.LIMIT,)),
             Route("GET", "/v1/dialogs/{dialog}/why", looking.why_dialog),
-            Route("POST", "/v1/dialogs/{dialog}/end", looking.end),
+            Route("POST", "/v1/dialogs/{dialog}/end", looking.end, has_body=True),
             Route("GET", "/v1/outbox", looking.outbox, listed),
             Route("POST", "/v1/outbox/{message}/retry", looking.retry_out),
             Route("POST", "/v1/outbox/{message}/drop", looking.drop_out),
@@ -104,7 +105,10 @@ class Tree(Resource):
     async def _answer(self, request: MessagesRequest) -> None:
         route, found = self._route(request)
         said = {name: _in_path(name, text) for name, text in found.items()}
-        answer: Any = route.answering(Call(request, said | _said(request, route.parameters)))
+        call = Call(request, said | _said(request, route.parameters))
+        if not route.has_body:
+            call.no_body()
+        answer: Any = route.answering(call)
         if isinstance(answer, Awaitable):
             answer = await answer
         if isinstance(answer, Answer):

@@ -92,14 +92,12 @@ class Uploads:
 
     def head(self, call: Call) -> Answer:
         """HEAD /v1/uploads/{upload}."""
-        call.no_body()
         upload = self._found(call.said["upload"])
         self._touch(upload)
         return Answer(HTTPStatus.NO_CONTENT, headers=upload.headers)
 
     def delete(self, call: Call) -> Answer:
         """DELETE /v1/uploads/{upload}."""
-        call.no_body()
         upload = self._found(call.said["upload"])
         if upload.busy:
             raise _busy(upload.name)

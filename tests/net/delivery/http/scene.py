@@ -105,7 +105,7 @@ class HttpCase(SynchronousTestCase):
         self.connections = self.behind(OpenGate())
 
     def behind(self, gate: Gate) -> Connections:
-        return self.served._make(gate, ProtocolWrapper)
+        return self.served.make(gate, ProtocolWrapper)
 
     def wire(self) -> Wire:
         return Wire(self.connections)

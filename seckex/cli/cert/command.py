@@ -157,7 +157,7 @@ def show_files(files: tuple[Path, ...], soon: int | None, as_json: bool) -> None
                 click.echo(plain(f"{file}: {why}"), err=True)
             continue
         for each in found:
-            state = _state(each, now, soon)
+            state = state_of(each, now, soon)
             wrong = state in ("expired", "not-yet-valid") or each.objection
             worst = (
                 ExitCode.NO
@@ -166,11 +166,12 @@ def show_files(files: tuple[Path, ...], soon: int | None, as_json: bool) -> None
                 if state == "expires-soon"
                 else worst
             )
-            _print(file, each, state, as_json, now, soon)
+            print_shown(file, each, state, as_json, now, soon)
     leave(worst)
 
 
-def _state(each: Shown, now: float, soon: int | None) -> str:
+def state_of(each: Shown, now: float, soon: int | None) -> str:
+    """Return one word for where ``now`` is in the life of what is shown."""
     if now >= each.until:
         return "expired"
     if now < each.since and each.kind != "list":
@@ -178,9 +179,10 @@ def _state(each: Shown, now: float, soon: int | None) -> str:
     return "expires-soon" if expires_soon(each.since, each.until, now, soon) else "good"
 
 
-def _print(
+def print_shown(
     file: Path, each: Shown, state: str, as_json: bool, now: float, soon: int | None = None, **more: str
 ) -> None:
+    """Print a certificate or list; ``more`` is printed as it is, by its name."""
     if as_json:
         about: dict[str, Any] = {
             "file": str(file),
@@ -214,7 +216,7 @@ def _print(
 
 def _tell(file: Path, as_json: bool, now: float, **more: str) -> None:
     for each in show(_read(file)):
-        _print(file, each, _state(each, now, None), as_json, now, None, **more)
+        print_shown(file, each, state_of(each, now, None), as_json, now, None, **more)
 
 
 def _authority(directory: Path) -> Authority:

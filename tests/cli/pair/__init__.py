@@ -1,0 +1,1 @@
+"""``seckex pair`` and what it leaves behind."""
