@@ -70,11 +70,11 @@ from seckex.errors import ApiMisuse, AuthenticationFailed, Malformed, PeerIncomp
 from seckex.events.messages import (
     DialogBegun,
     DialogEnded,
-    DialogRefused,
     EnvelopeRefused,
     GapAfterRestore,
     MessageDead,
     MessagesNotStored,
+    MessagesRefused,
     MessagesUnreachable,
 )
 from seckex.events.messages import HeadersMissing as HeadersMissingTold
@@ -937,7 +937,7 @@ class House:
             conversation.speaks = True
             self._mark(conversation)
         elif notice.what is NoticeWhat.REFUSED:
-            self._edge.report(DialogRefused(row.peer, row.service, conversation.shown, notice.code))
+            self._edge.report(MessagesRefused(row.peer, row.service, conversation.shown, notice.code))
             conversation.trail.note(now.wall, True, 0, 0, "refused by the peer", code=notice.code)
             conversation.why = f"refused by {row.peer} with {notice.code}"
             self._names.pop(conversation.name, None)

@@ -10,7 +10,7 @@ holds nothing is read, and peers are held back by TCP.
 
 from __future__ import annotations
 
-import random
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -210,7 +210,7 @@ class Connections:
             port,
             lambda: self._another(peer),
             lambda why: self._not_called(peer, why),
-            random.random,  # only so that not all call at one time
+            lambda: os.urandom(1)[0] / 255,
         )
 
     def pause(self, paused: bool) -> None:
