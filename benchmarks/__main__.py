@@ -17,6 +17,7 @@ NAMES: Final = (
     "cookies",
     "setups",
     "exchanges",
+    "envelopes",
     "groups",
     "certified",
     "dialogs",

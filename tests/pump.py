@@ -22,7 +22,7 @@ from twisted.trial.unittest import FailTest
 
 from seckex.crypto.authority import Key0
 from seckex.crypto.certified import Certificates
-from seckex.crypto.identity import Identity, TrustAnchors
+from seckex.crypto.identity import Identity, Trust
 from seckex.crypto.secrets import Secret
 from seckex.errors import SeckexError
 from seckex.events import Event
@@ -208,7 +208,7 @@ class Host:
         self.peers[peer.nai] = Peer(agreed, peer.path)
 
     def certifies(
-        self, peer: Host, policy: Policy, identity: Identity, trust: TrustAnchors, *, nai: str = "", **terms: Any
+        self, peer: Host, policy: Policy, identity: Identity, trust: Trust, *, nai: str = "", **terms: Any
     ) -> None:
         """Configure ``peer``, who proves its name by certificate; ``nai`` may be all of a realm in place of it."""
         name = nai or peer.nai

@@ -50,13 +50,17 @@ S = TypeVar("S", bound=Settings)
 
 @frozen
 class Loaded(Generic[S]):
-    """A configuration ready for use: what the file says, KEY 0 by the peer's NAI, and our certificate and trust."""
+    """A configuration ready for use: what the file says, KEY 0 by the peer's NAI, and our certificate and trust.
+
+    ``prekeys`` has those that were told by whom we are paired with, as octets and not verified.
+    """
 
     file: Path
     settings: S
     keys: Mapping[str, Key0]
     credentials: Credentials | None = None
     owner: Owner = Factory(Owner)
+    prekeys: Mapping[str, tuple[bytes, ...]] = Factory(dict)
 
 
 def load(file: Path, cls: type[S], owner: Owner | None = None) -> Loaded[S]:
@@ -85,7 +89,8 @@ def _load(file: Path, raw: dict[str, Any], cls: type[S], owner: Owner) -> Loaded
     credentials, faults = read_credentials(reading.sections.get("identity"), owner, known, wanted)
     if problems or doubtful or faults:
         raise ConfigInvalid(file, [*problems, *doubtful, *faults])
-    return Loaded(file, cls(**reading.sections), keys, credentials, owner)
+    prekeys = {each.nai: each.card.prekeys for each in known if each.card.prekeys}
+    return Loaded(file, cls(**reading.sections), keys, credentials, owner, prekeys)
 
 
 def read_settings(file: Path) -> AnySettings:

@@ -48,6 +48,11 @@ _WHERE: Final = Words(
 _RELAY: Final = Words(f'{NAI.expected}, or ""', lambda text: not text or NAI.fits(text))
 
 
+def socket_name(worker: int) -> str:
+    """Return what the socket for programs of a worker is called unless the configuration says otherwise."""
+    return f"messages-{worker}.sock" if worker else "messages.sock"
+
+
 def stands_for(pattern: str, nai: str) -> bool:
     """Tell whether ``pattern`` is ``nai``, or everybody of its realm (``*@realm``)."""
     return pattern == nai or (pattern.startswith(_EVERYBODY) and pattern[1:] == nai[nai.find("@") :])
@@ -122,7 +127,7 @@ class MessageLimits:
     """Messages that are put aside; of more the oldest is forgotten."""
 
     connections: Annotated[int, Whole(1, 65536)] = 1024
-    """Connections at once; for a further one the oldest that has proved nothing is closed, or that one at once."""
+    """Connections that others have made, at once; a further one is closed."""
 
     idle: Annotated[int, Seconds(10, 86400)] = 300
     """A connection over which nothing went for so long is closed where no dialog is alive."""

@@ -20,7 +20,7 @@ from seckex.crypto.envelope import sign
 from seckex.crypto.envelope import verify as verify_signature
 from seckex.crypto.groups.curves import X25519Share
 from seckex.crypto.hpke import seal
-from seckex.crypto.identity import Identity, TrustAnchors, Voucher
+from seckex.crypto.identity import Identity, Trust, Voucher
 from seckex.crypto.prekeys import PrivatePrekey, PublicPrekey, sign_prekey, verify_prekey
 from seckex.crypto.schedule import lp
 from seckex.crypto.secrets import Secret
@@ -193,7 +193,7 @@ def begin(
 def answer(
     octets: bytes,
     identity: Identity,
-    trust: TrustAnchors,
+    trust: Trust,
     private_prekey: Callable[[bytes], PrivatePrekey | None],
     suites: Set[Suite],
     drawn: Randomness,
@@ -234,7 +234,7 @@ def answer(
     return Answered(exchanged, final.key(b"handshake"), names), said
 
 
-def finish(begun: Begun, octets: bytes, trust: TrustAnchors, now: float) -> tuple[Exchanged, bytes]:
+def finish(begun: Begun, octets: bytes, trust: Trust, now: float) -> tuple[Exchanged, bytes]:
     """Return what A has got, and m3, for m2; from then on A may seal under the KEK. ``now`` in wall-clock seconds."""
     first, second = begun.first, decode_phase2(octets)
     if second.suite is not first.suite:

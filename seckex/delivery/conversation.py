@@ -37,6 +37,7 @@ class Conversation:
         "receiving",
         "refused",
         "row",
+        "says_restored",
         "sending",
         "speaks",
         "trail",
@@ -56,6 +57,8 @@ class Conversation:
         self.connection: Connection | None = None
         #: Whether the peer has to hear of it, be there something to say or not.
         self.speaks = False
+        #: Whether the peer has to hear, on this connection, that our store was restored from a backup.
+        self.says_restored = False
         #: Whether the peer wants nothing of it.
         self.refused = False
         self.trail = Trail()

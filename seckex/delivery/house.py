@@ -23,6 +23,7 @@ from attrs import evolve
 
 from seckex.delivery.connection import Connection
 from seckex.delivery.conversation import SHOWN, Conversation
+from seckex.delivery.exchanging import Exchanging
 from seckex.delivery.faces import (
     WHOLE_UPTO,
     DialogName,
@@ -79,7 +80,7 @@ from seckex.events.messages import (
 from seckex.events.messages import HeadersMissing as HeadersMissingTold
 from seckex.machine import Now
 from seckex.sa.association import WORKER_BITS
-from seckex.wire.bodies import Held, Shift, decode_frames, encode_frames
+from seckex.wire.bodies import Held, Restored, Shift, decode_frames, encode_frames
 from seckex.wire.dialog import DIALOG_ID_SIZE, FULL_PREAMBLE_SIZE, PREAMBLE_SIZE
 from seckex.wire.numbers import Code, MessageKind, NoticeWhat, RecordFlag
 from seckex.wire.units import Gone, Hello, Notice, Phase, Ping, Pong, Prekeys, decode_unit, encode_unit, is_envelope
@@ -137,6 +138,7 @@ class House:
         self._room = Room(MOST_IN_MEMORY)
         self._door = Doorkeeper(terms.vault, refuse_before=snapshot.restored)
         self._notices = Notices(terms.vault)
+        self._exchanging = Exchanging(terms.vault, edge.entropy, edge.say, self._moved)
         self._connections: dict[int, Connection] = {}
         self._peers: dict[str | bytes, PeerAtHouse] = {}
         self._dialogs: dict[bytes, Conversation] = {}
@@ -165,6 +167,10 @@ class House:
         for conversation in self._dialogs.values():
             conversation.speaks = conversation.row.initiator and conversation.is_expecting
             self._mark(conversation)
+
+    def __len__(self) -> int:
+        """How many dialogs there are, those that have ended and are remembered among them."""
+        return len(self._dialogs)
 
     # -- tables
 
@@ -509,6 +515,9 @@ class House:
                 frames = [*sending.frames(now), *receiving.frames(now)]
                 if held is not None:
                     frames.append(Held(held))
+                if conversation.says_restored:
+                    conversation.says_restored = False
+                    frames.append(Restored(int(self._restored)))
                 if accepting is not None and accepting.shift_due(now):
                     frames.append(Shift())
                 octets = keys.seal(MessageKind.STATE, 0, 0, 0, 0, receiving.acknowledge(), encode_frames(frames), now)
@@ -523,6 +532,7 @@ class House:
                 conversation.note_said(piece, len(octets), now)
         except KeysWanting as error:
             conversation.why = str(error)
+            self._may_exchange(conversation, now)
             return False
         conversation.why = ""
         self._edge.say(connection.number, octets)
@@ -543,6 +553,8 @@ class House:
         conversation.keys.connection(connection.path, now)
         conversation.sending.connected(now)
         conversation.receiving.connected()
+        if conversation.row.created < self._restored:
+            conversation.says_restored = conversation.speaks = True
 
     def _begin_keys(self, row: StoredDialog) -> Initiating:
         vault, peer = self._terms.vault, self._terms.peers.get(row.peer, PeerTerms())
@@ -607,6 +619,7 @@ class House:
         if connection is None:
             return
         self._door.lost(connection.path)
+        self._exchanging.lost(connection)
         for conversation in connection.conversations:
             conversation.connection = None
             conversation.sending.disconnected()
@@ -859,6 +872,7 @@ class House:
             if isinstance(frame, Held):
                 if isinstance(conversation.keys, Initiating):
                     conversation.keys.held(frame.chain, now)
+                    self._may_exchange(conversation, now)
             elif isinstance(frame, Shift):
                 if isinstance(conversation.keys, Initiating):
                     conversation.keys.shift(now)
@@ -934,6 +948,21 @@ class House:
 
     def _phase(self, connection: Connection, unit: Phase, now: Now) -> None:
         """Take a message of the three-phase exchange."""
+        refusal = self._exchanging.take(connection, unit, now)
+        if refusal is not None:
+            self._count("phases")
+            self._report_refused(connection.claimed, bytes(16), unit.kind.name, 0, str(refusal))
+
+    def _moved(self, conversation: Conversation, now: Now) -> None:
+        """Go on under the keys that an exchange has given a dialog."""
+        conversation.trail.note(now.wall, True, 0, 0, "keys of a three-phase exchange")
+        conversation.speaks = True
+        self._mark(conversation)
+
+    def _may_exchange(self, conversation: Conversation, now: Now) -> None:
+        connection, peer = conversation.connection, self._terms.peers.get(conversation.row.peer)
+        if connection is not None and peer is not None and peer.source in ("auto", "three-phase"):
+            self._exchanging.wanted(conversation, connection, now)
 
     # -- time
 
@@ -943,6 +972,7 @@ class House:
             self._store_trouble = ""
             self._soon()
         self._door.expire(now)
+        self._exchanging.tick(now)
         for connection in list(self._connections.values()):
             due = connection.due(now.monotonic)
             if due == "ask":
@@ -1078,6 +1108,7 @@ class House:
 
     def _forget(self, conversation: Conversation) -> None:
         row = conversation.row
+        self._exchanging.forget(conversation)
         del self._dialogs[row.dialog_id]
         peer = self._peers.get(conversation.key)
         if peer is not None:

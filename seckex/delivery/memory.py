@@ -122,7 +122,7 @@ class MemoryMessages:
             keys=tuple(
                 (put.key, dialog_id, put.number, put.until)
                 for (dialog_id, _), put in held.keys.items()
-                if _is_of(worker, dialog_id) and dialog_id in held.dialogs
+                if _is_of(worker, dialog_id) and dialog_id in held.dialogs and put.until > held.clock
             ),
             dead=sum(_is_of(worker, dialog_id) for dialog_id, _, _ in held.dead),
             clock=held.clock,

@@ -18,7 +18,7 @@ from typing import Final, NoReturn
 
 from attrs import field, frozen
 
-from seckex.crypto.identity import Identity, TrustAnchors
+from seckex.crypto.identity import Identity, Trust
 from seckex.crypto.phases import Answered, Begun, Exchanged, Randomness, answer, finish, verify
 from seckex.crypto.phases import begin as begin_exchange
 from seckex.crypto.prekeys import PrivatePrekey, PublicPrekey
@@ -95,7 +95,7 @@ class ExpectPhase1:
 
     path: bytes
     identity: Identity
-    trust: TrustAnchors
+    trust: Trust
     private_prekey: Callable[[bytes], PrivatePrekey | None] = field(repr=False)
     suites: Set[Suite]
     drawn: Randomness
@@ -119,7 +119,7 @@ class ExpectPhase2:
     """At the initiator, after m1."""
 
     begun: Begun
-    trust: TrustAnchors
+    trust: Trust
 
     def receive(self, event: Came2 | Tick | Stopped, now: Now) -> Step:
         """Agree, and say m3; raises as `seckex.crypto.phases.finish` does."""
@@ -169,7 +169,7 @@ def begin(
     identity: Identity,
     prekey: PrivatePrekey,
     target: PublicPrekey,
-    trust: TrustAnchors,
+    trust: Trust,
     suite: Suite,
     dialog_id: bytes,
     moving: Moving | None,

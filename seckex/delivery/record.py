@@ -69,8 +69,7 @@ def _parts(length: int) -> struct.Struct:
 class BodySealer:
     """Seals what one direction of a dialog says under one key.
 
-    ``clock_ns`` gives nanoseconds since 1970. ``counter`` is that of the next envelope, ``octets`` counts those of
-    bodies. What does not fit its field, or a body of less than 32 or more than 65,536 octets, raises `ApiMisuse`; so
+    ``clock_ns`` gives nanoseconds since 1970. ``counter`` is that of the next envelope. What does not fit its field, or a body of less than 32 or more than 65,536 octets, raises `ApiMisuse`; so
     does the envelope after `MOST_ENVELOPES`.
     """
 
@@ -82,12 +81,13 @@ class BodySealer:
         "_encrypt",
         "_join",
         "_length",
+        "_octets",
         "_prefix",
+        "_since",
         "_start",
         "_start_of_fragment",
         "_suite",
         "counter",
-        "octets",
     )
 
     def __init__(self, key: BodyKey, dialog_id: bytes, back: bool, clock_ns: Callable[[], int]) -> None:
@@ -100,12 +100,18 @@ class BodySealer:
         self._start = _start(key, self._back)
         self._start_of_fragment = _start(key, self._back | RecordFlag.FRAGMENT)
         self._clock = clock_ns
-        self._fit(MIN_BODY)
         self.counter = 0
-        self.octets = 0
+        # Of all envelopes before the one with this counter; those since have one length.
+        self._octets = self._since = self._length = 0
+        self._fit(MIN_BODY)
 
     def __repr__(self) -> str:
         return f"<BodySealer before {self.counter}>"
+
+    @property
+    def octets(self) -> int:
+        """Octets of all bodies that were sealed."""
+        return self._octets + (self.counter - self._since) * self._length
 
     def seal(
         self,
@@ -153,7 +159,6 @@ class BodySealer:
         except struct.error:
             raise self._misuse() from None
         self.counter = counter + 1
-        self.octets += length
         sealed = self._encrypt(_nonce(self._prefix, counter), body, covered)
         # The struct takes of each only as much as belongs there.
         return self._join(covered, sealed[length:], covered[32:], sealed)
@@ -188,6 +193,7 @@ class BodySealer:
     def _fit(self, length: int) -> None:
         if not MIN_BODY <= length <= MAX_BODY:
             raise ApiMisuse(f"a body of {length} octets where {MIN_BODY} to {MAX_BODY} are allowed")
+        self._octets, self._since = self.octets, self.counter
         self._join = _parts(length).pack
         self._length = length
 
@@ -216,7 +222,6 @@ class BodySealer:
     def _seal(self, preamble: bytes, routing: bytes, headers: bytes, body: bytes) -> bytes:
         counter, length = self.counter, len(body)
         self.counter = counter + 1
-        self.octets += length
         covered = preamble + routing[:HEADER_START] + headers
         sealed = self._encrypt(_nonce(self._prefix, counter), body, covered)
         return b"".join((preamble, sealed[length:], routing, headers, sealed[:length]))
@@ -321,6 +326,6 @@ class BodyOpener:
             skipped = min(ahead, WINDOW)
             return (self._missing << (skipped + 1) | ((1 << skipped) - 1) << 1) & _ALL
         behind = -ahead - 1
-        if behind >= WINDOW or not self._missing >> behind & 1:
+        if not self._missing >> behind & 1:
             raise AuthenticationFailed("an envelope came again")
         return self._missing & ~(1 << behind)

@@ -7,9 +7,9 @@ from typing import Final, Protocol
 
 from attrs import Factory, frozen
 
-from seckex.crypto.identity import Voucher
+from seckex.crypto.prekeys import PrivatePrekey
 from seckex.delivery.faces import LARGEST_MESSAGE
-from seckex.delivery.keys.faces import Vault
+from seckex.delivery.keys.faces import ExchangedKek, Vault
 
 #: A name of everybody of a realm is this and the realm.
 EVERYBODY: Final = "*@"
@@ -31,8 +31,12 @@ class HouseVault(Vault, Protocol):
         """Take what ``peer`` is said to have told; what does not verify, or is somebody else's, is left out."""
         ...
 
-    def known_voucher(self, peer: str, now: float) -> Voucher | None:
-        """Return what vouches for a peer by the prekey that was heard last, if it still does."""
+    def own_prekey(self, now: float) -> PrivatePrekey | None:
+        """Return the best prekey of ours that is told, which answers of exchanges can be sealed to."""
+        ...
+
+    def keep_exchanged(self, exchanged: ExchangedKek) -> None:
+        """Take what came of a three-phase exchange, at its target: `Vault.exchanged` has it from now on."""
         ...
 
 

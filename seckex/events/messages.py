@@ -151,3 +151,16 @@ class MessagesUnreachable(Event):
 
     def __str__(self) -> str:
         return f"{self.peer} is not reached for messages: {self.why}"
+
+
+@frozen
+class MessagesBroken(Event):
+    """Somebody has said over a connection what no peer of ours says; it was closed."""
+
+    level: ClassVar[str] = "warn"
+
+    address: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"the connection of messages with {self.address} was closed: {shown(self.why)}"

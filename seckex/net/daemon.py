@@ -31,10 +31,11 @@ from seckex.config.common import Settings
 from seckex.config.credentials import Credentials
 from seckex.config.files import Owner
 from seckex.config.hops import Hop, HopSettings
-from seckex.config.initiator import InitiatorPeer
+from seckex.config.initiator import InitiatorPeer, InitiatorSettings
 from seckex.config.load import Loaded, give, load, prepare_state
+from seckex.config.messages import Messages as MessageSettings
 from seckex.config.problems import ConfigInvalid, Problem, key_path
-from seckex.config.responder import ResponderPeer
+from seckex.config.responder import ResponderPeer, ResponderSettings
 from seckex.crypto.atrest import MasterKey
 from seckex.crypto.authority import Authority, Key0, Registration
 from seckex.crypto.certified import Certificates
@@ -50,6 +51,8 @@ from seckex.net.accounting import AccountingCommands, sides_of
 from seckex.net.commands import ControlCommands
 from seckex.net.commit import CommitThread, GroupCommit
 from seckex.net.control import Commands, listen_control
+from seckex.net.delivery.desk import Desk
+from seckex.net.delivery.messages import MessagesAtEdge, Surroundings, possible_messages
 from seckex.net.expiry import daily
 from seckex.net.forgetting import Forgetting
 from seckex.net.hops.associated import AssociatedHops, HopWatcher, associated
@@ -81,9 +84,12 @@ from seckex.roles.kdc.audit import Operator as AuditedOperator
 from seckex.roles.kdc.center import LATER, Center
 from seckex.roles.trace import Tracer
 from seckex.sa.association import WORKER_BITS
-from seckex.sa.store import Append
+from seckex.sa.store import Append, Snapshot
 from seckex.storage.lock import WorkerLock
 from seckex.storage.masterkey import load_master_key
+from seckex.storage.messages.schema import MESSAGES
+from seckex.storage.messages.sqlite import SqliteMessages
+from seckex.storage.spool import Spool, spool_directory
 from seckex.storage.sqlite import SqliteStore
 from seckex.wire.dialog import DIALOG_ID_SIZE, Hello
 from seckex.wire.numbers import MAX_BODY, Code, Security
@@ -121,6 +127,8 @@ class Daemon(MultiService, Generic[S]):
         daily(reactor, lambda: self.loaded.credentials, self.clock.wall, self.log.report).setServiceParent(self)
         self.principal: Principal
         self.house: HouseAtEdge | None = None
+        #: What programs of this process send and receive by, None where there is no section of messages.
+        self.messages: MessagesAtEdge | None = None
         self.hops: Hops | None = None
         self.associated: AssociatedHops | None = None
         self.traffic: Traffic
@@ -133,6 +141,9 @@ class Daemon(MultiService, Generic[S]):
         self._master: MasterKey | None = None
         self._exchange: MasterKeyExchange | None = None
         self._control: IListeningPort | None = None
+        self._message_store: SqliteMessages | None = None
+        self._spools: tuple[Spool, ...] = ()
+        self._desk: Desk | None = None
         self._taken = False
         self._end_hearing: Callable[[], None] | None = None
         self._forgetting: Forgetting | None = None
@@ -279,9 +290,14 @@ class Daemon(MultiService, Generic[S]):
             closing += self.house.stop()
         if self.hops is not None:
             closing.append(self.hops.close())
-        DeferredList(closing, consumeErrors=True)
         if self._end_observing is not None:
             self._end_observing()
+        if self._desk is not None:
+            closing.append(self._desk.close())
+        if self.messages is not None:
+            self.messages.abandon()
+        elif self._message_store is not None:
+            self._message_store.close()
         if self._thread is not None:
             self._thread.stop()
         if self._store is not None:
@@ -290,6 +306,7 @@ class Daemon(MultiService, Generic[S]):
             self._lock.release()
         if self._key_log is not None:
             self._key_log.close()
+        DeferredList(closing, consumeErrors=True)
 
     def _take(self) -> None:
         settings, state, owner = self.settings, self.settings.state, self.loaded.owner
@@ -395,6 +412,7 @@ class Daemon(MultiService, Generic[S]):
             self.principal.roles = self.house
             tracing = TraceCommands(tracer, self.house, settings.identity.nai).commands()
             self.house.hops = self.hops
+        self._begin_messages(master, snapshot)
         self.open()
         if self.hops is not None:
             self.hops.open()
@@ -416,7 +434,16 @@ class Daemon(MultiService, Generic[S]):
         )
         self._metrics.open(self._gathering(report), self.log)
         exchange = self._exchange = MasterKeyExchange(
-            self.reactor, self._commits, store, state.master_key, state.worker, self.log, self.clock, self._audited
+            self.reactor,
+            self._commits,
+            store,
+            state.master_key,
+            state.worker,
+            self.log,
+            self.clock,
+            self._audited,
+            self._message_store,
+            self._spools,
         )
         desk = ControlCommands(self.operator(), report, self.log, self.reactor)
         commands = {
@@ -428,6 +455,7 @@ class Daemon(MultiService, Generic[S]):
             **exchange.commands(),
             "reload": self._asked_to_reload,
         }
+        self._open_desk()
         self._control = listen_control(self.reactor, state.control, commands, desk.streams())
         self.log.say(
             "info",
@@ -443,6 +471,41 @@ class Daemon(MultiService, Generic[S]):
         self._running = True
         self._tell_ready()
         exchange.resume()
+
+    def _begin_messages(self, master: MasterKey, snapshot: Snapshot) -> None:
+        settings, state = self._message_settings(self.settings), self.settings.state
+        if settings is None or self._commits is None:
+            return
+        store = self._message_store = SqliteMessages(state.directory / MESSAGES, master, os.urandom)
+        spool = Spool(spool_directory(state.directory, state.worker), master, os.urandom)
+        self._spools = (spool,)
+        held = self.principal.node.associations
+        around = Surroundings(
+            reactor=self.reactor,
+            clock=self.clock,
+            log=self.log,
+            nai=self.settings.identity.nai,
+            worker=state.worker,
+            store=store,
+            spool=spool,
+            records=snapshot.records,
+            submit=self._commits.submit,
+            held=held.held,
+            at=held.get,
+            may_report=self.principal.may_report,
+        )
+        self.messages = MessagesAtEdge(around, settings, self.loaded.credentials)
+        self.messages.start()
+
+    def _open_desk(self) -> None:
+        settings, state = self._message_settings(self.settings), self.settings.state
+        if settings is not None and self.messages is not None:
+            self._desk = Desk(self.reactor, self.messages)
+            self._desk.open(settings.http, state.directory, state.worker)
+
+    @staticmethod
+    def _message_settings(settings: Settings) -> MessageSettings | None:
+        return settings.messages if isinstance(settings, InitiatorSettings | ResponderSettings) else None
 
     def _commands_of_center(self) -> Commands:
         house = self.house
@@ -471,12 +534,14 @@ class Daemon(MultiService, Generic[S]):
         if key is not None:
             # Where keys are is told to who asks for that.
             del key["file"]
-        return {**self.status_extras(), "roles": roles, "hops": hops, "master_key": key}
+        messages = None if self.messages is None else self.messages.status()
+        return {**self.status_extras(), "roles": roles, "hops": hops, "messages": messages, "master_key": key}
 
     def _all_counters(self) -> dict[str, int]:
         of_roles = {} if self.house is None else self.house.house.counters
         of_hops = {} if self.hops is None else self.hops.counters
-        return {**self.dialog_counters(), **self.counters(), **of_roles, **of_hops}
+        of_messages = {} if self.messages is None else self.messages.counters()
+        return {**self.dialog_counters(), **self.counters(), **of_roles, **of_hops, **of_messages}
 
     def _gathering(self, report: StatusReport) -> Gathering:
         source = Source(self.settings.role, report.started, report.counted, self._checks, self._measured)
@@ -485,6 +550,7 @@ class Daemon(MultiService, Generic[S]):
     def _checks(self) -> list[health.Check]:
         """Return whether all is there that this daemon cannot do its work without."""
         trouble = "" if self._commits is None else self._commits.trouble
+        trouble = trouble or ("" if self.messages is None else self.messages.trouble)
         roles = {} if self.house is None else self.house.house.roles
         silent = self.settings.role != "initiator" and not self._all_listening()
         return [
@@ -499,6 +565,8 @@ class Daemon(MultiService, Generic[S]):
         measured: dict[catalogue.Family, Histogram] = {}
         if self._commits is not None:
             measured[catalogue.COMMITS] = self._commits.took
+        if self.messages is not None:
+            measured[catalogue.MESSAGE_COMMITS] = self.messages.took
         center = None if self.house is None else self.house.house.roles.get("kdc")
         if isinstance(center, Center):
             measured[catalogue.ISSUE] = center.took
@@ -540,6 +608,7 @@ class Daemon(MultiService, Generic[S]):
         if loaded.settings.identity.nai != before.identity.nai:
             return Outcome(problems=(Problem("identity.nai", "cannot change in a daemon that runs: restart it"),))
         settings, restart = possible(before, loaded.settings)
+        settings, more = self._keep_messages(before, settings)
         prepared = self.prepare(settings)
         hops = self._prepare_hops(prepared.settings)
         metrics = self._prepare_metrics(hops.settings)
@@ -548,7 +617,7 @@ class Daemon(MultiService, Generic[S]):
             prepared,
             settings=settings,
             problems=(*prepared.problems, *hops.problems, *metrics.problems),
-            restart=(*prepared.restart, *hops.restart),
+            restart=(*prepared.restart, *hops.restart, *more),
         )
         problems = list(prepared.problems)
         end_observing: Callable[[], None] | None = None
@@ -576,6 +645,7 @@ class Daemon(MultiService, Generic[S]):
         self._forget_keys()
         self.settle()
         self._settle_hops()
+        self._settle_messages()
         self._metrics.settle(settings.metrics)
         self.settle_roles()
         self.dialogs.reconfigure(settings.limits.detached_dialogs, settings.limits.resume_within)
@@ -609,6 +679,18 @@ class Daemon(MultiService, Generic[S]):
             return Prepared(settings, problems=(Problem("metrics.listen", one_line(error)),))
         return Prepared(settings)
 
+    def _keep_messages(self, before: S, settings: S) -> tuple[S, tuple[str, ...]]:
+        """Return settings with those of messages as far as they can change now, and what only a restart changes."""
+        if not isinstance(settings, InitiatorSettings | ResponderSettings):
+            return settings, ()
+        messages, restart = possible_messages(self._message_settings(before), settings.messages)
+        return evolve(settings, messages=messages), restart
+
+    def _settle_messages(self) -> None:
+        settings = self._message_settings(self.settings)
+        if self.messages is not None and settings is not None:
+            self.messages.reconfigure(settings, self.loaded.credentials)
+
     def _settle_hops(self) -> None:
         if self.hops is not None and isinstance(self.settings, HopSettings):
             settings = self.settings
@@ -630,7 +712,11 @@ class Daemon(MultiService, Generic[S]):
         stopping: list[Deferred[Any]] = [maybeDeferred(super().stopService)]
         if self._control is not None:
             stopping.append(maybeDeferred(self._control.stopListening))
+        if self._desk is not None:
+            stopping.append(self._desk.close())
         stopping += self.close()
+        if self.messages is not None:
+            stopping.append(self.messages.close())
         if self.house is not None:
             stopping += self.house.stop()
         if self.hops is not None:
@@ -640,6 +726,9 @@ class Daemon(MultiService, Generic[S]):
         closed: Deferred[Any] = DeferredList(stopping, consumeErrors=True)
         closed.addTimeout(STOP_WITHIN, self.reactor).addErrback(self._stopped_badly)
         closed.addCallback(lambda _: DeferredList([maybeDeferred(stop) for stop in (self._stop_principal,)]))
+        if self.messages is not None:
+            messages = self.messages
+            closed.addCallback(lambda _: messages.stop()).addErrback(self._stopped_badly)
         if self._commits is not None:
             commits = self._commits
             closed.addCallback(lambda _: commits.stop())

@@ -105,6 +105,8 @@ class ListeningDaemon(Daemon[L]):
             self._shared.passages = self._passages = self.passages(self._passage_terms())
             if self.house is not None:
                 self.house.passages = self._passages
+            if self.messages is not None:
+                self._shared.units = self.messages.connections
         bound, self._bound = self._bound, {}
         for name, each in bound.items():
             self._listening[name] = self._listen(name, each, self._shared)

@@ -2,7 +2,8 @@
 
 It is looked at and left where it is, so that whoever the connection is for reads
 it from its beginning. An octet of at most 0x20 begins a general message, 0x50 a
-passage where there are any; everything else is given to the links, which turn away what is none.
+passage and 0x4D a connection of durable messages where there are any; everything
+else is given to the links, which turn away what is none.
 
 Bounds: a connection that says nothing for `SILENT_FOR` seconds is closed, and of
 those that have said nothing yet ``most_silent`` are kept; for one more the
@@ -21,14 +22,16 @@ from twisted.internet.tcp import Connection
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from seckex.net.delivery.connections import Connections, UnitConnection
 from seckex.net.messages import MessageConnection, Messages
 from seckex.net.passages.port import Caller, PassagePort
 from seckex.net.stream import LinkConnection, LinkPort
-from seckex.wire.numbers import PASSAGE_MAGIC
+from seckex.wire.numbers import PASSAGE_MAGIC, UNIT_MAGIC
 
 SILENT_FOR: Final = 10.0
 HIGHEST_OF_A_LENGTH: Final = 0x20
 FIRST_OF_A_PASSAGE: Final = PASSAGE_MAGIC >> 8
+FIRST_OF_A_UNIT: Final = UNIT_MAGIC >> 8
 
 
 @implementer(IReadDescriptor)
@@ -101,7 +104,7 @@ class FirstOctet(Protocol):
 class SharedPort(ServerFactory):
     """The factory of the port; ``dropped`` counts connections that had to go before they said anything.
 
-    ``passages`` may be set at any time.
+    ``passages`` and ``units`` may be set at any time.
     """
 
     noisy = False
@@ -113,6 +116,7 @@ class SharedPort(ServerFactory):
         self._most_silent = most_silent
         self._silent: dict[FirstOctet, None] = {}
         self.passages: PassagePort | None = None
+        self.units: Connections | None = None
         self.dropped = 0
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol | None:  # noqa: ARG002  # the signature is Twisted's
@@ -130,12 +134,14 @@ class SharedPort(ServerFactory):
         """Give the connection to those that it is for."""
         self.forget(silent)
         transport = silent.transport
-        protocol: MessageConnection | LinkConnection | Caller | None
+        protocol: MessageConnection | LinkConnection | Caller | UnitConnection | None
         general = first <= HIGHEST_OF_A_LENGTH
         if general:
             protocol = self._messages.accept(transport.getPeer().host)
         elif first == FIRST_OF_A_PASSAGE and self.passages is not None:
             protocol = self.passages.buildProtocol(transport.getPeer())
+        elif first == FIRST_OF_A_UNIT and self.units is not None:
+            protocol = self.units.accept()
         else:
             protocol = self._links.buildProtocol(transport.getPeer())
         if protocol is None:

@@ -12,6 +12,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from seckex.cli.doctor import certificates
 from seckex.cli.main import main
 from seckex.config.common import Identity
+from seckex.config.pairs import pair_file
+from seckex.crypto.identity import Identity as PrincipalIdentity
+from seckex.crypto.issuing import issue_alone
+from seckex.crypto.pairing import make_card
+from seckex.wire.pairing import armour
 
 NODE = "node@example.net"
 DAY = 86400
@@ -30,6 +35,7 @@ class LifeTests(SynchronousTestCase):
         ):
             result = CliRunner().invoke(main, ["cert", *command])
             self.assertEqual(result.exit_code, 0, result.output)
+        self.state = directory / "state"
         self.identity = Identity(
             nai=NODE,
             certificate=own,
@@ -42,9 +48,21 @@ class LifeTests(SynchronousTestCase):
         """Return how our certificate, the authority's and its list are after so many days."""
         now = time.time() + days * DAY
         self.patch(certificates, "time", SimpleNamespace(time=lambda: now))
-        self.found = list(certificates.certificates(self.identity))
+        self.found = list(certificates.certificates(self.identity, self.state))
         self.assertEqual({one.check for one in self.found}, {"certificates"})
         return [one.health.value for one in self.found]
+
+    def test_of_those_that_were_paired_with(self) -> None:
+        issued = issue_alone("home@example.org", time.time(), 100)
+        home = PrincipalIdentity.from_pem(issued.certificate, issued.key.octets)
+        file = pair_file(self.state, home.nai)
+        file.parent.mkdir(mode=0o700, parents=True)
+        file.touch(0o600)
+        file.write_text(armour(make_card(home, "")))
+        self.assertEqual(self.healths(1)[3:], ["good"])
+        self.assertEqual(self.healths(80)[3:], ["doubtful"])
+        self.assertIn("pair anew", self.found[3].advice)
+        self.assertEqual(self.healths(101)[3:], ["bad"])
 
     def test_as_time_goes_by(self) -> None:
         for days, healths in (
@@ -78,4 +96,4 @@ class LifeTests(SynchronousTestCase):
 
     def test_without_any(self) -> None:
         self.identity = Identity(nai=NODE)
-        self.assertEqual(list(certificates.certificates(self.identity)), [])
+        self.assertEqual(list(certificates.certificates(self.identity, self.state)), [])

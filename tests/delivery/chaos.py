@@ -19,7 +19,10 @@ from seckex.errors import PeerIncompatible, StoreFailed
 from tests.delivery.table import HOME, NODE, Host, Table
 from tests.roaming.certificates import identity
 
-SIZES: Final = (0, 1, 30, 1000, 40_000, 60_000, 130_000)
+SIZES: Final = (0, 1, 30, 1000, 1000, 40_000, 60_000, 130_000)
+#: One in so many is longer than what is kept in memory.
+SPOOLED: Final = 40
+LONG: Final = (1 << 20) + 12_345
 
 
 class Wrong(AssertionError):
@@ -34,7 +37,7 @@ class Chaos:
         self.random = Random(seed)  # noqa: S311  # so that a seed is a run
         self.steps = steps
         self.table = Table(f"chaos {seed}", self.random)
-        self.node, self.home = self.table.pair()
+        self.node, self.home = self.table.pair(self.random.choice(("prekey", "auto")))
         self.down: dict[str, int] = {}
         self.sent: dict[str, list[bytes]] = {NODE: [], HOME: []}
         self.accepted: dict[str, int] = {NODE: 0, HOME: 0}
@@ -55,7 +58,7 @@ class Chaos:
         if message.number > len(expected):
             raise Wrong(f"{host.nai} was given message {message.number}, which nobody has sent")
         payload = expected[message.number - 1]
-        if self._octets(host, message) != payload:
+        if host.octets(message.payload) != payload:
             raise Wrong(f"{host.nai} was given something else as message {message.number}")
         row = host.house.dialog_row(message.dialog_id)
         if message.number <= row.done:
@@ -66,21 +69,19 @@ class Chaos:
             return Verdict.RETRY
         return Verdict.DONE
 
-    def _octets(self, host: Host, message: Incoming) -> bytes:
-        if isinstance(message.payload, bytes):
-            return message.payload
-        pieces = host.spool[message.payload.name]
-        return b"".join(pieces[at] for at in sorted(pieces))
-
     # -- what happens
 
     def _send(self, host: Host) -> None:
-        payloads = [self.random.randbytes(self.random.choice(SIZES)) for _ in range(self.random.choice((1, 1, 2, 5)))]
+        random = self.random
+        payloads = [random.randbytes(random.choice(SIZES)) for _ in range(random.choice((1, 1, 2, 5)))]
+        if not random.randrange(SPOOLED):
+            payloads.append(random.randbytes(LONG))
+        said = [host.spooled(each) if len(each) == LONG else each for each in payloads]
         try:
             if host is self.node:
-                self.dialog_id = host.send(HOME, "orders", *payloads, own="answers")
+                self.dialog_id = host.send(HOME, "orders", *said, own="answers")
             elif self.dialog_id and self.dialog_id in host.house.dialog_ids():
-                host.house.send(self.dialog_id, [Outgoing(each) for each in payloads], host.now())
+                host.house.send(self.dialog_id, [Outgoing(each) for each in said], host.now())
             else:
                 return
         except PeerIncompatible:

@@ -14,7 +14,7 @@ from typing import Any
 
 from attrs import define, field
 
-from seckex.delivery.faces import DialogName, Direction, Incoming, Outgoing, Stage, Verdict
+from seckex.delivery.faces import FRAGMENT, DialogName, Direction, Incoming, Outgoing, Payload, Spooled, Stage, Verdict
 from seckex.delivery.house import House
 from seckex.delivery.memory import MemoryMessages
 from seckex.delivery.store import MessageUnit
@@ -59,6 +59,7 @@ class Host:
     limits: HouseLimits = field(factory=HouseLimits)
     store: MemoryMessages = field(factory=lambda: MemoryMessages(at_once=False))
     spool: dict[str, dict[int, bytes]] = field(factory=dict)
+    synced: set[str] = field(factory=set)
     got: list[Incoming] = field(factory=list)
     stages: dict[tuple[str, Stage], int] = field(factory=dict)
     failures: list[tuple[int, int, str]] = field(factory=list)
@@ -99,6 +100,7 @@ class Host:
         self.up = False
         self.life += 1
         self.store.crash()
+        self.spool = {name: pieces for name, pieces in self.spool.items() if name in self.synced}
         for wire in list(self.wires.values()):
             self.table.cut(wire)
 
@@ -107,12 +109,27 @@ class Host:
         self.attached[service] = at_once
         self.house.attach(service, at_once, self.now())
 
-    def send(self, peer: str, service: str, *payloads: bytes, own: str = "", type: str = "", ttl: float = 0) -> bytes:  # noqa: A002  # what it is called
+    def send(self, peer: str, service: str, *payloads: Payload, own: str = "", type: str = "", ttl: float = 0) -> bytes:  # noqa: A002  # what it is called
         """Send messages by the dialog with a service; return the dialog's id."""
         dialog_id = self.house.dialog(DialogName(peer, service, own), self.now())
         expires = self.wall() + ttl if ttl else 0.0
         self.house.send(dialog_id, [Outgoing(payload, type, expires) for payload in payloads], self.now())
         return dialog_id
+
+    def spooled(self, octets: bytes) -> Spooled:
+        """Put a payload into a file of the spool, as an upload does."""
+        name = self.randomness(8).hex()
+        cut = (octets[at : at + FRAGMENT] for at in range(0, len(octets), FRAGMENT))
+        self.spool[name] = dict(enumerate(cut))
+        self.synced.add(name)
+        return Spooled(name, len(octets))
+
+    def octets(self, payload: Payload) -> bytes:
+        """Return the octets of a payload, be it in a file."""
+        if isinstance(payload, bytes):
+            return payload
+        pieces = self.spool[payload.name]
+        return b"".join(pieces[at] for at in sorted(pieces))
 
     def payloads(self) -> list[Any]:
         """Return what programs have got."""
@@ -193,17 +210,31 @@ class EdgeOnTable:
         self._later(read)
 
     def read_piece(self, spool: str, fragment: int, done: Callable[[bytes | StoreFailed], None]) -> None:
-        self._later(lambda: done(self.host.spool[spool][fragment]))
+        def read() -> None:
+            pieces = self.host.spool.get(spool, {})
+            done(pieces[fragment] if fragment in pieces else StoreFailed("there is no such piece"))
+
+        self._later(read, "spool")
 
     def write_piece(self, spool: str, fragment: int, octets: bytes, done: Callable[[StoreFailed | None], None]) -> None:
         def write() -> None:
+            if self.host.store.failing is not None:
+                done(self.host.store.failing)
+                return
             self.host.spool.setdefault(spool, {})[fragment] = octets
             done(None)
 
-        self._later(write)
+        self._later(write, "spool")
 
     def sync_spool(self, spool: str, done: Callable[[StoreFailed | None], None]) -> None:
-        self._later(lambda: done(None if spool in self.host.spool else StoreFailed("there is no such file")))
+        def sync() -> None:
+            if spool in self.host.spool:
+                self.host.synced.add(spool)
+                done(None)
+            else:
+                done(StoreFailed("there is no such file"))
+
+        self._later(sync, "spool")
 
     def drop_spool(self, spool: str) -> None:
         self.host.spool.pop(spool, None)
@@ -248,7 +279,7 @@ class Table:
         made = self.hosts[nai] = Host(self, nai, terms.pop("services", {}), terms.pop("peers", {}), **terms)
         return made
 
-    def pair(self, **limits: Any) -> tuple[Host, Host]:
+    def pair(self, source: str = "prekey", **limits: Any) -> tuple[Host, Host]:
         """Put a node and its home there: home has the service ``orders``, node ``answers``."""
         bounds = HouseLimits(**limits)
         home = self.host(
@@ -259,7 +290,7 @@ class Table:
         node = self.host(
             NODE,
             services={"answers": ServiceTerms(allowed=(HOME,), attempts=3)},
-            peers={HOME: PeerTerms(source="prekey")},
+            peers={HOME: PeerTerms(source=source)},
             limits=bounds,
         )
         return node, home

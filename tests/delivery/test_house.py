@@ -5,7 +5,9 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from seckex.delivery.faces import Direction, Incoming, Outgoing, Stage, Verdict
+from seckex.delivery.memory import MemoryMessages
 from seckex.errors import PeerIncompatible
+from seckex.events.messages import GapAfterRestore
 from seckex.wire.numbers import Code
 from tests.delivery.table import HOME, NODE, Host, Table
 
@@ -115,3 +117,104 @@ class RefusalTests(HouseCase):
         with self.assertRaises(PeerIncompatible) as caught:
             self.node.send("stranger@example.org", "orders", b"one")
         self.assertEqual(caught.exception.code, Code.PROHIBITED)
+
+
+class ThreePhaseTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.table = Table(self.id())
+        self.node, self.home = self.table.pair("auto")
+        self.home.receive("orders")
+
+    def source(self, dialog_id: bytes) -> str:
+        shown = next(each for each in self.node.house.shown_dialogs(self.node.now()) if each["id"] == dialog_id.hex())
+        return str(shown["keys"]["source"])
+
+    def test_a_dialog_begins_at_once_and_moves_to_keys_of_an_exchange(self) -> None:
+        dialog = self.node.send(HOME, "orders", b"one")
+        # node -> whole envelope under a prekey; home -> HELD; node -> PHASE1; home -> PHASE2; node -> PHASE3, envelope
+        self.table.run()
+        self.assertEqual(self.source(dialog), "three-phase")
+        self.node.send(HOME, "orders", b"two")
+        self.table.run()
+        self.assertEqual(self.home.payloads(), [b"one", b"two"])
+
+    def test_after_a_restart_of_the_target_another_exchange_is_made(self) -> None:
+        dialog = self.node.send(HOME, "orders", b"one")
+        self.table.run()
+        self.home.crash()
+        self.home.start()
+        self.node.send(HOME, "orders", b"two")
+        self.table.advance(10)
+        self.assertEqual(self.home.payloads(), [b"one", b"two"])
+        self.assertEqual(self.source(dialog), "three-phase")
+
+
+class RestoreTests(HouseCase):
+    """A store that is taken back from a backup, at either end, in the middle of a dialog."""
+
+    def restore(self, host: Host, backup: MemoryMessages) -> None:
+        host.crash()
+        host.store = backup
+        self.table.advance(5)
+        host.start()
+        self.table.advance(5)
+
+    def begin(self) -> None:
+        self.home.receive("orders")
+        self.node.send(HOME, "orders", b"one", b"two", own="answers")
+        self.table.run()
+
+    def test_a_sender_goes_on_with_numbers_that_were_never_used(self) -> None:
+        self.begin()
+        backup = self.node.store.copy()
+        self.node.send(HOME, "orders", b"three", b"four", own="answers")
+        self.table.run()
+        self.restore(self.node, backup)
+        dialog = self.node.send(HOME, "orders", b"five", own="answers")
+        self.table.advance(5)
+        self.check_got(self.home, b"one", b"two", b"three", b"four", b"five")
+        self.assertGreater(self.stage(self.node, dialog, Stage.PROCESSED), 1 << 32)
+
+    def test_what_a_restored_sender_sends_again_is_not_given_again(self) -> None:
+        self.home.answers = lambda _: None
+        self.begin()
+        self.table.unreachable.add(HOME)
+        self.table.cut_all()
+        self.node.send(HOME, "orders", b"three", own="answers")
+        self.table.run()
+        backup = self.node.store.copy()
+        self.table.unreachable.clear()
+        self.table.advance(10)
+        self.assertEqual(len(self.home.got), 3)
+        self.restore(self.node, backup)
+        self.node.send(HOME, "orders", b"four", own="answers")
+        self.table.advance(10)
+        self.assertEqual([message.payload for message in self.home.got], [b"one", b"two", b"three", b"four"])
+
+    def test_a_restored_receiver_is_not_given_what_it_had_and_says_so(self) -> None:
+        self.begin()
+        backup = self.home.store.copy()
+        self.node.send(HOME, "orders", b"three", b"four", own="answers")
+        self.table.run()
+        self.restore(self.home, backup)
+        self.node.send(HOME, "orders", b"five", own="answers")
+        self.table.advance(10)
+        self.check_got(self.home, b"one", b"two", b"three", b"four", b"five")
+        gaps = [event for event in self.node.events if isinstance(event, GapAfterRestore)]
+        self.assertEqual([(gap.first, gap.last) for gap in gaps], [(3, 4)])
+
+    def test_envelopes_of_before_the_restore_are_refused(self) -> None:
+        self.begin()
+        backup = self.home.store.copy()
+        self.node.said.clear()
+        self.table.cut_all()
+        self.node.send(HOME, "orders", b"three", own="answers")
+        self.table.advance(2)
+        self.restore(self.home, backup)
+        number = len(self.home.got)
+        wire = next(iter(self.node.wires.values()))
+        for octets in [each for each in self.node.said if each.startswith(b"SK")][:2]:
+            # Somebody has kept them, and says them again.
+            self.table.carry(wire, self.node, octets)
+        self.table.run()
+        self.assertEqual(len(self.home.got), number)

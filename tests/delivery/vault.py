@@ -105,6 +105,15 @@ class TableVault:
 
     # -- what a house asks beside
 
+    def own_prekey(self, now: float) -> PrivatePrekey | None:
+        """Return the newest of ours."""
+        del now
+        return next(reversed(self.prekeys.values()), None)
+
+    def keep_exchanged(self, exchanged: ExchangedKek) -> None:
+        """Take what came of an exchange."""
+        self.exchanges[exchanged.exchange_id] = exchanged
+
     def told_prekeys(self, now: float) -> list[bytes]:
         """Return the newest prekey of each KEM, signed."""
         del now

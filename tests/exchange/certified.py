@@ -6,7 +6,7 @@ from typing import Any
 
 from cryptography.x509 import Certificate
 
-from seckex.crypto.identity import Identity, TrustAnchors
+from seckex.crypto.identity import Identity, Trust
 from seckex.events import AssociationEstablished
 from seckex.node.limits import Limits
 from seckex.sa.association import Association
@@ -33,8 +33,8 @@ class CertifiedCase(ConversationCase):
         *,
         node: Identity | None = None,
         home: Identity | None = None,
-        trusted_by_node: TrustAnchors | None = None,
-        trusted_by_home: TrustAnchors | None = None,
+        trusted_by_node: Trust | None = None,
+        trusted_by_home: Trust | None = None,
         limits: Limits | None = None,
         nai: str = "",
         network: Network | None = None,

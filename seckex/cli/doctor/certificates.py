@@ -11,8 +11,9 @@ from seckex.cli.doctor.finding import Finding, bad, doubtful, good
 from seckex.cli.output import expires_soon, life
 from seckex.config.common import Identity
 from seckex.config.files import read_public
+from seckex.config.pairs import read_pairs
 from seckex.config.problems import ConfigInvalid
-from seckex.crypto.showing import Shown, show
+from seckex.crypto.showing import Shown, show, show_certificate
 from seckex.errors import BadCertificate
 
 _MOST: Final = 2**20
@@ -23,13 +24,17 @@ _ADVICE: Final = {
 }
 _OWN: Final = "have it renewed (of an authority of your own: seckex cert new), then seckex reload"
 
+_PAIRED: Final = "have it renewed there, and pair anew (seckex pair)"
 
-def certificates(identity: Identity) -> Iterator[Finding]:
-    """Look at the life of our certificates, of those we trust, and of revocation lists."""
+
+def certificates(identity: Identity, state: Path) -> Iterator[Finding]:
+    """Look at the life of our certificates, of those we trust, and of revocation lists; ``state`` is the directory."""
     now = time.time()
     files = (*((identity.certificate,) if identity.certificate else ()), *identity.trust, *identity.revocation)
     for file in files:
         yield from (_life(file, each, now) for each in _in(file))
+    for file, paired in read_pairs(state)[0]:
+        yield _life(file, show_certificate(paired.certificate), now, _PAIRED)
 
 
 def _in(file: Path) -> list[Shown]:
@@ -39,12 +44,12 @@ def _in(file: Path) -> list[Shown]:
         return []  # told of with the configuration
 
 
-def _life(file: Path, each: Shown, now: float) -> Finding:
+def _life(file: Path, each: Shown, now: float, advice: str = "") -> Finding:
     # A list may be used before the moment that it names, a certificate may not.
     since = min(each.since, now) if each.kind == "list" else each.since
     kind = "revocation list" if each.kind == "list" else each.kind
     what = f"{file}: {kind} of {each.name}, {life(since, each.until, now)}"
-    advice = _ADVICE.get(each.kind, _OWN)
+    advice = advice or _ADVICE.get(each.kind, _OWN)
     if now >= each.until:
         return bad("certificates", what, advice)
     if now < since:

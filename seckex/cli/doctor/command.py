@@ -81,7 +81,7 @@ def examined(file: Path) -> list[Finding]:
     for check in (local.files, local.disk, local.database, local.clock):
         found += check(settings.state)
     found += local.key_log(settings.debug)
-    found += certificates(settings.identity)
+    found += certificates(settings.identity, settings.state.directory)
     found += network.ports(settings, live=status is not None)
     found += network.metrics(settings.metrics, live=status is not None)
     if isinstance(settings, InitiatorSettings):

@@ -14,10 +14,10 @@ from seckex.cli.pair.group import (
     config_option,
     describe,
     keep,
+    known,
     ourselves,
     own_card,
     pair,
-    warn_of_another,
 )
 from seckex.config.files import read_public
 from seckex.crypto.pairing import carried_code, meet
@@ -67,9 +67,7 @@ def import_card(file: Path, config_path: Path, code: str | None, as_json: bool) 
         raise Fault(f"{file}: {error}") from error
     right = carried_code(identity, peer.voucher)
     if not as_json:
-        describe(peer)
-        warn_of_another(settings, peer)
-        click.echo(f"  code        {right}")
+        describe(peer, right, known(settings, peer.nai))
     if code is None:
         if as_json:
             raise click.UsageError("with --json the code has to be given: --code")

@@ -84,27 +84,26 @@ def _prekeys(control: Path) -> tuple[bytes, ...]:
         return ()
 
 
-def describe(peer: Acquaintance) -> None:
-    """Print who somebody says that they are."""
-    click.echo(plain(f"{peer.nai}, until {instant(peer.voucher.not_after)}"))
-    click.echo(f"  SHA-256     {peer.voucher.fingerprint}")
-    click.echo(plain(f"  address     {peer.card.address or 'not told'}"))
+def describe(peer: Acquaintance, code: str, before: Acquaintance | None = None, *, err: bool = False) -> None:
+    """Print who somebody says that they are, and the code to compare.
+
+    ``before`` is whom we are paired with by this name already. ``err``: on the standard error.
+    """
+    click.echo(plain(f"{peer.nai}, until {instant(peer.voucher.not_after)}"), err=err)
+    click.echo(f"  SHA-256     {peer.voucher.fingerprint}", err=err)
+    click.echo(plain(f"  address     {peer.card.address or 'not told'}"), err=err)
     if peer.card.prekeys:
-        click.echo(f"  prekeys     {len(peer.card.prekeys)}")
+        click.echo(f"  prekeys     {len(peer.card.prekeys)}", err=err)
+    if before is not None and before.voucher.fingerprint != peer.voucher.fingerprint:
+        click.echo("  replaces the certificate that was paired with already:", err=err)
+        click.echo(f"  SHA-256     {before.voucher.fingerprint}", err=err)
+    click.echo(f"  code        {code}", err=err)
 
 
 def known(settings: AnySettings, nai: str) -> Acquaintance | None:
     """Return whom we are paired with by this name."""
     found, _ = read_pairs(settings.state.directory)
     return next((each for _, each in found if each.nai == nai), None)
-
-
-def warn_of_another(settings: AnySettings, peer: Acquaintance) -> None:
-    """Say so where another certificate of the same name is about to be replaced."""
-    before = known(settings, peer.nai)
-    if before is not None and before.voucher.fingerprint != peer.voucher.fingerprint:
-        click.echo(plain(f"{peer.nai} is paired with already, by another certificate, which this one replaces:"))
-        click.echo(f"  SHA-256     {before.voucher.fingerprint}")
 
 
 def keep(config_path: Path, settings: AnySettings, peer: Acquaintance, *, as_json: bool = False) -> None:

@@ -26,8 +26,7 @@ def list_pairs(config_path: Path, as_json: bool) -> None:
         if as_json:
             print_json(SCHEMA, about(file, peer) | {"code": code})
             continue
-        describe(peer)
-        click.echo(f"  code        {code}")
+        describe(peer, code)
     for problem in problems:
         click.echo(plain(f"seckex: {problem}"), err=True)
     leave(ExitCode.NO if problems else ExitCode.FINE)

@@ -24,10 +24,10 @@ from seckex.cli.pair.group import (
     config_option,
     describe,
     keep,
+    known,
     ourselves,
     own_card,
     pair,
-    warn_of_another,
 )
 from seckex.config.load import AnySettings
 from seckex.crypto.identity import Identity
@@ -72,7 +72,7 @@ def listen(config_path: Path, at: tuple[str, int], address: str, as_json: bool) 
             with connection:
                 pairing = _pairing(settings, identity, address, calls=False)
                 try:
-                    peer = converse(connection, pairing, partial(_compare, settings))
+                    peer = converse(connection, pairing, partial(_compare, settings, as_json))
                 except SeckexError as error:
                     if pairing.code:
                         raise Fault(f"not paired: {error}") from error
@@ -97,7 +97,7 @@ def with_(place: tuple[str, int], config_path: Path, address: str, as_json: bool
         raise Fault(f"{place[0]} port {place[1]} cannot be reached: {error.strerror or error}") from error
     with connection:
         try:
-            peer = converse(connection, pairing, partial(_compare, settings))
+            peer = converse(connection, pairing, partial(_compare, settings, as_json))
         except SeckexError as error:
             raise Fault(f"not paired: {error}") from error
     keep(config_path, settings, peer, as_json=as_json)
@@ -107,11 +107,9 @@ def _pairing(settings: AnySettings, identity: Identity, address: str, *, calls: 
     return Pairing(identity, own_card(settings, identity, address), secrets.token_bytes(NONCE_SIZE), calls=calls)
 
 
-def _compare(settings: AnySettings, code: str, peer: Acquaintance) -> bool:
-    describe(peer)
-    warn_of_another(settings, peer)
-    click.echo(f"  code        {code}")
-    return click.confirm("Does the other side show the same code?")
+def _compare(settings: AnySettings, err: bool, code: str, peer: Acquaintance) -> bool:
+    describe(peer, code, known(settings, peer.nai), err=err)
+    return click.confirm("Does the other side show the same code?", err=err)
 
 
 def converse(connection: socket.socket, pairing: Pairing, compare: Callable[[str, Acquaintance], bool]) -> Acquaintance:

@@ -8,6 +8,7 @@ from typing import Any
 
 from seckex.delivery.flow.ranges import Ranges
 from seckex.delivery.flow.segments import fragments_of, weight_of, without_padding
+from seckex.wire.bodies import padded
 
 
 class Held:
@@ -78,5 +79,4 @@ class Held:
 
 def joined(segments: Sequence[Held]) -> bytes:
     """Return the body that has the messages of segments that are in memory."""
-    parts = [without_padding(each.octets or b"", each.count) for each in segments[:-1]]
-    return b"".join([*parts, segments[-1].octets or b""])
+    return padded(b"".join([without_padding(each.octets or b"", each.count) for each in segments]))

@@ -213,6 +213,7 @@ class Inbox:
         elif verdict is Verdict.RETRY:
             self._try_again(number, why, now, after)
         else:
+            self._tries.setdefault(number, 1)
             self._put_number_aside(number, Code.RESET_BY_PROGRAM, why, now)
         return True
 
@@ -276,7 +277,7 @@ class Inbox:
 
     def put_aside(self, number: int, code: Code, why: str, now: Now, size: int, octets: bytes, spool: str) -> None:
         """Note a dead message."""
-        tries = self._tries.get(number, 0) or int(number in self._out)
+        tries = self._tries.get(number, 0)
         self.dead.append(
             DeadMessage(
                 self._dialog_id,

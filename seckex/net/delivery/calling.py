@@ -1,8 +1,8 @@
 """Calls to peers: when the next attempt may be, and where it goes.
 
-Each call that is asked for comes to one end, a connection or the reason why there is none. After a failure, and after a
-connection that did not last `STEADY` seconds, the next attempt waits: `SHORTEST` seconds, twice as long each time up to
-`LONGEST`, spread by a quarter. So whoever wants a connection may ask for it again at once.
+A call that is asked for is attempted until it comes to a connection; of each attempt that fails is told why. After a
+failure, and after a connection that did not last `STEADY` seconds, the next attempt waits: `SHORTEST` seconds, twice as
+long each time up to `LONGEST`, spread by a quarter. So whoever has lost a connection may ask for another one at once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SPREAD: Final = 0.25
 
 @define
 class Call:
-    """What there is of calls to one address; ``ended`` is told None or why there is no connection."""
+    """What there is of calls to one address; ``make`` makes what speaks there, ``failed`` is told of attempts."""
 
     _reactor: Any
     host: str
@@ -45,15 +45,11 @@ class Call:
         return self._waiting is not None or self._connecting is not None
 
     def begin(self) -> None:
-        """Attempt, as soon as it may be; nothing if one is under way."""
-        if self.under_way:
-            return
-        wait = self._not_before - self._reactor.seconds()
-        if wait > 0:
-            self._waiting = self._reactor.callLater(wait, self._attempt)
-        else:
+        """Attempt, as soon as it may be; nothing if that is under way."""
+        if not self.under_way:
             # The outcome must not come before this returns.
-            self._waiting = self._reactor.callLater(0, self._attempt)
+            wait = max(self._not_before - self._reactor.seconds(), 0)
+            self._waiting = self._reactor.callLater(wait, self._attempt)
 
     def hurry(self) -> None:
         """Forget failures: what was in the way may be gone."""
@@ -91,6 +87,7 @@ class Call:
         self._connecting = None
         self._put_off()
         if not failure.check(CancelledError):
+            self.begin()
             self._failed(failure.getErrorMessage())
 
     def _put_off(self) -> None:

@@ -3,9 +3,9 @@
 A connection has a number, and is the house's to judge: here octets become units, and nothing of them is looked at.
 Octets that begin no unit, and units that the house refuses, end a connection.
 
-Bounds: ``most`` connections that others have made and `SPARE` more, so that the house, which knows who has proved a
-name, can choose which of them goes; one more than that is closed at once, and counted. What waits to be sent is the
-house's to bound, by `backlog`. While `pause` holds nothing is read, and peers are held back by TCP.
+Bounds: ``most`` connections that others have made; a further one is closed at once, and counted. The house drops those
+over which nobody proves a name in time. What waits to be sent is the house's to bound, by `backlog`. While `pause`
+holds nothing is read, and peers are held back by TCP.
 """
 
 from __future__ import annotations
@@ -27,8 +27,6 @@ from seckex.net.delivery.calling import Call
 from seckex.net.delivery.faces import Connected
 from seckex.net.delivery.socket import ReadBuffer, UnitSocket
 from seckex.net.principal import Clock
-
-SPARE: Final = 64
 
 _log: Final = Logger()
 
@@ -103,7 +101,7 @@ class Connections:
 
     def accept(self) -> UnitConnection | None:
         """Return the protocol of a connection that somebody has made, None where there are too many."""
-        if self._stopped or self._accepted >= self.most + SPARE:
+        if self._stopped or self._accepted >= self.most:
             self.counts["refused"] += 1
             return None
         return self._another(None)

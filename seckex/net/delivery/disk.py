@@ -8,7 +8,7 @@ The spool has at most ``most`` octets of payloads; a piece more is refused, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
@@ -66,9 +66,9 @@ class SpoolFiles(Protocol):
 
 
 class Disk:
-    """See the module; ``kept`` are the files that something is known of, all others are dropped."""
+    """See the module; of the spool there is left what is needed."""
 
-    def __init__(self, store: Stored, spool: SpoolFiles, aside: Aside, most: int, kept: Collection[str]) -> None:
+    def __init__(self, store: Stored, spool: SpoolFiles, aside: Aside, most: int) -> None:
         self._store = store
         self._spool = spool
         self._aside = aside
@@ -76,10 +76,7 @@ class Disk:
         self._under_way = 0
         self._stopping: Deferred[None] | None = None
         self._stopped = False
-        found = spool.sizes()
-        self._sizes = {name: size for name, size in found.items() if name in kept}
-        for name in found.keys() - self._sizes.keys():
-            spool.drop(name)
+        self._sizes = spool.sizes()
         #: Octets of payloads in the spool.
         self.used = sum(self._sizes.values())
 

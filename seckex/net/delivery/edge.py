@@ -133,5 +133,5 @@ class MessageEdge:
 
     def report(self, event: Event) -> None:
         """See `seckex.delivery.faces.Edge`."""
-        if not isinstance(event, EnvelopeRefused) or self._may_report("envelope"):
+        if not isinstance(event, EnvelopeRefused) or self._may_report("messages"):
             self._log.report(event)

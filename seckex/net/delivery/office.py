@@ -7,7 +7,7 @@ not what the exception says, in which the message may be quoted.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final
@@ -108,6 +108,11 @@ class ProgramOffice:
         self._full = False
         self._room: list[Deferred[None]] = []
         self._stopped = False
+        self.counts: Counter[str] = Counter()
+
+    def has(self, service: str) -> bool:
+        """Tell whether a program receives for a service."""
+        return service in self._receiving
 
     # -- sending
 
@@ -142,6 +147,7 @@ class ProgramOffice:
             self._full = self._full or error.code == Code.INSUFFICIENT_RESOURCES
             refusal = MessageFailed(error.code, error.why)
             return [Sent(self, dialog, 0, "", refusal) for _ in messages]
+        self.counts["sent"] += len(messages)
         numbers, of, way = range(first, first + len(messages)), dialog.id, dialog.direction
         return [Sent(self, dialog, number, message_name(of, way, number)) for number in numbers]
 
@@ -226,6 +232,7 @@ class ProgramOffice:
 
     def failed(self, dialog_id: bytes, number: int, code: int, why: str) -> None:
         """Tell programs that a message of theirs has failed."""
+        self.counts["failed"] += 1
         failure = MessageFailed(code, why)
         for waiting in self._tracks.of(dialog_id).fail(number, failure):
             self.soon(partial(waiting.errback, failure))
@@ -271,6 +278,7 @@ class ProgramOffice:
             self,
         )
         receiving.given += 1
+        self.counts["given" if given.attempt <= 1 else "given-again"] += 1
         try:
             said: Any = receiving.handler(message)
         except Exception:

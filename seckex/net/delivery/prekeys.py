@@ -120,6 +120,11 @@ class PrekeyRing:
         kept = self._kept.get(prekey_id)
         return None if kept is None else kept.private
 
+    def best(self, now: float) -> PrivatePrekey | None:
+        """Return the best of those that are told."""
+        told = {kem: kept.private for kem, (kept, _) in self._told.items() if now < kept.private.expiry}
+        return next((told[kem] for kem in KEMS if kem in told), None)
+
     def told(self, now: float) -> tuple[bytes, ...]:
         """Return the newest of each KEM, signed, as octets of the wire."""
         return tuple(octets for kept, octets in self._told.values() if now < kept.private.expiry)

@@ -82,6 +82,10 @@ class MessageVault:
         """See `Vault.private_prekey`."""
         return self.ring.private(prekey_id)
 
+    def own_prekey(self, now: float) -> PrivatePrekey | None:
+        """See `HouseVault.own_prekey`."""
+        return self.ring.best(now)
+
     def told_prekeys(self, now: float) -> Sequence[bytes]:
         """Return what others are told of ours."""
         return self.ring.told(now)
@@ -119,6 +123,11 @@ class MessageVault:
         if known is None or known.prekey.fingerprint != fingerprint:
             return None
         return self._vouched(known, now)
+
+    def known_voucher(self, peer: str, now: float) -> Voucher | None:
+        """See `seckex.delivery.terms.HouseVault`."""
+        known = self._known.get(peer)
+        return None if known is None else self._vouched(known, now)
 
     def _vouched(self, known: _Known, now: float) -> Voucher | None:
         trust = self.trust

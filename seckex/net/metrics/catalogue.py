@@ -81,6 +81,9 @@ LINKS: Final = _gauge("links", "Links that are open.")
 DIALOGS: Final = _gauge("dialogs", "Dialogs that links carry.")
 OCTETS: Final = Family("link_octets", Type.COUNTER, "Octets that links have carried.", "direction")
 COMMITS: Final = Family("commit_seconds", Type.HISTOGRAM, "How long transactions of the store took.")
+MESSAGE_COMMITS: Final = Family(
+    "message_commit_seconds", Type.HISTOGRAM, "How long transactions of the store of messages took."
+)
 REGISTRATION: Final = Family(
     "registration_seconds",
     Type.HISTOGRAM,
@@ -145,6 +148,42 @@ FAMILIES: Final[tuple[Family, ...]] = (
     _gauge("dialogs_detached", "Dialogs that wait for a link.", "dialogs.detached"),
     _counter("dialogs_not_resumed", "Dialogs that waited for a link in vain.", "dialogs.not-resumed"),
     _counter("forwards_refused", "Local connections over a limit.", "forwards.refused"),
+    # -- durable messages
+    _gauge(
+        "message_dialogs", "Dialogs of messages, with those that have ended and are remembered.", "messages.dialogs"
+    ),
+    _gauge("messages_connections", "TCP connections of durable messages.", "messages.connections"),
+    _counter(
+        "messages_connection_events",
+        "What became of these connections, and of calls to peers.",
+        "messages.connections-made=made messages.connections-accepted=accepted messages.connections-refused=limit "
+        "messages.connections-broken=broken messages.calls-failed=not-reached",
+        "event",
+    ),
+    _counter(
+        "messages_octets",
+        "Octets that these connections have carried.",
+        "messages.octets-in=in messages.octets-out=out",
+        "direction",
+    ),
+    _counter("messages_held_back", "Times that nothing was read since the disk did not keep up.", "messages.held-back"),
+    _gauge(
+        "message_queue_octets",
+        "Octets of messages that are not processed, by where they are.",
+        "messages.outbox-octets=outbox messages.inbox-octets=inbox messages.spool-octets=spool",
+        "queue",
+    ),
+    _counter(
+        "messages_events",
+        "Messages of programs here: sent, given, given again, failed for good.",
+        "messages.sent messages.given messages.given-again messages.failed",
+        "event",
+    ),
+    _gauge("messages_dead", "Messages that were put aside.", "messages.dead"),
+    _counter("messages_refused", "Envelopes that were refused, by cause.", "messages.refused.*", "reason"),
+    _gauge("message_commits_waiting", "Units of messages that the disk has not taken yet.", "messages.commits-waiting"),
+    _gauge("message_prekeys", "Prekeys that are not destroyed yet.", "messages.prekeys"),
+    MESSAGE_COMMITS,
     # -- passages
     _gauge("passages", "Passages of traffic through agents that stand.", "passages.standing"),
     _counter(

@@ -16,15 +16,18 @@ from click.testing import CliRunner, Result
 from twisted.trial.unittest import SynchronousTestCase
 
 from seckex.cli.main import main
-from seckex.cli.pair import live
+from seckex.cli.pair import group, live
 from seckex.config.load import load_any
 from seckex.config.pairs import pair_file, read_pairs
 from seckex.config.problems import ConfigInvalid
+from seckex.crypto.hpke import seed_size
 from seckex.crypto.identity import Identity
 from seckex.crypto.issuing import issue_alone
 from seckex.crypto.pairing import Acquaintance, make_card
+from seckex.crypto.prekeys import make_prekey, sign_prekey
 from seckex.errors import BadCertificate, SeckexError
 from seckex.exchange.pairing import Pairing
+from seckex.wire.numbers import Kem
 from seckex.wire.pairing import Commit, armour, encode_pairing
 from tests.config.written import STATE
 
@@ -143,7 +146,7 @@ class CarriedTests(PairCase):
             self.home.with_name(name).unlink()
         self.done("init", "--nai", HOME, "-o", str(self.home.with_name("own.pem")))
         shown = self.done("import", str(self.card(self.home)), "--config", str(self.node), said="y\n")
-        self.assertIn("already, by another certificate", shown)
+        self.assertIn("replaces the certificate", shown)
         self.assertIn(before, shown)
         found, _ = read_pairs(self.node.parent / "state")
         self.assertEqual([each.voucher.fingerprint for _, each in found], [self.identity(self.home).fingerprint])
@@ -252,7 +255,7 @@ class LiveTests(PairCase):
         self.addCleanup(thread.join, 10)
         self.thread = thread
 
-    def call(self, said: str, *, equal: bool = True) -> Result:
+    def call(self, said: str, *more: str, equal: bool = True) -> Result:
         """Run the command that calls, with somebody who listens."""
         waiting, port = self.server()
 
@@ -261,7 +264,7 @@ class LiveTests(PairCase):
             self.other(connection, self.identity(self.home), calls=False, equal=equal)
 
         self.start(answer)
-        result = self.pair("with", f"127.0.0.1:{port}", "--config", str(self.node), said=said)
+        result = self.pair("with", f"127.0.0.1:{port}", "--config", str(self.node), *more, said=said)
         self.thread.join(10)
         return result
 
@@ -300,6 +303,12 @@ class LiveTests(PairCase):
         self.assertEqual(CODE.findall(result.stdout), self.codes)
         self.assertEqual(self.paired(self.home), [NODE])
 
+    def test_with_json_there_is_nothing_else_on_the_standard_output(self) -> None:
+        result = self.call("y\n", "--json")
+        told = json.loads(result.stdout)
+        self.assertEqual((told["nai"], told["address"]), (HOME, "192.0.2.9:4434"))
+        self.assertEqual(CODE.findall(result.stderr), self.codes)
+
     def test_where_either_says_no_nothing_is_stored(self) -> None:
         result = self.call("n\n")
         self.assertEqual((result.exit_code, self.paired(self.node)), (1, []))
@@ -334,3 +343,28 @@ class LiveTests(PairCase):
             self.assertEqual(place.convert(text, None, None), found)
         for text in ("host:port", "host:65536", ":1", "host:", "host:999999"):
             self.assertEqual(self.pair("with", text, "--config", str(self.node)).exit_code, 2, text)
+
+
+class PrekeyTests(PairCase):
+    """A daemon that runs tells its prekeys, which go on the card."""
+
+    def test_they_come_to_the_other_machine(self) -> None:
+        own = self.identity(self.home)
+        keys = [sign_prekey(make_prekey(kem, bytes(seed_size(kem)), time.time(), own.not_after), own) for kem in Kem]
+        answer = {"schema": "seckex.prekeys/1", "prekeys": [each.hex() for each in keys]}
+        self.patch(group, "ask", lambda *_args: answer)
+        self.assertIn(
+            "prekeys     2", self.done("import", str(self.card(self.home)), "--config", str(self.node), said="y\n")
+        )
+        self.assertEqual(load_any(self.node).prekeys, {HOME: tuple(keys)})
+
+    def test_what_is_no_answer_leaves_them_out(self) -> None:
+        for answer in ({}, {"prekeys": 7}, {"prekeys": ["xy"]}, {"prekeys": [7]}):
+            self.patch(group, "ask", lambda *_args, answer=answer: answer)
+            shown = self.pair("import", str(self.card(self.home)), "--config", str(self.node), said="n\n")
+            self.assertNotIn("prekeys", shown.stdout)
+
+    def test_what_is_no_prekey_is_said_not_to_fit_on_a_card(self) -> None:
+        self.patch(group, "ask", lambda *_args: {"prekeys": ["00" * 20_000]})
+        result = self.pair("export", "--config", str(self.node))
+        self.assertEqual((result.exit_code, result.stdout), (1, ""))

@@ -1,4 +1,4 @@
-"""What the tests of this room share: two ends of a dialog, each with a store, a spool and a program, and what is between.
+"""What the tests of this room share: two ends of a dialog, each with a store, a spool and a program.
 
 Nothing is sealed: what one end says is a `Said`, which a test hands to the other end, loses, repeats or delays.
 """
@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from seckex.delivery.faces import FRAGMENT, Incoming, Outgoing, Spooled, Verdict
 from seckex.delivery.flow.memory import Room
@@ -46,7 +46,7 @@ class Said:
     fragments: int
     sequence: int
     acknowledged: int
-    body: bytes
+    body: bytes = field(repr=False)
 
     @property
     def frames(self) -> tuple[Frame, ...]:

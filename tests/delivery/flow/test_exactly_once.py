@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from seckex.delivery.faces import Incoming, Verdict
 from seckex.delivery.flow import assembling
 from seckex.delivery.flow.receiving import ReceivingTerms
+from seckex.wire.numbers import Code
 from tests.delivery.flow.parts import Dialog, End, Said
 
 TERMS = ReceivingTerms(largest=1 << 22, attempts=3, window=200_000)
@@ -138,6 +139,9 @@ class ExactlyOnceTests(SynchronousTestCase):
             left_out = {each.number for each in end.failed if each.why == "expired before it was sent"}
             dead = {each.number for each in other.dead}
             self.assertFalse(left_out & dead)
+            self.assertLessEqual(
+                {each.code for each in other.dead}, {Code.AGENT_LIFETIME_TOO_LONG, Code.RESET_BY_PROGRAM}
+            )
             expected = [payload for number, payload in sorted(end.durable.items()) if number not in dead | left_out]
             self.assertEqual([each[:8] for each in other.effects], [each[:8] for each in expected])
             self.assertEqual(other.effects, expected)

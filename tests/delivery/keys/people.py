@@ -175,13 +175,13 @@ def exchange(one: Person, other: Person, dialog_id: bytes = DIALOG, name: bytes 
     return ExchangedKek(name, kek, dialog_id, *ends, vouchers[1], expires)
 
 
-def source_of(kind: MessageKek, one: Person, other: Person) -> KekSource:
+def source_of(kind: MessageKek, one: Person, other: Person, dialog_id: bytes = DIALOG) -> KekSource:
     """Return a source of KEKs, with all that it needs at both ends."""
     if kind is MessageKek.PREKEY:
         one.hear(other)
         return PrekeySource(one)
     if kind is MessageKek.THREE_PHASE:
-        return ThreePhaseSource(one, exchange(one, other))
+        return ThreePhaseSource(one, exchange(one, other, dialog_id))
     associate(one, other, kdc=kind is MessageKek.KDC)
     return AssociationSource(one, kdc=kind is MessageKek.KDC)
 
@@ -197,6 +197,7 @@ class Talk:
     dialog_id: bytes = DIALOG
     clock: Clock = field(factory=Clock)
     path: bytes = PATH
+    seed: str = ""
     node: Person = field(init=False)
     home: Person = field(init=False)
     ours: Initiating = field(init=False)
@@ -205,9 +206,9 @@ class Talk:
     back_number: int = 0
 
     def __attrs_post_init__(self) -> None:
-        self.node = Person(NODE, self.clock)
+        self.node = Person(NODE, self.clock, seed=self.seed)
         self.home = Person(HOME, self.clock, policy=Policy(anonymous=frozenset({SERVICE})))
-        self.ours = self.begin(source_of(self.kind, self.node, self.home))
+        self.ours = self.begin(source_of(self.kind, self.node, self.home, self.dialog_id))
         self.door = Doorkeeper(self.home, self.wear)
 
     def begin(self, source: KekSource) -> Initiating:

@@ -25,8 +25,8 @@ class FakeHouse:
         self.next = 1
         self.room: dict[int, Callable[[], None]] = {}
 
-    def told(self, what: str) -> list[tuple[Any, ...]]:
-        return [rest for name, *rest in self.said if name == what]  # type: ignore[misc]  # what is left is one as well
+    def told(self, what: str) -> list[list[Any]]:
+        return [rest for name, *rest in self.said if name == what]
 
     def connected(self, connection: int, peer: str | None, now: Now) -> None:  # noqa: ARG002  # the interface's
         self.said.append(("connected", connection, peer))

@@ -122,6 +122,13 @@ class RotationTests(BesideCase):
                 for octets in sealed:
                     self.assertNotIn(octets[:40], content, path.name)
 
+    def test_a_store_that_was_not_told_of_it_notices(self) -> None:
+        store, messages = self.start(), self.at(self.place)
+        messages.commit([(PutDialog(dialog(1)), PutSegment(segment(1, 1)))])
+        self.rotate(store)
+        error = self.assertRaises(StoreFailed, messages.commit, [(PutSegment(segment(1, 2)),)])
+        self.assertIn("is sealed under another master key by now: restart the daemon", str(error))
+
     def test_killed_at_every_point(self) -> None:
         calls: dict[str, Callable[..., Any]] = {
             name: getattr(os, name) for name in ("fsync", "fdatasync", "pwrite", "replace", "unlink")

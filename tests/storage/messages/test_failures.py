@@ -263,7 +263,7 @@ class KilledTests(MessagesCase):
             self.assertGreaterEqual(stored, told)
             for number in range(3):
                 each = [index for index in found.segments if index.dialog_id == dialog_id(number)]
-                self.assertLessEqual(each[0].first, max(1, stored - 90))
+                self.assertLessEqual(each[0].first, max(1, stored - 50))
                 self.assertEqual(each[-1].first + each[-1].count - 1, stored)
                 for index, following in itertools.pairwise(each):
                     self.assertEqual(index.first + index.count, following.first)

@@ -6,7 +6,7 @@ from seckex.crypto.atrest import MasterKey
 from seckex.crypto.secrets import Secret
 from seckex.delivery.store import PutDialog
 from seckex.errors import StoreFailed
-from seckex.storage.messages import schema, sqlite
+from seckex.storage.messages import schema, statements
 from seckex.storage.messages.sqlite import SqliteMessages
 from seckex.storage.sqlite import SqliteStore
 from tests.delivery.samples import NOW, dialog
@@ -73,23 +73,23 @@ class SchemaTests(MessagesCase):
     def test_lookups_go_by_index(self) -> None:
         connection = self.open()._open()
         for query, count in (
-            (sqlite._PUT_DIALOG, 3),
-            (sqlite._PUT_SEGMENT, 9),
-            (sqlite._DROP_DIALOG, 1),
-            (sqlite._DROP_ALL, 1),
-            (sqlite._DROP_SENT, 1),
-            (sqlite._DROP_SEGMENTS, 3),
-            (sqlite._DROP_DEAD, 3),
-            (sqlite._TO_FORGET, 2),
-            (sqlite._PURGE_SENT, 2),
-            (sqlite._SEGMENT, 3),
-            (sqlite._DEAD_PAGE, 4),
-            (sqlite._DEAD_ONE, 3),
-            (sqlite._EPOCH, 1),
+            (statements.PUT_DIALOG, 3),
+            (statements.PUT_SEGMENT, 9),
+            (statements.DROP_DIALOG, 1),
+            (statements.DROP_ALL, 1),
+            (statements.DROP_SENT, 1),
+            (statements.DROP_SEGMENTS, 3),
+            (statements.DROP_DEAD, 3),
+            (statements.TO_FORGET, 2),
+            (statements.PURGE_SENT, 2),
+            (statements.SEGMENT, 3),
+            (statements.DEAD_PAGE, 4),
+            (statements.DEAD_ONE, 3),
+            (statements.EPOCH, 1),
         ):
             plan = [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + query, (b"",) * count)]
             steps = [step for step in plan if step.startswith("SCAN") or "TEMP B-TREE" in step]
             self.assertEqual(steps, [], query)
         # Epochs are few; each is looked for in the table by its range.
-        plan = [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + sqlite._DESTROY)]
+        plan = [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + statements.DESTROY)]
         self.assertIn("SEARCH segment USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)", plan)
