@@ -22,7 +22,7 @@ from seckex.delivery.terms import matches
 from seckex.errors import AuthenticationFailed, Malformed, PeerMisbehaved
 from seckex.events.messages import (
     DialogBegun,
-    DialogRefused,
+    MessagesRefused,
     MessagesUnreachable,
 )
 from seckex.events.messages import HeadersMissing as HeadersMissingTold
@@ -332,7 +332,7 @@ class Hearing:
             conversation.speaks = True
             self._tables.mark(conversation)
         elif notice.what is NoticeWhat.REFUSED:
-            self._tables.edge.report(DialogRefused(row.peer, row.service, conversation.shown, notice.code))
+            self._tables.edge.report(MessagesRefused(row.peer, row.service, conversation.shown, notice.code))
             conversation.trail.note(now.wall, True, 0, 0, "refused by the peer", code=notice.code)
             conversation.why = f"refused by {row.peer} with {notice.code}"
             self._tables.names.pop(conversation.name, None)
