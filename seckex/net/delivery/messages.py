@@ -171,6 +171,9 @@ class MessagesAtEdge:
     def start(self) -> None:
         """Let time pass, and call who is to be called."""
         self._meet()
+        if not self.ring.is_settled and not self.ring.told(self._around.clock.wall()):
+            self._edge.wait_for_keys(True)
+            self.ring.settled = lambda: self._edge.wait_for_keys(False)
         self._passing.start(1.0).addErrback(self._fault)
 
     def _fault(self, failure: Failure) -> None:
