@@ -43,7 +43,7 @@ port = {port}
 [state]
 directory = "home"
 [log]
-level = "debug"
+level = "error"
 [messages.services.orders]
 from = ["*@example.net"]
 attempts = 2
@@ -61,7 +61,7 @@ trust = ["ca/ca.pem"]
 [state]
 directory = "node"
 [log]
-level = "debug"
+level = "error"
 [messages.services.receipts]
 [[messages.peers]]
 nai = "home@example.org"
@@ -71,7 +71,7 @@ port = {port}
 
 
 class DaemonsCase(TestCase):
-    timeout = 6
+    timeout = 60
 
     def setUp(self) -> None:
         # Control sockets have short paths: trial's own folders are too deep.
