@@ -282,6 +282,8 @@ class Hearing:
             connection.proved = opened.peer if not opened.back else conversation.row.peer
         self._speaking.leads_to(connection, conversation.key)
         if opened.new_chain is not None:
+            # HELD must not wait for anything else: a fragment alone is not acknowledged, and its sender may wait.
+            conversation.speaks = True
             conversation.trail.note(now.wall, False, 0, 0, "opened with all headers", chain=opened.new_chain.hex()[:8])
         sending, receiving = conversation.sending, conversation.receiving
         try:
