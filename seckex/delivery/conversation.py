@@ -40,6 +40,7 @@ class Conversation:
         "says_restored",
         "sending",
         "speaks",
+        "stuck",
         "trail",
         "why",
     )
@@ -57,6 +58,8 @@ class Conversation:
         self.connection: Connection | None = None
         #: Whether the peer has to hear of it, be there something to say or not.
         self.speaks = False
+        #: Since when (monotonic seconds) nothing may be said before the peer holds the keys; 0 while something may.
+        self.stuck = 0.0
         #: Whether the peer has to hear, on this connection, that our store was restored from a backup.
         self.says_restored = False
         #: Whether the peer wants nothing of it.

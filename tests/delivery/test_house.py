@@ -173,7 +173,7 @@ class RestoreTests(HouseCase):
         dialog = self.node.send(HOME, "orders", b"five", own="answers")
         self.table.advance(5)
         self.check_got(self.home, b"one", b"two", b"three", b"four", b"five")
-        self.assertGreater(self.stage(self.node, dialog, Stage.PROCESSED), 1 << 32)
+        self.assertGreater(self.stage(self.node, dialog, Stage.PROCESSED), 1 << 48)
 
     def test_what_a_restored_sender_sends_again_is_not_given_again(self) -> None:
         self.home.answers = lambda _: None

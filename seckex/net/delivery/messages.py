@@ -132,7 +132,6 @@ class MessagesAtEdge:
         snapshot = store.load(around.worker, now.wall)
         for complaint in snapshot.damaged:
             log.say("error", "{complaint}", complaint=complaint)
-        self._dead = snapshot.dead
         reactor = around.reactor
         self._threads = [CommitThread(reactor, "seckex-messages"), CommitThread(reactor, "seckex-spool")]
         self._commits: GroupsOf[MessageUnit, None] = GroupsOf(store, self._threads[0], reactor)
@@ -147,7 +146,15 @@ class MessagesAtEdge:
         )
         self.vault.reconfigure(credentials, policy_of(settings))
         edge = self._edge = MessageEdge(
-            reactor, clock, self.connections, self._commits, self._disk, self.office, log, around.may_report
+            reactor,
+            clock,
+            self.connections,
+            self._commits,
+            self._disk,
+            self.office,
+            log,
+            around.may_report,
+            snapshot.dead,
         )
         self.house = House(terms_of(settings, around.nai, around.worker, self.vault), edge, snapshot, now)
         edge.house = self.connections.house = self.office.house = self.house
@@ -183,19 +190,20 @@ class MessagesAtEdge:
         if self._passing.running:
             self._passing.stop()
         self.office.stop()
-        self._edge.stop()
         self.house.stop(self._around.clock.now())
         return self.connections.close()
 
     def stop(self) -> Deferred[None]:
         """Store what waits; fires when the store is closed and the threads have ended."""
-        return self._disk.stop().addCallback(lambda _: self._commits.stop())
+        stopped = self._edge.stop()
+        return stopped.addCallback(lambda _: self._disk.stop()).addCallback(lambda _: self._commits.stop())
 
     def abandon(self) -> None:
         """Let go of everything at once, where nothing has begun."""
         if self._passing.running:
             self._passing.stop()
         self.office.stop()
+        self._edge.abandon()
         self.connections.close()
         for thread in self._threads:
             thread.stop()
@@ -227,17 +235,26 @@ class MessagesAtEdge:
         while page := await self._disk.dead((found and _place(found[-1])) or None, PAGE):
             found += page
         found.sort(key=lambda dead: dead.at)
-        self._dead = len(found)
+        self._edge.dead = len(found)
         most, keep = self._settings.limits.dead, self._settings.keep_dead
         for at, dead in enumerate(found):
             if len(found) - at > most or dead.at + keep < wall:
-                self._forget(dead)
+                await self._forget(dead)
 
-    def _forget(self, dead: DeadMessage) -> None:
-        self._dead -= 1
-        self._edge.commit((DropDead(dead.dialog_id, dead.ours, dead.number),), _ignored)
-        if dead.spool:
-            self._disk.drop(dead.spool)
+    def _forget(self, dead: DeadMessage) -> Deferred[None]:
+        """Forget a message that was put aside; fires when that is durable, fails with `StoreFailed`."""
+        forgotten: Deferred[None] = Deferred()
+
+        def done(failure: StoreFailed | None) -> None:
+            if failure is not None:
+                forgotten.errback(failure)
+                return
+            if dead.spool:
+                self._disk.drop(dead.spool)
+            forgotten.callback(None)
+
+        self._edge.commit((DropDead(dead.dialog_id, dead.ours, dead.number),), done)
+        return forgotten
 
     def _broken(self, host: str, why: str) -> None:
         if self._around.may_report("messages"):
@@ -306,7 +323,7 @@ class MessagesAtEdge:
     async def _drop(self, dialog_id: bytes, ours: bool, number: int) -> None:
         dead = await self._disk.dead_message(dialog_id, ours, number)
         if dead is not None:
-            self._forget(dead)
+            await self._forget(dead)
             return
         try:
             self.house.drop(dialog_id, ours, number, self._around.clock.now())
@@ -367,7 +384,7 @@ class MessagesAtEdge:
             "messages.outbox-octets": house.outbox_octets,
             "messages.inbox-octets": house.inbox_octets,
             "messages.spool-octets": self._disk.used,
-            "messages.dead": self._dead,
+            "messages.dead": self._edge.dead,
             "messages.sent": self.office.counts["sent"],
             "messages.given": self.office.counts["given"],
             "messages.given-again": self.office.counts["given-again"],
@@ -385,7 +402,7 @@ class MessagesAtEdge:
             "outbox_octets": self.house.outbox_octets,
             "inbox_octets": self.house.inbox_octets,
             "spool_octets": self._disk.used,
-            "dead": self._dead,
+            "dead": self._edge.dead,
             "prekeys": len(self.ring),
             "trouble": self.trouble or self.ring.trouble,
         }
@@ -393,7 +410,3 @@ class MessagesAtEdge:
 
 def _place(dead: DeadMessage) -> tuple[bytes, bool, int]:
     return dead.dialog_id, dead.ours, dead.number
-
-
-def _ignored(_failure: StoreFailed | None) -> None:
-    """Ignore it: what is not forgotten now is the next time."""
