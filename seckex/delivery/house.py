@@ -345,6 +345,11 @@ class House:
             conversation.trail.note(now.wall, False, number, number, verdict.value, why=why)
         self._mark(conversation)
 
+    def has_judged(self, dialog_id: bytes, number: int) -> bool:
+        """Tell whether a verdict on a message will last when it is durable: those before it have one as well."""
+        conversation = self._dialogs.get(dialog_id)
+        return conversation is not None and conversation.receiving.judged >= number
+
     def _give(self, service: str, now: Now) -> None:
         programs = self._programs.get(service)
         if programs is None:
@@ -446,6 +451,7 @@ class House:
             for dead in theirs.dead:
                 name = f"{conversation.shown}.{direction.other.letter}{dead.number}"
                 self._edge.report(MessageDead(name, dead.peer, dead.service, dead.code, dead.why, dead.attempts))
+            self._edge.judged(dialog_id, theirs.done)
         for changes in (ours, theirs):
             if changes is not None:
                 for spool in changes.spools:
