@@ -63,6 +63,7 @@ class House:
         operating = Operating(tables, programs)
         self.dialog, self.send, self.end = programs.dialog, programs.send, programs.end
         self.attach, self.detach, self.verdict = programs.attach, programs.detach, programs.verdict
+        self.has_judged = programs.has_judged
         self.connected, self.unreachable, self.lost = hearing.connected, hearing.unreachable, hearing.lost
         self.unit, self.writable = hearing.unit, hearing.writable
         self.shown_dialogs, self.shown_queue, self.why = operating.shown_dialogs, operating.shown_queue, operating.why

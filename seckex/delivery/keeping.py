@@ -114,6 +114,7 @@ class Keeping:
             for dead in theirs.dead:
                 name = f"{conversation.shown}.{direction.other.letter}{dead.number}"
                 self._tables.edge.report(MessageDead(name, dead.peer, dead.service, dead.code, dead.why, dead.attempts))
+            self._tables.edge.judged(dialog_id, theirs.done)
         for changes in (ours, theirs):
             if changes is not None:
                 for spool in changes.spools:

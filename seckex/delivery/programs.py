@@ -160,6 +160,11 @@ class ProgramsAtHouse:
             conversation.trail.note(now.wall, False, number, number, verdict.value, why=why)
         self._tables.mark(conversation)
 
+    def has_judged(self, dialog_id: bytes, number: int) -> bool:
+        """Tell whether a verdict on a message will last when it is durable: those before it have one as well."""
+        conversation = self._tables.dialogs.get(dialog_id)
+        return conversation is not None and conversation.receiving.judged >= number
+
     def give(self, service: str, now: Now) -> None:
         """Give programs of a service as many messages as they take."""
         programs = self.receiving.get(service)

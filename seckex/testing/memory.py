@@ -129,6 +129,12 @@ class MemoryMessages(Operated):
         """Read a piece of a payload."""
         return self.spool.piece(payload, index)
 
+    def kept(self, dialog_id: bytes, number: int) -> Deferred[bool]:  # noqa: ARG002  # all becomes durable together
+        """Fire when what was said before is durable."""
+        waiting: Deferred[bool] = Deferred()
+        self._commit(lambda: waiting.callback(True))
+        return waiting
+
     def expiry(self, ttl: float | None) -> float:
         """Return when what is sent now expires, 0 for never."""
         return 0.0 if ttl is None else self.clock.seconds() + ttl

@@ -65,6 +65,22 @@ class DeliveryTests(HouseCase):
         self.assertEqual(self.node.got[0].direction, Direction.BACK)
         self.assertEqual(self.node.got[0].peer, HOME)
 
+    def test_verdicts_last_from_the_first_that_has_none_backwards(self) -> None:
+        self.home.answers = lambda _: None
+        self.home.receive("orders")
+        dialog = self.node.send(HOME, "orders", b"one", b"two")
+        self.table.run()
+        house, now = self.home.house, self.home.now()
+        house.verdict(dialog, 2, Verdict.DONE, "", now)
+        self.table.run()
+        self.assertFalse(house.has_judged(dialog, 2))
+        self.assertEqual(self.home.judged.get(dialog.hex(), 0), 0)
+        house.verdict(dialog, 1, Verdict.DONE, "", now)
+        self.assertTrue(house.has_judged(dialog, 2))
+        self.assertEqual(self.home.judged.get(dialog.hex(), 0), 0)
+        self.table.run()
+        self.assertEqual(self.home.judged[dialog.hex()], 2)
+
     def test_what_waits_goes_on_over_the_next_connection(self) -> None:
         self.home.receive("orders")
         self.node.send(HOME, "orders", b"one")

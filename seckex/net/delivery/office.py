@@ -101,6 +101,7 @@ class ProgramOffice:
         self._service = retry_after
         self._read = read
         self._tracks = Tracks(most_dialogs)
+        self._verdicts = Tracks(most_dialogs)
         self._dialogs: dict[tuple[bytes, Direction], Dialog] = {}
         self._receiving: dict[str, ServiceReceiving] = {}
         self._turn: deque[Callable[[], None]] = deque()
@@ -192,6 +193,13 @@ class ProgramOffice:
 
     # -- receiving
 
+    def kept(self, dialog_id: bytes, number: int) -> Deferred[bool]:
+        """See `seckex.net.delivery.api.Message.kept`."""
+        if not self.house.has_judged(dialog_id, number):
+            return succeed(False)
+        durable = self._verdicts.of(dialog_id).when(number, Stage.PROCESSED)
+        return durable.addCallback(lambda _: True)
+
     def receive(self, service: str, handler: Handler, *, at_once: int = 1) -> ServiceReceiving:
         """See `seckex.net.delivery.api.Messages.receive`."""
         self._may()
@@ -229,6 +237,11 @@ class ProgramOffice:
             self.soon(partial(waiting.callback, None))
         if stage is Stage.PROCESSED:
             self.look_for_room()
+
+    def judged(self, dialog_id: bytes, upto: int) -> None:
+        """Tell programs that their verdicts are durable."""
+        for waiting in self._verdicts.of(dialog_id).progress(Stage.PROCESSED, upto):
+            self.soon(partial(waiting.callback, None))
 
     def failed(self, dialog_id: bytes, number: int, code: int, why: str) -> None:
         """Tell programs that a message of theirs has failed."""
