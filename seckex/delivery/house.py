@@ -126,6 +126,8 @@ class House:
             elif due == "drop" and not connection.closing:
                 self._speaking.drop(connection)
         for conversation in list(self._tables.dialogs.values()):
+            if isinstance(conversation.keys, Initiating):
+                conversation.keys.expire(now)
             if conversation.is_active:
                 self._tick(conversation, now)
             if conversation.row.forget and now.wall >= conversation.row.forget:
@@ -193,6 +195,8 @@ class House:
         self._hearing.door.recheck(now)
         for conversation in self._tables.dialogs.values():
             conversation.receiving.terms = self._tables.receiving_terms(conversation.row)
+            if isinstance(conversation.keys, Initiating):
+                conversation.keys.recheck(now)
 
     def stop(self, now: Now) -> None:  # noqa: ARG002  # as of all events
         """Say the last word over each connection."""

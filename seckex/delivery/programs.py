@@ -137,18 +137,13 @@ class ProgramsAtHouse:
             raise PeerIncompatible(Code.PROHIBITED, f"another program receives for {service}")
         programs = self.receiving[service] = Receivers(at_once)
         for conversation in self._tables.dialogs.values():
-            if conversation.here == service and conversation.receiving.waiting:
+            if conversation.here == service and (conversation.receiving.waiting or conversation.receiving.can_give):
                 programs.waiting[conversation] = None
         self.give(service, now)
 
-    def detach(self, service: str, now: Now) -> None:
-        """Give no more; what was given without a verdict is given again to the next."""
-        if self.receiving.pop(service, None) is None:
-            return
-        for conversation in self._tables.dialogs.values():
-            if conversation.here == service and conversation.given:
-                conversation.given = 0
-                conversation.receiving.take_back(now)
+    def detach(self, service: str, now: Now) -> None:  # noqa: ARG002  # as of all that programs do
+        """Give no more; what was given waits for its verdict all the same."""
+        self.receiving.pop(service, None)
 
     def verdict(self, dialog_id: bytes, number: int, verdict: Verdict, why: str, now: Now, after: float = 0.0) -> None:
         """Take what a program says of a message that it was given; nothing if it has it no more."""

@@ -124,17 +124,19 @@ class Speaking:
         """Return the envelope of a STATE, None where nothing has to be said by one."""
         sending, receiving = conversation.sending, conversation.receiving
         held = keys.pending_held()
+        shift = isinstance(keys, Accepting) and keys.shift_due(now)
+        news = conversation.speaks or held is not None or shift or sending.has_frames or receiving.has_frames
+        # What is acknowledged goes with whatever else there is to say.
+        if not news and (sending.is_ready or not receiving.owes):
+            return None
         frames = [*sending.frames(now), *receiving.frames(now)]
         if held is not None:
             frames.append(Held(held))
         if conversation.says_restored:
             conversation.says_restored = False
             frames.append(Restored(int(self._tables.restored)))
-        if isinstance(keys, Accepting) and keys.shift_due(now):
+        if shift:
             frames.append(Shift())
-        # What is acknowledged goes with whatever else there is to say.
-        if not frames and not conversation.speaks and (sending.is_ready or not receiving.owes):
-            return None
         conversation.speaks = False
         return keys.seal(MessageKind.STATE, 0, 0, 0, 0, receiving.acknowledge(), encode_frames(frames), now)
 

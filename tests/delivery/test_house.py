@@ -10,6 +10,7 @@ from seckex.errors import PeerIncompatible
 from seckex.events.messages import GapAfterRestore
 from seckex.wire.numbers import Code
 from tests.delivery.table import HOME, NODE, Host, Table
+from tests.roaming.certificates import identity
 
 
 class HouseCase(SynchronousTestCase):
@@ -104,6 +105,29 @@ class DeliveryTests(HouseCase):
         self.assertEqual(self.home.payloads().count(b"bad"), 3)
         self.assertEqual(self.home.payloads()[-1], b"good")
         self.assertEqual([code for _, code, _ in self.node.failures], [Code.RESET_BY_PROGRAM])
+
+
+class CertificateTests(HouseCase):
+    def test_a_target_that_restarts_with_another_certificate_is_believed(self) -> None:
+        self.home.receive("orders")
+        self.node.send(HOME, "orders", b"one")
+        self.table.run()
+        self.home.vault.renew(identity(HOME, held="another key"))
+        self.home.crash()
+        self.home.start()
+        self.node.send(HOME, "orders", b"two")
+        self.table.advance(10)
+        self.check_got(self.home, b"one", b"two")
+
+    def test_an_initiator_with_another_certificate_goes_on_in_its_dialog(self) -> None:
+        self.home.receive("orders")
+        self.node.send(HOME, "orders", b"one")
+        self.table.run()
+        self.node.vault.renew(identity(NODE, held="another key"))
+        self.node.send(HOME, "orders", b"two")
+        self.table.advance(10)
+        self.check_got(self.home, b"one", b"two")
+        self.assertEqual(len({message.dialog_id for message in self.home.got}), 1)
 
 
 class RefusalTests(HouseCase):
