@@ -48,7 +48,7 @@ from seckex.delivery.flow.pieces import (
 from seckex.delivery.flow.receiving import ReceivingTerms
 from seckex.delivery.keys.accepting import Accepting
 from seckex.delivery.keys.doorkeeper import Doorkeeper
-from seckex.delivery.keys.faces import Forged, HeadersMissing, KeysWanting, Opened, Refused
+from seckex.delivery.keys.faces import Forged, HeadersMissing, Opened, Refused
 from seckex.delivery.keys.initiating import Initiating
 from seckex.delivery.keys.notices import Notices
 from seckex.delivery.keys.pair import Terms
@@ -514,32 +514,33 @@ class House:
         if keys.room() <= 0:
             conversation.why = "waits for the peer to say that it holds the keys"
             return False
-        held = keys.pending_held()
-        try:
-            if conversation.speaks or held is not None or receiving.owes or sending.has_frames:
-                conversation.speaks = False
-                frames = [*sending.frames(now), *receiving.frames(now)]
-                if held is not None:
-                    frames.append(Held(held))
-                if conversation.says_restored:
-                    conversation.says_restored = False
-                    frames.append(Restored(int(self._restored)))
-                if accepting is not None and accepting.shift_due(now):
-                    frames.append(Shift())
-                octets = keys.seal(MessageKind.STATE, 0, 0, 0, 0, receiving.acknowledge(), encode_frames(frames), now)
-            else:
-                piece = sending.next(WHOLE_UPTO, now)
-                if piece is None:
-                    self._read(conversation)
-                    return False
-                kind, count, fragment, fragments = piece.kind, piece.count, piece.fragment, piece.fragments
-                acknowledged = receiving.acknowledge()
-                octets = keys.seal(kind, count, fragment, fragments, piece.sequence, acknowledged, piece.body, now)
-                conversation.note_said(piece, len(octets), now)
-        except KeysWanting as error:
-            conversation.why = str(error)
+        # What is taken from the queues below counts as said.
+        wanting = keys.wanting(now)
+        if wanting:
+            conversation.why = wanting
             self._may_exchange(conversation, now)
             return False
+        held = keys.pending_held()
+        if conversation.speaks or held is not None or receiving.owes or sending.has_frames:
+            conversation.speaks = False
+            frames = [*sending.frames(now), *receiving.frames(now)]
+            if held is not None:
+                frames.append(Held(held))
+            if conversation.says_restored:
+                conversation.says_restored = False
+                frames.append(Restored(int(self._restored)))
+            if accepting is not None and accepting.shift_due(now):
+                frames.append(Shift())
+            octets = keys.seal(MessageKind.STATE, 0, 0, 0, 0, receiving.acknowledge(), encode_frames(frames), now)
+        else:
+            piece = sending.next(WHOLE_UPTO, now)
+            if piece is None:
+                self._read(conversation)
+                return False
+            kind, count, fragment, fragments = piece.kind, piece.count, piece.fragment, piece.fragments
+            acknowledged = receiving.acknowledge()
+            octets = keys.seal(kind, count, fragment, fragments, piece.sequence, acknowledged, piece.body, now)
+            conversation.note_said(piece, len(octets), now)
         conversation.why = ""
         self._edge.say(connection.number, octets)
         return True
