@@ -48,6 +48,9 @@ README: Final = ROOT / "README.md"
 DOCS: Final = ROOT / "docs"
 DOCUMENTS: Final = (README, *sorted(DOCS.glob("*.md")))
 
+MESSAGES: Final = (
+    *("services", "connections", "outbox_octets", "inbox_octets", "spool_octets", "dead", "prekeys", "trouble"),
+)
 MASTER_KEY: Final = (
     *("schema", "key", "former", "exchanging", "rewrapped", "unreadable", "part", "passes", "trouble", "ended"),
 )
@@ -282,7 +285,7 @@ class CounterTests(SynchronousTestCase):
 def dropped_causes() -> set[str]:
     """Return the causes for which nodes drop messages, and how those at the edge count theirs."""
     causes = set()
-    for room in ("node", "net", "net/passages"):
+    for room in ("node", "net", "net/passages", "net/delivery"):
         for path in (ROOT / "seckex" / room).glob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("note", "ration", "may_report"):
@@ -394,6 +397,7 @@ class StatusTests(ConversationCase):
             "services": [{"name": "", "connect": "", "dialogs": 0}],
             "passages": {"open": [], "failure": None},
             "roles": {},
+            "messages": dict.fromkeys(MESSAGES, ""),
             "hops": [dict.fromkeys(("nai", "security", "state", "accepted", "why"), "")],
             "master_key": dict.fromkeys(MASTER_KEY, ""),
         }

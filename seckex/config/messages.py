@@ -133,17 +133,12 @@ class MessageLimits:
     """A connection over which nothing went for so long is closed where no dialog is alive."""
 
 
-def messages_name(worker: int) -> str:
-    """Return what the socket of a worker is called, in its state directory, unless the configuration says otherwise."""
-    return f"messages-{worker}.sock" if worker else "messages.sock"
-
-
 @frozen(kw_only=True)
 class MessageHttp:
     """Where programs of other processes send and receive, over HTTP."""
 
     socket: Path | None = None
-    """The unix socket, made with mode 0600; None: what `messages_name` says, in the state directory."""
+    """The unix socket, made with mode 0600; None: what `socket_name` says, in the state directory."""
 
     listen: Annotated[tuple[Annotated[str, Place()], ...], Several(0, 16)] = ()
     """Addresses of this machine and TCP ports beside it; whoever asks there has to know the token."""

@@ -27,7 +27,6 @@ KEY_SIZE: Final = 32
 HASH_SIZE: Final = 16
 SALT_SIZE: Final = 16
 PATH_SIZE: Final = 16
-PAIR_MAC_SIZE: Final = 32
 NOTICE_MAC_SIZE: Final = 16
 #: The path of envelopes that have a routing header.
 NO_PATH: Final = bytes(PATH_SIZE)

@@ -30,6 +30,7 @@ class Conversation:
         "connection",
         "counted",
         "given",
+        "heard",
         "is_stored",
         "key",
         "keys",
@@ -40,6 +41,7 @@ class Conversation:
         "says_restored",
         "sending",
         "speaks",
+        "stuck",
         "trail",
         "why",
     )
@@ -55,8 +57,12 @@ class Conversation:
         self.receiving = Receiving(row, service, [each for each in segments if not each.ours], room, terms)
         self.keys: Initiating | Accepting | None = None
         self.connection: Connection | None = None
+        #: What the peer was heard over last.
+        self.heard: Connection | None = None
         #: Whether the peer has to hear of it, be there something to say or not.
         self.speaks = False
+        #: Since when (monotonic seconds) nothing may be said before the peer holds the keys; 0 while something may.
+        self.stuck = 0.0
         #: Whether the peer has to hear, on this connection, that our store was restored from a backup.
         self.says_restored = False
         #: Whether the peer wants nothing of it.

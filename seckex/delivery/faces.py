@@ -15,13 +15,13 @@ from attrs import field, frozen
 from seckex.delivery.store import MessageUnit
 from seckex.errors import StoreFailed
 
-#: docs/messages.md, section 7: octets of the payload in each fragment but the last.
+#: docs/messages.md, section 7: octets of the payload in each fragment but the last. A longer payload goes in fragments.
 FRAGMENT: Final = 61_440
 MOST_FRAGMENTS: Final = 65_535
 LARGEST_MESSAGE: Final = FRAGMENT * MOST_FRAGMENTS
 #: A payload above this lies in a spool file, at the sender and at the receiver.
 SPOOLED_ABOVE: Final = 1 << 20
-#: A payload above this goes in fragments; whole messages are joined up to this much of a body.
+#: Whole messages are joined up to this much of a body; a longer one goes alone.
 WHOLE_UPTO: Final = 49_152
 HIGHEST_PRIORITY: Final = 0
 PRIORITY: Final = 4

@@ -40,7 +40,10 @@ MOST_ENVELOPES: Final = 1 << 32
 
 _HEADERS: Final = PREAMBLE_SIZE + DIALOG_HEADER_SIZE
 _FRAGMENT: Final = MessageKind.FRAGMENT.value
-_WHOLE: Final = RecordFlag.SERVICE_PAIR | RecordFlag.KEK | RecordFlag.SESSION_KEY
+_WHOLE: Final = int(RecordFlag.SERVICE_PAIR | RecordFlag.KEK | RecordFlag.SESSION_KEY)
+_FULL_FLAG: Final = int(RecordFlag.FULL)
+_FRAGMENT_FLAG: Final = int(RecordFlag.FRAGMENT)
+_ROUTING_FLAG: Final = int(RecordFlag.ROUTING)
 
 # The first 8 octets, up to the header length, are the same in all short envelopes of a direction that have no
 # fragments, and in all that have.
@@ -69,8 +72,8 @@ def _parts(length: int) -> struct.Struct:
 class BodySealer:
     """Seals what one direction of a dialog says under one key.
 
-    ``clock_ns`` gives nanoseconds since 1970. ``counter`` is that of the next envelope. What does not fit its field, or a body of less than 32 or more than 65,536 octets, raises `ApiMisuse`; so
-    does the envelope after `MOST_ENVELOPES`.
+    ``clock_ns`` gives nanoseconds since 1970. ``counter`` is that of the next envelope. What does not fit its field, a
+    body of less than 32 or more than 65,536 octets, and the envelope after `MOST_ENVELOPES` raise `ApiMisuse`.
     """
 
     __slots__ = (
@@ -96,9 +99,9 @@ class BodySealer:
         self._context = key.context
         self._suite = key.suite
         self._dialog_id = dialog_id
-        self._back = RecordFlag.FROM_RESPONDER if back else RecordFlag(0)
+        self._back = int(RecordFlag.FROM_RESPONDER) if back else 0
         self._start = _start(key, self._back)
-        self._start_of_fragment = _start(key, self._back | RecordFlag.FRAGMENT)
+        self._start_of_fragment = _start(key, self._back | _FRAGMENT_FLAG)
         self._clock = clock_ns
         self.counter = 0
         # Of all envelopes before the one with this counter; those since have one length.
@@ -211,11 +214,11 @@ class BodySealer:
     def _preamble(self, kind: int, flags: int, headers: int, length: int, salt: bytes, routing: bytes) -> bytes:
         if self.counter >= MOST_ENVELOPES:
             raise self._misuse()
-        flags |= self._back | RecordFlag.FULL
+        flags |= self._back | _FULL_FLAG
         if kind == _FRAGMENT:
-            flags |= RecordFlag.FRAGMENT
+            flags |= _FRAGMENT_FLAG
         if routing:
-            flags |= RecordFlag.ROUTING
+            flags |= _ROUTING_FLAG
         created = self._clock() // 1000
         return encode_preamble(self._suite, flags, headers, length, created, self.counter, salt=salt)
 

@@ -3,7 +3,7 @@
 A store is read when a daemon starts and from then on written in batches, as `seckex.sa.store`'s is. What is stored of
 messages is segments: consecutive messages of one direction of one dialog that became durable together, in the very
 octets of a body (docs/messages.md, section 7), so that a segment can be sealed for the wire as it is. A message in
-fragments is a segment of its own, whose payload lies in the spool.
+fragments is a segment of its own, whose payload lies in the spool if it is long.
 
 Operations of a batch take effect in their order; of several that store the same thing the last stands.
 """
@@ -56,8 +56,8 @@ class StoredDialog:
 class Segment:
     """Messages ``first`` to ``first + count - 1`` of one direction; ``size`` is the sum of their payloads.
 
-    ``octets`` is the body as on the wire; of a message in fragments it is what fragment 0 begins with, and ``spool``
-    names the file that has its payload. ``ours``: of the outbox, otherwise of the inbox.
+    ``octets`` is the body as on the wire; of a message in fragments it is what fragment 0 begins with, and then the
+    payload, unless ``spool`` names the file that has it. ``ours``: of the outbox, otherwise of the inbox.
     """
 
     dialog_id: bytes

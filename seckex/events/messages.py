@@ -60,7 +60,7 @@ class EnvelopeRefused(Event):
 
 
 @frozen
-class DialogRefused(Event):
+class MessagesRefused(Event):
     """The peer refuses a dialog of ours, and has proved that it is the peer."""
 
     level: ClassVar[str] = "warn"

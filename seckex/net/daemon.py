@@ -494,7 +494,7 @@ class Daemon(MultiService, Generic[S]):
             at=held.get,
             may_report=self.principal.may_report,
         )
-        self.messages = MessagesAtEdge(around, settings, self.loaded.credentials)
+        self.messages = MessagesAtEdge(around, settings, self.loaded.credentials, self.loaded.prekeys)
         self.messages.start()
 
     def _open_desk(self) -> None:
@@ -689,7 +689,7 @@ class Daemon(MultiService, Generic[S]):
     def _settle_messages(self) -> None:
         settings = self._message_settings(self.settings)
         if self.messages is not None and settings is not None:
-            self.messages.reconfigure(settings, self.loaded.credentials)
+            self.messages.reconfigure(settings, self.loaded.credentials, self.loaded.prekeys)
 
     def _settle_hops(self) -> None:
         if self.hops is not None and isinstance(self.settings, HopSettings):

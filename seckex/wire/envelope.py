@@ -93,16 +93,28 @@ _START: Final = struct.Struct(">HBBHHI")
 _REST: Final = struct.Struct(">QIQ")
 _FULL_REST: Final = struct.Struct(">Q16sQ")
 
-NAMED: Final = RecordFlag.FULL | RecordFlag.SESSION_KEY
-ANONYMOUS: Final = NAMED | RecordFlag.KEK
-WHOLE: Final = ANONYMOUS | RecordFlag.SERVICE_PAIR
-SHORT: Final = RecordFlag(0)
-_BACK: Final = RecordFlag.FROM_RESPONDER
+# Plain numbers: with the enumeration's own, each of these operations takes as long as reading a header does.
+_FULL, _PAIR, _KEK, _KEY, _BACK, _FRAGMENT, _ROUTING = map(
+    int,
+    (
+        RecordFlag.FULL,
+        RecordFlag.SERVICE_PAIR,
+        RecordFlag.KEK,
+        RecordFlag.SESSION_KEY,
+        RecordFlag.FROM_RESPONDER,
+        RecordFlag.FRAGMENT,
+        RecordFlag.ROUTING,
+    ),
+)
+NAMED: Final = _FULL | _KEY
+ANONYMOUS: Final = NAMED | _KEK
+WHOLE: Final = ANONYMOUS | _PAIR
+SHORT: Final = 0
 _SHAPES: Final = frozenset(
     int(shape | routing | fragment)
     for shape in (WHOLE, ANONYMOUS, NAMED, SHORT, NAMED | _BACK, SHORT | _BACK)
-    for routing in (RecordFlag(0), RecordFlag.ROUTING)
-    for fragment in (RecordFlag(0), RecordFlag.FRAGMENT)
+    for routing in (0, _ROUTING)
+    for fragment in (0, _FRAGMENT)
 )
 _SUITES: Final = {int(suite): suite for suite in Suite}
 _OF_ASSOCIATIONS: Final = (MessageKek.ASSOCIATION, MessageKek.KDC)
@@ -157,7 +169,7 @@ def decode_envelope(octets: bytes) -> Envelope:
         raise Malformed("envelope", 0, f"{len(octets)} octets where its lengths make it {size}")
     reader = Reader(octets, SIZES_END)
     salt, context = b"", 0
-    if flags & RecordFlag.FULL:
+    if flags & _FULL:
         created, salt, counter = reader.unpack(_FULL_REST, "preamble")
     else:
         created, context, counter = reader.unpack(_REST, "preamble")
@@ -165,18 +177,18 @@ def decode_envelope(octets: bytes) -> Envelope:
     mic = reader.take(MIC_SIZE, "MIC")
     headers = reader.sub(header_length, "headers")
     start = headers.offset
-    routing = read_routing(headers) if flags & RecordFlag.ROUTING else None
+    routing = read_routing(headers) if flags & _ROUTING else None
     dialog_at = headers.offset
-    dialog = read_dialog_header(headers, bool(flags & RecordFlag.FRAGMENT))
+    dialog = read_dialog_header(headers, bool(flags & _FRAGMENT))
     pair_at = proof_at = headers.offset
     pair = kek = key = None
-    if flags & RecordFlag.SERVICE_PAIR:
+    if flags & _PAIR:
         pair, proof_at = read_pair(headers)
     kek_at = headers.offset
-    if flags & RecordFlag.KEK:
+    if flags & _KEK:
         kek = read_kek(headers)
     key_at = headers.offset
-    if flags & RecordFlag.SESSION_KEY:
+    if flags & _KEY:
         key = read_key(headers)
     end = headers.offset
     headers.end("Header length")
@@ -219,7 +231,7 @@ def encode_preamble(
     salt: bytes = b"",
 ) -> bytes:
     """Return a preamble up to its MIC, 32 octets with a context and 44 with a salt; raises `ApiMisuse`."""
-    if flags not in _SHAPES or bool(flags & RecordFlag.FULL) != bool(salt) or len(salt) not in (0, SALT_SIZE):
+    if flags not in _SHAPES or bool(flags & _FULL) != bool(salt) or len(salt) not in (0, SALT_SIZE):
         raise ApiMisuse(f"flags 0x{flags:04x} with a salt of {len(salt)} octets")
     if (salt and context) or not 0 < header_length <= MAX_HEADERS or not MIN_BODY <= body_length <= MAX_BODY:
         raise ApiMisuse(f"context {context}, {header_length} octets of headers, {body_length} of the body")
@@ -236,18 +248,18 @@ def signed_octets(preamble: bytes, dialog: bytes, pair_unsigned: bytes, kek: byt
 
 def envelope_flags(envelope: Envelope) -> int:
     """Return the flags of an envelope, right or not."""
-    flags = RecordFlag.FULL if envelope.salt else SHORT
+    flags = _FULL if envelope.salt else SHORT
     for there, flag in (
-        (envelope.pair is not None, RecordFlag.SERVICE_PAIR),
-        (envelope.kek is not None, RecordFlag.KEK),
-        (envelope.key is not None, RecordFlag.SESSION_KEY),
+        (envelope.pair is not None, _PAIR),
+        (envelope.kek is not None, _KEK),
+        (envelope.key is not None, _KEY),
         (envelope.back, _BACK),
-        (envelope.dialog.kind is MessageKind.FRAGMENT, RecordFlag.FRAGMENT),
-        (envelope.routing is not None, RecordFlag.ROUTING),
+        (envelope.dialog.kind is MessageKind.FRAGMENT, _FRAGMENT),
+        (envelope.routing is not None, _ROUTING),
     ):
         if there:
             flags |= flag
-    return int(flags)
+    return flags
 
 
 def encode_envelope(envelope: Envelope) -> bytes:
@@ -289,12 +301,12 @@ def _sizes(octets: bytes | bytearray | memoryview) -> tuple[Suite, int, int, int
         raise Malformed("Suite", 3, f"{suite} is not a suite of version {VERSION}")
     if flags not in _SHAPES:
         raise Malformed("Flags", 4, f"0x{flags:04x} cannot be with an envelope of version {VERSION}")
-    bare = not flags & (RecordFlag.SESSION_KEY | RecordFlag.ROUTING)
+    bare = not flags & (_KEY | _ROUTING)
     if not DIALOG_HEADER_SIZE <= header_length <= (DIALOG_HEADER_SIZE if bare else MAX_HEADERS):
         raise Malformed("Header length", 6, f"{header_length} is not what the flags say")
     if not MIN_BODY <= body_length <= MAX_BODY:
         raise Malformed("Body length", 8, f"{body_length} where {MIN_BODY} to {MAX_BODY} are allowed")
-    preamble = FULL_PREAMBLE_SIZE if flags & RecordFlag.FULL else PREAMBLE_SIZE
+    preamble = FULL_PREAMBLE_SIZE if flags & _FULL else PREAMBLE_SIZE
     return known, flags, header_length, preamble + header_length + body_length
 
 

@@ -9,12 +9,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from seckex.delivery.conversation import Conversation
 from seckex.delivery.flow.receiving import Receiving
-from seckex.delivery.house import House
 from seckex.delivery.memory import MemoryMessages
+from seckex.delivery.speaking import Speaking
 from tests.delivery.chaos import Chaos, Wrong
 
 SEEDS = 500
-STEPS = 100
+STEPS = 60
 
 
 class ChaosTests(SynchronousTestCase):
@@ -48,13 +48,13 @@ class WrongProgramTests(SynchronousTestCase):
         self.found_out(MemoryMessages, "sync", lambda _: None)
 
     def test_speaking_of_a_dialog_that_is_not_durable(self) -> None:
-        say = House._say_one
+        say = Speaking._say_one
 
-        def wrong(house: House, conversation: Conversation, *rest: Any) -> bool:
+        def wrong(house: Speaking, conversation: Conversation, *rest: Any) -> bool:
             conversation.is_stored = True
             return say(house, conversation, *rest)
 
-        self.found_out(House, "_say_one", wrong)
+        self.found_out(Speaking, "_say_one", wrong)
 
     def test_giving_what_was_given_before(self) -> None:
         self.found_out(Receiving, "acknowledge", lambda receiving: receiving.delivered + 1)

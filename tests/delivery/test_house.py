@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from seckex.delivery.faces import Direction, Incoming, Outgoing, Stage, Verdict
+from seckex.delivery.faces import DialogName, Direction, Incoming, Outgoing, Stage, Verdict
 from seckex.delivery.memory import MemoryMessages
 from seckex.errors import PeerIncompatible
 from seckex.events.messages import GapAfterRestore
 from seckex.wire.numbers import Code
 from tests.delivery.table import HOME, NODE, Host, Table
+from tests.roaming.certificates import identity
 
 
 class HouseCase(SynchronousTestCase):
@@ -80,6 +81,14 @@ class DeliveryTests(HouseCase):
         self.table.run()
         self.assertEqual(self.home.judged[dialog.hex()], 2)
 
+    def test_a_key_is_of_one_dialog(self) -> None:
+        sent = [Outgoing(b"one")]
+        dialogs = [self.node.house.dialog(DialogName(HOME, "orders", label=label), self.node.now()) for label in "ab"]
+        for _ in range(2):
+            numbers = [self.node.house.send(each, sent, self.node.now(), "key") for each in dialogs]
+            self.assertEqual(numbers, [1, 1])
+            self.table.run()
+
     def test_what_waits_goes_on_over_the_next_connection(self) -> None:
         self.home.receive("orders")
         self.node.send(HOME, "orders", b"one")
@@ -122,6 +131,29 @@ class DeliveryTests(HouseCase):
         self.assertEqual([code for _, code, _ in self.node.failures], [Code.RESET_BY_PROGRAM])
 
 
+class CertificateTests(HouseCase):
+    def test_a_target_that_restarts_with_another_certificate_is_believed(self) -> None:
+        self.home.receive("orders")
+        self.node.send(HOME, "orders", b"one")
+        self.table.run()
+        self.home.vault.renew(identity(HOME, held="another key"))
+        self.home.crash()
+        self.home.start()
+        self.node.send(HOME, "orders", b"two")
+        self.table.advance(10)
+        self.check_got(self.home, b"one", b"two")
+
+    def test_an_initiator_with_another_certificate_goes_on_in_its_dialog(self) -> None:
+        self.home.receive("orders")
+        self.node.send(HOME, "orders", b"one")
+        self.table.run()
+        self.node.vault.renew(identity(NODE, held="another key"))
+        self.node.send(HOME, "orders", b"two")
+        self.table.advance(10)
+        self.check_got(self.home, b"one", b"two")
+        self.assertEqual(len({message.dialog_id for message in self.home.got}), 1)
+
+
 class RefusalTests(HouseCase):
     def test_an_unknown_service_ends_the_dialog_with_its_reason(self) -> None:
         self.node.send(HOME, "nothing", b"one")
@@ -153,6 +185,23 @@ class ThreePhaseTests(SynchronousTestCase):
         self.node.send(HOME, "orders", b"two")
         self.table.run()
         self.assertEqual(self.home.payloads(), [b"one", b"two"])
+
+    def test_nothing_that_is_sent_while_keys_are_wanting_waits_for_patience(self) -> None:
+        """A target that has restarted asks for keys, and the exchange that gives them takes a while."""
+        self.node.send(HOME, "orders", b"0")
+        self.table.run()
+        sent = 0
+        for steps in range(40):
+            self.home.crash()
+            self.home.start()
+            self.table.tick()
+            for _ in range(3):
+                for _ in range(steps):
+                    self.table.step()
+                sent += 1
+                self.node.send(HOME, "orders", str(sent).encode())
+            self.table.advance(5)
+            self.assertEqual(self.home.payloads(), [str(number).encode() for number in range(sent + 1)], steps)
 
     def test_after_a_restart_of_the_target_another_exchange_is_made(self) -> None:
         dialog = self.node.send(HOME, "orders", b"one")
@@ -189,7 +238,7 @@ class RestoreTests(HouseCase):
         dialog = self.node.send(HOME, "orders", b"five", own="answers")
         self.table.advance(5)
         self.check_got(self.home, b"one", b"two", b"three", b"four", b"five")
-        self.assertGreater(self.stage(self.node, dialog, Stage.PROCESSED), 1 << 32)
+        self.assertGreater(self.stage(self.node, dialog, Stage.PROCESSED), 1 << 48)
 
     def test_what_a_restored_sender_sends_again_is_not_given_again(self) -> None:
         self.home.answers = lambda _: None

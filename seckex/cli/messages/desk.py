@@ -13,7 +13,7 @@ import click
 from seckex.cli.messages.client import Client
 from seckex.cli.output import Fault, NoDaemon
 from seckex.config.load import ROLES, default_state, read_settings
-from seckex.config.messages import messages_name
+from seckex.config.messages import socket_name
 
 _OTHERS: Final = "messages-*.sock"
 _PATH: Final = click.Path(path_type=Path)
@@ -41,7 +41,7 @@ def client_of(socket_path: Path | None, config_path: Path | None) -> Client:
     except RuntimeError as error:
         raise Fault("there is no home directory to look in: give --socket or --config") from error
     # Those of workers other than the first have a number in their names.
-    places = [path for state in states for path in (state / messages_name(0), *sorted(state.glob(_OTHERS)))]
+    places = [path for state in states for path in (state / socket_name(0), *sorted(state.glob(_OTHERS)))]
     live = [place for place in places if _answers(place)]
     if not live:
         looked = ", ".join(map(str, places))
@@ -57,7 +57,7 @@ def _configured(config_path: Path) -> Path:
     if messages is None:
         raise Fault(f"{config_path} has no [messages]: its daemon takes none")
     named: Path | None = messages.http.socket
-    return settings.state.directory / messages_name(settings.state.worker) if named is None else named
+    return settings.state.directory / socket_name(settings.state.worker) if named is None else named
 
 
 def _answers(place: Path) -> bool:

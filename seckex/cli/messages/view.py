@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any, Final
 
 from rich import box
@@ -130,8 +131,14 @@ def _steps(steps: object) -> Iterator[str]:
         yield "no step of it is remembered"
         return
     yield "steps:"
-    for step in listed:
-        at = step.get("at")
-        when = instant(at) if isinstance(at, int | float) else "-"
-        more = ", ".join(f"{plain(name)} {plain(value)}" for name, value in step.items() if name not in _OF_EVERY)
-        yield f"  {when}  {plain(step.get('what'))}" + (f" ({more})" if more else "")
+    for (what, more), alike in groupby(listed, _shown_step):
+        first, *others = [each.get("at") for each in alike]
+        when = instant(first) if isinstance(first, int | float) else "-"
+        times = f", {len(others) + 1} times" if others else ""
+        yield f"  {when}  {what}" + (f" ({more})" if more else "") + times
+
+
+def _shown_step(step: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what a step was, and what else is told of it but when."""
+    more = ", ".join(f"{plain(name)} {plain(value)}" for name, value in step.items() if name not in _OF_EVERY)
+    return plain(step.get("what")), more

@@ -7,6 +7,7 @@ made, and can be sent when that commit is durable. `seckex.delivery.flow.sending
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from attrs import evolve
 
@@ -19,6 +20,10 @@ from seckex.delivery.flow.skips import Skips
 from seckex.delivery.store import DropSegments, PutSegment, Segment, SegmentIndex, StoredDialog
 from seckex.errors import ApiMisuse
 from seckex.machine import Now
+
+#: How far the time of a restore is shifted to make numbers that were never used: they stay below 2^63 for a
+#: thousand years, and a quarter of a billion messages a second would be needed to reach the next second's.
+RESTORED_SHIFT: Final = 28
 
 
 class Accepted:
@@ -53,7 +58,7 @@ class Accepted:
 
         for first, last in self._skips.ranges:
             self._outbox.leave_out(first, last)
-        base = int(restored) << 32
+        base = int(restored) << RESTORED_SHIFT if dialog.created < restored else 0
         if self.next_number < base and self.last is None:
             self._skips.ranges.add(self.next_number, base - 1)
             self.next_number = base

@@ -6,6 +6,9 @@ each time it waits twice as long, unless the program says how long. A
 message that was tried as often as the service allows, that has expired, cannot
 be read, or is too long is put aside.
 
+Where a program takes several at once, what it says of one is durable when all
+before that one are done; until then a restart has it given again.
+
 A segment's messages are kept in memory from when they arrive, as long as the
 room that all dialogs share lasts; others are read from the store, at most `AHEAD` octets ahead of
 the program.

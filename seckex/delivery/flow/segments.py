@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 from attrs import field, frozen
 
 from seckex.delivery.faces import FRAGMENT, LARGEST_MESSAGE, SPOOLED_ABOVE, WHOLE_UPTO, Outgoing, Payload, Spooled
-from seckex.errors import ApiMisuse, PeerMisbehaved
+from seckex.errors import ApiMisuse, Malformed, PeerMisbehaved
 from seckex.wire.bodies import MESSAGE_OVERHEAD, pack_messages, pack_start, unpack_messages, unpack_start
 from seckex.wire.numbers import MAX_TYPE, MIN_BODY, MOST_JOINED, Code
 
@@ -117,10 +117,12 @@ def _seconds(expires: int) -> float:
 
 
 def read_segment(octets: bytes, count: int, size: int, spool: str) -> list[Message]:
-    """Return the messages of a segment as it is stored; raises `seckex.errors.Malformed`."""
+    """Return the messages of a segment as it is stored; raises `Malformed`."""
     if size <= FRAGMENT and not spool:
         return [*unpack_messages(octets, count)]
     _, expires, name, head = unpack_start(octets)
+    if not spool and len(octets) != head + size:
+        raise Malformed("payload", head, f"{len(octets) - head} octets of {size} are there")
     return [(name, expires, Spooled(spool, size) if spool else octets[head:])]
 
 

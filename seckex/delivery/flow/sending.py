@@ -49,8 +49,8 @@ class Sending(Accepted):
     """Our direction of one dialog.
 
     ``dialog`` as stored, or new; ``segments`` those of the outbox that the store has, rising. ``room`` is memory for
-    payloads that all dialogs share. ``restored`` is when our store was restored (wall-clock seconds), 0 if it was not
-    since this dialog's peer has heard of it: numbers go on from there.
+    payloads that all dialogs share. ``restored`` is when our store was restored (wall-clock seconds), 0 if it
+    never was: the numbers of dialogs that are older go on from there.
 
     For reading: ``next_number``; ``last``, the number of our END, or None; ``is_over``: ENDED was heard, and that is
     durable.

@@ -167,8 +167,7 @@ class Accepting:
         generation.until = None
         until = now.monotonic + self._wear.hold
         if former is not None and former is not entry:
-            # Never again, wherever it comes from: section 11.
-            self.retire(former.kek.id)
+            # When it is dropped, it is retired as well: section 11.
             former.until = min(former.until, now.wall + self._wear.hold)
             self._supersede(former, None, until, now)
         self._supersede(entry, generation, until, now)

@@ -7,6 +7,7 @@ waits. What the target makes of such headers is in `seckex.delivery.keys.taking`
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, Protocol
 
 from attrs import frozen
@@ -73,6 +74,12 @@ class KekSource(Protocol):
         ...
 
 
+@lru_cache(maxsize=256)
+def _unsigned(pair: Pair) -> bytes:
+    # Two that have a dialog have others, and nothing of a dialog is in this header.
+    return encode_pair_unsigned(pair.header())
+
+
 def _made(
     source: MessageKek,
     secret: Secret,
@@ -89,7 +96,7 @@ def _made(
     if whole <= now.wall:
         raise KeysWanting(f"what a key for {pair.target.nai} would be vouched for by is at its end")
     octets = encode_kek(KekHeader(source, kem, name, whole, source_id, sealed))
-    unsigned = b"" if pair.anonymous else encode_pair_unsigned(pair.header())
+    unsigned = b"" if pair.anonymous else _unsigned(pair)
     return Kek(source, secret, name, pair, unsigned, octets, whole, now, kem, source_id, signer, voucher)
 
 

@@ -10,7 +10,7 @@ holds nothing is read, and peers are held back by TCP.
 
 from __future__ import annotations
 
-import random
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -180,11 +180,10 @@ class Connections:
     def call(self, peer: str) -> None:
         """Have a connection to ``peer`` made, as soon as it may be attempted."""
         call = self._calls.get(peer)
-        if call is not None and not self._stopped:
+        if call is not None:
             call.begin()
-        else:
-            why = "the daemon is stopping" if self._stopped else "there is no address"
-            self._reactor.callLater(0, self._not_called, peer, why)
+        elif not self._stopped:
+            self._reactor.callLater(0, self._not_called, peer, "there is no address")
 
     def _not_called(self, peer: str, why: str) -> None:
         self.counts["failed"] += 1
@@ -211,7 +210,7 @@ class Connections:
             port,
             lambda: self._another(peer),
             lambda why: self._not_called(peer, why),
-            random.random,  # only so that not all call at one time
+            lambda: os.urandom(1)[0] / 255,
         )
 
     def pause(self, paused: bool) -> None:

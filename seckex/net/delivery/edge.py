@@ -1,7 +1,7 @@
 """What the house of dialogs asks for, done: connections, commits, files, programs, the log.
 
 While more than `MOST_UNSTORED` units or octets wait for the disk nothing is read from connections: peers are held back
-by TCP, and what they have sent before is stored first.
+by TCP, and what they have sent before is stored first. Nor is anything before the first prekeys can be told.
 
 What strangers can cause is written to the log within the ration of strangers, and counted beyond.
 """
@@ -13,10 +13,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
 from seckex.delivery.faces import Direction, Stage
-from seckex.delivery.store import MessageUnit, PutSegment
+from seckex.delivery.store import DropDead, MessageUnit, PutDead, PutSegment
 from seckex.errors import StoreFailed
 from seckex.events import Event
 from seckex.events.messages import EnvelopeRefused
@@ -51,17 +52,22 @@ class MessageEdge:
         office: ProgramOffice,
         log: EventLog,
         may_report: Callable[[str], bool],
+        dead: int,
     ) -> None:
         self._reactor = reactor
         self._clock = clock
         self._due: IDelayedCall | None = None
         self._stopped = False
+        self._quiet: list[Deferred[None]] = []
         self._commits = commits
         self._disk = disk
         self._office = office
         self._log = log
         self._may_report = may_report
         self._connections = connections
+        #: How many messages are put aside.
+        self.dead = dead
+        self._keyless = False
         self._unstored = 0
         self._unstored_octets = 0
         self.entropy = os.urandom
@@ -88,17 +94,40 @@ class MessageEdge:
         self._due = None
         self.house.flush(self._clock.now())
         self._connections.flush()
+        self._check_quiet()
 
-    def stop(self) -> None:
-        """Flush a last time, and not again."""
+    def stop(self) -> Deferred[None]:
+        """Fire when all is stored that the house has; it is asked for nothing more then."""
+        quiet: Deferred[None] = Deferred()
+        self._quiet.append(quiet)
+        self._check_quiet()
+        return quiet
+
+    def abandon(self) -> None:
+        """Flush no more."""
         self._stopped = True
         if self._due is not None:
             self._due.cancel()
-            self._flush()
+            self._due = None
+
+    def _check_quiet(self) -> None:
+        # A house whose store has failed has more to store, and nothing under way.
+        if self._quiet and not self._unstored and self._due is None:
+            self._stopped = True
+            quiet, self._quiet = self._quiet, []
+            for waiting in quiet:
+                waiting.callback(None)
 
     def commit(self, unit: MessageUnit, done: Callable[[StoreFailed | None], None]) -> None:
         """See `seckex.delivery.faces.Edge`."""
-        octets = sum(len(each.segment.octets) for each in unit if isinstance(each, PutSegment))
+        octets = 0
+        for operation in unit:
+            if isinstance(operation, PutSegment):
+                octets += len(operation.segment.octets)
+            elif isinstance(operation, PutDead):
+                self.dead += 1
+            elif isinstance(operation, DropDead):
+                self.dead -= 1
         self._unstored += 1
         self._unstored_octets += octets
 
@@ -107,6 +136,7 @@ class MessageEdge:
             self._unstored_octets -= octets
             self._hold_back()
             done(result)
+            self._check_quiet()
 
         try:
             self._commits.submit(unit, told)
@@ -114,8 +144,14 @@ class MessageEdge:
             self._office.soon(partial(told, error))
         self._hold_back()
 
+    def wait_for_keys(self, wait: bool) -> None:
+        """Read nothing as long as our prekeys are not there that whoever calls has to be told."""
+        self._keyless = wait
+        self._hold_back()
+
     def _hold_back(self) -> None:
-        self._connections.pause(self._unstored > MOST_UNSTORED or self._unstored_octets > MOST_UNSTORED_OCTETS)
+        behind = self._unstored > MOST_UNSTORED or self._unstored_octets > MOST_UNSTORED_OCTETS
+        self._connections.pause(behind or self._keyless)
 
     def fetch(
         self, dialog_id: bytes, direction: Direction, first: int, done: Callable[[bytes | StoreFailed], None]

@@ -8,7 +8,7 @@ closed. What is not stored by then was not told to anybody.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from attrs import evolve, frozen
@@ -120,7 +120,13 @@ def policy_of(settings: Settings) -> Policy:
 class MessagesAtEdge:
     """See the module; raises `StoreFailed` where the store cannot be read."""
 
-    def __init__(self, around: Surroundings, settings: Settings, credentials: Credentials | None) -> None:
+    def __init__(
+        self,
+        around: Surroundings,
+        settings: Settings,
+        credentials: Credentials | None,
+        paired: Mapping[str, Sequence[bytes]] | None = None,
+    ) -> None:
         self._around = around
         self._settings = settings
         clock, log, store = around.clock, around.log, around.store
@@ -132,7 +138,6 @@ class MessagesAtEdge:
         snapshot = store.load(around.worker, now.wall)
         for complaint in snapshot.damaged:
             log.say("error", "{complaint}", complaint=complaint)
-        self._dead = snapshot.dead
         reactor = around.reactor
         self._threads = [CommitThread(reactor, "seckex-messages"), CommitThread(reactor, "seckex-spool")]
         self._commits: GroupsOf[MessageUnit, None] = GroupsOf(store, self._threads[0], reactor)
@@ -145,9 +150,17 @@ class MessagesAtEdge:
         self.vault = MessageVault(
             around.nai, self.ring, None, policy_of(settings), os.urandom, clock.wall, around.held, around.at
         )
-        self.vault.reconfigure(credentials, policy_of(settings))
+        self._trust(credentials, paired or {})
         edge = self._edge = MessageEdge(
-            reactor, clock, self.connections, self._commits, self._disk, self.office, log, around.may_report
+            reactor,
+            clock,
+            self.connections,
+            self._commits,
+            self._disk,
+            self.office,
+            log,
+            around.may_report,
+            snapshot.dead,
         )
         self.house = House(terms_of(settings, around.nai, around.worker, self.vault), edge, snapshot, now)
         edge.house = self.connections.house = self.office.house = self.house
@@ -158,6 +171,9 @@ class MessagesAtEdge:
     def start(self) -> None:
         """Let time pass, and call who is to be called."""
         self._meet()
+        if not self.ring.is_settled and not self.ring.told(self._around.clock.wall()):
+            self._edge.wait_for_keys(True)
+            self.ring.settled = lambda: self._edge.wait_for_keys(False)
         self._passing.start(1.0).addErrback(self._fault)
 
     def _fault(self, failure: Failure) -> None:
@@ -167,12 +183,22 @@ class MessagesAtEdge:
         peers = self._settings.peers
         self.connections.meet({peer.nai: (peer.address, peer.port) for peer in peers if peer.address})
 
-    def reconfigure(self, settings: Settings, credentials: Credentials | None) -> None:
-        """Go on by other settings, and another certificate."""
+    def _trust(self, credentials: Credentials | None, paired: Mapping[str, Sequence[bytes]]) -> None:
+        """Go by these certificates, and by the prekeys that are told by whom we are paired with."""
+        self.vault.reconfigure(credentials, policy_of(self._settings))
+        now = self._around.clock.wall()
+        for nai, prekeys in paired.items():
+            if self.vault.prekey(nai, now) is None:
+                self.vault.learn_prekeys(nai, prekeys, now)
+
+    def reconfigure(
+        self, settings: Settings, credentials: Credentials | None, paired: Mapping[str, Sequence[bytes]] | None = None
+    ) -> None:
+        """Go on by other settings, and another certificate; ``paired`` has prekeys by whom we are paired with."""
         around, now = self._around, self._around.clock.now()
         self._settings = settings
         self.ring.every, self.ring.lifetime = settings.prekeys_every, settings.prekey_lifetime
-        self.vault.reconfigure(credentials, policy_of(settings))
+        self._trust(credentials, paired or {})
         self._disk.most = settings.limits.spool
         self.connections.most = settings.limits.connections
         self._meet()
@@ -183,19 +209,20 @@ class MessagesAtEdge:
         if self._passing.running:
             self._passing.stop()
         self.office.stop()
-        self._edge.stop()
         self.house.stop(self._around.clock.now())
         return self.connections.close()
 
     def stop(self) -> Deferred[None]:
         """Store what waits; fires when the store is closed and the threads have ended."""
-        return self._disk.stop().addCallback(lambda _: self._commits.stop())
+        stopped = self._edge.stop()
+        return stopped.addCallback(lambda _: self._disk.stop()).addCallback(lambda _: self._commits.stop())
 
     def abandon(self) -> None:
         """Let go of everything at once, where nothing has begun."""
         if self._passing.running:
             self._passing.stop()
         self.office.stop()
+        self._edge.abandon()
         self.connections.close()
         for thread in self._threads:
             thread.stop()
@@ -227,17 +254,26 @@ class MessagesAtEdge:
         while page := await self._disk.dead((found and _place(found[-1])) or None, PAGE):
             found += page
         found.sort(key=lambda dead: dead.at)
-        self._dead = len(found)
+        self._edge.dead = len(found)
         most, keep = self._settings.limits.dead, self._settings.keep_dead
         for at, dead in enumerate(found):
             if len(found) - at > most or dead.at + keep < wall:
-                self._forget(dead)
+                await self._forget(dead)
 
-    def _forget(self, dead: DeadMessage) -> None:
-        self._dead -= 1
-        self._edge.commit((DropDead(dead.dialog_id, dead.ours, dead.number),), _ignored)
-        if dead.spool:
-            self._disk.drop(dead.spool)
+    def _forget(self, dead: DeadMessage) -> Deferred[None]:
+        """Forget a message that was put aside; fires when that is durable, fails with `StoreFailed`."""
+        forgotten: Deferred[None] = Deferred()
+
+        def done(failure: StoreFailed | None) -> None:
+            if failure is not None:
+                forgotten.errback(failure)
+                return
+            if dead.spool:
+                self._disk.drop(dead.spool)
+            forgotten.callback(None)
+
+        self._edge.commit((DropDead(dead.dialog_id, dead.ours, dead.number),), done)
+        return forgotten
 
     def _broken(self, host: str, why: str) -> None:
         if self._around.may_report("messages"):
@@ -306,7 +342,7 @@ class MessagesAtEdge:
     async def _drop(self, dialog_id: bytes, ours: bool, number: int) -> None:
         dead = await self._disk.dead_message(dialog_id, ours, number)
         if dead is not None:
-            self._forget(dead)
+            await self._forget(dead)
             return
         try:
             self.house.drop(dialog_id, ours, number, self._around.clock.now())
@@ -367,7 +403,7 @@ class MessagesAtEdge:
             "messages.outbox-octets": house.outbox_octets,
             "messages.inbox-octets": house.inbox_octets,
             "messages.spool-octets": self._disk.used,
-            "messages.dead": self._dead,
+            "messages.dead": self._edge.dead,
             "messages.sent": self.office.counts["sent"],
             "messages.given": self.office.counts["given"],
             "messages.given-again": self.office.counts["given-again"],
@@ -385,7 +421,7 @@ class MessagesAtEdge:
             "outbox_octets": self.house.outbox_octets,
             "inbox_octets": self.house.inbox_octets,
             "spool_octets": self._disk.used,
-            "dead": self._dead,
+            "dead": self._edge.dead,
             "prekeys": len(self.ring),
             "trouble": self.trouble or self.ring.trouble,
         }
@@ -393,7 +429,3 @@ class MessagesAtEdge:
 
 def _place(dead: DeadMessage) -> tuple[bytes, bool, int]:
     return dead.dialog_id, dead.ours, dead.number
-
-
-def _ignored(_failure: StoreFailed | None) -> None:
-    """Ignore it: what is not forgotten now is the next time."""

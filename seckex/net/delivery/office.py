@@ -314,9 +314,15 @@ class ProgramOffice:
         elif isinstance(said, Decision):
             decision = said
         elif isinstance(said, Failure):
-            what = "the program of service {service} failed with message {name}"
-            _log.failure(what, said, service=given.service, name=given.name)
-            decision = Decision(Verdict.RETRY, f"the program failed: {said.type.__name__ if said.type else 'error'}")
+            kind = said.type.__name__ if said.type else "error"
+            _log.error(
+                "the program of service {service} failed with message {name}: {kind}{where}",
+                service=given.service,
+                name=given.name,
+                kind=kind,
+                where="".join(f"\n  {file}:{line} {function}" for function, file, line, *_ in said.frames),
+            )
+            decision = Decision(Verdict.RETRY, f"the program failed: {kind}")
         else:
             kind = type(said).__name__
             _log.error("the program of service {service} returned {kind}, no verdict", service=given.service, kind=kind)

@@ -171,7 +171,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
         "message_queue_octets",
         "Octets of messages that are not processed, by where they are.",
         "messages.outbox-octets=outbox messages.inbox-octets=inbox messages.spool-octets=spool",
-        "queue",
+        "state",
     ),
     _counter(
         "messages_events",

@@ -39,6 +39,7 @@ WHY: dict[str, Any] = {
     "steps": [
         {"at": 1900000000.5, "what": "sealed with all headers", "chain": "abcdef12", "why": "the first of the dialog"},
         {"at": 1900000001.5, "what": "sent again"},
+        {"at": 1900000002.5, "what": "sent again"},
     ],
 }
 
@@ -61,7 +62,7 @@ class ViewTests(SynchronousTestCase):
                 "sent: next 8, acknowledged 6",
                 "steps:",
                 "  2030-03-17 17:46:40 UTC  sealed with all headers (chain abcdef12, why the first of the dialog)",
-                "  2030-03-17 17:46:41 UTC  sent again",
+                "  2030-03-17 17:46:41 UTC  sent again, 2 times",
             ],
         )
 

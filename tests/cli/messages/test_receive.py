@@ -10,7 +10,9 @@ from twisted.internet.defer import inlineCallbacks
 from twisted.internet.task import deferLater
 
 from seckex.cli.messages import receive
-from seckex.delivery.faces import SPOOLED_ABOVE
+from seckex.cli.messages.taking import ToOutput
+from seckex.delivery.faces import SPOOLED_ABOVE, Verdict
+from seckex.net.delivery.api import Decision
 from seckex.testing import Delivered, State
 from tests.cli.messages.served import PEER, ServedCase, reactor
 
@@ -191,6 +193,29 @@ class OutputTests(ReceiveCase):
         self.served.close()
         result = yield running
         self.assertEqual((result.exit_code, result.stdout), (3, "0\n"))
+
+    @inlineCallbacks
+    def test_ctrl_c(self) -> Any:
+        def interrupted(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        self.patch(ToOutput, "take", interrupted)
+        order = self.messages.deliver("orders", b"0\n")
+        result = yield self.run_command(*ORDERS, "--follow")
+        self.assertEqual((result.exit_code, result.output), (0, ""))
+        yield self.state_of(order, State.WAITING)
+
+    @inlineCallbacks
+    def test_a_verdict_that_comes_too_late(self) -> Any:
+        def forget(*_: object) -> tuple[Verdict, str]:
+            self.served.tree.holdings.settle(next(iter(self.served.tree.holdings)), Decision(Verdict.DEAD))
+            return Verdict.DONE, ""
+
+        self.patch(ToOutput, "take", forget)
+        order = self.messages.deliver("orders", b"0\n")
+        result = yield self.run_command(*ORDERS)
+        self.assertEqual((result.exit_code, order.state), (0, State.DEAD))
+        self.assertIn(f"{order.name}: the verdict came too late", result.stderr)
 
     @inlineCallbacks
     def test_somebody_else_receives(self) -> Any:

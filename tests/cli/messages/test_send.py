@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from typing import Any
 
 from twisted.internet.defer import inlineCallbacks
+from twisted.trial.unittest import SynchronousTestCase
 
+from seckex.cli.messages import send
 from seckex.delivery.faces import SPOOLED_ABOVE, Stage
 from seckex.testing import Posted
 from tests.cli.messages.served import PEER, ServedCase
+from tests.config.written import RESPONDER, write_all
 
 TO = ("--to", PEER, "--service", "bills")
 
@@ -106,6 +111,30 @@ class SendTests(ServedCase):
         self.assertEqual(result.exit_code, 2)
 
 
+class Screen(io.StringIO):
+    """A standard error that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class BarTests(SynchronousTestCase):
+    def bar(self, screen: io.StringIO, *, quiet: bool) -> str:
+        self.patch(sys, "stderr", screen)
+        with send._shown("film\x1b[31m", 4 * SPOOLED_ABOVE, quiet=quiet) as show:
+            show(SPOOLED_ABOVE)
+        return screen.getvalue()
+
+    def test_a_terminal_has_a_bar(self) -> None:
+        shown = self.bar(Screen(), quiet=False)
+        self.assertIn("film\\x1b[31m", shown)
+        self.assertIn("1.0/4.0 MiB", shown)
+
+    def test_a_pipe_and_a_program_have_none(self) -> None:
+        self.assertEqual(self.bar(io.StringIO(), quiet=False), "")
+        self.assertEqual(self.bar(Screen(), quiet=True), "")
+
+
 class FindingTests(ServedCase):
     @inlineCallbacks
     def test_the_socket_may_be_named(self) -> Any:
@@ -113,6 +142,23 @@ class FindingTests(ServedCase):
         self.assertEqual((result.exit_code, result.stdout), (0, "no dialogs\n"))
         result = yield self.run_command("dialogs", "--socket", "a", "--config", "b")
         self.assertEqual(result.exit_code, 2)
+
+    @inlineCallbacks
+    def test_the_configuration_says_where(self) -> Any:
+        file = write_all(self.home, RESPONDER.replace("/run/seckex.sock", "/run/none.sock"))
+        result = yield self.run_command("dialogs", "--config", str(file))
+        self.assertEqual((result.exit_code, "has no [messages]" in result.stderr), (1, True))
+        socket = self.state / "messages.sock"
+        peer = '[[messages.peers]]\nnai = "node@example.net"\nkeys = "association"\n'
+        file.write_text(file.read_text() + f'[messages.http]\nsocket = "{socket}"\n{peer}')
+        result = yield self.run_command("dialogs", "--config", str(file))
+        self.assertEqual((result.exit_code, result.stdout, result.stderr), (0, "no dialogs\n", ""))
+
+    @inlineCallbacks
+    def test_other_workers_are_found(self) -> Any:
+        (self.state / "messages.sock").rename(self.state / "messages-1.sock")
+        result = yield self.run_command("dialogs")
+        self.assertEqual((result.exit_code, result.stdout), (0, "no dialogs\n"))
 
     @inlineCallbacks
     def test_nobody_serves(self) -> Any:

@@ -97,8 +97,8 @@ class Spool:
 class End:
     """One end of the dialog, which does what a house would.
 
-    ``effects`` has the payloads whose verdict is durable, ``given`` all that the program was given, ``durable`` by their
-    numbers the payloads that were sent and are durable; ``answer`` says what the program answers.
+    ``effects`` has the payloads whose verdict is durable, ``given`` all that the program was given, ``durable`` the
+    payloads that were sent and are durable, by their numbers; ``answer`` says what the program answers.
     """
 
     def __init__(self, clock: Clock, initiator: bool, terms: ReceivingTerms | None = None) -> None:
@@ -118,10 +118,9 @@ class End:
         self.answer: Callable[[Incoming], Verdict | None] = lambda _: Verdict.DONE
         self.at_once = 1
         self.automatic = True
-        self.most_octets_ahead = 0
-        self.begin(())
+        self.begin()
 
-    def begin(self, segments: Sequence[object], restored: float = 0.0) -> None:
+    def begin(self, restored: float = 0.0) -> None:
         """Begin with what is stored."""
         snapshot = self.store.load(0, self.clock.now.wall)
         if snapshot.dialogs:
@@ -141,7 +140,7 @@ class End:
         self.store.crash()
         self.spool.crash(self.store.spools(0))
         self.room = Room(ROOM)
-        self.begin((), restored)
+        self.begin(restored)
 
     @property
     def now(self) -> Now:

@@ -1,4 +1,4 @@
-"""Whatever is lost, repeated, reordered or crashes: every message that was accepted has its effect once, and in order."""
+"""Whatever is lost, repeated, reordered or crashes: each message that was accepted has its effect once, in order."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class ExactlyOnceTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.patch(assembling, "SPOOLED_ABOVE", 100_000)
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=40, deadline=None)
     @given(st.randoms(use_true_random=True), st.integers(20, 220))
     def test_in_any_weather(self, choices: Random, acts: int) -> None:
         weather = Weather(choices)

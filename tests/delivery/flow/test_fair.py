@@ -29,10 +29,10 @@ class TurnTests(SynchronousTestCase):
             self.turns.wait(who, 4)
         said = []
         for _ in range(7):
-            who = self.turns.next()
-            assert who is not None
-            said.append(who)
-            self.turns.wait(who, 4)
+            turn = self.turns.next()
+            assert turn is not None
+            said.append(turn)
+            self.turns.wait(turn, 4)
         self.assertEqual("".join(said), "abcabca")
 
     def test_a_whole_message_of_a_higher_priority_goes_between_fragments(self) -> None:

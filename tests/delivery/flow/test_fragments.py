@@ -195,8 +195,8 @@ class SpoolTests(FragmentsCase):
             receiving.written(each, each.fragment != 7)
         self.assertEqual(receiving.spool_work(), [])
         self.b.automatic = True
-        for each in self.b.says():
-            self.a.hears(each)
+        for said in self.b.says():
+            self.a.hears(said)
         self.assertEqual(fragments(self.dialog.wait(15)), list(range(7, 20)))
         self.assertEqual(self.b.effects, [self.payload])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -23,7 +25,7 @@ class RangesTests(SynchronousTestCase):
         ranges, model = Ranges(added), numbers(added)
         self.assertEqual(numbers(ranges), model)
         pieces = list(ranges)
-        self.assertTrue(all(last + 1 < first for (_, last), (first, _) in zip(pieces, pieces[1:], strict=False)))
+        self.assertTrue(all(last + 1 < first for (_, last), (first, _) in pairwise(pieces)))
         self.assertEqual((len(ranges), ranges.last), (len(pieces), max(model, default=0)))
         self.assertEqual(numbers(ranges.missing(*asked)), numbers([asked]) - model)
         self.assertEqual(at in ranges, at in model)

@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from seckex.delivery.faces import Direction, Incoming, Verdict
 from seckex.delivery.flow.receiving import ReceivingTerms
 from seckex.errors import PeerMisbehaved
-from seckex.wire.bodies import Ask, Credit, Dead, Fragments, Processed, Received, Skip, pack_messages
+from seckex.wire.bodies import Ask, Credit, Dead, Fragments, Processed, Received, Skip, pack_messages, pack_start
 from seckex.wire.numbers import Code
 from tests.delivery.flow.parts import DIALOG_ID, Dialog, End
 
@@ -312,6 +312,19 @@ class VerdictTests(ReceivingCase):
         self.end.turn()
         self.assertIsNone(self.end.store.dead_message(DIALOG_ID, False, 1))
         self.assertEqual(sorted(self.end.effects), [b"one", b"two"])
+
+    def test_what_is_revived_may_die_again(self) -> None:
+        self.end.answer = lambda _: Verdict.DEAD
+        now = self.end.now
+        self.come(1, b"one")
+        self.receiving.take_fragment(2, 0, 2, pack_start(1 << 16, 0, "t") + bytes(61_440), now)
+        self.end.turn()
+        one, long = self.end.dead
+        self.assertFalse(self.receiving.revive(long, now))
+        self.assertTrue(self.receiving.revive(one, now))
+        self.end.turn()
+        self.assertEqual((len(self.end.given), self.receiving.has_changes), (2, False))
+        self.assertEqual(self.end.store.dead_message(DIALOG_ID, False, 1), one)
 
 
 class SaidTests(ReceivingCase):

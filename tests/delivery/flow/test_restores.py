@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from seckex.delivery.flow.accepted import RESTORED_SHIFT
+from seckex.delivery.flow.memory import Room
 from seckex.delivery.flow.pieces import Gap
+from seckex.delivery.flow.sending import Sending
+from seckex.delivery.store import StoredDialog
 from seckex.wire.bodies import Restored, Skip, Where, encode_frames
 from seckex.wire.numbers import MessageKind
-from tests.delivery.flow.parts import Dialog, End, Said, kinds
+from tests.delivery.flow.parts import DIALOG_ID, ROOM, WALL, Dialog, End, Said, kinds
 
 
 def restore(end: End, backup: object) -> float:
@@ -27,7 +31,7 @@ class SenderTests(SynchronousTestCase):
         backup = dialog.a.store.copy()
         dialog.a.send(b"three", b"four")
         dialog.settle()
-        base = int(restore(dialog.a, backup)) << 32
+        base = int(restore(dialog.a, backup)) << RESTORED_SHIFT
         self.assertEqual(dialog.a.send(b"anew"), base)
         dialog.connect()
         said = dialog.settle()
@@ -40,6 +44,11 @@ class SenderTests(SynchronousTestCase):
         dialog.connect()
         dialog.settle()
         self.assertEqual(dialog.b.effects[-1], b"and on")
+
+    def test_dialogs_that_began_later_count_from_1(self) -> None:
+        row = StoredDialog(dialog_id=DIALOG_ID, initiator=True, peer="peer@example.net", service="orders", created=WALL)
+        self.assertEqual(Sending(row, (), Room(ROOM), WALL - 5).next_number, 1)
+        self.assertEqual(Sending(row, (), Room(ROOM), WALL + 5).next_number, int(WALL + 5) << RESTORED_SHIFT)
 
     def test_what_the_backup_has_and_the_peer_too_goes_again_and_is_dropped(self) -> None:
         dialog = Dialog()

@@ -1,4 +1,4 @@
-"""What is sent when: not before it is durable, no more than the window, again when nobody answers, never what has expired."""
+"""What is sent when: once it is durable, within the window, again when nobody answers, and not what has expired."""
 
 from __future__ import annotations
 

@@ -315,6 +315,16 @@ class RelayTests(SynchronousTestCase):
             talk.hear(old)
         self.assertEqual(talk.theirs.shown(talk.clock.now)["generation"], generation)
 
+    def test_what_comes_late_leads_nobody_back(self) -> None:
+        talk = self.talk
+        late = talk.say()
+        talk.clock.wind(1)
+        talk.ours.rotate(talk.clock.now, kek=True)
+        talk.hear(talk.say())
+        kek = talk.theirs.kek
+        self.assertEqual(talk.hear(late).body, BODY)
+        self.assertIs(talk.theirs.kek, kek)
+
 
 class DialogTests(SynchronousTestCase):
     """Dialogs of one target, beside each other."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from cryptography.x509 import load_der_x509_certificate
@@ -10,6 +11,7 @@ from seckex.config.credentials import Credentials
 from seckex.config.hops import Hop, HopsListen
 from seckex.events.hops import HopClosed, HopFailed, HopOpened, HopRefused
 from seckex.net.hops import incoming, outgoing
+from seckex.net.hops.connection import HopConnection
 from seckex.wire.numbers import Code, Kind, Security
 from tests.crypto.certified import DAY, NOW, Maker, trust
 from tests.net.hops.parts import AGENT, HOME, RELAY, ROOT, HopsCase, Party, answer, credentials, reactor, request
@@ -331,11 +333,7 @@ class TroubleTests(HopsCase):
         if made is None:
             self.fail("there is no hop")
         made.transport.pauseProducing()
-        number = 0
-        while not there.full:
-            number += 1
-            relay.hops.send(AGENT, request(number, Kind.CHANGED, 16000))
-            await self.soon()
+        number = await self.fill(there, lambda n: relay.hops.send(AGENT, request(n, Kind.CHANGED, 16000)))
         agent.hops.send(RELAY, request(2))
         await self.soon(10)
         self.assertEqual(len(relay.heard), 1)
@@ -349,13 +347,20 @@ class TroubleTests(HopsCase):
         made = agent.hops._outgoing[RELAY].hop
         if made is None:
             self.fail("there is no hop")
-        while not made.full:
-            agent.hops.send(RELAY, request(2, size=16000))
-            await self.soon()
+        await self.fill(made, lambda _n: agent.hops.send(RELAY, request(2, size=16000)))
         agent.hops.send(RELAY, request(3))
         there.abort("the test")
         await self.until(lambda: agent.unreachable)
         self.assertEqual([octets for _, octets, _, _ in agent.unreachable], [request(3)])
+
+    async def fill(self, hop: HopConnection, say: Callable[[int], object]) -> int:
+        """Have things said until a hop is full and stays it: the system takes some more; return how many they were."""
+        number = 0
+        while not hop.full:
+            number += 1
+            say(number)
+            await self.soon(10 if hop.full else 1)
+        return number
 
     async def soon(self, times: int = 1) -> None:
         """Let the reactor go round."""

@@ -11,7 +11,7 @@ import re
 from http import HTTPStatus
 from typing import Final
 
-from attrs import define, field
+from attrs import field, frozen
 from twisted.web.http_headers import Headers
 
 from seckex.crypto.secrets import Secret
@@ -30,11 +30,11 @@ class OpenGate:
         return None
 
 
-@define
+@frozen
 class TokenGate:
-    """Lets in who has the token, and nobody as long as there is none."""
+    """Lets in who has the token."""
 
-    token: Secret | None = field(default=None, repr=False)
+    token: Secret = field(repr=False)
 
     def refusal(self, headers: Headers) -> Problem | None:
         """Return why somebody may not ask."""
@@ -47,7 +47,7 @@ class TokenGate:
                 return Problem(HTTPStatus.FORBIDDEN, "browser", "web pages may not ask", name.decode())
         given = headers.getRawHeaders(b"Authorization", [])
         said = given[0] if len(given) == 1 else b""
-        if self.token is not None and said.startswith(_BEARER) and Secret(said[len(_BEARER) :]) == self.token:
+        if said.startswith(_BEARER) and Secret(said[len(_BEARER) :]) == self.token:
             return None
         reason = "the token is missing or another one"
         return Problem(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 
 from attrs import define, field
@@ -37,6 +37,9 @@ class Holdings:
 
     def __len__(self) -> int:
         return len(self._held)
+
+    def __iter__(self) -> Iterator[Held]:
+        return iter(list(self._held.values()))
 
     def add(self, message: Message) -> Held:
         """Take note of a message that is about to be given."""

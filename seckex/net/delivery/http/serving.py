@@ -15,6 +15,7 @@ from typing import Any, Final
 from twisted.internet.interfaces import IAddress, IListeningPort, ITransport
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 
+from seckex.crypto.secrets import Secret
 from seckex.net.control import PrivatePort, peer_user
 from seckex.net.delivery.api import Upload
 from seckex.net.delivery.http.gate import OpenGate, TokenGate
@@ -73,22 +74,21 @@ class Connections(WrappingFactory):
 
 
 class MessagesServed:
-    """What serves the messages of one daemon, over any number of sockets; ``gate`` has the token, once there is one."""
+    """What serves the messages of one daemon, over any number of sockets."""
 
     def __init__(self, messages: Readable, reactor: Any) -> None:
         self._messages = messages
         self._reactor = reactor
         self._made: list[Connections] = []
         self.tree = Tree(messages, reactor)
-        self.gate = TokenGate()
 
     def over_unix(self) -> Connections:
         """Return what serves a unix socket."""
         return self.make(OpenGate(), _OfOwner)
 
-    def over_tcp(self) -> Connections:
-        """Return what serves a port of a loopback address."""
-        return self.make(self.gate, ProtocolWrapper)
+    def over_tcp(self, token: Secret) -> Connections:
+        """Return what serves ports of loopback addresses."""
+        return self.make(TokenGate(token), ProtocolWrapper)
 
     def listen_unix(self, path: Path) -> IListeningPort:
         """Listen on the unix socket ``path``, made with mode 0600; stopping the port removes it.
