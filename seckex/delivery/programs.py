@@ -55,7 +55,8 @@ class ProgramsAtHouse:
         self._read = read
         self._trouble = trouble
         self.receiving: dict[str, Receivers] = {}
-        self.keys: OrderedDict[str, tuple[bytes, int, float]] = OrderedDict()
+        #: What programs have sent under which key by which dialog, and until when that is remembered.
+        self.keys: OrderedDict[tuple[bytes, str], tuple[int, float]] = OrderedDict()
 
     def dialog(self, name: DialogName, now: Now) -> bytes:
         """Return the id of the dialog with a name, which begins where there is none; raises `PeerIncompatible`."""
@@ -97,9 +98,9 @@ class ProgramsAtHouse:
         """
         conversation = self._tables.living(dialog_id)
         if key:
-            known = self.keys.get(key)
-            if known is not None and known[0] == dialog_id and known[2] > now.wall:
-                return known[1]
+            known = self.keys.get((dialog_id, key))
+            if known is not None and known[1] > now.wall:
+                return known[0]
         if self._trouble():
             raise PeerIncompatible(Code.INSUFFICIENT_RESOURCES, self._trouble())
         size = sum(each.payload.size if isinstance(each.payload, Spooled) else len(each.payload) for each in messages)
@@ -117,11 +118,12 @@ class ProgramsAtHouse:
         return first
 
     def _remember_key(self, key: str, conversation: Conversation, number: int, now: Now) -> None:
-        self.keys.pop(key, None)
-        self.keys[key] = conversation.row.dialog_id, number, now.wall + KEYS_FOR
+        dialog_id = conversation.row.dialog_id
+        self.keys.pop((dialog_id, key), None)
+        self.keys[dialog_id, key] = number, now.wall + KEYS_FOR
         if len(self.keys) > MOST_KEYS:
             self.keys.popitem(last=False)
-        conversation.pending_keys.append(PutKey(key, conversation.row.dialog_id, number, now.wall + KEYS_FOR))
+        conversation.pending_keys.append(PutKey(key, dialog_id, number, now.wall + KEYS_FOR))
 
     def end(self, dialog_id: bytes, now: Now, code: int = 0, why: str = "") -> None:
         """Say no more in a dialog; raises `PeerFault`."""

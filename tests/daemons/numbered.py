@@ -1,8 +1,8 @@
 """Numbered messages between two daemons: who writes them, who reads and answers them, and what must hold.
 
-Programs go on by themselves through whatever becomes of their daemons. The writer sends each number under a key until it
-was accepted, as a program does that has heard nothing. A reader gives verdicts, and knows which were taken; before it
-does it may answer, under a key as well.
+Programs go on by themselves through whatever becomes of their daemons. The writer sends each number under a key until
+it was accepted, as a program does that has heard nothing. A reader gives verdicts, and knows which were taken; before
+it does it may answer, under a key as well.
 """
 
 from __future__ import annotations

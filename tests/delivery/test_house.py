@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from seckex.delivery.faces import Direction, Incoming, Outgoing, Stage, Verdict
+from seckex.delivery.faces import DialogName, Direction, Incoming, Outgoing, Stage, Verdict
 from seckex.delivery.memory import MemoryMessages
 from seckex.errors import PeerIncompatible
 from seckex.events.messages import GapAfterRestore
@@ -80,6 +80,14 @@ class DeliveryTests(HouseCase):
         self.assertEqual(self.home.judged.get(dialog.hex(), 0), 0)
         self.table.run()
         self.assertEqual(self.home.judged[dialog.hex()], 2)
+
+    def test_a_key_is_of_one_dialog(self) -> None:
+        sent = [Outgoing(b"one")]
+        dialogs = [self.node.house.dialog(DialogName(HOME, "orders", label=label), self.node.now()) for label in "ab"]
+        for _ in range(2):
+            numbers = [self.node.house.send(each, sent, self.node.now(), "key") for each in dialogs]
+            self.assertEqual(numbers, [1, 1])
+            self.table.run()
 
     def test_what_waits_goes_on_over_the_next_connection(self) -> None:
         self.home.receive("orders")
@@ -177,6 +185,23 @@ class ThreePhaseTests(SynchronousTestCase):
         self.node.send(HOME, "orders", b"two")
         self.table.run()
         self.assertEqual(self.home.payloads(), [b"one", b"two"])
+
+    def test_nothing_that_is_sent_while_keys_are_wanting_waits_for_patience(self) -> None:
+        """A target that has restarted asks for keys, and the exchange that gives them takes a while."""
+        self.node.send(HOME, "orders", b"0")
+        self.table.run()
+        sent = 0
+        for steps in range(40):
+            self.home.crash()
+            self.home.start()
+            self.table.tick()
+            for _ in range(3):
+                for _ in range(steps):
+                    self.table.step()
+                sent += 1
+                self.node.send(HOME, "orders", str(sent).encode())
+            self.table.advance(5)
+            self.assertEqual(self.home.payloads(), [str(number).encode() for number in range(sent + 1)], steps)
 
     def test_after_a_restart_of_the_target_another_exchange_is_made(self) -> None:
         dialog = self.node.send(HOME, "orders", b"one")

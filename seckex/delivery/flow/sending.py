@@ -280,8 +280,9 @@ class Sending(Accepted):
         """
         match frame:
             case Received(ranges):
+                # What is in front of these has no answer yet, however many come behind it.
                 if self._outbox.received(ranges):
-                    self._progress(now)
+                    self._ready = self._is_connected
             case Processed(upto):
                 self._hear_processed(upto, now)
             case Dead(number, code, text):

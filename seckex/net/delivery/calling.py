@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from attrs import define, field
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol
 from twisted.internet.protocol import Factory
@@ -39,6 +39,7 @@ class Call:
     _waiting: IDelayedCall | None = field(default=None, init=False)
     _connecting: Deferred[Any] | None = field(default=None, init=False)
     _up_since: float | None = field(default=None, init=False)
+    _stopped: bool = field(default=False, init=False)
 
     @property
     def under_way(self) -> bool:
@@ -68,6 +69,7 @@ class Call:
 
     def stop(self) -> None:
         """Attempt nothing any more, and tell nobody."""
+        self._stopped = True
         if self._waiting is not None:
             self._waiting.cancel()
             self._waiting = None
@@ -87,7 +89,7 @@ class Call:
     def _not_made(self, failure: Failure) -> None:
         self._connecting = None
         self._put_off()
-        if not failure.check(CancelledError):
+        if not self._stopped:
             self.begin()
             self._failed(failure.getErrorMessage())
 
