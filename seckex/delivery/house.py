@@ -158,6 +158,8 @@ class House:
             if keys.missing(now):
                 conversation.sending.retry(now)
                 conversation.speaks = True
+        if isinstance(keys, Initiating) and keys.exchange_due(now):
+            self._speaking.may_exchange(conversation, now)
         if conversation.is_over and not conversation.row.forget and not conversation.committing:
             self._over(conversation, now)
         self._programs.give_soon(conversation)

@@ -101,6 +101,8 @@ class Keeping:
         if ours is not None:
             sending.committed(ours)
             for each in ours.failed:
+                wall = self._tables.now.wall
+                conversation.trail.note(wall, True, each.number, each.number, "failed", code=each.code, why=each.why)
                 self._tables.edge.failed(dialog_id, direction, each.number, each.code, each.why)
             for stage, upto in (
                 (Stage.ACCEPTED, ours.accepted),
