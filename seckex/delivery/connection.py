@@ -43,6 +43,7 @@ class Connection:
         "proved",
         "ready",
         "since",
+        "used",
     )
 
     def __init__(self, number: int, called: str | None, nonce: bytes, now: float) -> None:
@@ -55,6 +56,8 @@ class Connection:
         #: Whether envelopes may be said: HELLO has come, and to who called PREKEYS.
         self.ready = False
         self.since = self.heard = now
+        #: When an envelope went over it last, either way.
+        self.used = now
         self.asked = False
         self.closing = False
         #: Whom it leads to, and the dialogs that speak over it.

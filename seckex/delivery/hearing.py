@@ -274,6 +274,7 @@ class Hearing:
     def _opened(self, conversation: Conversation, connection: Connection, opened: Opened, now: Now) -> None:
         header = opened.dialog
         conversation.heard = connection
+        connection.used = now.monotonic
         if isinstance(opened.accepting, Accepting):
             conversation.keys = opened.accepting
             if conversation.connection is not connection:

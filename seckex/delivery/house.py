@@ -15,6 +15,7 @@ from typing import Final
 
 from attrs import evolve
 
+from seckex.delivery.connection import Connection
 from seckex.delivery.conversation import Conversation
 from seckex.delivery.faces import (
     Direction,
@@ -124,7 +125,7 @@ class House:
             if due == "ask":
                 connection.asked = True
                 self._speaking.say(connection, Ping(self._tables.edge.entropy(8)))
-            elif due == "drop" and not connection.closing:
+            elif (due == "drop" or self._is_idle(connection, now)) and not connection.closing:
                 self._speaking.drop(connection)
         for conversation in list(self._tables.dialogs.values()):
             if isinstance(conversation.keys, Initiating):
@@ -137,6 +138,13 @@ class House:
         if now.monotonic - self._noted >= _NOTED_EVERY:
             self._noted = now.monotonic
             self._tables.edge.commit((NoteClock(self._clock),), _ignored)
+
+    def _is_idle(self, connection: Connection, now: Now) -> bool:
+        """Tell whether a connection that we have made is of no use: nothing is expected over it any more."""
+        idle = now.monotonic - connection.used >= self._tables.terms.limits.idle
+        return (
+            idle and connection.called is not None and not any(each.is_expecting for each in connection.conversations)
+        )
 
     def _tick(self, conversation: Conversation, now: Now) -> None:
         connection = conversation.connection

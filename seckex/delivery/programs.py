@@ -15,6 +15,7 @@ from seckex.delivery.faces import (
     DialogName,
     Outgoing,
     Spooled,
+    Stage,
     Verdict,
 )
 from seckex.delivery.store import (
@@ -62,6 +63,7 @@ class ProgramsAtHouse:
         """Return the id of the dialog with a name, which begins where there is none; raises `PeerIncompatible`."""
         known = self._tables.names.get(name)
         if known is not None:
+            self._tell_stages(self._tables.dialogs[known])
             return known
         terms = self._tables.terms.peers.get(name.peer)
         if terms is None:
@@ -116,6 +118,14 @@ class ProgramsAtHouse:
             self._remember_key(key, conversation, first, now)
         self._tables.mark(conversation)
         return first
+
+    def _tell_stages(self, conversation: Conversation) -> None:
+        """Tell a program that comes late what has become of the messages before."""
+        row, progress = conversation.row, self._tables.edge.progress
+        stages = (Stage.DELIVERED, row.acknowledged), (Stage.PROCESSED, row.processed)
+        for stage, upto in ((Stage.ACCEPTED, max(row.next_number - 1, row.acknowledged)), *stages):
+            if upto:
+                progress(row.dialog_id, conversation.ours, stage, upto)
 
     def _remember_key(self, key: str, conversation: Conversation, number: int, now: Now) -> None:
         dialog_id = conversation.row.dialog_id

@@ -117,6 +117,7 @@ class Speaking:
             octets = keys.seal(kind, count, fragment, fragments, piece.sequence, acknowledged, piece.body, now)
             conversation.note_said(piece, len(octets), now)
         conversation.why = ""
+        connection.used = now.monotonic
         self._tables.edge.say(connection.number, octets)
         return True
 

@@ -154,6 +154,32 @@ class CertificateTests(HouseCase):
         self.assertEqual(len({message.dialog_id for message in self.home.got}), 1)
 
 
+class IdleTests(HouseCase):
+    def test_a_connection_over_which_nothing_is_expected_is_closed_and_made_anew(self) -> None:
+        self.home.receive("orders")
+        self.node.send(HOME, "orders", b"one")
+        self.table.advance(301)
+        self.assertEqual(self.node.wires, {})
+        self.node.send(HOME, "orders", b"two")
+        self.table.run()
+        self.check_got(self.home, b"one", b"two")
+
+    def test_one_that_answers_may_come_over_is_kept(self) -> None:
+        self.home.receive("orders")
+        self.node.send(HOME, "orders", b"one", own="answers")
+        self.table.advance(301)
+        self.assertEqual(len(self.node.wires), 1)
+
+    def test_a_program_that_comes_late_is_told_what_has_happened(self) -> None:
+        self.home.receive("orders")
+        dialog = self.node.send(HOME, "orders", b"one")
+        self.table.run()
+        self.node.stages.clear()
+        self.node.house.dialog(DialogName(HOME, "orders"), self.node.now())
+        for stage in Stage:
+            self.assertEqual(self.stage(self.node, dialog, stage), 1, stage)
+
+
 class RefusalTests(HouseCase):
     def test_an_unknown_service_ends_the_dialog_with_its_reason(self) -> None:
         self.node.send(HOME, "nothing", b"one")

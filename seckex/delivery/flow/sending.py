@@ -235,7 +235,7 @@ class Sending(Accepted):
             return False
         for first, last in gone:
             for begin, end in segment.left(first, last):
-                self._left_out(begin, end, Code.AGENT_LIFETIME_TOO_LONG, "expired before it was sent")
+                self._left_out(begin, end, Code.EXPIRED, "expired before it was sent")
             segment.leave_out(first, last)
         return True
 
