@@ -128,6 +128,9 @@ class House:
         for conversation in list(self._tables.dialogs.values()):
             if conversation.is_active:
                 self._tick(conversation, now)
+            keys = conversation.keys
+            if isinstance(keys, Initiating) and (keys.is_held or keys.exchange_due(now)):
+                self._speaking.may_exchange(conversation, now)
             if conversation.row.forget and now.wall >= conversation.row.forget:
                 self._forget(conversation)
         self._clock = max(self._clock, now.wall)

@@ -111,7 +111,7 @@ class Speaking:
                 kind, count, fragment, fragments = piece.kind, piece.count, piece.fragment, piece.fragments
                 acknowledged = receiving.acknowledge()
                 octets = keys.seal(kind, count, fragment, fragments, piece.sequence, acknowledged, piece.body, now)
-                conversation.note_said(piece, len(octets), now)
+                conversation.note_said(piece, octets, now)
         except KeysWanting as error:
             conversation.why = str(error)
             self.may_exchange(conversation, now)
