@@ -33,6 +33,7 @@ class Conversation:
         "connection",
         "counted",
         "given",
+        "heard",
         "is_stored",
         "key",
         "keys",
@@ -59,6 +60,8 @@ class Conversation:
         self.receiving = Receiving(row, service, [each for each in segments if not each.ours], room, terms)
         self.keys: Initiating | Accepting | None = None
         self.connection: Connection | None = None
+        #: What the peer was heard over last.
+        self.heard: Connection | None = None
         #: Whether the peer has to hear of it, be there something to say or not.
         self.speaks = False
         #: Since when (monotonic seconds) nothing may be said before the peer holds the keys; 0 while something may.

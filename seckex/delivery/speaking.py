@@ -17,7 +17,6 @@ from seckex.delivery.faces import (
     WHOLE_UPTO,
 )
 from seckex.delivery.keys.accepting import Accepting
-from seckex.delivery.keys.faces import KeysWanting
 from seckex.delivery.keys.initiating import Initiating
 from seckex.delivery.keys.notices import Notices
 from seckex.delivery.keys.pair import Terms
@@ -101,22 +100,24 @@ class Speaking:
             return False
         conversation.stuck = 0.0
         sending, receiving = conversation.sending, conversation.receiving
-        try:
-            octets = self._state(conversation, keys, now)
-            if octets is None:
-                piece = sending.next(WHOLE_UPTO, now)
-                if piece is None:
-                    self._read(conversation)
-                    return False
-                kind, count, fragment, fragments = piece.kind, piece.count, piece.fragment, piece.fragments
-                acknowledged = receiving.acknowledge()
-                octets = keys.seal(kind, count, fragment, fragments, piece.sequence, acknowledged, piece.body, now)
-                conversation.note_said(piece, octets, now)
-        except KeysWanting as error:
-            conversation.why = str(error)
+        # What is taken from the queues below counts as said.
+        wanting = keys.wanting(now)
+        if wanting:
+            conversation.why = wanting
             self.may_exchange(conversation, now)
             return False
+        octets = self._state(conversation, keys, now)
+        if octets is None:
+            piece = sending.next(WHOLE_UPTO, now)
+            if piece is None:
+                self._read(conversation)
+                return False
+            kind, count, fragment, fragments = piece.kind, piece.count, piece.fragment, piece.fragments
+            acknowledged = receiving.acknowledge()
+            octets = keys.seal(kind, count, fragment, fragments, piece.sequence, acknowledged, piece.body, now)
+            conversation.note_said(piece, octets, now)
         conversation.why = ""
+        connection.used = now.monotonic
         self._tables.edge.say(connection.number, octets)
         return True
 
@@ -124,17 +125,19 @@ class Speaking:
         """Return the envelope of a STATE, None where nothing has to be said by one."""
         sending, receiving = conversation.sending, conversation.receiving
         held = keys.pending_held()
+        shift = isinstance(keys, Accepting) and keys.shift_due(now)
+        news = conversation.speaks or held is not None or shift or sending.has_frames or receiving.has_frames
+        # What is acknowledged goes with whatever else there is to say.
+        if not news and (sending.is_ready or not receiving.owes):
+            return None
         frames = [*sending.frames(now), *receiving.frames(now)]
         if held is not None:
             frames.append(Held(held))
         if conversation.says_restored:
             conversation.says_restored = False
             frames.append(Restored(int(self._tables.restored)))
-        if isinstance(keys, Accepting) and keys.shift_due(now):
+        if shift:
             frames.append(Shift())
-        # What is acknowledged goes with whatever else there is to say.
-        if not frames and not conversation.speaks and (sending.is_ready or not receiving.owes):
-            return None
         conversation.speaks = False
         return keys.seal(MessageKind.STATE, 0, 0, 0, 0, receiving.acknowledge(), encode_frames(frames), now)
 
