@@ -27,7 +27,8 @@ def exchange(scene: Scene) -> None:
     story.chapter(
         "Messages",
         f"A program beside the node sends orders to one beside {world.nai(SHOP)}. They are durable: once the node has "
-        "accepted an order it comes, once and in order. They go straight to the shop, under keys of certificates.",
+        "accepted an order it comes, once and in order. They go straight to the shop, which knows the node by its "
+        "certificate; the first one's keys are sealed to a prekey of the shop.",
     )
     scene.start(SHOP)
     node, shop = Client(world.socket(NODE)), Client(world.socket(SHOP))
