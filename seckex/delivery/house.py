@@ -132,6 +132,9 @@ class House:
                 conversation.keys.expire(now)
             if conversation.is_active:
                 self._tick(conversation, now)
+            keys = conversation.keys
+            if isinstance(keys, Initiating) and (keys.is_held or keys.exchange_due(now)):
+                self._speaking.may_exchange(conversation, now)
             if conversation.row.forget and now.wall >= conversation.row.forget:
                 self._forget(conversation)
         self._clock = max(self._clock, now.wall)
@@ -158,8 +161,6 @@ class House:
             if keys.missing(now):
                 conversation.sending.retry(now)
                 conversation.speaks = True
-        if isinstance(keys, Initiating) and keys.exchange_due(now):
-            self._speaking.may_exchange(conversation, now)
         if conversation.is_over and not conversation.row.forget and not conversation.committing:
             self._over(conversation, now)
         self._programs.give_soon(conversation)

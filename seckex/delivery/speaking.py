@@ -115,7 +115,7 @@ class Speaking:
             kind, count, fragment, fragments = piece.kind, piece.count, piece.fragment, piece.fragments
             acknowledged = receiving.acknowledge()
             octets = keys.seal(kind, count, fragment, fragments, piece.sequence, acknowledged, piece.body, now)
-            conversation.note_said(piece, len(octets), now)
+            conversation.note_said(piece, octets, now)
         conversation.why = ""
         connection.used = now.monotonic
         self._tables.edge.say(connection.number, octets)

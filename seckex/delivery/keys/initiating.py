@@ -78,6 +78,11 @@ class Initiating:
         """The KEK in use."""
         return self._kek
 
+    @property
+    def is_held(self) -> bool:
+        """Whether the target has said that it holds the KEK in use."""
+        return self._kek_held
+
     # -- sealing
 
     def seal(
