@@ -75,7 +75,7 @@ class House:
         for row in snapshot.dialogs:
             tables.adopt(row, by_dialog.get(row.dialog_id, ()))
         for key, dialog_id, number, until in snapshot.keys:
-            programs.keys[key] = dialog_id, number, until
+            programs.keys[dialog_id, key] = number, until
         for conversation in tables.dialogs.values():
             conversation.speaks = conversation.row.initiator and conversation.is_expecting
             tables.mark(conversation)

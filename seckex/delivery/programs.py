@@ -55,7 +55,8 @@ class ProgramsAtHouse:
         self._read = read
         self._trouble = trouble
         self.receiving: dict[str, Receivers] = {}
-        self.keys: OrderedDict[str, tuple[bytes, int, float]] = OrderedDict()
+        #: Number and end, by dialog and key.
+        self.keys: OrderedDict[tuple[bytes, str], tuple[int, float]] = OrderedDict()
 
     def dialog(self, name: DialogName, now: Now) -> bytes:
         """Return the id of the dialog with a name, which begins where there is none; raises `PeerIncompatible`."""
@@ -97,9 +98,9 @@ class ProgramsAtHouse:
         """
         conversation = self._tables.living(dialog_id)
         if key:
-            known = self.keys.get(key)
-            if known is not None and known[0] == dialog_id and known[2] > now.wall:
-                return known[1]
+            known = self.keys.get((dialog_id, key))
+            if known is not None and known[1] > now.wall:
+                return known[0]
         if self._trouble():
             raise PeerIncompatible(Code.INSUFFICIENT_RESOURCES, self._trouble())
         size = sum(each.payload.size if isinstance(each.payload, Spooled) else len(each.payload) for each in messages)
@@ -117,8 +118,9 @@ class ProgramsAtHouse:
         return first
 
     def _remember_key(self, key: str, conversation: Conversation, number: int, now: Now) -> None:
-        self.keys.pop(key, None)
-        self.keys[key] = conversation.row.dialog_id, number, now.wall + KEYS_FOR
+        name = conversation.row.dialog_id, key
+        self.keys.pop(name, None)
+        self.keys[name] = number, now.wall + KEYS_FOR
         if len(self.keys) > MOST_KEYS:
             self.keys.popitem(last=False)
         conversation.pending_keys.append(PutKey(key, conversation.row.dialog_id, number, now.wall + KEYS_FOR))
@@ -141,9 +143,14 @@ class ProgramsAtHouse:
                 programs.waiting[conversation] = None
         self.give(service, now)
 
-    def detach(self, service: str, now: Now) -> None:  # noqa: ARG002  # as of all that programs do
-        """Give no more; what was given waits for its verdict all the same."""
-        self.receiving.pop(service, None)
+    def detach(self, service: str, now: Now) -> None:
+        """Give no more; what was given and has no verdict yet is given to the next program, as the same attempt."""
+        if self.receiving.pop(service, None) is None:
+            return
+        for conversation in self._tables.dialogs.values():
+            if conversation.given and conversation.here == service:
+                conversation.given = 0
+                conversation.receiving.take_back(now, counted=False)
 
     def verdict(self, dialog_id: bytes, number: int, verdict: Verdict, why: str, now: Now, after: float = 0.0) -> None:
         """Take what a program says of a message that it was given; nothing if it has it no more."""

@@ -49,7 +49,7 @@ class Speaking:
 
     def speak(self, peer: PeerAtHouse, now: Now) -> None:
         """Say what there is to somebody, as much as the connection takes."""
-        turns, edge = peer.turns, self._tables.edge
+        turns = peer.turns
         while True:
             conversation = turns.next()
             if conversation is None:
@@ -59,7 +59,7 @@ class Speaking:
                 turns.wait(conversation, conversation.row.priority)
                 self._call(peer)
                 return
-            if edge.backlog(connection.number) >= MOST_BACKLOG:
+            if not self.takes_more(connection):
                 # `writable` goes on.
                 turns.wait(conversation, conversation.row.priority)
                 return
@@ -170,6 +170,10 @@ class Speaking:
     def say(self, connection: Connection, unit: Any) -> None:
         """Say a unit that is no envelope."""
         self._tables.edge.say(connection.number, encode_unit(unit))
+
+    def takes_more(self, connection: Connection) -> bool:
+        """Tell whether little enough waits for a connection: who reads nothing is answered nothing."""
+        return self._tables.edge.backlog(connection.number) < MOST_BACKLOG
 
     def tell(self, connection: Connection, unit: bytes | None) -> None:
         """Say a unit, if there is one."""

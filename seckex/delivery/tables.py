@@ -140,6 +140,7 @@ class Tables:
         self.outbox_octets += out - conversation.counted[0]
         self.inbox_octets += inward - conversation.counted[1]
         conversation.counted = out, inward
+        self.room.full = self.inbox_octets >= self.terms.limits.inbox
 
     def count(self, what: str) -> None:
         """Count something that was refused."""
