@@ -1,6 +1,6 @@
 """Three-phase exchanges of a house: dialogs whose two ends are on line move to keys that no stolen key gives away.
 
-The initiator begins one for each dialog that goes over a connection that it has made, one at a time on a connection,
+The initiator begins one for each dialog, over the connection that the dialog speaks over, one at a time on a connection,
 when the dialog's headers are held: until then its messages go under a prekey, so that nothing waits for three messages
 more. Only where a dialog had moved already, and its keys are worn or lost, it waits for the next exchange.
 
@@ -81,7 +81,7 @@ class Exchanging:
         moved = keys.kek is not None and keys.kek.source is MessageKek.THREE_PHASE
         if (moved and not keys.exchange_due(now)) or conversation.row.anonymous:
             return
-        if connection.called is None or self._vault.identity is None or self._vault.trust is None:
+        if self._vault.identity is None or self._vault.trust is None:
             return
         self._ours.setdefault(connection, _Initiated()).waiting[conversation] = None
         self._next(connection, now)

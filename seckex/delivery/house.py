@@ -193,6 +193,9 @@ class House:
         """Have other services, peers and bounds; dialogs that live go on."""
         self._tables.terms = terms
         self._hearing.door.recheck(now)
+        for peer in self._tables.peers.values():
+            # Who was being called may have been left out meanwhile.
+            peer.calling = False
         for conversation in self._tables.dialogs.values():
             conversation.receiving.terms = self._tables.receiving_terms(conversation.row)
             if isinstance(conversation.keys, Initiating):

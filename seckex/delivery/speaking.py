@@ -226,5 +226,10 @@ class Speaking:
     def may_exchange(self, conversation: Conversation, now: Now) -> None:
         """Have a three-phase exchange for a dialog when its turn comes, where its terms have it so."""
         connection, peer = conversation.connection, self._tables.terms.peers.get(conversation.row.peer)
-        if connection is not None and peer is not None and peer.source in ("auto", "three-phase"):
+        if connection is None:
+            return
+        keys = conversation.keys
+        # What has moved never goes back, whatever the terms are by now.
+        due = isinstance(keys, Initiating) and keys.exchange_due(now)
+        if due or (peer is not None and peer.source in ("auto", "three-phase")):
             self.exchanging.wanted(conversation, connection, now)
