@@ -1,8 +1,8 @@
 """Three-phase exchanges of a house: dialogs whose two ends are on line move to keys that no stolen key gives away.
 
-The initiator begins one for each dialog, over the connection that the dialog speaks over, one at a time on a connection,
-when the dialog's headers are held: until then its messages go under a prekey, so that nothing waits for three messages
-more. Only where a dialog had moved already, and its keys are worn or lost, it waits for the next exchange.
+The initiator begins one for each dialog, over the connection that it speaks over, one at a time on a connection, when
+the dialog's headers are held: until then its messages go under a prekey, so that nothing waits for three messages more.
+Only where a dialog had moved already, and its keys are worn or lost, it waits for the next exchange.
 
 Limits: `PER_SECOND` exchanges are begun on a connection in a second; one that fails is tried again after `AGAIN`
 seconds. At a target see `seckex.delivery.phases`.

@@ -125,16 +125,20 @@ class House:
                 self._speaking.say(connection, Ping(self._tables.edge.entropy(8)))
             elif due == "drop" and not connection.closing:
                 self._speaking.drop(connection)
-        for conversation in list(self._tables.dialogs.values()):
-            if isinstance(conversation.keys, Initiating):
-                conversation.keys.expire(now)
+        for conversation in list(self._tables.awake):
+            keys = conversation.keys
+            if isinstance(keys, Initiating):
+                keys.expire(now)
             if conversation.is_active:
                 self._tick(conversation, now)
-            if conversation.row.forget and now.wall >= conversation.row.forget:
-                self._forget(conversation)
+            elif not (isinstance(keys, Initiating) and keys.former):
+                del self._tables.awake[conversation]
         self._clock = max(self._clock, now.wall)
         if now.monotonic - self._noted >= _NOTED_EVERY:
             self._noted = now.monotonic
+            for conversation in list(self._tables.dialogs.values()):
+                if conversation.row.forget and now.wall >= conversation.row.forget:
+                    self._forget(conversation)
             self._tables.edge.commit((NoteClock(self._clock),), _ignored)
 
     def _tick(self, conversation: Conversation, now: Now) -> None:
@@ -166,6 +170,7 @@ class House:
         row = conversation.row
         self._speaking.exchanging.forget(conversation)
         del self._tables.dialogs[row.dialog_id]
+        self._tables.awake.pop(conversation, None)
         peer = self._tables.peers.get(conversation.key)
         if peer is not None:
             peer.conversations.pop(row.dialog_id, None)
@@ -198,6 +203,7 @@ class House:
             peer.calling = False
         for conversation in self._tables.dialogs.values():
             conversation.receiving.terms = self._tables.receiving_terms(conversation.row)
+            self._tables.mark(conversation)
             if isinstance(conversation.keys, Initiating):
                 conversation.keys.recheck(now)
 

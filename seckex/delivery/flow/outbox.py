@@ -7,9 +7,8 @@ and read from the store when their turn comes, at most `AHEAD` octets ahead; the
 they are forgotten again once they are sent. Of a file of the spool at most
 `PIECES_AHEAD` pieces are in memory.
 
-A segment is sent as it is, and joined with those that follow up to
-`WHOLE_UPTO` octets, so many small segments make few envelopes. Messages that
-were left out are holes in their segment: what is between is packed again.
+A segment is sent as it is, joined with those that follow up to `WHOLE_UPTO` octets.
+Messages that were left out are holes in their segment: what is between is packed again.
 """
 
 from __future__ import annotations
@@ -145,8 +144,7 @@ class Outbox:
     def find(self, number: int) -> Held | None:
         """Return the segment that has a message."""
         at = bisect_left(self.held, number, key=_last)
-        found = self.held[at] if at < len(self.held) else None
-        return found if found is not None and found.first <= number else None
+        return self.held[at] if at < len(self.held) and self.held[at].first <= number else None
 
     def numbers(self) -> list[int]:
         """Return the numbers that are not left out."""
