@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from seckex.delivery.connection import Connection
+from seckex.crypto.suites import SHA256
+from seckex.delivery.collecting import GREET_ANEW, MOST_UNKEPT
+from seckex.delivery.connection import NO_PATH, Connection
 from seckex.delivery.conversation import Conversation
 from seckex.delivery.exchanging import Exchanging
 from seckex.delivery.faces import (
@@ -30,7 +32,7 @@ from seckex.delivery.terms import PeerTerms
 from seckex.machine import Now
 from seckex.wire.bodies import Held, Restored, Shift, encode_frames
 from seckex.wire.numbers import MessageKind
-from seckex.wire.units import Phase, encode_unit
+from seckex.wire.units import HASH_SIZE, Phase, encode_unit
 
 #: Octets that wait for a connection; then it is told no more until few do.
 MOST_BACKLOG: Final = 1 << 20
@@ -59,8 +61,8 @@ class Speaking:
                 turns.wait(conversation, conversation.row.priority)
                 self._call(peer)
                 return
-            if edge.backlog(connection.number) >= MOST_BACKLOG:
-                # `writable` goes on.
+            if edge.backlog(connection.number) >= MOST_BACKLOG or len(connection.said) >= MOST_UNKEPT:
+                # `writable` goes on, or what a relay says.
                 turns.wait(conversation, conversation.row.priority)
                 return
             if self._say_one(conversation, connection, now) and conversation.has_something_to_say:
@@ -88,7 +90,8 @@ class Speaking:
             if not conversation.row.initiator:
                 # Its initiator chooses where the dialog goes; it is told that there is something to say.
                 conversation.why = "waits for its initiator to speak"
-                self.say_wanted(conversation, connection, now)
+                if not connection.is_way_through(conversation.key):
+                    self.say_wanted(conversation, connection, now)
                 return False
             self.go_over(conversation, connection, now)
         keys = conversation.keys
@@ -114,10 +117,15 @@ class Speaking:
                 conversation.note_said(piece, len(octets), now)
         except KeysWanting as error:
             conversation.why = str(error)
+            conversation.unkept_round = sending.rounds
             self.may_exchange(conversation, now)
             return False
         conversation.why = ""
         self._tables.edge.say(connection.number, octets)
+        if connection.is_way_through(conversation.key):
+            digest = SHA256.digest(octets)[:HASH_SIZE]
+            connection.said[digest] = conversation
+            conversation.unkept.add(digest)
         return True
 
     def _state(self, conversation: Conversation, keys: Initiating | Accepting, now: Now) -> bytes | None:
@@ -135,6 +143,8 @@ class Speaking:
         # What is acknowledged goes with whatever else there is to say.
         if not frames and not conversation.speaks and (sending.is_ready or not receiving.owes):
             return None
+        if conversation.speaks:
+            conversation.greeted = now.monotonic
         conversation.speaks = False
         return keys.seal(MessageKind.STATE, 0, 0, 0, 0, receiving.acknowledge(), encode_frames(frames), now)
 
@@ -145,16 +155,34 @@ class Speaking:
             return
         if former is not None:
             former.conversations.pop(conversation, None)
-            conversation.sending.disconnected()
+            self.leave(conversation, former)
         conversation.connection = connection
         connection.conversations[conversation] = None
         if conversation.keys is None:
             conversation.keys = self._begin_keys(conversation.row)
-        conversation.keys.connection(connection.path, now)
-        conversation.sending.connected(now)
+        through = connection.is_way_through(conversation.key)
+        conversation.keys.connection(NO_PATH if through else connection.path, now)
+        if through and conversation.kept_by == connection.relay:
+            conversation.sending.resumed(now)
+            if now.monotonic - conversation.greeted < GREET_ANEW:
+                conversation.speaks = False
+        else:
+            conversation.sending.connected(now)
         conversation.receiving.connected()
         if conversation.row.created < self._tables.restored:
             conversation.says_restored = conversation.speaks = True
+
+    def leave(self, conversation: Conversation, former: Connection) -> None:
+        """Take note that a dialog does not speak over a connection any more."""
+        through = former.is_way_through(conversation.key)
+        conversation.kept_by = former.relay if through and not conversation.unkept else ""
+        if conversation.unkept:
+            # Whether it was kept is not known.
+            conversation.unkept.clear()
+            conversation.greeted = -1e9
+            former.said = {digest: each for digest, each in former.said.items() if each is not conversation}
+        conversation.connection = None
+        conversation.sending.disconnected()
 
     def _begin_keys(self, row: StoredDialog) -> Initiating:
         vault, peer = self._tables.terms.vault, self._tables.terms.peers.get(row.peer, PeerTerms())
@@ -220,5 +248,7 @@ class Speaking:
     def may_exchange(self, conversation: Conversation, now: Now) -> None:
         """Have a three-phase exchange for a dialog when its turn comes, where its terms have it so."""
         connection, peer = conversation.connection, self._tables.terms.peers.get(conversation.row.peer)
+        if connection is not None and connection.is_way_through(conversation.key):
+            return
         if connection is not None and peer is not None and peer.source in ("auto", "three-phase"):
             self.exchanging.wanted(conversation, connection, now)
