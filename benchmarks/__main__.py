@@ -18,6 +18,7 @@ NAMES: Final = (
     "setups",
     "exchanges",
     "envelopes",
+    "messages",
     "groups",
     "certified",
     "dialogs",

@@ -77,3 +77,18 @@ def daemon(role: str, path: Path, name: str = "") -> Iterator[subprocess.Popen[s
     options = ("-n", "--pidfile=", f"--logfile={name}.twistd.log", f"seckex-{role}", "--config", f"{name}.toml")
     with process("-c", twistd, *options, cwd=path) as child:
         yield child
+
+
+@contextmanager
+def program(*command: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program of the system until the end, once it listens at a port of 127.0.0.1."""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
+        try:
+            until = time.monotonic() + _PATIENCE
+            while socket.socket().connect_ex(("127.0.0.1", port)):
+                if child.poll() is not None or time.monotonic() > until:
+                    raise RuntimeError(f"{command[0]} did not start (status {child.poll()})")
+                time.sleep(0.05)
+            yield child
+        finally:
+            child.terminate()

@@ -50,11 +50,20 @@ class Row:
 
 def alternate(runs: int, *measures: Callable[[], float]) -> list[float]:
     """Run the measures in turn, ``runs`` times, and return the median of each: drifts of the machine hit all alike."""
-    found: list[list[float]] = [[] for _ in measures]
+
+    def single(measure: Callable[[], float]) -> Callable[[], Sequence[float]]:
+        return lambda: (measure(),)
+
+    return [found for (found,) in alternate_several(runs, *map(single, measures))]
+
+
+def alternate_several(runs: int, *measures: Callable[[], Sequence[float]]) -> list[list[float]]:
+    """Do the same with measures of several figures each."""
+    found: list[list[Sequence[float]]] = [[] for _ in measures]
     for _ in range(runs):
         for values, measure in zip(found, measures, strict=True):
             values.append(measure())
-    return [statistics.median(values) for values in found]
+    return [[statistics.median(column) for column in zip(*values, strict=True)] for values in found]
 
 
 Benchmark = Callable[[bool], Sequence[Row]]

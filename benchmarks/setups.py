@@ -70,7 +70,7 @@ def _associations(count: int) -> float:
             return float(line(load))
 
 
-def _tls_connections(count: int) -> float:
+def tls_connections(count: int) -> float:
     with folder() as path, process("-m", "benchmarks.tls_server", str(path)) as server:
         port = line(server)
         with process("-m", "benchmarks.tls_client", str(path), port, str(count)) as client:
@@ -80,5 +80,5 @@ def _tls_connections(count: int) -> float:
 def measure(quick: bool) -> Sequence[Row]:
     """Return the rows."""
     runs, offers, connections = (1, 2000, 300) if quick else (5, 12000, 1200)
-    ours, peer = alternate(runs, lambda: _associations(offers), lambda: _tls_connections(connections))
+    ours, peer = alternate(runs, lambda: _associations(offers), lambda: tls_connections(connections))
     return [Row("associations set up", "1/s", ours, peer, "Twisted mutual TLS connects", 10.0)]

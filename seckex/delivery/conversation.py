@@ -31,6 +31,7 @@ class Conversation:
         "counted",
         "given",
         "greeted",
+        "heard",
         "is_stored",
         "kept_by",
         "key",
@@ -61,6 +62,8 @@ class Conversation:
         self.receiving = Receiving(row, service, [each for each in segments if not each.ours], room, terms)
         self.keys: Initiating | Accepting | None = None
         self.connection: Connection | None = None
+        #: What the peer was heard over last.
+        self.heard: Connection | None = None
         #: Whether the peer has to hear of it, be there something to say or not.
         self.speaks = False
         #: Since when (monotonic seconds) nothing may be said before the peer holds the keys; 0 while something may.

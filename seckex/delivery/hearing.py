@@ -282,7 +282,12 @@ class Hearing:
             if known is not None and known.row.initiator:
                 raise Forged("direction", "of a dialog that began here", dialog_id)
             opened: Opened = self.door.open(octets, connection.path, now)
-            self._check_target(opened)
+            try:
+                self._check_target(opened)
+            except Refused:
+                if opened.accepting is not None:
+                    self.door.forget(opened.accepting)
+                raise
             return opened
         conversation = self._tables.dialogs.get(dialog_id)
         routed = octets[FLAGS_AT] & RecordFlag.ROUTING
@@ -332,6 +337,8 @@ class Hearing:
         self, conversation: Conversation, connection: Connection, opened: Opened, now: Now, *, routed: bool
     ) -> None:
         header = opened.dialog
+        conversation.heard = connection
+        connection.used = now.monotonic
         if isinstance(opened.accepting, Accepting):
             conversation.keys = opened.accepting
             if conversation.connection is not connection:
@@ -340,6 +347,8 @@ class Hearing:
             connection.proved = opened.peer if not opened.back else conversation.row.peer
         self._speaking.leads_to(connection, conversation.key)
         if opened.new_chain is not None:
+            # HELD must not wait for anything else: a fragment alone is not acknowledged, and its sender may wait.
+            conversation.speaks = True
             conversation.trail.note(now.wall, False, 0, 0, "opened with all headers", chain=opened.new_chain.hex()[:8])
         sending, receiving = conversation.sending, conversation.receiving
         try:
@@ -395,6 +404,7 @@ class Hearing:
             return
         row = conversation.row
         if notice.what is NoticeWhat.MISSING:
+            self._others_missing(conversation, connection, now)
             keys = conversation.keys
             if isinstance(keys, Initiating) and keys.missing(now):
                 self._tables.edge.report(HeadersMissingTold(row.peer, conversation.shown, here=False, why=""))
@@ -413,6 +423,16 @@ class Hearing:
             # There is nobody to say the end to.
             conversation.refused = True
             self._tables.mark(conversation)
+
+    def _others_missing(self, missing: Conversation, connection: Connection, now: Now) -> None:
+        """Make keys anew of all dialogs that have not been heard of on a connection whose target has lost some."""
+        for conversation in connection.conversations:
+            keys = conversation.keys
+            unheard = conversation.heard is not connection and conversation.key == missing.key
+            if conversation is not missing and unheard and isinstance(keys, Initiating) and keys.missing(now):
+                conversation.sending.retry(now)
+                conversation.speaks = True
+                self._tables.mark(conversation)
 
 
 def where(octets: bytes) -> tuple[bytes, bool]:

@@ -16,6 +16,7 @@ from typing import Final
 from attrs import evolve
 
 from seckex.delivery.collecting import Collecting
+from seckex.delivery.connection import Connection
 from seckex.delivery.conversation import Conversation
 from seckex.delivery.faces import (
     Direction,
@@ -68,6 +69,7 @@ class House:
         operating = Operating(tables, programs)
         self.dialog, self.send, self.end = programs.dialog, programs.send, programs.end
         self.attach, self.detach, self.verdict = programs.attach, programs.detach, programs.verdict
+        self.has_judged = programs.has_judged
         self.connected, self.unreachable, self.lost = hearing.connected, hearing.unreachable, hearing.lost
         self.unit, self.writable = hearing.unit, hearing.writable
         self.shown_dialogs, self.shown_queue, self.why = operating.shown_dialogs, operating.shown_queue, operating.why
@@ -80,7 +82,7 @@ class House:
         for row in snapshot.dialogs:
             tables.adopt(row, by_dialog.get(row.dialog_id, ()))
         for key, dialog_id, number, until in snapshot.keys:
-            programs.keys[key] = dialog_id, number, until
+            programs.keys[dialog_id, key] = number, until
         for conversation in tables.dialogs.values():
             conversation.speaks = conversation.row.initiator and conversation.is_expecting
             tables.mark(conversation)
@@ -130,9 +132,11 @@ class House:
             if due == "ask":
                 connection.asked = True
                 self._speaking.say(connection, Ping(self._tables.edge.entropy(8)))
-            elif due == "drop" and not connection.closing:
+            elif (due == "drop" or self._is_idle(connection, now)) and not connection.closing:
                 self._speaking.drop(connection)
         for conversation in list(self._tables.dialogs.values()):
+            if isinstance(conversation.keys, Initiating):
+                conversation.keys.expire(now)
             if conversation.is_active:
                 self._tick(conversation, now)
             if conversation.row.forget and now.wall >= conversation.row.forget:
@@ -141,6 +145,13 @@ class House:
         if now.monotonic - self._noted >= _NOTED_EVERY:
             self._noted = now.monotonic
             self._tables.edge.commit((NoteClock(self._clock),), _ignored)
+
+    def _is_idle(self, connection: Connection, now: Now) -> bool:
+        """Tell whether a connection that we have made is of no use: nothing is expected over it any more."""
+        idle = now.monotonic - connection.used >= self._tables.terms.limits.idle
+        if not idle or connection.called is None or connection.called == connection.relay:
+            return False
+        return not any(each.is_expecting for each in connection.conversations)
 
     def _tick(self, conversation: Conversation, now: Now) -> None:
         connection = conversation.connection
@@ -154,6 +165,8 @@ class House:
             if keys.missing(now):
                 conversation.sending.retry(now)
                 conversation.speaks = True
+        if isinstance(keys, Initiating) and keys.exchange_due(now):
+            self._speaking.may_exchange(conversation, now)
         if conversation.is_over and not conversation.row.forget and not conversation.committing:
             self._over(conversation, now)
         self._programs.give_soon(conversation)
@@ -200,6 +213,8 @@ class House:
         self._hearing.door.recheck(now)
         for conversation in self._tables.dialogs.values():
             conversation.receiving.terms = self._tables.receiving_terms(conversation.row)
+            if isinstance(conversation.keys, Initiating):
+                conversation.keys.recheck(now)
 
     def stop(self, now: Now) -> None:  # noqa: ARG002  # as of all events
         """Say the last word over each connection."""

@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from seckex.crypto.envelope import NO_PATH
 from seckex.crypto.suites import SHA256
 from seckex.delivery.collecting import GREET_ANEW, MOST_UNKEPT
-from seckex.delivery.connection import NO_PATH, Connection
+from seckex.delivery.connection import Connection
 from seckex.delivery.conversation import Conversation
 from seckex.delivery.exchanging import Exchanging
 from seckex.delivery.faces import (
     WHOLE_UPTO,
 )
 from seckex.delivery.keys.accepting import Accepting
-from seckex.delivery.keys.faces import KeysWanting
 from seckex.delivery.keys.initiating import Initiating
 from seckex.delivery.keys.notices import Notices
 from seckex.delivery.keys.pair import Terms
@@ -104,23 +104,24 @@ class Speaking:
             return False
         conversation.stuck = 0.0
         sending, receiving = conversation.sending, conversation.receiving
-        try:
-            octets = self._state(conversation, keys, now)
-            if octets is None:
-                piece = sending.next(WHOLE_UPTO, now)
-                if piece is None:
-                    self._read(conversation)
-                    return False
-                kind, count, fragment, fragments = piece.kind, piece.count, piece.fragment, piece.fragments
-                acknowledged = receiving.acknowledge()
-                octets = keys.seal(kind, count, fragment, fragments, piece.sequence, acknowledged, piece.body, now)
-                conversation.note_said(piece, len(octets), now)
-        except KeysWanting as error:
-            conversation.why = str(error)
-            conversation.unkept_round = sending.rounds
+        # What is taken from the queues below counts as said.
+        wanting = keys.wanting(now)
+        if wanting:
+            conversation.why = wanting
             self.may_exchange(conversation, now)
             return False
+        octets = self._state(conversation, keys, now)
+        if octets is None:
+            piece = sending.next(WHOLE_UPTO, now)
+            if piece is None:
+                self._read(conversation)
+                return False
+            kind, count, fragment, fragments = piece.kind, piece.count, piece.fragment, piece.fragments
+            acknowledged = receiving.acknowledge()
+            octets = keys.seal(kind, count, fragment, fragments, piece.sequence, acknowledged, piece.body, now)
+            conversation.note_said(piece, len(octets), now)
         conversation.why = ""
+        connection.used = now.monotonic
         self._tables.edge.say(connection.number, octets)
         if connection.is_way_through(conversation.key):
             digest = SHA256.digest(octets)[:HASH_SIZE]
@@ -132,17 +133,19 @@ class Speaking:
         """Return the envelope of a STATE, None where nothing has to be said by one."""
         sending, receiving = conversation.sending, conversation.receiving
         held = keys.pending_held()
+        shift = isinstance(keys, Accepting) and keys.shift_due(now)
+        news = conversation.speaks or held is not None or shift or sending.has_frames or receiving.has_frames
+        # What is acknowledged goes with whatever else there is to say.
+        if not news and (sending.is_ready or not receiving.owes):
+            return None
         frames = [*sending.frames(now), *receiving.frames(now)]
         if held is not None:
             frames.append(Held(held))
         if conversation.says_restored:
             conversation.says_restored = False
             frames.append(Restored(int(self._tables.restored)))
-        if isinstance(keys, Accepting) and keys.shift_due(now):
+        if shift:
             frames.append(Shift())
-        # What is acknowledged goes with whatever else there is to say.
-        if not frames and not conversation.speaks and (sending.is_ready or not receiving.owes):
-            return None
         if conversation.speaks:
             conversation.greeted = now.monotonic
         conversation.speaks = False

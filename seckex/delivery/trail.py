@@ -36,6 +36,9 @@ class Trail:
         steps, said = self._steps, tuple(details.items())
         if steps:
             before = steps[-1]
+            if before[1:] == (ours, first, last, what, said):
+                # Fragments of one message, or what was tried again.
+                return
             if before.ours is ours and before.last + 1 == first and before[4:] == (what, said):
                 steps[-1] = TrailStep(before.at, ours, before.first, last, what, said)
                 return

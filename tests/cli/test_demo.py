@@ -192,7 +192,7 @@ class PortTests(SynchronousTestCase):
     def draw(self, *ports: int) -> None:
         """Have these ports drawn, and then the last one again and again."""
         drawn = chain(ports, repeat(ports[-1]))
-        self.patch(secrets, "randbelow", lambda _end: next(drawn) - processes._LOWEST_PORT)
+        self.patch(secrets, "randbelow", lambda _end: processes.PORTS.index(next(drawn)))
 
     def test_nobody_else_is_told_of_one(self) -> None:
         program = f"from seckex.cli.demo import processes; print(processes._claim({free_port()}))"

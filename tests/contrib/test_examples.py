@@ -46,7 +46,7 @@ class ExampleTests(SynchronousTestCase):
         self.addCleanup(shutil.rmtree, self.folder.parent, ignore_errors=True)
         shutil.copytree(EXAMPLES, self.folder, ignore=shutil.ignore_patterns("state", "key0.toml", "__pycache__"))
         port = str(free_port(socket.SOCK_DGRAM))
-        for name in ("home.toml", "node.toml"):
+        for name in ("home.toml", "node.toml", "shop.toml", "buyer.toml"):
             file = self.folder / name
             file.write_text(file.read_text().replace("4434", port))
         (key,) = blocks(README.partition("\n## ")[0])
@@ -62,7 +62,11 @@ class ExampleTests(SynchronousTestCase):
 
     def check(self, title: str) -> None:
         """Run what a section says, and compare what it promises."""
-        (server,), (client, *promised) = SECTIONS[title]
+        self.check_blocks(SECTIONS[title])
+
+    def check_blocks(self, said: list[list[str]]) -> None:
+        """Run a server and a client, and compare what the client prints."""
+        (server,), (client, *promised) = said
         running = Process("server", ours(server), self.folder, self.folder / "server.out")
         running.start()
         self.addCleanup(running.stop)
@@ -81,6 +85,12 @@ class ExampleTests(SynchronousTestCase):
 
     def test_http(self) -> None:
         self.check("HTTP")
+
+    def test_messages(self) -> None:
+        certificates, *rest = SECTIONS["Messages"]
+        for line in certificates:
+            self.run_to_the_end(line)
+        self.check_blocks(rest)
 
     def test_every_program_is_told_of(self) -> None:
         programs = {path.name for path in EXAMPLES.glob("*_server.py")} | {p.name for p in EXAMPLES.glob("*_client.py")}

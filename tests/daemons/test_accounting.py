@@ -77,6 +77,8 @@ class AccountingTests(RoamingTestCase):
         self.assertNotIn(self.world.nai(NODE), self.run_("accounting", "show", "--config", f"{AGENT}.toml"))
 
     def test_an_agent_that_is_killed_closes_what_it_left_and_a_home_agent_that_stops_knows_its_end(self) -> None:
+        # What is not in its store by then it cannot close.
+        self.until("the agent's account", lambda: bool(self.accounts(AGENT)))
         os.kill(self.daemons[AGENT].pid, signal.SIGKILL)
         self.end(AGENT)
         self.start(AGENT)

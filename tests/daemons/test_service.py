@@ -14,7 +14,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SkipTest
 
-from seckex.cli.demo.processes import Process, twistd
+from seckex.cli.demo.processes import Process, free_port, twistd
 from tests.daemons.stage import HOME, StageTestCase
 
 LOW_PORTS = range(600, 1024)
@@ -33,7 +33,7 @@ class PrivilegesTests(StageTestCase):
         super().setUp()
         self.wrapper = self.readable()
         self.folder.chmod(0o755)
-        self.port = self.low_port()
+        self.port = free_port(socket.SOCK_DGRAM, among=LOW_PORTS)
         self.write_responder()
         self.write_initiator()
 
@@ -56,18 +56,6 @@ class PrivilegesTests(StageTestCase):
         if tried.returncode:
             raise SkipTest(f"no mounts of our own here: {tried.stderr.decode().strip()}")
         return wrapper
-
-    def low_port(self) -> int:
-        """Return a port below 1024 that is free for UDP and TCP."""
-        for port in LOW_PORTS:
-            with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-                try:
-                    tcp.bind((self.address, port))
-                    udp.bind((self.address, port))
-                except OSError:
-                    continue
-                return port
-        raise SkipTest("no port below 1024 is free")
 
     def as_nobody(self, role: str) -> Process:
         return self.daemon(role, "--uid", "nobody", "--gid", str(self.user.pw_gid), wrapper=self.wrapper)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from seckex.delivery.faces import Direction, Incoming, Outgoing, Stage, Verdict
+from seckex.delivery.faces import DialogName, Direction, Incoming, Outgoing, Stage, Verdict
 from seckex.delivery.memory import MemoryMessages
 from seckex.errors import PeerIncompatible
 from seckex.events.messages import GapAfterRestore
 from seckex.wire.numbers import Code
 from tests.delivery.table import HOME, NODE, Host, Table
+from tests.roaming.certificates import identity
 
 
 class HouseCase(SynchronousTestCase):
@@ -64,6 +65,30 @@ class DeliveryTests(HouseCase):
         self.assertEqual(self.node.got[0].direction, Direction.BACK)
         self.assertEqual(self.node.got[0].peer, HOME)
 
+    def test_verdicts_last_from_the_first_that_has_none_backwards(self) -> None:
+        self.home.answers = lambda _: None
+        self.home.receive("orders")
+        dialog = self.node.send(HOME, "orders", b"one", b"two")
+        self.table.run()
+        house, now = self.home.house, self.home.now()
+        house.verdict(dialog, 2, Verdict.DONE, "", now)
+        self.table.run()
+        self.assertFalse(house.has_judged(dialog, 2))
+        self.assertEqual(self.home.judged.get(dialog.hex(), 0), 0)
+        house.verdict(dialog, 1, Verdict.DONE, "", now)
+        self.assertTrue(house.has_judged(dialog, 2))
+        self.assertEqual(self.home.judged.get(dialog.hex(), 0), 0)
+        self.table.run()
+        self.assertEqual(self.home.judged[dialog.hex()], 2)
+
+    def test_a_key_is_of_one_dialog(self) -> None:
+        sent = [Outgoing(b"one")]
+        dialogs = [self.node.house.dialog(DialogName(HOME, "orders", label=label), self.node.now()) for label in "ab"]
+        for _ in range(2):
+            numbers = [self.node.house.send(each, sent, self.node.now(), "key") for each in dialogs]
+            self.assertEqual(numbers, [1, 1])
+            self.table.run()
+
     def test_what_waits_goes_on_over_the_next_connection(self) -> None:
         self.home.receive("orders")
         self.node.send(HOME, "orders", b"one")
@@ -106,6 +131,55 @@ class DeliveryTests(HouseCase):
         self.assertEqual([code for _, code, _ in self.node.failures], [Code.RESET_BY_PROGRAM])
 
 
+class CertificateTests(HouseCase):
+    def test_a_target_that_restarts_with_another_certificate_is_believed(self) -> None:
+        self.home.receive("orders")
+        self.node.send(HOME, "orders", b"one")
+        self.table.run()
+        self.home.vault.renew(identity(HOME, held="another key"))
+        self.home.crash()
+        self.home.start()
+        self.node.send(HOME, "orders", b"two")
+        self.table.advance(10)
+        self.check_got(self.home, b"one", b"two")
+
+    def test_an_initiator_with_another_certificate_goes_on_in_its_dialog(self) -> None:
+        self.home.receive("orders")
+        self.node.send(HOME, "orders", b"one")
+        self.table.run()
+        self.node.vault.renew(identity(NODE, held="another key"))
+        self.node.send(HOME, "orders", b"two")
+        self.table.advance(10)
+        self.check_got(self.home, b"one", b"two")
+        self.assertEqual(len({message.dialog_id for message in self.home.got}), 1)
+
+
+class IdleTests(HouseCase):
+    def test_a_connection_over_which_nothing_is_expected_is_closed_and_made_anew(self) -> None:
+        self.home.receive("orders")
+        self.node.send(HOME, "orders", b"one")
+        self.table.advance(301)
+        self.assertEqual(self.node.wires, {})
+        self.node.send(HOME, "orders", b"two")
+        self.table.run()
+        self.check_got(self.home, b"one", b"two")
+
+    def test_one_that_answers_may_come_over_is_kept(self) -> None:
+        self.home.receive("orders")
+        self.node.send(HOME, "orders", b"one", own="answers")
+        self.table.advance(301)
+        self.assertEqual(len(self.node.wires), 1)
+
+    def test_a_program_that_comes_late_is_told_what_has_happened(self) -> None:
+        self.home.receive("orders")
+        dialog = self.node.send(HOME, "orders", b"one")
+        self.table.run()
+        self.node.stages.clear()
+        self.node.house.dialog(DialogName(HOME, "orders"), self.node.now())
+        for stage in Stage:
+            self.assertEqual(self.stage(self.node, dialog, stage), 1, stage)
+
+
 class RefusalTests(HouseCase):
     def test_an_unknown_service_ends_the_dialog_with_its_reason(self) -> None:
         self.node.send(HOME, "nothing", b"one")
@@ -137,6 +211,23 @@ class ThreePhaseTests(SynchronousTestCase):
         self.node.send(HOME, "orders", b"two")
         self.table.run()
         self.assertEqual(self.home.payloads(), [b"one", b"two"])
+
+    def test_nothing_that_is_sent_while_keys_are_wanting_waits_for_patience(self) -> None:
+        """A target that has restarted asks for keys, and the exchange that gives them takes a while."""
+        self.node.send(HOME, "orders", b"0")
+        self.table.run()
+        sent = 0
+        for steps in range(40):
+            self.home.crash()
+            self.home.start()
+            self.table.tick()
+            for _ in range(3):
+                for _ in range(steps):
+                    self.table.step()
+                sent += 1
+                self.node.send(HOME, "orders", str(sent).encode())
+            self.table.advance(5)
+            self.assertEqual(self.home.payloads(), [str(number).encode() for number in range(sent + 1)], steps)
 
     def test_after_a_restart_of_the_target_another_exchange_is_made(self) -> None:
         dialog = self.node.send(HOME, "orders", b"one")

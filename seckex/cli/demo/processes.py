@@ -31,8 +31,7 @@ PATIENCE: Final = 120.0
 _GRACE: Final = 60.0
 _POLL: Final = 0.02
 #: Below those that Linux gives to whoever wants any port, so that nobody is given one before its daemon listens.
-_LOWEST_PORT: Final = 10_000
-_HIGHEST_PORT: Final = 32_767
+PORTS: Final = range(10_000, 32_768)
 _MOST_CLAIMS: Final = 200
 _claims: Final[deque[socket.socket]] = deque()
 #: Has glibc write over all memory that is let go (docs/security.md, "Secrets in memory and at rest").
@@ -46,14 +45,14 @@ class DemoFailed(SeckexError):
     """The demo could not go on, and why."""
 
 
-def free_port(*kinds: int, host: str = "127.0.0.1", hosts: Sequence[str] = ()) -> int:
+def free_port(*kinds: int, host: str = "127.0.0.1", hosts: Sequence[str] = (), among: range = PORTS) -> int:
     """Return a TCP port of a loopback address, or of several, that is free for all ``kinds`` of socket as well.
 
     No other process is told of it, whatever its address: the last 200 that this one was told of are its own while it
     runs.
     """
     for _ in range(64):
-        port = _LOWEST_PORT + secrets.randbelow(_HIGHEST_PORT + 1 - _LOWEST_PORT)
+        port = among[secrets.randbelow(len(among))]
         wanted = [(each, kind) for each in hosts or (host,) for kind in (socket.SOCK_STREAM, *kinds)]
         if all(_can_bind(kind, (each, port)) for each, kind in wanted) and _claim(port):
             return port

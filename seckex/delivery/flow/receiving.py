@@ -102,6 +102,11 @@ class Receiving(Arriving):
         """Whether STATE is to be said, unless another envelope was just sent and nothing but Acknowledged is news."""
         return self._owes or self._owes_acknowledgement
 
+    @property
+    def has_frames(self) -> bool:
+        """Whether `frames` has news."""
+        return self._owes
+
     def acknowledge(self) -> int:
         """Return the number for Acknowledged of an envelope that is now sent."""
         self._owes_acknowledgement = False

@@ -10,9 +10,11 @@ A NOTICE is of the connection whose path is in its proof, so a copy is worth not
 from __future__ import annotations
 
 from collections.abc import Hashable
+from contextlib import suppress
 from typing import Final, TypeAlias
 
 from seckex.crypto.envelope import NO_PATH, mac_notice, sign_notice, verify_mac_notice, verify_notice
+from seckex.crypto.identity import Voucher
 from seckex.delivery.faces import Direction
 from seckex.delivery.keys.accepting import Accepting
 from seckex.delivery.keys.faces import Refused, Vault
@@ -112,10 +114,21 @@ class Notices:
         if len(notice.proof) == NOTICE_MAC_SIZE:
             verify_mac_notice(kek.secret, 1 - _direction(keys), notice.proof, path, notice.unproven)
             return
-        voucher = keys.voucher(now)
-        if voucher is None:
+        found = [each for each in (keys.voucher(now), self._told(keys, now)) if each is not None]
+        if not found:
             raise AuthenticationFailed("a NOTICE is signed where nobody could")
-        verify_notice(voucher, notice.proof, path, notice.unproven)
+        for voucher in found[:-1]:
+            with suppress(AuthenticationFailed):
+                verify_notice(voucher, notice.proof, path, notice.unproven)
+                return
+        verify_notice(found[-1], notice.proof, path, notice.unproven)
+
+    def _told(self, keys: Keys, now: Now) -> Voucher | None:
+        """Return what vouches for the target by the prekeys that it told last, perhaps of another certificate."""
+        if not isinstance(keys, Initiating):
+            return None
+        prekey = self._vault.prekey(keys.terms.peer, now.wall)
+        return None if prekey is None else prekey.voucher
 
 
 def _direction(keys: Keys | None) -> Direction:

@@ -1,7 +1,7 @@
 """What the house of dialogs asks for, done: connections, commits, files, programs, the log.
 
 While more than `MOST_UNSTORED` units or octets wait for the disk nothing is read from connections: peers are held back
-by TCP, and what they have sent before is stored first.
+by TCP, and what they have sent before is stored first. Nor is anything before the first prekeys can be told.
 
 What strangers can cause is written to the log within the ration of strangers, and counted beyond.
 """
@@ -67,6 +67,7 @@ class MessageEdge:
         self._connections = connections
         #: How many messages are put aside.
         self.dead = dead
+        self._keyless = False
         self._unstored = 0
         self._unstored_octets = 0
         self.entropy = os.urandom
@@ -146,14 +147,24 @@ class MessageEdge:
             self._office.soon(partial(told, error))
         self._hold_back()
 
+    def wait_for_keys(self, wait: bool) -> None:
+        """Read nothing as long as our prekeys are not there that whoever calls has to be told."""
+        self._keyless = wait
+        self._hold_back()
+
     def _hold_back(self) -> None:
-        self._connections.pause(self._unstored > MOST_UNSTORED or self._unstored_octets > MOST_UNSTORED_OCTETS)
+        behind = self._unstored > MOST_UNSTORED or self._unstored_octets > MOST_UNSTORED_OCTETS
+        self._connections.pause(behind or self._keyless)
 
     def fetch(
         self, dialog_id: bytes, direction: Direction, first: int, done: Callable[[bytes | StoreFailed], None]
     ) -> None:
         """See `seckex.delivery.faces.Edge`."""
         self._disk.fetch(dialog_id, self.house.ours(dialog_id, direction), first, done)
+
+    def judged(self, dialog_id: bytes, upto: int) -> None:
+        """See `seckex.delivery.faces.Edge`."""
+        self._office.judged(dialog_id, upto)
 
     def progress(self, dialog_id: bytes, direction: Direction, stage: Stage, upto: int) -> None:  # noqa: ARG002  # a dialog has one direction of ours
         """See `seckex.delivery.faces.Edge`."""

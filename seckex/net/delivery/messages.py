@@ -8,7 +8,7 @@ closed. What is not stored by then was not told to anybody.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from attrs import evolve, frozen
@@ -140,7 +140,13 @@ def policy_of(settings: Settings) -> Policy:
 class MessagesAtEdge:
     """See the module; raises `StoreFailed` where the store cannot be read."""
 
-    def __init__(self, around: Surroundings, settings: Settings, credentials: Credentials | None) -> None:
+    def __init__(
+        self,
+        around: Surroundings,
+        settings: Settings,
+        credentials: Credentials | None,
+        paired: Mapping[str, Sequence[bytes]] | None = None,
+    ) -> None:
         self._around = around
         self._settings = settings
         clock, log, store = around.clock, around.log, around.store
@@ -164,7 +170,7 @@ class MessagesAtEdge:
         self.vault = MessageVault(
             around.nai, self.ring, None, policy_of(settings), os.urandom, clock.wall, around.held, around.at
         )
-        self.vault.reconfigure(credentials, policy_of(settings))
+        self._trust(credentials, paired or {})
         edge = self._edge = MessageEdge(
             reactor,
             clock,
@@ -185,6 +191,9 @@ class MessagesAtEdge:
     def start(self) -> None:
         """Let time pass, and call who is to be called."""
         self._meet()
+        if not self.ring.is_settled and not self.ring.told(self._around.clock.wall()):
+            self._edge.wait_for_keys(True)
+            self.ring.settled = lambda: self._edge.wait_for_keys(False)
         self._passing.start(1.0).addErrback(self._fault)
 
     def _fault(self, failure: Failure) -> None:
@@ -193,12 +202,22 @@ class MessagesAtEdge:
     def _meet(self) -> None:
         self.connections.meet(places_of(self._settings))
 
-    def reconfigure(self, settings: Settings, credentials: Credentials | None) -> None:
-        """Go on by other settings, and another certificate."""
+    def _trust(self, credentials: Credentials | None, paired: Mapping[str, Sequence[bytes]]) -> None:
+        """Go by these certificates, and by the prekeys that are told by whom we are paired with."""
+        self.vault.reconfigure(credentials, policy_of(self._settings))
+        now = self._around.clock.wall()
+        for nai, prekeys in paired.items():
+            if self.vault.prekey(nai, now) is None:
+                self.vault.learn_prekeys(nai, prekeys, now)
+
+    def reconfigure(
+        self, settings: Settings, credentials: Credentials | None, paired: Mapping[str, Sequence[bytes]] | None = None
+    ) -> None:
+        """Go on by other settings, and another certificate; ``paired`` has prekeys by whom we are paired with."""
         around, now = self._around, self._around.clock.now()
         self._settings = settings
         self.ring.every, self.ring.lifetime = settings.prekeys_every, settings.prekey_lifetime
-        self.vault.reconfigure(credentials, policy_of(settings))
+        self._trust(credentials, paired or {})
         self._disk.most = settings.limits.spool
         self.connections.most = settings.limits.connections
         self._meet()

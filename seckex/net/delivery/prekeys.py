@@ -81,6 +81,8 @@ class PrekeyRing:
     lifetime: float
     _entropy: Callable[[int], bytes]
     _submit: Callable[[Unit, Callable[[Outcome | StoreFailed], None]], None]
+    #: Called when what was being made is told, or could not be stored.
+    settled: Callable[[], None] = lambda: None
     _identity: Identity | None = None
     _kept: dict[bytes, KeptPrekey] = field(factory=dict, repr=False)
     _told: dict[Kem, tuple[KeptPrekey, bytes]] = field(factory=dict, repr=False)
@@ -90,6 +92,11 @@ class PrekeyRing:
 
     def __len__(self) -> int:
         return len(self._kept)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether none is being made."""
+        return not self._making
 
     def load(self, records: Iterable[Record]) -> None:
         """Take those that were stored."""
@@ -166,11 +173,12 @@ class PrekeyRing:
             if isinstance(outcome, StoreFailed):
                 self.trouble = str(outcome)
                 self._not_before = now + AGAIN
-                return
-            self.trouble = ""
-            for kept in made:
-                self._kept[kept.private.id] = kept
-            self._tell()
+            else:
+                self.trouble = ""
+                for kept in made:
+                    self._kept[kept.private.id] = kept
+                self._tell()
+            self.settled()
 
         self._making = True
         self._submit(tuple(PutRecord(kept.record(self.worker)) for kept in made), done)

@@ -48,7 +48,7 @@ class SenderTests(SynchronousTestCase):
     def test_dialogs_that_began_later_count_from_1(self) -> None:
         row = StoredDialog(dialog_id=DIALOG_ID, initiator=True, peer="peer@example.net", service="orders", created=WALL)
         self.assertEqual(Sending(row, (), Room(ROOM), WALL - 5).next_number, 1)
-        self.assertEqual(Sending(row, (), Room(ROOM), WALL + 5).next_number, int(WALL + 5) << 32)
+        self.assertEqual(Sending(row, (), Room(ROOM), WALL + 5).next_number, int(WALL + 5) << RESTORED_SHIFT)
 
     def test_what_the_backup_has_and_the_peer_too_goes_again_and_is_dropped(self) -> None:
         dialog = Dialog()

@@ -10,6 +10,7 @@ from typing import Any
 
 from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
@@ -24,6 +25,7 @@ from seckex.net.delivery.messages import MessagesAtEdge
 from seckex.net.initiator import InitiatorDaemon
 from seckex.net.responder import ResponderDaemon
 from tests.config.written import write_credentials
+from tests.net.delivery.test_connections import Raw
 
 reactor: Any = installed
 HOME, NODE = "home@example.org", "node@example.net"
@@ -205,3 +207,63 @@ class ExchangeTests(DaemonsCase):
         await home.drop(dialog.id, False, 1)
         self.assertEqual(home.status()["dead"], 1)
         self.assertEqual([each["number"] for each in await home.shown_dead()], [2])
+
+
+class ReloadTests(DaemonsCase):
+    async def test_services_and_peers_change_while_dialogs_go_on(self) -> None:
+        home, node = self.start("home"), self.start("node")
+        home.receive("orders", lambda _: Verdict.DONE)
+        dialog = node.dialog(HOME, "orders")
+        await dialog.send(b"one").processed
+        file = self.folder / "home.toml"
+        file.write_text(file.read_text() + '[messages.services.more]\nfrom = ["node@example.net"]\n')
+        answer = self.running["home"].reload()
+        self.assertEqual((answer["done"], answer["changed"]), (True, ["messages.services.more"]))
+        home.receive("more", lambda _: Verdict.DONE)
+        await node.dialog(HOME, "more").send(b"two").processed
+        await dialog.send(b"three").processed
+
+    async def test_what_only_a_restart_changes_is_told_and_kept(self) -> None:
+        home = self.start("home")
+        file = self.folder / "home.toml"
+        before = file.read_text()
+        file.write_text(before + '[messages.http]\nsocket = "other.sock"\n')
+        answer = self.running["home"].reload()
+        self.assertEqual(answer["kept"], ["messages.http: only a restart changes it"])
+        file.write_text(before[: before.index("[messages")] + "[messages]\n")
+        self.assertTrue(self.running["home"].reload()["done"])
+        self.assertEqual(home.status()["services"], [])
+
+    async def test_who_may_not_send_is_refused_and_told(self) -> None:
+        home, node = self.start("home"), self.start("node")
+        del home
+        file = self.folder / "home.toml"
+        file.write_text(file.read_text().replace("*@example.net", "*@example.com"))
+        self.assertTrue(self.running["home"].reload()["done"])
+        sent = node.dialog(HOME, "orders").send(b"please")
+        await sent.accepted
+        await self.assertFailure(sent.processed, MessageFailed)
+
+
+class EndTests(DaemonsCase):
+    async def test_a_daemon_that_cannot_start_leaves_nothing_behind(self) -> None:
+        self.start("home")
+        daemon = ResponderDaemon(reactor, load(self.folder / "home.toml", ResponderSettings))
+        self.assertRaises(SystemExit, daemon.privilegedStartService)
+        await self.stop("home")
+        (self.folder / "home" / "messages.db").write_bytes(b"no database " * 1000)
+        daemon = ResponderDaemon(reactor, load(self.folder / "home.toml", ResponderSettings))
+        daemon.privilegedStartService()
+        self.assertRaises(SystemExit, daemon.startService)
+        (self.folder / "home" / "messages.db").unlink()
+        self.start("home")
+
+    async def test_what_others_say_at_the_port_is_none_of_its_business(self) -> None:
+        home = self.start("home")
+        port = self.running["home"].settings.listen.port
+        end = Raw()
+        await connectProtocol(TCP4ClientEndpoint(reactor, "127.0.0.1", port), end)
+        end.transport.write(b"Mumble")
+        await end.lost
+        self.assertEqual(home.counters()["messages.connections-broken"], 1)
+        self.assertEqual(self.running["home"].principal.node.counters["dropped.messages"], 1)
