@@ -33,8 +33,10 @@ class Conversation:
         "connection",
         "counted",
         "given",
+        "greeted",
         "heard",
         "is_stored",
+        "kept_by",
         "key",
         "keys",
         "pending_keys",
@@ -45,7 +47,10 @@ class Conversation:
         "sending",
         "speaks",
         "stuck",
+        "taken",
         "trail",
+        "unkept",
+        "unkept_round",
         "why",
     )
 
@@ -82,6 +87,14 @@ class Conversation:
         #: When (monotonic seconds) its keys were asked for last, and why nothing moves, for people.
         self.asked = -1e9
         self.why = ""
+        #: Through a relay: hashes of what it was given and has not said KEPT to, in which round of sending
+        #: something was not kept, or in doubt, and, without a connection, the relay that keeps all that was sent.
+        self.unkept: set[bytes] = set()
+        self.unkept_round = 0
+        self.kept_by = ""
+        #: What relays have brought and has not been told to be KEPT, and when (monotonic seconds) it spoke unasked.
+        self.taken: list[tuple[str, bytes]] = []
+        self.greeted = -1e9
 
     def __repr__(self) -> str:
         return f"<Conversation {self.shown} with {self.row.peer!r}>"
@@ -148,6 +161,11 @@ class Conversation:
         if self.connection is None:
             return bool(self.speaks or sending.waiting or sending.has_frames or self.receiving.owes)
         return self.speaks or sending.is_ready or sending.has_frames or self.receiving.owes
+
+    def doubt(self, now: Now) -> None:
+        """Send soon what is not acknowledged, though a relay may keep it: it may be of no use."""
+        self.unkept_round = self.sending.rounds
+        self.sending.hurry(now)
 
     def note_said(self, piece: Piece, octets: bytes, now: Now) -> None:
         """Remember that messages went out, in the envelope ``octets``."""

@@ -15,6 +15,7 @@ from typing import Final
 
 from attrs import evolve
 
+from seckex.delivery.collecting import Collecting
 from seckex.delivery.connection import Connection
 from seckex.delivery.conversation import Conversation
 from seckex.delivery.faces import (
@@ -26,6 +27,7 @@ from seckex.delivery.keeping import Keeping
 from seckex.delivery.keys.initiating import Initiating
 from seckex.delivery.operating import Operating
 from seckex.delivery.programs import ProgramsAtHouse
+from seckex.delivery.relaying import Relaying
 from seckex.delivery.speaking import MOST_BACKLOG, Speaking
 from seckex.delivery.store import (
     DropDialog,
@@ -58,9 +60,12 @@ class House:
     def __init__(self, terms: HouseTerms, edge: Edge, snapshot: MessageSnapshot, now: Now) -> None:
         tables = self._tables = Tables(terms, edge, snapshot.restored, now)
         programs = self._programs = ProgramsAtHouse(tables, lambda each: keeping.read(each), lambda: keeping.trouble)
-        keeping = self._keeping = Keeping(tables, programs.give_soon)
+        collecting = self._collecting = Collecting(tables)
+        keeping = self._keeping = Keeping(tables, programs.give_soon, collecting.release)
         speaking = self._speaking = Speaking(tables, keeping.read)
-        hearing = self._hearing = Hearing(tables, speaking, keeping)
+        #: What is kept for others, where we are a relay.
+        self.relaying = Relaying(tables, speaking, snapshot)
+        hearing = self._hearing = Hearing(tables, speaking, keeping, collecting, self.relaying)
         operating = Operating(tables, programs)
         self.dialog, self.send, self.end = programs.dialog, programs.send, programs.end
         self.attach, self.detach, self.verdict = programs.attach, programs.detach, programs.verdict
@@ -120,6 +125,8 @@ class House:
             self._tables.soon()
         self._hearing.door.expire(now)
         self._speaking.exchanging.tick(now)
+        self._collecting.tick(now)
+        self.relaying.tick(now)
         for connection in list(self._tables.connections.values()):
             due = connection.due(now.monotonic)
             if due == "ask":
@@ -148,9 +155,9 @@ class House:
     def _is_idle(self, connection: Connection, now: Now) -> bool:
         """Tell whether a connection that we have made is of no use: nothing is expected over it any more."""
         idle = now.monotonic - connection.used >= self._tables.terms.limits.idle
-        return (
-            idle and connection.called is not None and not any(each.is_expecting for each in connection.conversations)
-        )
+        if not idle or connection.called is None or connection.called == connection.relay:
+            return False
+        return not any(each.is_expecting for each in connection.conversations)
 
     def _tick(self, conversation: Conversation, now: Now) -> None:
         connection = conversation.connection

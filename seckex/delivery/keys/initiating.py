@@ -111,7 +111,7 @@ class Initiating:
     def _seal(self, dialog: DialogFields, body: bytes, now: Now) -> bytes:
         kek, generation = self._renewed(now)
         outlet = self._outlet or self._open_outlet(kek, generation)
-        if self._kek_held:
+        if self._kek_held and not outlet.routing:
             octets = outlet.named(dialog, body, sealed=not self._held)
             self._shorten(kek, generation, outlet, now)
             return octets
@@ -335,6 +335,9 @@ class Initiating:
 
     def room(self) -> int:
         """Return how many envelopes may be sealed now: few until the target has said what it holds."""
+        if self._path == NO_PATH:
+            # Nobody asks for headers through a relay, so they always go, and none waits to be held.
+            return PLENTY
         if self._kek is None or self._kek_held:
             return PLENTY if self._kek is not None else FIRST_ENVELOPES
         return max(0, FIRST_ENVELOPES - self._unheld)
