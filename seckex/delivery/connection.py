@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from seckex.crypto.suites import SHA256
+from seckex.crypto.envelope import message_path
 
 if TYPE_CHECKING:
     from seckex.delivery.conversation import Conversation
@@ -20,12 +20,6 @@ if TYPE_CHECKING:
 IDLE: Final = 20.0
 PATIENCE: Final = 10.0
 PROVE_WITHIN: Final = 10.0
-NONCE_SIZE: Final = 16
-PATH_SIZE: Final = 16
-#: The path of envelopes that go through a relay.
-NO_PATH: Final = bytes(PATH_SIZE)
-
-_LABEL: Final = b"seckex1 message path"
 
 
 class Connection:
@@ -49,6 +43,7 @@ class Connection:
         "proved",
         "ready",
         "since",
+        "used",
     )
 
     def __init__(self, number: int, called: str | None, nonce: bytes, now: float) -> None:
@@ -61,6 +56,8 @@ class Connection:
         #: Whether envelopes may be said: HELLO has come, and to who called PREKEYS.
         self.ready = False
         self.since = self.heard = now
+        #: When an envelope went over it last, either way.
+        self.used = now
         self.asked = False
         self.closing = False
         #: Whom it leads to, and the dialogs that speak over it.
@@ -72,8 +69,8 @@ class Connection:
 
     def met(self, nonce: bytes) -> None:
         """Take the other end's nonce, and with it the path."""
-        both = self.nonce + nonce if self.called is not None else nonce + self.nonce
-        self.path = SHA256.digest(_LABEL, both)[:PATH_SIZE]
+        caller, callee = (self.nonce, nonce) if self.called is not None else (nonce, self.nonce)
+        self.path = message_path(caller, callee)
 
     def due(self, now: float) -> str:
         """Return what is to be done by now: ``"ask"``, ``"drop"`` or nothing."""

@@ -83,8 +83,10 @@ class Exchanging:
             return
         if self._vault.identity is None or self._vault.trust is None:
             return
-        self._ours.setdefault(connection, _Initiated()).waiting[conversation] = None
-        self._next(connection, now)
+        ours = self._ours.setdefault(connection, _Initiated())
+        if ours.state is None or ours.conversation is not conversation:
+            ours.waiting[conversation] = None
+            self._next(connection, now)
 
     def _next(self, connection: Connection, now: Now) -> None:
         ours = self._ours[connection]

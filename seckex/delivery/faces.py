@@ -188,6 +188,10 @@ class Edge(Protocol):
         """Give a message to the program of its service; `House.verdict` comes of it."""
         ...
 
+    def judged(self, dialog_id: bytes, upto: int) -> None:
+        """Tell that what programs have said of the peer's messages up to a number is durable."""
+        ...
+
     def progress(self, dialog_id: bytes, direction: Direction, stage: Stage, upto: int) -> None:
         """Tell that all messages of a direction of ours up to a number have reached a stage."""
         ...

@@ -15,6 +15,7 @@ from typing import Final
 
 from attrs import evolve
 
+from seckex.delivery.connection import Connection
 from seckex.delivery.conversation import Conversation
 from seckex.delivery.faces import (
     Direction,
@@ -63,6 +64,7 @@ class House:
         operating = Operating(tables, programs)
         self.dialog, self.send, self.end = programs.dialog, programs.send, programs.end
         self.attach, self.detach, self.verdict = programs.attach, programs.detach, programs.verdict
+        self.has_judged = programs.has_judged
         self.connected, self.unreachable, self.lost = hearing.connected, hearing.unreachable, hearing.lost
         self.unit, self.writable = hearing.unit, hearing.writable
         self.shown_dialogs, self.shown_queue, self.why = operating.shown_dialogs, operating.shown_queue, operating.why
@@ -123,16 +125,18 @@ class House:
             if due == "ask":
                 connection.asked = True
                 self._speaking.say(connection, Ping(self._tables.edge.entropy(8)))
-            elif due == "drop" and not connection.closing:
+            elif (due == "drop" or self._is_idle(connection, now)) and not connection.closing:
                 self._speaking.drop(connection)
         for conversation in list(self._tables.awake):
-            keys = conversation.keys
-            if isinstance(keys, Initiating):
+            keys = conversation.keys if isinstance(conversation.keys, Initiating) else None
+            if keys is not None:
                 keys.expire(now)
             if conversation.is_active:
                 self._tick(conversation, now)
-            elif not (isinstance(keys, Initiating) and keys.former):
+            elif keys is None or not (keys.former or conversation.connection is not None):
                 del self._tables.awake[conversation]
+            if keys is not None and (keys.is_held or keys.exchange_due(now)):
+                self._speaking.may_exchange(conversation, now)
         self._clock = max(self._clock, now.wall)
         if now.monotonic - self._noted >= _NOTED_EVERY:
             self._noted = now.monotonic
@@ -140,6 +144,13 @@ class House:
                 if conversation.row.forget and now.wall >= conversation.row.forget:
                     self._forget(conversation)
             self._tables.edge.commit((NoteClock(self._clock),), _ignored)
+
+    def _is_idle(self, connection: Connection, now: Now) -> bool:
+        """Tell whether a connection that we have made is of no use: nothing is expected over it any more."""
+        idle = now.monotonic - connection.used >= self._tables.terms.limits.idle
+        return (
+            idle and connection.called is not None and not any(each.is_expecting for each in connection.conversations)
+        )
 
     def _tick(self, conversation: Conversation, now: Now) -> None:
         connection = conversation.connection

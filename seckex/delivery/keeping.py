@@ -101,6 +101,8 @@ class Keeping:
         if ours is not None:
             sending.committed(ours)
             for each in ours.failed:
+                wall = self._tables.now.wall
+                conversation.trail.note(wall, True, each.number, each.number, "failed", code=each.code, why=each.why)
                 self._tables.edge.failed(dialog_id, direction, each.number, each.code, each.why)
             for stage, upto in (
                 (Stage.ACCEPTED, ours.accepted),
@@ -114,6 +116,7 @@ class Keeping:
             for dead in theirs.dead:
                 name = f"{conversation.shown}.{direction.other.letter}{dead.number}"
                 self._tables.edge.report(MessageDead(name, dead.peer, dead.service, dead.code, dead.why, dead.attempts))
+            self._tables.edge.judged(dialog_id, theirs.done)
         for changes in (ours, theirs):
             if changes is not None:
                 for spool in changes.spools:

@@ -15,6 +15,7 @@ from seckex.delivery.faces import (
     DialogName,
     Outgoing,
     Spooled,
+    Stage,
     Verdict,
 )
 from seckex.delivery.store import (
@@ -55,13 +56,14 @@ class ProgramsAtHouse:
         self._read = read
         self._trouble = trouble
         self.receiving: dict[str, Receivers] = {}
-        #: Number and end, by dialog and key.
+        #: What programs have sent under which key by which dialog, and until when that is remembered.
         self.keys: OrderedDict[tuple[bytes, str], tuple[int, float]] = OrderedDict()
 
     def dialog(self, name: DialogName, now: Now) -> bytes:
         """Return the id of the dialog with a name, which begins where there is none; raises `PeerIncompatible`."""
         known = self._tables.names.get(name)
         if known is not None:
+            self._tell_stages(self._tables.dialogs[known])
             return known
         terms = self._tables.terms.peers.get(name.peer)
         if terms is None:
@@ -117,13 +119,21 @@ class ProgramsAtHouse:
         self._tables.mark(conversation)
         return first
 
+    def _tell_stages(self, conversation: Conversation) -> None:
+        """Tell a program that comes late what has become of the messages before."""
+        row, progress = conversation.row, self._tables.edge.progress
+        stages = (Stage.DELIVERED, row.acknowledged), (Stage.PROCESSED, row.processed)
+        for stage, upto in ((Stage.ACCEPTED, max(row.next_number - 1, row.acknowledged)), *stages):
+            if upto:
+                progress(row.dialog_id, conversation.ours, stage, upto)
+
     def _remember_key(self, key: str, conversation: Conversation, number: int, now: Now) -> None:
-        name = conversation.row.dialog_id, key
-        self.keys.pop(name, None)
-        self.keys[name] = number, now.wall + KEYS_FOR
+        dialog_id = conversation.row.dialog_id
+        self.keys.pop((dialog_id, key), None)
+        self.keys[dialog_id, key] = number, now.wall + KEYS_FOR
         if len(self.keys) > MOST_KEYS:
             self.keys.popitem(last=False)
-        conversation.pending_keys.append(PutKey(key, conversation.row.dialog_id, number, now.wall + KEYS_FOR))
+        conversation.pending_keys.append(PutKey(key, dialog_id, number, now.wall + KEYS_FOR))
 
     def end(self, dialog_id: bytes, now: Now, code: int = 0, why: str = "") -> None:
         """Say no more in a dialog; raises `PeerFault`."""
@@ -166,6 +176,11 @@ class ProgramsAtHouse:
         if verdict is not Verdict.DONE:
             conversation.trail.note(now.wall, False, number, number, verdict.value, why=why)
         self._tables.mark(conversation)
+
+    def has_judged(self, dialog_id: bytes, number: int) -> bool:
+        """Tell whether a verdict on a message will last when it is durable: those before it have one as well."""
+        conversation = self._tables.dialogs.get(dialog_id)
+        return conversation is not None and conversation.receiving.judged >= number
 
     def give(self, service: str, now: Now) -> None:
         """Give programs of a service as many messages as they take."""

@@ -17,7 +17,6 @@ from seckex.delivery.faces import (
     WHOLE_UPTO,
 )
 from seckex.delivery.keys.accepting import Accepting
-from seckex.delivery.keys.faces import KeysWanting
 from seckex.delivery.keys.initiating import Initiating
 from seckex.delivery.keys.notices import Notices
 from seckex.delivery.keys.pair import Terms
@@ -101,22 +100,24 @@ class Speaking:
             return False
         conversation.stuck = 0.0
         sending, receiving = conversation.sending, conversation.receiving
-        try:
-            octets = self._state(conversation, keys, now)
-            if octets is None:
-                piece = sending.next(WHOLE_UPTO, now)
-                if piece is None:
-                    self._read(conversation)
-                    return False
-                kind, count, fragment, fragments = piece.kind, piece.count, piece.fragment, piece.fragments
-                acknowledged = receiving.acknowledge()
-                octets = keys.seal(kind, count, fragment, fragments, piece.sequence, acknowledged, piece.body, now)
-                conversation.note_said(piece, len(octets), now)
-        except KeysWanting as error:
-            conversation.why = str(error)
+        # What is taken from the queues below counts as said.
+        wanting = keys.wanting(now)
+        if wanting:
+            conversation.why = wanting
             self.may_exchange(conversation, now)
             return False
+        octets = self._state(conversation, keys, now)
+        if octets is None:
+            piece = sending.next(WHOLE_UPTO, now)
+            if piece is None:
+                self._read(conversation)
+                return False
+            kind, count, fragment, fragments = piece.kind, piece.count, piece.fragment, piece.fragments
+            acknowledged = receiving.acknowledge()
+            octets = keys.seal(kind, count, fragment, fragments, piece.sequence, acknowledged, piece.body, now)
+            conversation.note_said(piece, octets, now)
         conversation.why = ""
+        connection.used = now.monotonic
         self._tables.edge.say(connection.number, octets)
         return True
 

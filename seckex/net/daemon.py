@@ -53,6 +53,7 @@ from seckex.net.commit import CommitThread, GroupCommit
 from seckex.net.control import Commands, listen_control
 from seckex.net.delivery.desk import Desk
 from seckex.net.delivery.messages import MessagesAtEdge, Surroundings, possible_messages
+from seckex.net.delivery.pairing import prekey_commands
 from seckex.net.expiry import daily
 from seckex.net.forgetting import Forgetting
 from seckex.net.hops.associated import AssociatedHops, HopWatcher, associated
@@ -453,6 +454,7 @@ class Daemon(MultiService, Generic[S]):
             **self._commands_of_accounts(store),
             **tracing,
             **exchange.commands(),
+            **({} if self.messages is None else prekey_commands(self.messages.vault, self.clock.wall)),
             "reload": self._asked_to_reload,
         }
         self._open_desk()

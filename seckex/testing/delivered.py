@@ -50,6 +50,11 @@ class Delivered:
         return message_name(self.dialog_id, self.direction, self.number)
 
     @property
+    def judged(self) -> bool:
+        """Whether the program has said of it what is to last."""
+        return len(self.verdicts) == self.attempt > 0 and self.verdicts[-1] is not Verdict.RETRY
+
+    @property
     def open(self) -> bool:
         """Whether more may become of it."""
         return self.state in (State.WAITING, State.GIVEN)

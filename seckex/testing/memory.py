@@ -129,6 +129,15 @@ class MemoryMessages(Operated):
         """Read a piece of a payload."""
         return self.spool.piece(payload, index)
 
+    def kept(self, dialog_id: bytes, number: int) -> Deferred[bool]:
+        """Fire when the verdict on a message is durable, with False at once where one before it has none."""
+        before = (each for each in self.delivered if each.dialog_id == dialog_id and each.number < number)
+        if any(each.open and not each.judged for each in before):
+            return succeed(False)
+        waiting: Deferred[bool] = Deferred()
+        self._commit(lambda: waiting.callback(True))
+        return waiting
+
     def expiry(self, ttl: float | None) -> float:
         """Return when what is sent now expires, 0 for never."""
         return 0.0 if ttl is None else self.clock.seconds() + ttl

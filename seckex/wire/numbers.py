@@ -291,6 +291,7 @@ class Code(IntEnum):
     PROTOCOL_ERROR = 305
     SHUTTING_DOWN = 306
     UNKNOWN_DIALOG = 307
+    EXPIRED = 308
 
     @property
     def label(self) -> str:

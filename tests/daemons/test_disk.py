@@ -13,6 +13,15 @@ from twisted.trial.unittest import SkipTest
 from tests.daemons.stage import StageTestCase
 
 
+def fill(directory: Path) -> Path:
+    """Use up all room; return the file that does."""
+    filler = directory / "filler"
+    with filler.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
+        while True:
+            stream.write(bytes(4096))
+    return filler
+
+
 class FullDiskTests(StageTestCase):
     def small_disk(self, role: str) -> Path:
         """Put a daemon's state on a disk of 1 MiB; skip where that cannot be done."""
@@ -28,19 +37,11 @@ class FullDiskTests(StageTestCase):
         self.addCleanup(lambda: subprocess.run(["umount", "-l", directory], capture_output=True, check=False))
         return directory
 
-    def fill(self, directory: Path) -> Path:
-        """Use up all room."""
-        filler = directory / "filler"
-        with filler.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
-            while True:
-                stream.write(bytes(4096))
-        return filler
-
     def test_the_responder_has_no_room(self) -> None:
         directory = self.small_disk("responder")
         self.daemon("responder")
         self.wait_for_control("responder")
-        filler = self.fill(directory)
+        filler = fill(directory)
         self.daemon("initiator")
         self.until("the refusal", lambda: self.logged("initiator", "NegotiationRefused"))
         self.assertIn("insufficient-resources", (self.folder / "initiator.log").read_text())
@@ -53,7 +54,7 @@ class FullDiskTests(StageTestCase):
         directory = self.small_disk("initiator")
         initiator = self.daemon("initiator")
         self.wait_for_control("initiator")
-        filler = self.fill(directory)
+        filler = fill(directory)
         self.daemon("responder")
         self.until("the trouble", lambda: self.logged("initiator", "StoreTrouble"))
         self.assertEqual(self.status("initiator")["associations"], [])

@@ -62,6 +62,7 @@ class Host:
     synced: set[str] = field(factory=set)
     got: list[Incoming] = field(factory=list)
     stages: dict[tuple[str, Stage], int] = field(factory=dict)
+    judged: dict[str, int] = field(factory=dict)
     failures: list[tuple[int, int, str]] = field(factory=list)
     events: list[Any] = field(factory=list)
     answers: Callable[[Incoming], Verdict | None] = field(default=lambda _: Verdict.DONE)
@@ -248,6 +249,9 @@ class EdgeOnTable:
                     message.dialog_id, message.number, verdict, "the program says so", self.host.now()
                 )
             )
+
+    def judged(self, dialog_id: bytes, upto: int) -> None:
+        self.host.judged[dialog_id.hex()] = upto
 
     def progress(self, dialog_id: bytes, direction: Direction, stage: Stage, upto: int) -> None:  # noqa: ARG002  # the interface's
         self.host.stages[dialog_id.hex(), stage] = upto

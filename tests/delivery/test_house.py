@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from seckex.delivery.faces import Direction, Incoming, Outgoing, Stage, Verdict
+from seckex.delivery.faces import DialogName, Direction, Incoming, Outgoing, Stage, Verdict
 from seckex.delivery.memory import MemoryMessages
 from seckex.delivery.terms import PeerTerms
 from seckex.errors import PeerIncompatible
@@ -52,6 +54,23 @@ class DeliveryTests(HouseCase):
         self.assertLessEqual(len(envelope), 1024 + 128)
         self.assertEqual(len(self.home.got), 2)
 
+    def test_why_tells_which_headers_a_message_went_with(self) -> None:
+        self.home.receive("orders")
+        dialog = self.node.send(HOME, "orders", b"x" * 1024)
+        self.table.run()
+        self.node.send(HOME, "orders", b"x" * 1024)
+        self.table.run()
+        went = [self.went(dialog, number) for number in (1, 2)]
+        self.assertEqual([each["headers"] for each in went], ["whole", "short"])
+        self.assertEqual(went[1]["overhead"], 48 + 40)
+        self.assertEqual(went[0]["overhead"], max(map(len, self.node.said)) - 13 - 1024)
+
+    def went(self, dialog_id: bytes, number: int) -> Any:
+        told = self.node.house.why(f"{dialog_id.hex()}.o{number}", self.node.now())
+        assert told is not None
+        [step] = [each for each in told["steps"] if each["what"] == "went"]
+        return step
+
     def test_a_program_answers_in_the_same_dialog(self) -> None:
         self.node.receive("answers")
 
@@ -66,6 +85,30 @@ class DeliveryTests(HouseCase):
         self.check_got(self.node, b"yes, please")
         self.assertEqual(self.node.got[0].direction, Direction.BACK)
         self.assertEqual(self.node.got[0].peer, HOME)
+
+    def test_verdicts_last_from_the_first_that_has_none_backwards(self) -> None:
+        self.home.answers = lambda _: None
+        self.home.receive("orders")
+        dialog = self.node.send(HOME, "orders", b"one", b"two")
+        self.table.run()
+        house, now = self.home.house, self.home.now()
+        house.verdict(dialog, 2, Verdict.DONE, "", now)
+        self.table.run()
+        self.assertFalse(house.has_judged(dialog, 2))
+        self.assertEqual(self.home.judged.get(dialog.hex(), 0), 0)
+        house.verdict(dialog, 1, Verdict.DONE, "", now)
+        self.assertTrue(house.has_judged(dialog, 2))
+        self.assertEqual(self.home.judged.get(dialog.hex(), 0), 0)
+        self.table.run()
+        self.assertEqual(self.home.judged[dialog.hex()], 2)
+
+    def test_a_key_is_of_one_dialog(self) -> None:
+        sent = [Outgoing(b"one")]
+        dialogs = [self.node.house.dialog(DialogName(HOME, "orders", label=label), self.node.now()) for label in "ab"]
+        for _ in range(2):
+            numbers = [self.node.house.send(each, sent, self.node.now(), "key") for each in dialogs]
+            self.assertEqual(numbers, [1, 1])
+            self.table.run()
 
     def test_what_waits_goes_on_over_the_next_connection(self) -> None:
         self.home.receive("orders")
@@ -132,6 +175,32 @@ class CertificateTests(HouseCase):
         self.assertEqual(len({message.dialog_id for message in self.home.got}), 1)
 
 
+class IdleTests(HouseCase):
+    def test_a_connection_over_which_nothing_is_expected_is_closed_and_made_anew(self) -> None:
+        self.home.receive("orders")
+        self.node.send(HOME, "orders", b"one")
+        self.table.advance(301)
+        self.assertEqual(self.node.wires, {})
+        self.node.send(HOME, "orders", b"two")
+        self.table.run()
+        self.check_got(self.home, b"one", b"two")
+
+    def test_one_that_answers_may_come_over_is_kept(self) -> None:
+        self.home.receive("orders")
+        self.node.send(HOME, "orders", b"one", own="answers")
+        self.table.advance(301)
+        self.assertEqual(len(self.node.wires), 1)
+
+    def test_a_program_that_comes_late_is_told_what_has_happened(self) -> None:
+        self.home.receive("orders")
+        dialog = self.node.send(HOME, "orders", b"one")
+        self.table.run()
+        self.node.stages.clear()
+        self.node.house.dialog(DialogName(HOME, "orders"), self.node.now())
+        for stage in Stage:
+            self.assertEqual(self.stage(self.node, dialog, stage), 1, stage)
+
+
 class RefusalTests(HouseCase):
     def test_an_unknown_service_ends_the_dialog_with_its_reason(self) -> None:
         self.node.send(HOME, "nothing", b"one")
@@ -151,9 +220,13 @@ class ThreePhaseTests(SynchronousTestCase):
         self.node, self.home = self.table.pair("auto")
         self.home.receive("orders")
 
-    def source(self, dialog_id: bytes) -> str:
+    def shown(self, dialog_id: bytes) -> dict[str, Any]:
         shown = next(each for each in self.node.house.shown_dialogs(self.node.now()) if each["id"] == dialog_id.hex())
-        return str(shown["keys"]["source"])
+        keys: dict[str, Any] = shown["keys"]
+        return keys
+
+    def source(self, dialog_id: bytes) -> str:
+        return str(self.shown(dialog_id)["source"])
 
     def test_a_dialog_begins_at_once_and_moves_to_keys_of_an_exchange(self) -> None:
         dialog = self.node.send(HOME, "orders", b"one")
@@ -163,6 +236,23 @@ class ThreePhaseTests(SynchronousTestCase):
         self.node.send(HOME, "orders", b"two")
         self.table.run()
         self.assertEqual(self.home.payloads(), [b"one", b"two"])
+
+    def test_nothing_that_is_sent_while_keys_are_wanting_waits_for_patience(self) -> None:
+        """A target that has restarted asks for keys, and the exchange that gives them takes a while."""
+        self.node.send(HOME, "orders", b"0")
+        self.table.run()
+        sent = 0
+        for steps in range(40):
+            self.home.crash()
+            self.home.start()
+            self.table.tick()
+            for _ in range(3):
+                for _ in range(steps):
+                    self.table.step()
+                sent += 1
+                self.node.send(HOME, "orders", str(sent).encode())
+            self.table.advance(5)
+            self.assertEqual(self.home.payloads(), [str(number).encode() for number in range(sent + 1)], steps)
 
     def test_after_a_restart_of_the_target_another_exchange_is_made(self) -> None:
         dialog = self.node.send(HOME, "orders", b"one")
@@ -199,6 +289,27 @@ class ThreePhaseTests(SynchronousTestCase):
         node.send(HOME, "orders", b"two")
         table.advance(10)
         self.assertEqual(home.payloads(), [b"one", b"two"])
+
+    def test_an_exchange_that_could_not_be_made_is_made_later(self) -> None:
+        self.node.vault.prekeys.clear()
+        dialog = self.node.send(HOME, "orders", b"one")
+        self.table.run()
+        self.assertEqual(self.source(dialog), "prekey")
+        self.node.vault.new_prekeys()
+        self.table.advance(2)
+        self.assertEqual(self.source(dialog), "three-phase")
+
+    def test_with_another_certificate_another_exchange_is_made(self) -> None:
+        dialog = self.node.send(HOME, "orders", b"one")
+        self.table.run()
+        before = self.shown(dialog)["kek"]
+        self.node.vault.renew(identity(NODE, held="another"))
+        self.table.advance(5)
+        self.node.send(HOME, "orders", b"two")
+        self.table.run()
+        self.assertEqual(self.home.payloads(), [b"one", b"two"])
+        self.assertEqual(self.source(dialog), "three-phase")
+        self.assertNotEqual(self.shown(dialog)["kek"], before)
 
 
 class RestoreTests(HouseCase):

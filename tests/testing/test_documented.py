@@ -22,7 +22,7 @@ class ExampleTests(SynchronousTestCase):
         return result
 
     def setUp(self) -> None:
-        section = PAGE.read_text(encoding="utf-8").partition("\n## Tests of programs\n")[2]
+        section = PAGE.read_text(encoding="utf-8").partition("\n## In tests\n")[2]
         found = re.search(r"```python\n(.*?)```", section, re.DOTALL)
         self.example = found[1] if found else ""
 

@@ -157,7 +157,7 @@ class Arriving:
             self.refused += 1
             self.turned_away = self._owes = True
             return False
-        if (self.octets + weight > 2 * self._inbox.terms.window and not (is_next and self._done_now == first - 1)) or (
+        if (self.octets + weight > 2 * self._inbox.terms.window and not (is_next and self.judged == first - 1)) or (
             len(self._known) >= MOST_GAPS and not is_next
         ):
             self.refused += 1
@@ -165,7 +165,8 @@ class Arriving:
         return True
 
     @property
-    def _done_now(self) -> int:
+    def judged(self) -> int:
+        """The number up to which all is done, be it durable or not."""
         return self._done(self._next - 1)
 
     def _arrive(self, first: int, count: int, octets: bytes) -> None:

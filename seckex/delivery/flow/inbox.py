@@ -140,7 +140,7 @@ class Inbox:
             elif size > largest:
                 bad.append((number, message, Code.INSUFFICIENT_RESOURCES, f"longer than {largest} octets"))
             elif expires and expires <= wall:
-                bad.append((number, message, Code.AGENT_LIFETIME_TOO_LONG, "expired before it was given"))
+                bad.append((number, message, Code.EXPIRED, "expired before it was given"))
             else:
                 out.add(number)
                 seconds = expires / 1_000_000 if expires else 0.0

@@ -235,7 +235,7 @@ class Sending(Accepted):
             return False
         for first, last in gone:
             for begin, end in segment.left(first, last):
-                self._left_out(begin, end, Code.AGENT_LIFETIME_TOO_LONG, "expired before it was sent")
+                self._left_out(begin, end, Code.EXPIRED, "expired before it was sent")
             segment.leave_out(first, last)
         return True
 
@@ -280,8 +280,9 @@ class Sending(Accepted):
         """
         match frame:
             case Received(ranges):
+                # What is in front of these has no answer yet, however many come behind it.
                 if self._outbox.received(ranges):
-                    self._progress(now)
+                    self._ready = self._is_connected
             case Processed(upto):
                 self._hear_processed(upto, now)
             case Dead(number, code, text):

@@ -25,6 +25,7 @@ from seckex.wire.numbers import Suite
 SALT_SIZE: Final = 16
 #: KEKs of one dialog that are remembered to be over; of more of them the one that ended first is forgotten.
 MOST_RETIRED: Final = 64
+NO_KEYS: Final = "no keys of the dialog are held"
 
 
 class Accepting:
@@ -107,6 +108,10 @@ class Accepting:
         """Tell whether there are keys to seal with; otherwise the initiator has to be told that they are missing."""
         return self._entry is not None and now.wall < self._entry.until
 
+    def wanting(self, now: Now) -> str:
+        """Return why there are no keys to seal with, empty where there are."""
+        return "" if self.ready(now) else NO_KEYS
+
     def seal(
         self,
         kind: int,
@@ -123,7 +128,7 @@ class Accepting:
         if short is not None and now.wall < self._short_until:
             return short.seal(kind, count, fragment, fragments, sequence, acknowledged, body)
         if not self.ready(now):
-            raise KeysWanting("no keys of the dialog are held")
+            raise KeysWanting(NO_KEYS)
         outlet = self._outlet or self._open_outlet()
         octets = outlet.named((kind, count, fragment, fragments, sequence, acknowledged), body)
         if outlet.begun and self._entry is not None:
@@ -201,6 +206,11 @@ class Accepting:
     def room(self) -> int:
         """Return how many envelopes may be sealed now, which is as many as there are."""
         return PLENTY
+
+    @property
+    def owes_held(self) -> bool:
+        """Whether HELD has to be said."""
+        return self._held is not None
 
     def pending_held(self) -> bytes | None:
         """Return the chain hash that HELD has to say, once; it comes again when the initiator has not heard of it."""

@@ -79,6 +79,11 @@ class Initiating:
         """The KEK in use."""
         return self._kek
 
+    @property
+    def is_held(self) -> bool:
+        """Whether the target has said that it holds the KEK in use."""
+        return self._kek_held
+
     # -- sealing
 
     def seal(
@@ -234,11 +239,16 @@ class Initiating:
 
     def ready(self, now: Now) -> bool:
         """Tell whether `seal` has keys; those that are wanting or worn are made, if they can be."""
-        try:
-            self._renewed(now)
-        except KeysWanting:
-            return False
-        return True
+        return not self.wanting(now)
+
+    def wanting(self, now: Now) -> str:
+        """Return why `seal` would have no keys, empty where it has some; those that are worn are made."""
+        if self._short is None or now.monotonic >= self._short_until:
+            try:
+                self._renewed(now)
+            except KeysWanting as error:
+                return str(error)
+        return ""
 
     def due(self, now: Now) -> bool:
         """Tell whether keys are worn: the next envelope will be under others."""

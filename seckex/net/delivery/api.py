@@ -77,6 +77,10 @@ class Office(Protocol):
         """Read a piece of a payload."""
         ...
 
+    def kept(self, dialog_id: bytes, number: int) -> Deferred[bool]:
+        """See `Message.kept`."""
+        ...
+
     def expiry(self, ttl: float | None) -> float:
         """Return when what is sent now expires, 0 for never."""
         ...
@@ -193,6 +197,13 @@ class Message:
     def pieces(self) -> int:
         """How many pieces there are to read, one at least."""
         return pieces_of(self.payload)
+
+    def kept(self) -> Deferred[bool]:
+        """Fire when the verdict that was just given, *done* or *dead-letter*, is durable: it cannot come again then.
+
+        With False it fires at once: that will not be before messages in front of it have a verdict as well.
+        """
+        return self._office.kept(self.dialog.id, int(self.name.partition(".")[2][1:]))
 
     def piece(self, index: int) -> Deferred[bytes]:
         """Read one piece; fails with `seckex.errors.StoreFailed`."""

@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
-from twisted.internet.interfaces import IDelayedCall, IProtocol
+from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol
+from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
 CONNECT_WITHIN: Final = 10.0
@@ -78,7 +79,7 @@ class Call:
     def _attempt(self) -> None:
         self._waiting = None
         endpoint = HostnameEndpoint(self._reactor, self.host, self.port, timeout=CONNECT_WITHIN)
-        self._connecting = connecting = connectProtocol(endpoint, self._make())
+        self._connecting = connecting = endpoint.connect(_Quiet(self._make))
         connecting.addCallbacks(self._made, self._not_made)
 
     def _made(self, _protocol: object) -> None:
@@ -96,3 +97,16 @@ class Call:
         wait = min(SHORTEST * 2.0 ** min(self._failures, 16), LONGEST)
         self._failures += 1
         self._not_before = self._reactor.seconds() + wait * (1 - SPREAD + 2 * SPREAD * self._random())
+
+
+class _Quiet(Factory):
+    """Makes what speaks over a connection, and adds nothing to the log."""
+
+    noisy = False
+
+    def __init__(self, make: Callable[[], IProtocol]) -> None:
+        self._make = make
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:  # noqa: ARG002  # the signature is Twisted's
+        """Make it."""
+        return self._make()

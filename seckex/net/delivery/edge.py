@@ -161,6 +161,10 @@ class MessageEdge:
         """See `seckex.delivery.faces.Edge`."""
         self._disk.fetch(dialog_id, self.house.ours(dialog_id, direction), first, done)
 
+    def judged(self, dialog_id: bytes, upto: int) -> None:
+        """See `seckex.delivery.faces.Edge`."""
+        self._office.judged(dialog_id, upto)
+
     def progress(self, dialog_id: bytes, direction: Direction, stage: Stage, upto: int) -> None:  # noqa: ARG002  # a dialog has one direction of ours
         """See `seckex.delivery.faces.Edge`."""
         self._office.progress(dialog_id, stage, upto)

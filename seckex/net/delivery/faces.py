@@ -61,6 +61,10 @@ class DialogHouse(Connected, Protocol):
         """Take what a program says of a message; it comes again after so many seconds at the earliest."""
         ...
 
+    def has_judged(self, dialog_id: bytes, number: int) -> bool:
+        """Tell whether a verdict will last when it is durable; one of a message does when all before it have one."""
+        ...
+
     def flush(self, now: Now) -> None:
         """Do what this turn of the reactor has brought; see `seckex.delivery.faces.Edge.soon`."""
         ...

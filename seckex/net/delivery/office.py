@@ -101,9 +101,10 @@ class ProgramOffice:
         self._service = retry_after
         self._read = read
         self._tracks = Tracks(most_dialogs)
+        self._verdicts = Tracks(most_dialogs)
         self._dialogs: dict[tuple[bytes, Direction], Dialog] = {}
         self._receiving: dict[str, ServiceReceiving] = {}
-        self._turn: deque[Callable[[], None]] = deque()
+        self._turn: deque[Callable[[], None] | tuple[ServiceReceiving | None, Incoming]] = deque()
         self._due: IDelayedCall | None = None
         self._full = False
         self._room: list[Deferred[None]] = []
@@ -192,6 +193,13 @@ class ProgramOffice:
 
     # -- receiving
 
+    def kept(self, dialog_id: bytes, number: int) -> Deferred[bool]:
+        """See `seckex.net.delivery.api.Message.kept`."""
+        if not self.house.has_judged(dialog_id, number):
+            return succeed(False)
+        durable = self._verdicts.of(dialog_id).when(number, Stage.PROCESSED)
+        return durable.addCallback(lambda _: True)
+
     def receive(self, service: str, handler: Handler, *, at_once: int = 1) -> ServiceReceiving:
         """See `seckex.net.delivery.api.Messages.receive`."""
         self._may()
@@ -221,7 +229,8 @@ class ProgramOffice:
 
     def give(self, given: Incoming) -> None:
         """Give a message to the program of its service."""
-        self.soon(partial(self._give, self._receiving.get(given.service), given))
+        self._turn.append((self._receiving.get(given.service), given))
+        self._have_a_turn()
 
     def progress(self, dialog_id: bytes, stage: Stage, upto: int) -> None:
         """Tell programs how far their messages have come."""
@@ -229,6 +238,11 @@ class ProgramOffice:
             self.soon(partial(waiting.callback, None))
         if stage is Stage.PROCESSED:
             self.look_for_room()
+
+    def judged(self, dialog_id: bytes, upto: int) -> None:
+        """Tell programs that their verdicts are durable."""
+        for waiting in self._verdicts.of(dialog_id).progress(Stage.PROCESSED, upto):
+            self.soon(partial(waiting.callback, None))
 
     def failed(self, dialog_id: bytes, number: int, code: int, why: str) -> None:
         """Tell programs that a message of theirs has failed."""
@@ -249,6 +263,9 @@ class ProgramOffice:
     def soon(self, tell: Callable[[], None]) -> None:
         """Call back in a turn of the reactor of its own."""
         self._turn.append(tell)
+        self._have_a_turn()
+
+    def _have_a_turn(self) -> None:
         if self._due is None and not self._stopped:
             self._due = self._reactor.callLater(0, self._take_turn)
 
@@ -257,9 +274,16 @@ class ProgramOffice:
         turn, left = self._turn, MOST_A_TURN
         while turn and left and not self._stopped:
             left -= 1
-            turn.popleft()()
-        if turn and not self._stopped:
-            self._due = self._reactor.callLater(0, self._take_turn)
+            told = turn.popleft()
+            try:
+                if isinstance(told, tuple):
+                    self._give(*told)
+                else:
+                    told()
+            except Exception:
+                _log.failure("what a program was to be told has failed")
+        if turn:
+            self._have_a_turn()
 
     def _give(self, receiving: ServiceReceiving | None, given: Incoming) -> None:
         if receiving is None or receiving.stopped:
@@ -283,6 +307,9 @@ class ProgramOffice:
             said: Any = receiving.handler(message)
         except Exception:
             said = Failure()
+        if said is Verdict.DONE:
+            self._say(receiving, given, said)
+            return
         if isinstance(said, Coroutine):
             said = Deferred.fromCoroutine(said)
         if isinstance(said, Deferred):
@@ -297,8 +324,9 @@ class ProgramOffice:
 
     def _judge(self, receiving: ServiceReceiving, given: Incoming, said: object) -> None:
         if isinstance(said, Verdict):
-            decision = Decision(said)
-        elif isinstance(said, Decision):
+            self._say(receiving, given, said)
+            return
+        if isinstance(said, Decision):
             decision = said
         elif isinstance(said, Failure):
             kind = said.type.__name__ if said.type else "error"
@@ -314,13 +342,20 @@ class ProgramOffice:
             kind = type(said).__name__
             _log.error("the program of service {service} returned {kind}, no verdict", service=given.service, kind=kind)
             decision = Decision(Verdict.RETRY, "the program returned no verdict")
-        self._say(receiving, given, decision)
+        self._say(receiving, given, decision.verdict, decision.why, decision.after)
 
-    def _say(self, receiving: ServiceReceiving, given: Incoming, decision: Decision) -> None:
+    def _say(
+        self,
+        receiving: ServiceReceiving,
+        given: Incoming,
+        verdict: Verdict,
+        why: str = "",
+        after: float | None = None,
+    ) -> None:
         if not self._stopped:
-            after = self._retry_after(given.service) if decision.after is None else decision.after
-            why, now = decision.why, self._clock.now()
-            self.house.verdict(given.dialog_id, given.number, decision.verdict, why, now, after)
+            if after is None:
+                after = self._retry_after(given.service) if verdict is Verdict.RETRY else 0.0
+            self.house.verdict(given.dialog_id, given.number, verdict, why, self._clock.now(), after)
         receiving.had()
 
     def stop(self) -> None:

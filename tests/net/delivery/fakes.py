@@ -23,6 +23,7 @@ class FakeHouse:
         self.refuses: PeerFault | None = None
         self.taking: Callable[[int, bytes], None] = lambda _connection, _octets: None
         self.next = 1
+        self.judged: dict[bytes, int] = {}
         self.room: dict[int, Callable[[], None]] = {}
 
     def told(self, what: str) -> list[list[Any]]:
@@ -78,6 +79,9 @@ class FakeHouse:
         after: float = 0.0,
     ) -> None:
         self.said.append(("verdict", dialog_id, number, verdict, why, after))
+
+    def has_judged(self, dialog_id: bytes, number: int) -> bool:
+        return self.judged.get(dialog_id, 0) >= number
 
     def flush(self, now: Now) -> None:  # noqa: ARG002  # the interface's
         self.said.append(("flush",))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,10 +46,6 @@ class Lazy:
         self.stopped = True
 
 
-def entropy(count: int) -> bytes:
-    return bytes(range(count))
-
-
 class DiskCase(SynchronousTestCase):
     most = 4 * SPOOLED_ABOVE
 
@@ -56,7 +53,7 @@ class DiskCase(SynchronousTestCase):
         folder = Path(self.mktemp())
         folder.mkdir(mode=0o700)
         self.store = MemoryMessages()
-        self.spool = Spool(folder / "spool" / "0", MasterKey(Secret(bytes(MASTER_KEY_SIZE))), entropy)
+        self.spool = Spool(folder / "spool" / "0", MasterKey(Secret(bytes(MASTER_KEY_SIZE))), os.urandom)
         self.aside = Lazy()
         self.disk = Disk(self.store, self.spool, self.aside, self.most)
         self.told: list[Any] = []
@@ -122,7 +119,7 @@ class DiskTests(DiskCase):
 class UploadTests(DiskCase):
     def setUp(self) -> None:
         super().setUp()
-        self.upload = PayloadUpload(self.disk, entropy)
+        self.upload = PayloadUpload(self.disk, os.urandom)
 
     def test_what_is_short_stays_in_memory(self) -> None:
         for part in (b"a", b"", bytes(SPOOLED_ABOVE - 1)):

@@ -152,7 +152,7 @@ class ReceivingTests(OfficeCase):
         self.turn()
         [message] = got
         self.assertEqual((message.name, message.peer, message.payload), (f"{NAME}.o1", PEER, b"hello"))
-        self.assertEqual(self.verdicts(), [[DIALOG, 1, Verdict.DONE, "", 10.0]])
+        self.assertEqual(self.verdicts(), [[DIALOG, 1, Verdict.DONE, "", 0.0]])
         answer = message.dialog.send(b"thanks")
         self.assertEqual(answer.name, f"{NAME}.b1")
 
@@ -170,9 +170,9 @@ class ReceivingTests(OfficeCase):
         self.assertEqual(
             [said[1:] for said in self.verdicts()],
             [
-                [1, Verdict.DEAD, "no", 10.0],
+                [1, Verdict.DEAD, "no", 0.0],
                 [2, Verdict.RETRY, "busy", 3.0],
-                [3, Verdict.DONE, "", 10.0],
+                [3, Verdict.DONE, "", 0.0],
                 [5, Verdict.RETRY, "", 10.0],
             ],
         )

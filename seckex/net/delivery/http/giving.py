@@ -87,8 +87,8 @@ class Giving:
         message = self._holdings.find(call.said["message"]).message
         await write_payload(call, message.payload, message.piece, {})
 
-    def verdict(self, call: Call) -> Answer:
-        """POST /v1/messages/{message}/verdict."""
+    async def verdict(self, call: Call) -> Answer:
+        """POST /v1/messages/{message}/verdict: answered when the message cannot come again, or has to."""
         told = call.json(("verdict", "why", "after"))
         verdict, why, after = _VERDICTS.get(str(told.get("verdict"))), told.get("why", ""), told.get("after")
         if verdict is None:
@@ -101,7 +101,9 @@ class Giving:
             raise unfit("after", _AFTER)
         held = self._holdings.find(call.said["message"])
         self._holdings.settle(held, Decision(verdict, why, after))
-        return Answer(HTTPStatus.NO_CONTENT)
+        if verdict is Verdict.RETRY or await held.message.kept():
+            return Answer(HTTPStatus.NO_CONTENT)
+        return Answer(HTTPStatus.ACCEPTED)
 
 
 _AFTER: Final = f"a number of seconds from 0 to {LONGEST_AFTER}, with the verdict retry"

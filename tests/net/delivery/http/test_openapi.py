@@ -306,6 +306,7 @@ class AnswerTests(HttpCase):
         have("postVerdict", 413, bytes(65537), message=order.name)
         have("postVerdict", 204, b'{"verdict": "retry", "after": 60, "why": "later"}', message=order.name)
         self.wires[0].close()
+        self.judge_the_second()
         have("receiveMessages", 204, service="bills", query="?mode=one&timeout=0")
         self.messages.deliver("bills", b"1")
         wire = self.wire()
@@ -325,6 +326,15 @@ class AnswerTests(HttpCase):
         wire.begin("GET", "/v1/services/orders/messages?mode=one")
         self.messages.advance()
         self.assertEqual(self.heard("receiveMessages", wire.heard()).status, 503)
+
+    def judge_the_second(self) -> None:
+        """Say what becomes of a message before the one in front of it has a verdict, and then of that."""
+        wire = self.wire()
+        wire.begin("GET", "/v1/services/bills/messages?at-once=2")
+        one, two = (self.messages.deliver("bills", b"%d" % number) for number in range(2))
+        self.have("postVerdict", 202, b'{"verdict": "done"}', message=two.name)
+        self.have("postVerdict", 204, b'{"verdict": "done"}', message=one.name)
+        wire.close()
 
     def looking(self) -> None:
         have = self.have

@@ -75,6 +75,15 @@ class StreamTests(ReceivingCase):
         self.messages.advance(3600)
         self.assertEqual(orders[0].attempt, 2)
 
+    def test_a_verdict_is_answered_when_it_is_durable(self) -> None:
+        self.stream()
+        order = self.messages.deliver("orders", b"1")
+        wire = self.wire()
+        wire.begin("POST", f"/v1/messages/{order.name}/verdict", b'{"verdict": "done"}')
+        self.assertEqual(wire.transport.value(), b"")
+        self.messages.advance()
+        self.assertEqual((wire.heard().status, order.state), (204, State.DONE))
+
     def test_verdicts_that_are_none(self) -> None:
         self.stream()
         order = self.messages.deliver("orders", b"1")
