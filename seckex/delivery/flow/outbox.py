@@ -1,9 +1,8 @@
 """Segments of ours that are not acknowledged: which octets are in memory, and how far sending has come in them.
 
-Octets are kept in memory from when they are accepted until they are
-acknowledged, as long as the dialog has less than `MOST_KEPT` of them and the
-room that all dialogs share lasts. All others are forgotten when they are durable,
-and read from the store when their turn comes, at most `AHEAD` octets ahead; then
+Octets are kept in memory from when they are accepted until they are acknowledged, as long as
+the dialog has less than `MOST_KEPT` of them and the room that all dialogs share lasts. All others are
+forgotten when they are durable, and read from the store when their turn comes, at most `AHEAD` octets ahead; then
 they are forgotten again once they are sent. Of a file of the spool at most
 `PIECES_AHEAD` pieces are in memory.
 
