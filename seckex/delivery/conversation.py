@@ -135,6 +135,7 @@ class Conversation:
             or receiving.has_changes
             or sending.has_frames
             or receiving.owes
+            or receiving.turned_away
             or (sending.last is not None and not self.is_over)
         )
 

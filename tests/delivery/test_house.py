@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from seckex.delivery.faces import DialogName, Direction, Incoming, Outgoing, Stage, Verdict
 from seckex.delivery.memory import MemoryMessages
+from seckex.delivery.terms import PeerTerms
 from seckex.errors import PeerIncompatible
 from seckex.events.messages import GapAfterRestore
 from seckex.wire.numbers import Code
@@ -283,12 +285,39 @@ class ThreePhaseTests(SynchronousTestCase):
         self.table.run()
         before = self.shown(dialog)["kek"]
         self.node.vault.renew(identity(NODE, held="another"))
+        self.node.house.reconfigure(self.node.house._tables.terms, self.node.now())
         self.table.advance(5)
         self.node.send(HOME, "orders", b"two")
         self.table.run()
         self.assertEqual(self.home.payloads(), [b"one", b"two"])
         self.assertEqual(self.source(dialog), "three-phase")
         self.assertNotEqual(self.shown(dialog)["kek"], before)
+
+    def test_a_target_that_calls_and_has_lost_its_keys_is_given_others(self) -> None:
+        home, node, table = self.home, self.node, self.table
+        node.send(HOME, "orders", b"one")
+        table.advance(3)
+        home.crash()
+        table.unreachable.add(HOME)
+        home.peers[NODE] = PeerTerms(source="prekey")
+        home.start()
+        node.send(HOME, "orders", b"two")
+        # home -> node, and an envelope of another dialog that proves who it is
+        home.send(NODE, "answers", b"hello")
+        table.advance(10)
+        self.assertEqual(home.payloads(), [b"one", b"two"])
+
+    def test_a_dialog_that_has_moved_gets_keys_under_other_terms_too(self) -> None:
+        home, node, table = self.home, self.node, self.table
+        node.send(HOME, "orders", b"one")
+        table.advance(3)
+        home.crash()
+        node.peers[HOME] = PeerTerms(source="prekey")
+        node.house.reconfigure(evolve(node.house._tables.terms, peers=node.peers), node.now())
+        home.start()
+        node.send(HOME, "orders", b"two")
+        table.advance(10)
+        self.assertEqual(home.payloads(), [b"one", b"two"])
 
 
 class RestoreTests(HouseCase):
