@@ -32,6 +32,7 @@ AuthorizedKeysFile {path}/user.pub
 PidFile none
 StrictModes no
 UsePAM no
+Subsystem sftp internal-sftp
 """
 
 
