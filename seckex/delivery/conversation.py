@@ -19,6 +19,9 @@ from seckex.machine import Now
 
 #: Of a dialog's id, what people are shown.
 SHOWN: Final = 12
+#: The lower octet of an envelope's flags, and what four bits of it say of the headers (docs/messages.md, section 3).
+_FLAGS: Final = 5
+_SHAPES: Final = {0x0F: "whole", 0x0D: "anonymous", 0x09: "new session key", 0x00: "short"}
 
 
 class Conversation:
@@ -145,6 +148,7 @@ class Conversation:
             or receiving.has_changes
             or sending.has_frames
             or receiving.owes
+            or receiving.turned_away
             or (sending.last is not None and not self.is_over)
         )
 
@@ -163,7 +167,8 @@ class Conversation:
         self.unkept_round = self.sending.rounds
         self.sending.hurry(now)
 
-    def note_said(self, piece: Piece, size: int, now: Now) -> None:
-        """Remember that messages went out, in an envelope of ``size`` octets."""
+    def note_said(self, piece: Piece, octets: bytes, now: Now) -> None:
+        """Remember that messages went out, in the envelope ``octets``."""
         last = piece.sequence + max(piece.count, 1) - 1
-        self.trail.note(now.wall, True, piece.sequence, last, "went", overhead=size - len(piece.body))
+        headers, overhead = _SHAPES[octets[_FLAGS] & 15], len(octets) - len(piece.body)
+        self.trail.note(now.wall, True, piece.sequence, last, "went", headers=headers, overhead=overhead)

@@ -6,9 +6,12 @@ docs/messages.md, section 8, says, or met with silence, and told to the operator
 
 from __future__ import annotations
 
+from typing import Final
+
 from seckex.delivery.collecting import Collecting
 from seckex.delivery.connection import Connection
 from seckex.delivery.conversation import SHOWN, Conversation
+from seckex.delivery.flow.segments import violation
 from seckex.delivery.keeping import Keeping
 from seckex.delivery.keys.accepting import Accepting
 from seckex.delivery.keys.doorkeeper import FLAGS_AT, Doorkeeper
@@ -29,10 +32,13 @@ from seckex.events.messages import (
 )
 from seckex.events.messages import HeadersMissing as HeadersMissingTold
 from seckex.machine import Now
-from seckex.wire.bodies import End, Held, Shift, decode_frames
+from seckex.wire.bodies import Dead, End, Fragments, Frame, Held, Shift, Skip, decode_frames
 from seckex.wire.dialog import DIALOG_ID_SIZE, FULL_PREAMBLE_SIZE, PREAMBLE_SIZE
 from seckex.wire.numbers import Code, MessageKind, NoticeWhat, RecordFlag
 from seckex.wire.units import Gone, Hello, Notice, Phase, Ping, Pong, Prekeys, Prove, decode_unit, is_envelope
+
+#: Frames that a STATE may have several of; so one envelope is little work.
+_OFTEN: Final = (Dead, Fragments, Skip)
 
 
 class Hearing:
@@ -89,7 +95,7 @@ class Hearing:
             peer = self._tables.peers.get(key)
             if peer is not None:
                 peer.connections = [each for each in peer.connections if each is not connection]
-                if not peer.conversations:
+                if not peer.conversations and not peer.connections:
                     del self._tables.peers[key]
 
     def writable(self, number: int, now: Now) -> None:
@@ -132,11 +138,13 @@ class Hearing:
             case Notice():
                 self._notice(connection, unit, now)
             case Ping(said):
-                self._speaking.say(connection, Pong(said))
+                if self._speaking.takes_more(connection):
+                    self._speaking.say(connection, Pong(said))
             case Prove():
                 self._relaying.prove(connection, unit, now)
             case Phase():
-                self._speaking.phase(connection, unit, now)
+                if self._speaking.takes_more(connection):
+                    self._speaking.phase(connection, unit, now)
             case Pong():
                 pass
 
@@ -343,6 +351,9 @@ class Hearing:
             conversation.keys = opened.accepting
             if conversation.connection is not connection:
                 self._speaking.go_over(conversation, connection, now)
+            if opened.accepting.owes_held:
+                # Whoever sends all headers waits to hear that they are held; a fragment is not answered otherwise.
+                conversation.speaks = True
         if connection.proved is None:
             connection.proved = opened.peer if not opened.back else conversation.row.peer
         self._speaking.leads_to(connection, conversation.key)
@@ -359,19 +370,25 @@ class Hearing:
                 conversation.trail.note(now.wall, False, header.sequence, last, "came")
             elif header.kind is MessageKind.FRAGMENT:
                 receiving.take_fragment(header.sequence, header.fragment, header.fragments, opened.body, now)
-                self._keeping.spool(conversation)
             else:
                 self._frames(conversation, opened.body, now)
         except PeerMisbehaved as error:
             self._tables.report_refused(opened.peer, header.dialog_id, "body", error.code, error.why)
             raise
+        self._keeping.spool(conversation)
+        self._tables.measure(conversation)
         if routed and opened.new_chain is not None:
             # Its initiator may hold the former keys no more.
             conversation.doubt(now)
         self._tables.mark(conversation)
 
     def _frames(self, conversation: Conversation, body: bytes, now: Now) -> None:
+        told: set[type[Frame]] = set()
         for frame in decode_frames(body):
+            if type(frame) not in _OFTEN:
+                if type(frame) in told:
+                    raise violation(f"{type(frame).__name__.upper()} twice in one STATE")
+                told.add(type(frame))
             if isinstance(frame, Held):
                 if isinstance(conversation.keys, Initiating):
                     conversation.keys.held(frame.chain, now)

@@ -134,16 +134,22 @@ class House:
                 self._speaking.say(connection, Ping(self._tables.edge.entropy(8)))
             elif (due == "drop" or self._is_idle(connection, now)) and not connection.closing:
                 self._speaking.drop(connection)
-        for conversation in list(self._tables.dialogs.values()):
-            if isinstance(conversation.keys, Initiating):
-                conversation.keys.expire(now)
+        for conversation in list(self._tables.awake):
+            keys, waits = conversation.keys, False
+            if isinstance(keys, Initiating):
+                keys.expire(now)
+                may = keys.is_held or keys.exchange_due(now)
+                waits = (may and self._speaking.may_exchange(conversation, now)) or bool(keys.former)
             if conversation.is_active:
                 self._tick(conversation, now)
-            if conversation.row.forget and now.wall >= conversation.row.forget:
-                self._forget(conversation)
+            elif not waits:
+                del self._tables.awake[conversation]
         self._clock = max(self._clock, now.wall)
         if now.monotonic - self._noted >= _NOTED_EVERY:
             self._noted = now.monotonic
+            for conversation in list(self._tables.dialogs.values()):
+                if conversation.row.forget and now.wall >= conversation.row.forget:
+                    self._forget(conversation)
             self._tables.edge.commit((NoteClock(self._clock),), _ignored)
 
     def _is_idle(self, connection: Connection, now: Now) -> bool:
@@ -165,8 +171,6 @@ class House:
             if keys.missing(now):
                 conversation.sending.retry(now)
                 conversation.speaks = True
-        if isinstance(keys, Initiating) and keys.exchange_due(now):
-            self._speaking.may_exchange(conversation, now)
         if conversation.is_over and not conversation.row.forget and not conversation.committing:
             self._over(conversation, now)
         self._programs.give_soon(conversation)
@@ -184,6 +188,7 @@ class House:
         row = conversation.row
         self._speaking.exchanging.forget(conversation)
         del self._tables.dialogs[row.dialog_id]
+        self._tables.awake.pop(conversation, None)
         peer = self._tables.peers.get(conversation.key)
         if peer is not None:
             peer.conversations.pop(row.dialog_id, None)
@@ -211,8 +216,13 @@ class House:
         """Have other services, peers and bounds; dialogs that live go on."""
         self._tables.terms = terms
         self._hearing.door.recheck(now)
+        for peer in self._tables.peers.values():
+            # Who was being called may have been left out meanwhile.
+            peer.calling = False
         for conversation in self._tables.dialogs.values():
             conversation.receiving.terms = self._tables.receiving_terms(conversation.row)
+            self._tables.mark(conversation)
+            self._tables.awake[conversation] = None
             if isinstance(conversation.keys, Initiating):
                 conversation.keys.recheck(now)
 

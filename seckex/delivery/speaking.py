@@ -51,7 +51,7 @@ class Speaking:
 
     def speak(self, peer: PeerAtHouse, now: Now) -> None:
         """Say what there is to somebody, as much as the connection takes."""
-        turns, edge = peer.turns, self._tables.edge
+        turns = peer.turns
         while True:
             conversation = turns.next()
             if conversation is None:
@@ -61,7 +61,7 @@ class Speaking:
                 turns.wait(conversation, conversation.row.priority)
                 self._call(peer)
                 return
-            if edge.backlog(connection.number) >= MOST_BACKLOG or len(connection.said) >= MOST_UNKEPT:
+            if not self.takes_more(connection) or len(connection.said) >= MOST_UNKEPT:
                 # `writable` goes on, or what a relay says.
                 turns.wait(conversation, conversation.row.priority)
                 return
@@ -119,7 +119,7 @@ class Speaking:
             kind, count, fragment, fragments = piece.kind, piece.count, piece.fragment, piece.fragments
             acknowledged = receiving.acknowledge()
             octets = keys.seal(kind, count, fragment, fragments, piece.sequence, acknowledged, piece.body, now)
-            conversation.note_said(piece, len(octets), now)
+            conversation.note_said(piece, octets, now)
         conversation.why = ""
         connection.used = now.monotonic
         self._tables.edge.say(connection.number, octets)
@@ -201,6 +201,10 @@ class Speaking:
         """Say a unit that is no envelope."""
         self._tables.edge.say(connection.number, encode_unit(unit))
 
+    def takes_more(self, connection: Connection) -> bool:
+        """Tell whether little enough waits for a connection: who reads nothing is answered nothing."""
+        return self._tables.edge.backlog(connection.number) < MOST_BACKLOG
+
     def tell(self, connection: Connection, unit: bytes | None) -> None:
         """Say a unit, if there is one."""
         if unit is not None:
@@ -249,10 +253,14 @@ class Speaking:
         conversation.speaks = True
         self._tables.mark(conversation)
 
-    def may_exchange(self, conversation: Conversation, now: Now) -> None:
-        """Have a three-phase exchange for a dialog when its turn comes, where its terms have it so."""
+    def may_exchange(self, conversation: Conversation, now: Now) -> bool:
+        """Have a three-phase exchange for a dialog when its turn comes, where its terms have it so; tell whether so."""
         connection, peer = conversation.connection, self._tables.terms.peers.get(conversation.row.peer)
-        if connection is not None and connection.is_way_through(conversation.key):
-            return
-        if connection is not None and peer is not None and peer.source in ("auto", "three-phase"):
-            self.exchanging.wanted(conversation, connection, now)
+        if connection is None or connection.is_way_through(conversation.key):
+            return False
+        keys = conversation.keys
+        # What has moved never goes back, whatever the terms are by now.
+        due = isinstance(keys, Initiating) and keys.exchange_due(now)
+        if due or (peer is not None and peer.source in ("auto", "three-phase")):
+            return self.exchanging.wanted(conversation, connection, now)
+        return False

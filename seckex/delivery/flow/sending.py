@@ -305,7 +305,11 @@ class Sending(Accepted):
             case Dead(number, code, text):
                 self._hear_dead(number, code, text)
             case Credit(window):
+                again = window and not self._window.most
                 self._window.most = window
+                if again:
+                    # What came to no room was dropped.
+                    self._begin_anew()
                 self._ready = self._is_connected
             case Fragments(number, count):
                 if self._outbox.has_fragments(number, count):

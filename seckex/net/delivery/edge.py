@@ -93,9 +93,11 @@ class MessageEdge:
 
     def _flush(self) -> None:
         self._due = None
-        self.house.flush(self._clock.now())
-        self._connections.flush()
-        self._check_quiet()
+        try:
+            self.house.flush(self._clock.now())
+        finally:
+            self._connections.flush()
+            self._check_quiet()
 
     def stop(self) -> Deferred[None]:
         """Fire when all is stored that the house has; it is asked for nothing more then."""

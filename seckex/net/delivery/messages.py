@@ -252,7 +252,11 @@ class MessagesAtEdge:
     def _tick(self) -> None:
         now = self._around.clock.now()
         self._ticks += 1
-        self.house.tick(now)
+        try:
+            self.house.tick(now)
+        except Exception:
+            # One dialog must not stop the clock of all.
+            self._around.log.failure("the house of dialogs failed when time passed", Failure())
         self.office.look_for_room()
         if self._ticks % KEYS_EVERY == 1:
             self.vault.tend(now.wall)
