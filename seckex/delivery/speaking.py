@@ -178,7 +178,8 @@ class Speaking:
     def leave(self, conversation: Conversation, former: Connection) -> None:
         """Take note that a dialog does not speak over a connection any more."""
         through = former.is_way_through(conversation.key)
-        conversation.kept_by = former.relay if through and not conversation.unkept else ""
+        kept = not conversation.unkept and conversation.unkept_round != conversation.sending.rounds
+        conversation.kept_by = former.relay if through and kept else ""
         if conversation.unkept:
             # Whether it was kept is not known.
             conversation.unkept.clear()
