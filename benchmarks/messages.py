@@ -32,7 +32,10 @@ def _rates(runs: int, count: int) -> list[Row]:
     peers: list[Callable[[], Sequence[float]]] = [] if absent else [lambda: (streams.published(count, SIZE, WINDOW),)]
     numbers = (1, 100)
     ours = (partial(posted, "rate", count, dialogs) for dialogs in numbers)
-    *found, peer = [*alternate_several(runs, *ours, *peers), *([] if peers else [[None]])]
+    measured: list[Sequence[float | None]] = [*alternate_several(runs, *ours, *peers)]
+    if not peers:
+        measured.append([None])
+    *found, peer = measured
     rows: list[Row] = []
     for dialogs, (rate, cost) in zip(numbers, found, strict=True):
         what = f"durable messages of 1 KiB by {dialogs} dialog{'s' if dialogs > 1 else ''}"

@@ -133,10 +133,8 @@ def main() -> None:
     """Run as the command line says."""
     folder = Path(sys.argv[2])
     running: Coroutine[Any, Any, None]
-    if sys.argv[1] == "home":
-        running = home(folder)
-    else:
-        running = node(folder, sys.argv[3], *map(int, sys.argv[4:]))
+    end = sys.argv[1]
+    running = home(folder) if end == "home" else node(folder, sys.argv[3], *map(int, sys.argv[4:]))
     reactor.callWhenRunning(lambda: Deferred.fromCoroutine(running).addErrback(_failed))
     reactor.run()
 
