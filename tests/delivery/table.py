@@ -291,6 +291,8 @@ class Table:
         self.queues: dict[Any, deque[Callable[[], None]]] = {}
         self.happened = 0
         self.unreachable: set[str] = set()
+        #: Who reaches nobody.
+        self.away: set[str] = set()
         self._numbers = 0
         self._dues: list[tuple[float, Callable[[], None]]] = []
 
@@ -335,7 +337,7 @@ class Table:
         terms = caller.peers.get(peer)
         where = terms.via if terms is not None and terms.via else peer
         callee = self.hosts.get(where)
-        if callee is None or not callee.up or {where, caller.nai} & self.unreachable:
+        if callee is None or not callee.up or where in self.unreachable or caller.nai in self.away:
             caller.house.unreachable(peer, "nobody is there", caller.now())
             self.later(5.0, lambda: self.connect(caller, peer) if caller.up else None)
             return
