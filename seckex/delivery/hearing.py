@@ -25,6 +25,7 @@ from seckex.delivery.store import (
 from seckex.delivery.tables import Tables
 from seckex.delivery.terms import matches
 from seckex.errors import AuthenticationFailed, Malformed, PeerMisbehaved, SeckexError
+from seckex.events import label_of
 from seckex.events.messages import (
     DialogBegun,
     MessagesRefused,
@@ -434,9 +435,9 @@ class Hearing:
         elif notice.what is NoticeWhat.REFUSED:
             self._tables.edge.report(MessagesRefused(row.peer, row.service, conversation.shown, notice.code))
             conversation.trail.note(now.wall, True, 0, 0, "refused by the peer", code=notice.code)
-            conversation.why = f"refused by {row.peer} with {notice.code}"
+            why = conversation.why = f"refused by {row.peer}, {notice.code} {label_of(notice.code)}"
             self._tables.names.pop(conversation.name, None)
-            conversation.sending.end(notice.code, f"refused by {row.peer}")
+            conversation.sending.end(notice.code, why)
             # There is nobody to say the end to.
             conversation.refused = True
             self._tables.mark(conversation)

@@ -207,6 +207,13 @@ class RefusalTests(HouseCase):
         self.table.run()
         self.assertEqual([code for _, code, _ in self.node.failures], [Code.UNKNOWN_SERVICE])
         self.assertEqual(self.home.got, [])
+        # It says so as well when home cannot be reached any more.
+        self.table.unreachable.add(HOME)
+        self.table.cut_all()
+        self.node.send(HOME, "orders", b"one")
+        self.table.advance(5)
+        [shown] = [each for each in self.node.house.shown_dialogs(self.node.now()) if each["service"] == "nothing"]
+        self.assertEqual((shown["state"], shown["why"]), ("failed", f"refused by {HOME}, 301 unknown-service"))
 
     def test_a_stranger_is_refused(self) -> None:
         with self.assertRaises(PeerIncompatible) as caught:
