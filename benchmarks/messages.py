@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -32,7 +32,7 @@ def _rates(runs: int, count: int) -> list[Row]:
     peers: list[Callable[[], Sequence[float]]] = [] if absent else [lambda: (streams.published(count, SIZE, WINDOW),)]
     numbers = (1, 100)
     ours = (partial(posted, "rate", count, dialogs) for dialogs in numbers)
-    measured: list[Sequence[float | None]] = [*alternate_several(runs, *ours, *peers)]
+    measured: list[Sequence[Any]] = [*alternate_several(runs, *ours, *peers)]
     if not peers:
         measured.append([None])
     *found, peer = measured

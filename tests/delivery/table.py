@@ -290,9 +290,9 @@ class Table:
         self.random = rng
         self.queues: dict[Any, deque[Callable[[], None]]] = {}
         self.happened = 0
-        #: Who is off the net, and who cannot be called, though he calls.
         self.unreachable: set[str] = set()
-        self.uncalled: set[str] = set()
+        #: Who reaches nobody.
+        self.away: set[str] = set()
         self._numbers = 0
         self._dues: list[tuple[float, Callable[[], None]]] = []
 
@@ -337,8 +337,7 @@ class Table:
         terms = caller.peers.get(peer)
         where = terms.via if terms is not None and terms.via else peer
         callee = self.hosts.get(where)
-        off = {where, caller.nai} & self.unreachable or where in self.uncalled
-        if callee is None or not callee.up or off:
+        if callee is None or not callee.up or where in self.unreachable or caller.nai in self.away:
             caller.house.unreachable(peer, "nobody is there", caller.now())
             self.later(5.0, lambda: self.connect(caller, peer) if caller.up else None)
             return

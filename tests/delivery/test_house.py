@@ -298,7 +298,7 @@ class ThreePhaseTests(SynchronousTestCase):
         node.send(HOME, "orders", b"one")
         table.advance(3)
         home.crash()
-        table.uncalled.add(HOME)
+        table.unreachable.add(HOME)
         home.peers[NODE] = PeerTerms(source="prekey")
         home.start()
         node.send(HOME, "orders", b"two")

@@ -53,12 +53,12 @@ class RelayCase(SynchronousTestCase):
 
     def leave(self, host: Host) -> None:
         """End what leads to a host, and let it come back no more."""
-        self.table.unreachable.add(host.nai)
+        self.table.away.add(host.nai)
         for wire in list(host.wires.values()):
             self.table.cut(wire)
 
     def comes_back(self, host: Host) -> None:
-        self.table.unreachable.discard(host.nai)
+        self.table.away.discard(host.nai)
         self.table.advance(6)
 
 
@@ -209,7 +209,7 @@ class RestartTests(RelayCase):
         self.leave(self.home)
         self.home.house.send(self.dialog, [_outgoing(b"thanks")], self.home.now())
         self.table.run()
-        self.table.unreachable.clear()
+        self.table.away.clear()
         self.restart(self.home)
         self.table.advance(20)
         # Its keys are gone, and it was heard of by node, which spoke.
@@ -219,7 +219,7 @@ class RestartTests(RelayCase):
         self.leave(self.node)
         self.home.house.send(self.dialog, [_outgoing(b"thanks")], self.home.now())
         self.table.advance(2)
-        self.table.unreachable.clear()
+        self.table.away.clear()
         self.restart(self.node)
         self.table.advance(40)
         # What waited was sealed for the process before.
