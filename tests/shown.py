@@ -81,7 +81,7 @@ def with_variables(failure: Failure) -> str:
 
 
 #: Labels of what comes out of HKDF and is a name, told to everybody.
-NAMES: Final = (b"seckex1 passage id",)
+NAMES: Final = (b"seckex1 passage id", b"seckex1 kek id")
 
 
 class ShownCase(TestCase):

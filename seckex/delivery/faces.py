@@ -168,6 +168,10 @@ class Edge(Protocol):
         """Read the octets of a stored segment, in time."""
         ...
 
+    def fetch_kept(self, number: int, done: Callable[[bytes | StoreFailed], None]) -> None:
+        """Read the octets of an envelope that is kept as a relay, in time."""
+        ...
+
     def read_piece(self, spool: str, fragment: int, done: Callable[[bytes | StoreFailed], None]) -> None:
         """Read the octets of one fragment of a file of the spool, in time."""
         ...

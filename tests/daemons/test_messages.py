@@ -40,7 +40,7 @@ class ShellTests(MessagingTestCase):
         self.why_it_waits(name)
         self.verdicts(name)
         # The same key is the same message.
-        again = self.said("initiator", *TO_HOME, "order", "--key", "2", "--wait", "processed")
+        again = self.said("initiator", *TO_HOME, "order", "--key", "2", "--wait", "delivered")
         self.assertEqual(again, waits.stdout)
         self.large()
 
@@ -53,7 +53,7 @@ class ShellTests(MessagingTestCase):
         self.assertIn("opened with all headers", told)
 
     def verdicts(self, name: str) -> None:
-        """The exit status of a command is the verdict: 75 is later, 0 done, all else puts aside."""
+        """Give verdicts by the exit status of a command: 75 is later, 0 done, all else puts aside."""
         for _ in range(2):
             self.said("responder", *RECEIVE, "--one", "--exec", "sh -c 'exit 75'")
         self.assertEqual(self.why("responder", name)["stage"], "delivered")

@@ -6,7 +6,7 @@ nothing comes for as long as `tests.daemons.stage.PATIENCE`.
 
 from __future__ import annotations
 
-import random
+import secrets
 import sys
 import time
 
@@ -24,7 +24,7 @@ class MessagesTests(KillingTestCase):
 
     def runTest(self) -> None:
         """Kill, and look."""
-        self.killed = self.kill_at_random(self.kills, random.randrange(1 << 32), self.tell)
+        self.killed = self.kill_at_random(self.kills, secrets.randbelow(1 << 32), self.tell)
 
     def tell(self, kills: int) -> None:
         """Show that it goes on."""
