@@ -42,7 +42,7 @@ class Direction(IntEnum):
     @property
     def other(self) -> Direction:
         """Return the opposite."""
-        return Direction(1 - self)
+        return Direction.BACK if self is Direction.OUT else Direction.OUT
 
 
 class Stage(Enum):
@@ -63,7 +63,7 @@ class Verdict(Enum):
 
 def message_name(dialog_id: bytes, direction: Direction, number: int) -> str:
     """Return what a message is called by people."""
-    return f"{dialog_id.hex()[:12]}.{direction.letter}{number}"
+    return f"{dialog_id[:6].hex()}.{direction.letter}{number}"
 
 
 @frozen

@@ -352,9 +352,6 @@ class Hearing:
             conversation.keys = opened.accepting
             if conversation.connection is not connection:
                 self._speaking.go_over(conversation, connection, now)
-            if opened.accepting.owes_held:
-                # Whoever sends all headers waits to hear that they are held; a fragment is not answered otherwise.
-                conversation.speaks = True
         if connection.proved is None:
             connection.proved = opened.peer if not opened.back else conversation.row.peer
         self._speaking.leads_to(connection, conversation.key)

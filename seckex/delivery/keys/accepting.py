@@ -207,11 +207,6 @@ class Accepting:
         """Return how many envelopes may be sealed now, which is as many as there are."""
         return PLENTY
 
-    @property
-    def owes_held(self) -> bool:
-        """Whether HELD has to be said."""
-        return self._held is not None
-
     def pending_held(self) -> bytes | None:
         """Return the chain hash that HELD has to say, once; it comes again when the initiator has not heard of it."""
         held, self._held = self._held, None
