@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Final
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -14,10 +16,8 @@ from seckex.wire.shares import SIZES
 from tests.crypto.plain_hpke import AES_128_GCM, AES_256_GCM, MLKEM768_X25519, X25519, Context, combined, dhkem
 from tests.crypto.test_kem import SMALL, VECTORS
 
-try:
-    import pyhpke
-except ImportError:  # what is not installed is told in `InteroperabilityTests.skip`
-    pyhpke = None
+#: What is not installed is told in `InteroperabilityTests.skip`.
+pyhpke: Any = import_module("pyhpke") if find_spec("pyhpke") else None
 
 SEED: Final = bytes(range(96))
 INFO: Final = b"whom it is between"
