@@ -32,12 +32,13 @@ def _rates(runs: int, count: int) -> list[Row]:
     peers: list[Callable[[], Sequence[float]]] = [] if absent else [lambda: (streams.published(count, SIZE, WINDOW),)]
     numbers = (1, 100)
     ours = (partial(posted, "rate", count, dialogs) for dialogs in numbers)
-    *found, peer = [*alternate_several(runs, *ours, *peers), *([] if peers else [[None]])]
+    found = alternate_several(runs, *ours, *peers)
+    peer = found.pop()[0] if peers else None
     rows: list[Row] = []
     for dialogs, (rate, cost) in zip(numbers, found, strict=True):
         what = f"durable messages of 1 KiB by {dialogs} dialog{'s' if dialogs > 1 else ''}"
         rows += [
-            Row(what, "1/s", rate, peer[0], _JETSTREAM, 1.2),
+            Row(what, "1/s", rate, peer, _JETSTREAM, 1.2),
             Row(what, "1/s", rate, None, "", 30_000),
             Row("the same, processors of both ends", "us", cost, None, "", _MOST_EACH, lower=True),
         ]

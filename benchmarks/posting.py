@@ -13,7 +13,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any, Final
 
@@ -132,11 +132,7 @@ def _failed(failure: Failure) -> None:
 def main() -> None:
     """Run as the command line says."""
     folder = Path(sys.argv[2])
-    running: Coroutine[Any, Any, None]
-    if sys.argv[1] == "home":
-        running = home(folder)
-    else:
-        running = node(folder, sys.argv[3], *map(int, sys.argv[4:]))
+    running = home(folder) if sys.argv[1] == "home" else node(folder, sys.argv[3], *map(int, sys.argv[4:]))
     reactor.callWhenRunning(lambda: Deferred.fromCoroutine(running).addErrback(_failed))
     reactor.run()
 

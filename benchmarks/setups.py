@@ -71,6 +71,7 @@ def _associations(count: int) -> float:
 
 
 def tls_connections(count: int) -> float:
+    """Return how many mutual TLS connections a second a Twisted server takes."""
     with folder() as path, process("-m", "benchmarks.tls_server", str(path)) as server:
         port = line(server)
         with process("-m", "benchmarks.tls_client", str(path), port, str(count)) as client:

@@ -1,7 +1,7 @@
 """The peer of `benchmarks.messages`: NATS JetStream, its server with a file store, and a client of each kind in Python.
 
 ``python -m benchmarks.streams publish|consume PORT COUNT SIZE WINDOW``. The publisher has a window of messages under
-way that the server has not acknowledged; the consumer fetches them in batches and acknowledges each batch as a whole. It
+way that the server has not acknowledged; the consumer fetches them in batches, acknowledges each batch as a whole, and
 prints how many a second it has consumed since the first.
 """
 

@@ -36,6 +36,8 @@ MAX_MESSAGE_PEERS: Final = 4096
 MAX_MESSAGE_SERVICES: Final = 1024
 #: docs/messages.md, section 14.
 LARGEST: Final = 4_026_470_400
+#: The longest time that a relay keeps anything: docs/messages.md, section 13.
+KEEP_FOR: Final = 7 * 86400
 #: What the keys of a peer's dialogs come from (docs/messages.md, section 6).
 SOURCES: Final = ("auto", "prekey", "association", "three-phase")
 _EVERYBODY: Final = "*@"
@@ -94,6 +96,9 @@ class MessagePeer:
     via: Annotated[str, _RELAY] = ""
     """The relay by way of which it is reached, another one of ``peers``; ``""`` for none."""
 
+    collect: Annotated[str, OneOf(("no", "yes"))] = "no"
+    """Whether it is a relay that keeps for us what comes meanwhile: then there is always a connection to it."""
+
     keys: Annotated[str, OneOf(SOURCES)] = "auto"
     """Where the keys of dialogs with it come from. With "auto" it is prekeys, and phases when both are on line."""
 
@@ -134,6 +139,26 @@ class MessageLimits:
 
 
 @frozen(kw_only=True)
+class MessageRelay:
+    """What a relay keeps for others (docs/messages.md, section 13)."""
+
+    for_: Annotated[tuple[Nai, ...], Several(1, MAX_MESSAGE_PEERS)]
+    """Who may deposit and collect; ``*@realm`` is everybody of that realm."""
+
+    keep_for: Annotated[int, Seconds(60, KEEP_FOR)] = KEEP_FOR
+    """How long an envelope is kept that nobody collects."""
+
+    octets: Annotated[int, Octets(_MEBI, 1024 * _GIBI)] = 64 * _MEBI
+    """What is kept for one destination; an envelope counts 1 KiB at least. Beyond the bound it is refused (130)."""
+
+    envelopes: Annotated[int, Whole(1, 1_000_000)] = 10_000
+    """Envelopes that are kept for one destination."""
+
+    total: Annotated[int, Octets(_MEBI, 1024 * _GIBI)] = _GIBI
+    """What is kept for all of them, counted likewise."""
+
+
+@frozen(kw_only=True)
 class MessageHttp:
     """Where programs of other processes send and receive, over HTTP."""
 
@@ -155,6 +180,7 @@ class Messages:
     peers: Annotated[tuple[MessagePeer, ...], Several(0, MAX_MESSAGE_PEERS)] = ()
     limits: MessageLimits = Factory(MessageLimits)
     http: MessageHttp = Factory(MessageHttp)
+    relay: MessageRelay | None = None
 
     prekeys_every: Annotated[int, Seconds(3600, 86400 * 30)] = 86400
     """How often new prekeys are made."""
@@ -176,7 +202,11 @@ class Messages:
 
 def needs_certificate(messages: Messages) -> str:
     """Return why certificates are needed, empty where all that is said goes under associations."""
+    if messages.relay is not None:
+        return "who deposits and collects at messages.relay proves his name by them"
     for peer in messages.peers:
+        if peer.via or peer.collect == "yes":
+            return f"a relay is told who we are by them: {peer.via or peer.nai}"
         if peer.keys != "association":
             return f'messages are exchanged with {peer.nai} whose keys are "{peer.keys}"'
     associated = {peer.nai for peer in messages.peers}
@@ -218,6 +248,19 @@ def messages_contradictions(sections: Mapping[str, Any], *, listens: bool) -> It
     for name, service in messages.services.items():
         yield from repeated(service.from_, (key_path("messages.services", name) + ".from[{}]").format)
     yield from _http(messages.http)
+    if messages.relay is not None:
+        yield from repeated(messages.relay.for_, "messages.relay.for[{}]".format)
+        yield from _relay(sections, listens=listens)
+
+
+def _relay(sections: Mapping[str, Any], *, listens: bool) -> Iterator[Problem]:
+    state = sections.get("state")
+    if not listens:
+        yield Problem("messages.relay", "must be a responder's: nobody can call an initiator")
+    if state is not None and state.worker:
+        yield Problem(
+            "messages.relay", "must be of a daemon without workers: each would keep what others are asked for"
+        )
 
 
 def _ways(peer: MessagePeer, peers: tuple[MessagePeer, ...], path: str, listens: bool) -> Iterator[Problem]:
@@ -225,10 +268,20 @@ def _ways(peer: MessagePeer, peers: tuple[MessagePeer, ...], path: str, listens:
         relay = next((each for each in peers if each.nai == peer.via), None)
         if peer.address:
             yield Problem(f"{path}.address", f"must go: it is reached by way of {peer.via}")
+        if peer.collect == "yes":
+            yield Problem(f"{path}.collect", f"must be a relay that is called itself, not by way of {peer.via}")
+        if peer.keys == "three-phase":
+            yield Problem(f"{path}.keys", f"must be another: both must be on line, and {peer.via} is between")
+        if peer.identity == "withheld":
+            yield Problem(f"{path}.identity", 'must be "told": who has no name is not reached by way of a relay')
         if relay is None or relay is peer:
             yield Problem(f"{path}.via", f"must be another one of messages.peers, not {shown(peer.via)}")
         elif relay.via:
             yield Problem(f"{path}.via", f"must be called itself, and {relay.nai} is reached by way of {relay.via}")
+        elif not relay.address:
+            yield Problem(f"{path}.via", f"must be called itself, and {relay.nai} has no address")
+    elif not peer.address and peer.collect == "yes":
+        yield Problem(f"{path}.address", "is required: we collect by calling")
     elif not peer.address and not listens:
         yield Problem(f"{path}.address", "is required, or via: an initiator cannot be called")
 

@@ -35,6 +35,7 @@ NOBODY: Final = bytes(32)
 
 _PAIR_LABEL: Final = b"seckex1 service pair signature"
 _NOTICE_LABEL: Final = b"seckex1 notice"
+_COLLECT_LABEL: Final = b"seckex1 collect"
 _NONCE: Final = bytes(12)
 
 
@@ -167,6 +168,19 @@ def sign_notice(identity: Identity, path: bytes, covered: bytes) -> bytes:
 def verify_notice(voucher: Voucher, proof: bytes, path: bytes, covered: bytes) -> None:
     """Raise `AuthenticationFailed` unless the principal of ``voucher`` has said this NOTICE on this connection."""
     verify(voucher, proof, _NOTICE_LABEL, path + covered)
+
+
+def sign_prove(identity: Identity, path: bytes, relay: str) -> bytes:
+    """Return the signature by which a principal proves its name to ``relay`` (a NAI) on the connection ``path``.
+
+    The relay's name is in it, so that a relay cannot pass it on to another and be taken for the principal there.
+    """
+    return sign(identity, _COLLECT_LABEL, path + lp(relay.encode()))
+
+
+def verify_prove(voucher: Voucher, proof: bytes, path: bytes, relay: str) -> None:
+    """Raise `AuthenticationFailed` unless ``proof`` is what the principal of ``voucher`` gets of `sign_prove`."""
+    verify(voucher, proof, _COLLECT_LABEL, path + lp(relay.encode()))
 
 
 def mac_notice(kek: Secret, direction: int, path: bytes, covered: bytes) -> bytes:

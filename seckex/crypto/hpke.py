@@ -114,6 +114,18 @@ def _public(kem: Kem, public: bytes) -> _Public:
         raise bad_share("the public key is not one") from None
 
 
+def check_public(kem: Kem, public: bytes) -> None:
+    """Raise `PeerMisbehaved` for a public key that nothing can be sealed to."""
+    _public(kem, public)
+    try:
+        # Any private key tells whether a point leads to nothing but zeros.
+        X25519PrivateKey.from_private_bytes(bytes(_X25519)).exchange(
+            X25519PublicKey.from_public_bytes(public[-_X25519:])
+        )
+    except ValueError:
+        raise bad_share("the public key leads to the all-zero secret") from None
+
+
 def seal(kem: Kem, public: bytes, info: bytes, plaintext: Secret) -> bytes:
     """Return enc and ciphertext; raises `PeerMisbehaved` for what is no public key."""
     key = _public(kem, public)

@@ -12,12 +12,12 @@ from typing import Final
 from attrs import evolve, field, frozen
 
 from seckex.crypto.envelope import sign, verify
-from seckex.crypto.hpke import PrivateKey, seed_size
+from seckex.crypto.hpke import PrivateKey, check_public, seed_size
 from seckex.crypto.identity import Identity, Trust, Voucher
 from seckex.crypto.schedule import lp
 from seckex.crypto.secrets import Secret, equal
 from seckex.crypto.suites import SHA256
-from seckex.errors import ApiMisuse, AuthenticationFailed, BadCertificate, Flaw
+from seckex.errors import ApiMisuse, AuthenticationFailed, BadCertificate, Flaw, PeerMisbehaved
 from seckex.wire.envelope_headers import PREKEY_ID_SIZE
 from seckex.wire.numbers import Kem
 from seckex.wire.prekey import Prekey, encode_prekey, encode_unsigned
@@ -127,5 +127,10 @@ def verify_prekey(prekey: Prekey, trust: Trust, now: float) -> PublicPrekey:
     verify(voucher, prekey.signature, _LABEL, prekey.unsigned)
     if not equal(prekey.prekey_id, prekey_id(prekey.public)):
         raise AuthenticationFailed(f"a prekey of {voucher.nai} has the id of another")
+    try:
+        check_public(prekey.kem, prekey.public)
+    except PeerMisbehaved as error:
+        # Its owner can sign it all the same: found out here, and not when something is to be sealed.
+        raise AuthenticationFailed(f"a prekey of {voucher.nai} cannot be used: {error.why}") from None
     expiry = min(prekey.expiry, int(voucher.not_after))
     return PublicPrekey(prekey.kem, prekey.prekey_id, prekey.public, expiry, voucher)

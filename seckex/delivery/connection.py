@@ -27,22 +27,32 @@ class Connection:
 
     ``called`` is whom we called, None where somebody called us; ``claimed`` who the other end says that it is;
     ``proved`` who it is, an empty name for somebody anonymous, None as long as nothing was opened.
+
+    ``relay`` is the relay at the other end, if we have called one; ``said`` has the dialogs of what it has not said
+    KEPT to, by hash, ``told`` the prekeys that it was told. Where we are the relay, ``collects`` is who has proved its
+    name, with ``chain``, and ``meant`` for whom it has called.
     """
 
     __slots__ = (
         "asked",
         "called",
+        "chain",
         "claimed",
         "closing",
+        "collects",
         "conversations",
         "heard",
         "leads_to",
+        "meant",
         "nonce",
         "number",
         "path",
         "proved",
         "ready",
+        "relay",
+        "said",
         "since",
+        "told",
         "used",
     )
 
@@ -63,6 +73,11 @@ class Connection:
         #: Whom it leads to, and the dialogs that speak over it.
         self.leads_to: set[str | bytes] = set()
         self.conversations: dict[Conversation, None] = {}
+        self.relay = ""
+        self.said: dict[bytes, Conversation] = {}
+        self.told: tuple[bytes, ...] = ()
+        self.collects = self.meant = ""
+        self.chain: tuple[bytes, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Connection {self.number} {self.called or self.claimed!r}>"
@@ -71,6 +86,10 @@ class Connection:
         """Take the other end's nonce, and with it the path."""
         caller, callee = (self.nonce, nonce) if self.called is not None else (nonce, self.nonce)
         self.path = message_path(caller, callee)
+
+    def is_way_through(self, key: str | bytes) -> bool:
+        """Tell whether it leads to somebody by way of a relay."""
+        return bool(self.relay) and key != self.relay
 
     def due(self, now: float) -> str:
         """Return what is to be done by now: ``"ask"``, ``"drop"`` or nothing."""

@@ -19,6 +19,9 @@ from seckex.machine import Now
 
 #: Of a dialog's id, what people are shown.
 SHOWN: Final = 12
+#: The lower octet of an envelope's flags, and what four bits of it say of the headers (docs/messages.md, section 3).
+_FLAGS: Final = 5
+_SHAPES: Final = {0x0F: "whole", 0x0D: "anonymous", 0x09: "new session key", 0x00: "short"}
 
 
 class Conversation:
@@ -30,8 +33,10 @@ class Conversation:
         "connection",
         "counted",
         "given",
+        "greeted",
         "heard",
         "is_stored",
+        "kept_by",
         "key",
         "keys",
         "pending_keys",
@@ -42,7 +47,10 @@ class Conversation:
         "sending",
         "speaks",
         "stuck",
+        "taken",
         "trail",
+        "unkept",
+        "unkept_round",
         "why",
     )
 
@@ -79,6 +87,14 @@ class Conversation:
         #: When (monotonic seconds) its keys were asked for last, and why nothing moves, for people.
         self.asked = -1e9
         self.why = ""
+        #: Through a relay: hashes of what it was given and has not said KEPT to, in which round of sending
+        #: something was not kept, or in doubt, and, without a connection, the relay that keeps all that was sent.
+        self.unkept: set[bytes] = set()
+        self.unkept_round = 0
+        self.kept_by = ""
+        #: What relays have brought and has not been told to be KEPT, and when (monotonic seconds) it spoke unasked.
+        self.taken: list[tuple[str, bytes]] = []
+        self.greeted = -1e9
 
     def __repr__(self) -> str:
         return f"<Conversation {self.shown} with {self.row.peer!r}>"
@@ -132,6 +148,7 @@ class Conversation:
             or receiving.has_changes
             or sending.has_frames
             or receiving.owes
+            or receiving.turned_away
             or (sending.last is not None and not self.is_over)
         )
 
@@ -145,7 +162,13 @@ class Conversation:
             return bool(self.speaks or sending.waiting or sending.has_frames or self.receiving.owes)
         return self.speaks or sending.is_ready or sending.has_frames or self.receiving.owes
 
-    def note_said(self, piece: Piece, size: int, now: Now) -> None:
-        """Remember that messages went out, in an envelope of ``size`` octets."""
+    def doubt(self, now: Now) -> None:
+        """Send soon what is not acknowledged, though a relay may keep it: it may be of no use."""
+        self.unkept_round = self.sending.rounds
+        self.sending.hurry(now)
+
+    def note_said(self, piece: Piece, octets: bytes, now: Now) -> None:
+        """Remember that messages went out, in the envelope ``octets``."""
         last = piece.sequence + max(piece.count, 1) - 1
-        self.trail.note(now.wall, True, piece.sequence, last, "went", overhead=size - len(piece.body))
+        headers, overhead = _SHAPES[octets[_FLAGS] & 15], len(octets) - len(piece.body)
+        self.trail.note(now.wall, True, piece.sequence, last, "went", headers=headers, overhead=overhead)

@@ -1,8 +1,8 @@
 """Three-phase exchanges of a house: dialogs whose two ends are on line move to keys that no stolen key gives away.
 
-The initiator begins one for each dialog that goes over a connection that it has made, one at a time on a connection,
-when the dialog's headers are held: until then its messages go under a prekey, so that nothing waits for three messages
-more. Only where a dialog had moved already, and its keys are worn or lost, it waits for the next exchange.
+The initiator begins one for each dialog, over the connection that it speaks over, one at a time on a connection, when
+the dialog's headers are held: until then its messages go under a prekey, so that nothing waits for three messages more.
+Only where a dialog had moved already, and its keys are worn or lost, it waits for the next exchange.
 
 Limits: `PER_SECOND` exchanges are begun on a connection in a second; one that fails is tried again after `AGAIN`
 seconds. At a target see `seckex.delivery.phases`.
@@ -73,20 +73,20 @@ class Exchanging:
 
     # -- at the initiator
 
-    def wanted(self, conversation: Conversation, connection: Connection, now: Now) -> None:
-        """Have a dialog move when its turn comes, unless it has, or cannot."""
+    def wanted(self, conversation: Conversation, connection: Connection, now: Now) -> bool:
+        """Have a dialog move when its turn comes, unless it has, or cannot; tell whether it is to move yet."""
         keys = conversation.keys
-        if not isinstance(keys, Initiating) or now.monotonic < self._not_before.get(conversation, 0.0):
-            return
+        if not isinstance(keys, Initiating) or conversation.row.anonymous:
+            return False
         moved = keys.kek is not None and keys.kek.source is MessageKek.THREE_PHASE
-        if (moved and not keys.exchange_due(now)) or conversation.row.anonymous:
-            return
-        if connection.called is None or self._vault.identity is None or self._vault.trust is None:
-            return
-        ours = self._ours.setdefault(connection, _Initiated())
-        if ours.state is None or ours.conversation is not conversation:
-            ours.waiting[conversation] = None
-            self._next(connection, now)
+        if (moved and not keys.exchange_due(now)) or self._vault.identity is None or self._vault.trust is None:
+            return False
+        if now.monotonic >= self._not_before.get(conversation, 0.0):
+            ours = self._ours.setdefault(connection, _Initiated())
+            if ours.state is None or ours.conversation is not conversation:
+                ours.waiting[conversation] = None
+                self._next(connection, now)
+        return True
 
     def _next(self, connection: Connection, now: Now) -> None:
         ours = self._ours[connection]

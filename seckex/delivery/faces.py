@@ -42,7 +42,7 @@ class Direction(IntEnum):
     @property
     def other(self) -> Direction:
         """Return the opposite."""
-        return Direction(1 - self)
+        return Direction.BACK if self is Direction.OUT else Direction.OUT
 
 
 class Stage(Enum):
@@ -63,7 +63,7 @@ class Verdict(Enum):
 
 def message_name(dialog_id: bytes, direction: Direction, number: int) -> str:
     """Return what a message is called by people."""
-    return f"{dialog_id.hex()[:12]}.{direction.letter}{number}"
+    return f"{dialog_id[:6].hex()}.{direction.letter}{number}"
 
 
 @frozen
@@ -166,6 +166,10 @@ class Edge(Protocol):
         self, dialog_id: bytes, direction: Direction, first: int, done: Callable[[bytes | StoreFailed], None]
     ) -> None:
         """Read the octets of a stored segment, in time."""
+        ...
+
+    def fetch_kept(self, number: int, done: Callable[[bytes | StoreFailed], None]) -> None:
+        """Read the octets of an envelope that is kept as a relay, in time."""
         ...
 
     def read_piece(self, spool: str, fragment: int, done: Callable[[bytes | StoreFailed], None]) -> None:

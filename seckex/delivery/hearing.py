@@ -6,20 +6,26 @@ docs/messages.md, section 8, says, or met with silence, and told to the operator
 
 from __future__ import annotations
 
+from typing import Final
+
+from seckex.delivery.collecting import Collecting
 from seckex.delivery.connection import Connection
 from seckex.delivery.conversation import SHOWN, Conversation
+from seckex.delivery.flow.segments import violation
 from seckex.delivery.keeping import Keeping
 from seckex.delivery.keys.accepting import Accepting
-from seckex.delivery.keys.doorkeeper import Doorkeeper
+from seckex.delivery.keys.doorkeeper import FLAGS_AT, Doorkeeper
 from seckex.delivery.keys.faces import Forged, HeadersMissing, Opened, Refused
 from seckex.delivery.keys.initiating import Initiating
+from seckex.delivery.relaying import Relaying
 from seckex.delivery.speaking import ASKED_EVERY, Speaking
 from seckex.delivery.store import (
     StoredDialog,
 )
 from seckex.delivery.tables import Tables
 from seckex.delivery.terms import matches
-from seckex.errors import AuthenticationFailed, Malformed, PeerMisbehaved
+from seckex.errors import AuthenticationFailed, Malformed, PeerMisbehaved, SeckexError
+from seckex.events import label_of
 from seckex.events.messages import (
     DialogBegun,
     MessagesRefused,
@@ -27,19 +33,26 @@ from seckex.events.messages import (
 )
 from seckex.events.messages import HeadersMissing as HeadersMissingTold
 from seckex.machine import Now
-from seckex.wire.bodies import End, Held, Shift, decode_frames
+from seckex.wire.bodies import Dead, End, Fragments, Frame, Held, Shift, Skip, decode_frames
 from seckex.wire.dialog import DIALOG_ID_SIZE, FULL_PREAMBLE_SIZE, PREAMBLE_SIZE
 from seckex.wire.numbers import Code, MessageKind, NoticeWhat, RecordFlag
-from seckex.wire.units import Gone, Hello, Notice, Phase, Ping, Pong, Prekeys, decode_unit, is_envelope
+from seckex.wire.units import Gone, Hello, Notice, Phase, Ping, Pong, Prekeys, Prove, decode_unit, is_envelope
+
+#: Frames that a STATE may have several of; so one envelope is little work.
+_OFTEN: Final = (Dead, Fragments, Skip)
 
 
 class Hearing:
     """See the module."""
 
-    def __init__(self, tables: Tables, speaking: Speaking, keeping: Keeping) -> None:
+    def __init__(
+        self, tables: Tables, speaking: Speaking, keeping: Keeping, collecting: Collecting, relaying: Relaying
+    ) -> None:
         self._tables = tables
         self._speaking = speaking
         self._keeping = keeping
+        self._collecting = collecting
+        self._relaying = relaying
         self.door = Doorkeeper(tables.terms.vault, refuse_before=tables.restored)
 
     def connected(self, number: int, peer: str | None, now: Now) -> None:
@@ -49,6 +62,8 @@ class Hearing:
         if peer is not None:
             terms = self._tables.terms.peers.get(peer)
             own = "" if terms is not None and terms.anonymous else self._tables.terms.nai
+            if terms is not None:
+                connection.relay = terms.via or (peer if terms.collects else "")
             self._speaking.say(connection, Hello(connection.nonce, peer, own))
 
     def unreachable(self, peer: str, why: str, now: Now) -> None:  # noqa: ARG002  # as of all events
@@ -69,9 +84,9 @@ class Hearing:
             return
         self.door.lost(connection.path)
         self._speaking.exchanging.lost(connection)
+        self._relaying.lost(connection)
         for conversation in connection.conversations:
-            conversation.connection = None
-            conversation.sending.disconnected()
+            self._speaking.leave(conversation, connection)
             conversation.speaks = conversation.row.initiator and conversation.is_expecting
             self._tables.mark(conversation)
         connection.conversations.clear()
@@ -81,12 +96,14 @@ class Hearing:
             peer = self._tables.peers.get(key)
             if peer is not None:
                 peer.connections = [each for each in peer.connections if each is not connection]
-                if not peer.conversations:
+                if not peer.conversations and not peer.connections:
                     del self._tables.peers[key]
 
     def writable(self, number: int, now: Now) -> None:
         """Go on with what waits for a connection that takes more again."""
         connection = self._tables.connections.get(number)
+        if connection is not None:
+            self._relaying.writable(connection)
         for key in () if connection is None else connection.leads_to:
             peer = self._tables.peers.get(key)
             if peer is not None:
@@ -102,7 +119,10 @@ class Hearing:
         if is_envelope(octets):
             if not connection.path:
                 raise Malformed("unit", 0, "an envelope before HELLO")
-            self._envelope(connection, octets, now)
+            if octets[FLAGS_AT] & RecordFlag.ROUTING:
+                self._routed(connection, octets, now)
+            else:
+                self._envelope(connection, octets, now)
             return
         unit = decode_unit(octets)
         if isinstance(unit, Hello):
@@ -119,25 +139,35 @@ class Hearing:
             case Notice():
                 self._notice(connection, unit, now)
             case Ping(said):
-                self._speaking.say(connection, Pong(said))
+                if self._speaking.takes_more(connection):
+                    self._speaking.say(connection, Pong(said))
+            case Prove():
+                self._relaying.prove(connection, unit, now)
             case Phase():
-                self._speaking.phase(connection, unit, now)
+                if self._speaking.takes_more(connection):
+                    self._speaking.phase(connection, unit, now)
             case Pong():
                 pass
 
     def _hello(self, connection: Connection, hello: Hello, now: Now) -> None:
         if connection.path:
             raise Malformed("HELLO", 0, "comes a second time")
-        if connection.called is None and hello.meant != self._tables.terms.nai:
+        relayed = hello.meant if self._relaying.serves(hello.meant) else ""
+        if connection.called is None and hello.meant != self._tables.terms.nai and not relayed:
             self._speaking.say(connection, Gone(Code.UNKNOWN_SERVICE, f"{hello.meant} is not here"))
             self._speaking.drop(connection)
             return
         connection.met(hello.nonce)
         if connection.called is not None:
+            if connection.relay:
+                self._collecting.prove(connection, now)
             return
         connection.claimed = hello.sender
         connection.ready = True
         self._speaking.say(connection, Hello(connection.nonce, hello.sender, self._tables.terms.nai))
+        if relayed:
+            self._relaying.met(connection, relayed)
+            return
         self._speaking.say(connection, Prekeys(tuple(self._tables.terms.vault.told_prekeys(now.wall))))
         peer = self._tables.peers.get(hello.sender) if hello.sender else None
         for conversation in () if peer is None else list(peer.conversations.values()):
@@ -146,9 +176,15 @@ class Hearing:
                 self._speaking.say_wanted(conversation, connection, now)
 
     def _prekeys(self, connection: Connection, prekeys: tuple[bytes, ...], now: Now) -> None:
-        if connection.called is None or connection.ready:
+        if connection.called is None:
+            self._relaying.told(connection, prekeys)
+            return
+        if connection.ready and not connection.is_way_through(connection.called):
             raise Malformed("PREKEYS", 0, "cannot be said here")
         self._tables.terms.vault.learn_prekeys(connection.called, prekeys, now.wall)
+        if connection.ready:
+            self._collecting.is_there(connection.called, now)
+            return
         connection.ready = True
         self._speaking.leads_to(connection, connection.called)
 
@@ -159,36 +195,62 @@ class Hearing:
                 conversation.why = f"the other end has closed the connection: {unit.code} {unit.text}"
         self._speaking.drop(connection)
 
-    def _envelope(self, connection: Connection, octets: bytes, now: Now) -> None:
+    def _routed(self, connection: Connection, octets: bytes, now: Now) -> None:
+        """Take an envelope that goes by way of relays: to be passed on here, or collected."""
+        if not connection.relay:
+            self._relaying.deposit(connection, octets, now)
+            return
+        digest = self._collecting.had(connection, octets)
+        if digest is None:
+            return
+        conversation = None
+        try:
+            conversation = self._envelope(connection, octets, now)
+        except SeckexError as error:
+            # The relay is not to blame, and would bring it again.
+            self._tables.count("refused")
+            self._tables.report_refused("", bytes(DIALOG_ID_SIZE), "envelope", Code.POORLY_FORMED, str(error))
+        if conversation is None:
+            self._collecting.release([(connection.relay, digest)])
+        else:
+            conversation.taken.append((connection.relay, digest))
+
+    def _envelope(self, connection: Connection, octets: bytes, now: Now) -> Conversation | None:
+        """Open an envelope and take what it says; return its dialog, None where it was refused."""
+        routed = bool(octets[FLAGS_AT] & RecordFlag.ROUTING)
         try:
             opened = self._open(connection, octets, now)
         except HeadersMissing as missing:
-            self._missing(connection, missing, len(octets), now)
-            return
+            self._missing(connection, missing, len(octets), now, routed=routed)
+            return None
         except Refused as refused:
             self._tables.count("refused")
             self._tables.report_refused(refused.peer, refused.dialog_id, refused.field, refused.code, refused.why)
             keys = self._keys_of(refused.dialog_id)
             notices, path = self._speaking.notices, connection.path
-            self._speaking.tell(connection, notices.refused(refused, path, now, keys=keys, size=len(octets)))
-            return
+            if not routed:
+                self._speaking.tell(connection, notices.refused(refused, path, now, keys=keys, size=len(octets)))
+            return None
         except Forged as forged:
             self._tables.count("forged")
             self._tables.report_refused(
                 forged.peer, forged.dialog_id, forged.field, Code.FAILED_AUTHENTICATION, forged.why
             )
-            return
+            return None
         except AuthenticationFailed as error:
             self._tables.count("forged")
             dialog_id, _ = where(octets)
             self._tables.report_refused("", dialog_id, "MIC", Code.FAILED_AUTHENTICATION, str(error))
-            return
+            return None
         conversation = self._tables.dialogs.get(opened.dialog.dialog_id)
         if conversation is None:
             conversation = self._begun(opened, now)
-        self._opened(conversation, connection, opened, now)
+        self._opened(conversation, connection, opened, now, routed=routed)
+        return conversation
 
-    def _missing(self, connection: Connection, missing: HeadersMissing, size: int, now: Now) -> None:
+    def _missing(
+        self, connection: Connection, missing: HeadersMissing, size: int, now: Now, *, routed: bool = False
+    ) -> None:
         """Answer an envelope whose keys are not held; what goes back is asked for by its sender anyway."""
         self._tables.count("headers-missing")
         conversation = self._tables.dialogs.get(missing.dialog_id)
@@ -197,7 +259,13 @@ class Hearing:
             if now.monotonic - conversation.asked >= ASKED_EVERY:
                 conversation.asked = now.monotonic
                 conversation.speaks = True
+                conversation.greeted = -1e9
                 self._tables.mark(conversation)
+            return
+        if routed:
+            self._tables.report_refused(
+                missing.peer, missing.dialog_id, missing.field, Code.FAILED_AUTHENTICATION, missing.why
+            )
             return
         keys = self._keys_of(missing.dialog_id)
         told = self._speaking.notices.missing(
@@ -231,9 +299,12 @@ class Hearing:
                 raise
             return opened
         conversation = self._tables.dialogs.get(dialog_id)
+        routed = octets[FLAGS_AT] & RecordFlag.ROUTING
+        if routed and conversation is not None and conversation.row.initiator and conversation.keys is None:
+            raise HeadersMissing("keys", "those of the process before are gone", dialog_id)
         if conversation is None or not isinstance(conversation.keys, Initiating):
             raise Forged("Dialog id", "is of no dialog that began here and has keys", dialog_id)
-        if conversation.connection is not connection:
+        if conversation.connection is not connection and not routed:
             raise HeadersMissing("connection", "the dialog speaks over another", dialog_id)
         return conversation.keys.open(octets, connection.path, now)
 
@@ -271,7 +342,9 @@ class Hearing:
         self._tables.edge.report(DialogBegun(row.peer, row.service, conversation.shown, here=False))
         return conversation
 
-    def _opened(self, conversation: Conversation, connection: Connection, opened: Opened, now: Now) -> None:
+    def _opened(
+        self, conversation: Conversation, connection: Connection, opened: Opened, now: Now, *, routed: bool
+    ) -> None:
         header = opened.dialog
         conversation.heard = connection
         connection.used = now.monotonic
@@ -295,16 +368,25 @@ class Hearing:
                 conversation.trail.note(now.wall, False, header.sequence, last, "came")
             elif header.kind is MessageKind.FRAGMENT:
                 receiving.take_fragment(header.sequence, header.fragment, header.fragments, opened.body, now)
-                self._keeping.spool(conversation)
             else:
                 self._frames(conversation, opened.body, now)
         except PeerMisbehaved as error:
             self._tables.report_refused(opened.peer, header.dialog_id, "body", error.code, error.why)
             raise
+        self._keeping.spool(conversation)
+        self._tables.measure(conversation)
+        if routed and opened.new_chain is not None:
+            # Its initiator may hold the former keys no more.
+            conversation.doubt(now)
         self._tables.mark(conversation)
 
     def _frames(self, conversation: Conversation, body: bytes, now: Now) -> None:
+        told: set[type[Frame]] = set()
         for frame in decode_frames(body):
+            if type(frame) not in _OFTEN:
+                if type(frame) in told:
+                    raise violation(f"{type(frame).__name__.upper()} twice in one STATE")
+                told.add(type(frame))
             if isinstance(frame, Held):
                 if isinstance(conversation.keys, Initiating):
                     conversation.keys.held(frame.chain, now)
@@ -320,6 +402,12 @@ class Hearing:
         conversation.sending.heard_state(now)
 
     def _notice(self, connection: Connection, notice: Notice, now: Now) -> None:
+        if notice.what in (NoticeWhat.KEPT, NoticeWhat.UNKEPT):
+            if connection.relay:
+                self._collecting.deposited(connection, notice, now)
+            elif notice.what is NoticeWhat.KEPT:
+                self._relaying.collected(connection, notice.digest)
+            return
         conversation = self._tables.dialogs.get(notice.dialog_id)
         if conversation is None or not conversation.row.initiator:
             return
@@ -344,9 +432,9 @@ class Hearing:
         elif notice.what is NoticeWhat.REFUSED:
             self._tables.edge.report(MessagesRefused(row.peer, row.service, conversation.shown, notice.code))
             conversation.trail.note(now.wall, True, 0, 0, "refused by the peer", code=notice.code)
-            conversation.why = f"refused by {row.peer} with {notice.code}"
+            why = conversation.why = f"refused by {row.peer}, {notice.code} {label_of(notice.code)}"
             self._tables.names.pop(conversation.name, None)
-            conversation.sending.end(notice.code, f"refused by {row.peer}")
+            conversation.sending.end(notice.code, why)
             # There is nobody to say the end to.
             conversation.refused = True
             self._tables.mark(conversation)

@@ -15,6 +15,7 @@ from typing import Final
 
 from attrs import evolve
 
+from seckex.delivery.collecting import Collecting
 from seckex.delivery.connection import Connection
 from seckex.delivery.conversation import Conversation
 from seckex.delivery.faces import (
@@ -26,6 +27,7 @@ from seckex.delivery.keeping import Keeping
 from seckex.delivery.keys.initiating import Initiating
 from seckex.delivery.operating import Operating
 from seckex.delivery.programs import ProgramsAtHouse
+from seckex.delivery.relaying import Relaying
 from seckex.delivery.speaking import MOST_BACKLOG, Speaking
 from seckex.delivery.store import (
     DropDialog,
@@ -58,9 +60,12 @@ class House:
     def __init__(self, terms: HouseTerms, edge: Edge, snapshot: MessageSnapshot, now: Now) -> None:
         tables = self._tables = Tables(terms, edge, snapshot.restored, now)
         programs = self._programs = ProgramsAtHouse(tables, lambda each: keeping.read(each), lambda: keeping.trouble)
-        keeping = self._keeping = Keeping(tables, programs.give_soon)
+        collecting = self._collecting = Collecting(tables)
+        keeping = self._keeping = Keeping(tables, programs.give_soon, collecting.release)
         speaking = self._speaking = Speaking(tables, keeping.read)
-        hearing = self._hearing = Hearing(tables, speaking, keeping)
+        #: What is kept for others, where we are a relay.
+        self.relaying = Relaying(tables, speaking, snapshot)
+        hearing = self._hearing = Hearing(tables, speaking, keeping, collecting, self.relaying)
         operating = Operating(tables, programs)
         self.dialog, self.send, self.end = programs.dialog, programs.send, programs.end
         self.attach, self.detach, self.verdict = programs.attach, programs.detach, programs.verdict
@@ -120,6 +125,8 @@ class House:
             self._tables.soon()
         self._hearing.door.expire(now)
         self._speaking.exchanging.tick(now)
+        self._collecting.tick(now)
+        self.relaying.tick(now)
         for connection in list(self._tables.connections.values()):
             due = connection.due(now.monotonic)
             if due == "ask":
@@ -127,24 +134,30 @@ class House:
                 self._speaking.say(connection, Ping(self._tables.edge.entropy(8)))
             elif (due == "drop" or self._is_idle(connection, now)) and not connection.closing:
                 self._speaking.drop(connection)
-        for conversation in list(self._tables.dialogs.values()):
-            if isinstance(conversation.keys, Initiating):
-                conversation.keys.expire(now)
+        for conversation in list(self._tables.awake):
+            keys, waits = conversation.keys, False
+            if isinstance(keys, Initiating):
+                keys.expire(now)
+                may = keys.is_held or keys.exchange_due(now)
+                waits = (may and self._speaking.may_exchange(conversation, now)) or bool(keys.former)
             if conversation.is_active:
                 self._tick(conversation, now)
-            if conversation.row.forget and now.wall >= conversation.row.forget:
-                self._forget(conversation)
+            elif not waits:
+                del self._tables.awake[conversation]
         self._clock = max(self._clock, now.wall)
         if now.monotonic - self._noted >= _NOTED_EVERY:
             self._noted = now.monotonic
+            for conversation in list(self._tables.dialogs.values()):
+                if conversation.row.forget and now.wall >= conversation.row.forget:
+                    self._forget(conversation)
             self._tables.edge.commit((NoteClock(self._clock),), _ignored)
 
     def _is_idle(self, connection: Connection, now: Now) -> bool:
         """Tell whether a connection that we have made is of no use: nothing is expected over it any more."""
         idle = now.monotonic - connection.used >= self._tables.terms.limits.idle
-        return (
-            idle and connection.called is not None and not any(each.is_expecting for each in connection.conversations)
-        )
+        if not idle or connection.called is None or connection.called == connection.relay:
+            return False
+        return not any(each.is_expecting for each in connection.conversations)
 
     def _tick(self, conversation: Conversation, now: Now) -> None:
         connection = conversation.connection
@@ -158,8 +171,6 @@ class House:
             if keys.missing(now):
                 conversation.sending.retry(now)
                 conversation.speaks = True
-        if isinstance(keys, Initiating) and keys.exchange_due(now):
-            self._speaking.may_exchange(conversation, now)
         if conversation.is_over and not conversation.row.forget and not conversation.committing:
             self._over(conversation, now)
         self._programs.give_soon(conversation)
@@ -177,6 +188,7 @@ class House:
         row = conversation.row
         self._speaking.exchanging.forget(conversation)
         del self._tables.dialogs[row.dialog_id]
+        self._tables.awake.pop(conversation, None)
         peer = self._tables.peers.get(conversation.key)
         if peer is not None:
             peer.conversations.pop(row.dialog_id, None)
@@ -204,8 +216,13 @@ class House:
         """Have other services, peers and bounds; dialogs that live go on."""
         self._tables.terms = terms
         self._hearing.door.recheck(now)
+        for peer in self._tables.peers.values():
+            # Who was being called may have been left out meanwhile.
+            peer.calling = False
         for conversation in self._tables.dialogs.values():
             conversation.receiving.terms = self._tables.receiving_terms(conversation.row)
+            self._tables.mark(conversation)
+            self._tables.awake[conversation] = None
             if isinstance(conversation.keys, Initiating):
                 conversation.keys.recheck(now)
 

@@ -6,7 +6,7 @@ committed before the next tick, and programs' messages are refused meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from seckex.delivery.conversation import Conversation
@@ -39,11 +39,20 @@ from seckex.machine import Now
 
 
 class Keeping:
-    """See the module; ``give_soon`` hears of dialogs that may have something for a program."""
+    """See the module; ``give_soon`` hears of dialogs that may have something for a program, ``release`` of what came.
 
-    def __init__(self, tables: Tables, give_soon: Callable[[Conversation], None]) -> None:
+    That is envelopes that a relay has brought (`seckex.delivery.collecting`), when all that came of them is durable.
+    """
+
+    def __init__(
+        self,
+        tables: Tables,
+        give_soon: Callable[[Conversation], None],
+        release: Callable[[Sequence[tuple[str, bytes]]], None],
+    ) -> None:
         self._tables = tables
         self._give_soon = give_soon
+        self._release = release
         #: Why nothing can be made durable at the moment, empty if it can.
         self.trouble = ""
 
@@ -54,7 +63,9 @@ class Keeping:
         sending, receiving = conversation.sending, conversation.receiving
         ours = sending.changes() if sending.has_changes else None
         theirs = receiving.changes(now) if receiving.has_changes else None
+        taken, conversation.taken = conversation.taken, []
         if ours is None and theirs is None and conversation.is_stored:
+            self._release(taken)
             return
         unit: list[MessageOperation] = list(conversation.pending_keys)
         row = conversation.row
@@ -69,7 +80,11 @@ class Keeping:
         keys = len(conversation.pending_keys)
 
         def done(failure: StoreFailed | None) -> None:
+            if failure is not None:
+                conversation.taken = taken + conversation.taken
             self._committed(conversation, row, ours, theirs, keys, failure)
+            if failure is None:
+                self._release(taken)
 
         self._tables.edge.commit(tuple(unit), done)
 

@@ -8,29 +8,39 @@ durable. `copy` is a backup: whoever serves with it first has restored it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from attrs import define, evolve, field
 
+from seckex.crypto.suites import SHA256
 from seckex.delivery.store import (
     DeadMessage,
     DropDead,
     DropDialog,
+    DropKept,
     DropSegments,
+    DropTold,
+    KeptEnvelope,
+    KeptIndex,
     MessageOperation,
     MessageSnapshot,
     MessageUnit,
     NoteClock,
     PutDead,
     PutDialog,
+    PutKept,
     PutKey,
     PutSegment,
+    PutTold,
     Segment,
     SegmentIndex,
     StoredDialog,
 )
 from seckex.errors import StoreFailed
 from seckex.sa.store import WORKER_MASK
+
+#: Octets of the hash that names an envelope.
+DIGEST_SIZE: Final = 16
 
 #: A dialog's id, whether it is ours, and the number of a message.
 Name: TypeAlias = tuple[bytes, bool, int]
@@ -44,13 +54,21 @@ class _Held:
     segments: dict[Name, Segment] = field(factory=dict)
     dead: dict[Name, DeadMessage] = field(factory=dict)
     keys: dict[tuple[bytes, str], PutKey] = field(factory=dict)
+    kept: dict[int, KeptEnvelope] = field(factory=dict)
+    told: dict[str, PutTold] = field(factory=dict)
     clock: float = 0.0
     restored: float = 0.0
     is_copy: bool = False
 
     def copied(self) -> _Held:
         return evolve(
-            self, dialogs={**self.dialogs}, segments={**self.segments}, dead={**self.dead}, keys={**self.keys}
+            self,
+            dialogs={**self.dialogs},
+            segments={**self.segments},
+            dead={**self.dead},
+            keys={**self.keys},
+            kept={**self.kept},
+            told={**self.told},
         )
 
     def drop_dialog(self, dialog_id: bytes) -> None:
@@ -127,6 +145,15 @@ class MemoryMessages:
             dead=sum(_is_of(worker, dialog_id) for dialog_id, _, _ in held.dead),
             clock=held.clock,
             restored=held.restored,
+            kept=tuple(
+                KeptIndex(
+                    e.number, e.destination, e.depositor, e.until, len(e.octets), SHA256.digest(e.octets)[:DIGEST_SIZE]
+                )
+                for _, e in sorted(held.kept.items())
+            )
+            if worker == 0
+            else (),
+            told=tuple(held.told.values()) if worker == 0 else (),
         )
 
     def commit(self, units: Sequence[MessageUnit]) -> list[None]:
@@ -161,6 +188,15 @@ class MemoryMessages:
                 held.dead.pop((dialog_id, ours, number), None)
             case PutKey():
                 held.keys[operation.dialog_id, operation.key] = operation
+            case PutKept(envelope):
+                held.kept[envelope.number] = envelope
+            case DropKept(numbers):
+                for number in numbers:
+                    held.kept.pop(number, None)
+            case PutTold(nai):
+                held.told[nai] = operation
+            case DropTold(nai):
+                held.told.pop(nai, None)
             case NoteClock():
                 # What is to be forgotten is forgotten when all else was done.
                 pass
@@ -181,6 +217,11 @@ class MemoryMessages:
     def dead_message(self, dialog_id: bytes, ours: bool, number: int) -> DeadMessage | None:
         """See `MessageStore.dead_message`."""
         return self._held.dead.get((dialog_id, ours, number))
+
+    def kept(self, number: int) -> bytes | None:
+        """See `MessageStore.kept`."""
+        found = self._held.kept.get(number)
+        return None if found is None else found.octets
 
     def spools(self, worker: int) -> frozenset[str]:
         """See `MessageStore.spools`."""

@@ -153,9 +153,14 @@ class ProgramsAtHouse:
                 programs.waiting[conversation] = None
         self.give(service, now)
 
-    def detach(self, service: str, now: Now) -> None:  # noqa: ARG002  # as of all that programs do
-        """Give no more; what was given waits for its verdict all the same."""
-        self.receiving.pop(service, None)
+    def detach(self, service: str, now: Now) -> None:
+        """Give no more; what was given and has no verdict yet is given to the next program, as the same attempt."""
+        if self.receiving.pop(service, None) is None:
+            return
+        for conversation in self._tables.dialogs.values():
+            if conversation.given and conversation.here == service:
+                conversation.given = 0
+                conversation.receiving.take_back(now, counted=False)
 
     def verdict(self, dialog_id: bytes, number: int, verdict: Verdict, why: str, now: Now, after: float = 0.0) -> None:
         """Take what a program says of a message that it was given; nothing if it has it no more."""

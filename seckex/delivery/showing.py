@@ -42,7 +42,7 @@ def shown_dialog(conversation: Conversation, now: Now) -> dict[str, Any]:
         "keys": None if keys is None else keys.shown(now),
         "ours": conversation.sending.shown(),
         "theirs": conversation.receiving.shown(),
-        "why": conversation.why,
+        "why": row.why if row.forget and row.code else conversation.why,
     }
 
 

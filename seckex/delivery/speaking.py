@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from seckex.crypto.envelope import NO_PATH
+from seckex.crypto.suites import SHA256
+from seckex.delivery.collecting import GREET_ANEW, MOST_UNKEPT
 from seckex.delivery.connection import Connection
 from seckex.delivery.conversation import Conversation
 from seckex.delivery.exchanging import Exchanging
@@ -29,7 +32,7 @@ from seckex.delivery.terms import PeerTerms
 from seckex.machine import Now
 from seckex.wire.bodies import Held, Restored, Shift, encode_frames
 from seckex.wire.numbers import MessageKind
-from seckex.wire.units import Phase, encode_unit
+from seckex.wire.units import HASH_SIZE, Phase, encode_unit
 
 #: Octets that wait for a connection; then it is told no more until few do.
 MOST_BACKLOG: Final = 1 << 20
@@ -48,7 +51,7 @@ class Speaking:
 
     def speak(self, peer: PeerAtHouse, now: Now) -> None:
         """Say what there is to somebody, as much as the connection takes."""
-        turns, edge = peer.turns, self._tables.edge
+        turns = peer.turns
         while True:
             conversation = turns.next()
             if conversation is None:
@@ -58,8 +61,8 @@ class Speaking:
                 turns.wait(conversation, conversation.row.priority)
                 self._call(peer)
                 return
-            if edge.backlog(connection.number) >= MOST_BACKLOG:
-                # `writable` goes on.
+            if not self.takes_more(connection) or len(connection.said) >= MOST_UNKEPT:
+                # `writable` goes on, or what a relay says.
                 turns.wait(conversation, conversation.row.priority)
                 return
             if self._say_one(conversation, connection, now) and conversation.has_something_to_say:
@@ -87,7 +90,8 @@ class Speaking:
             if not conversation.row.initiator:
                 # Its initiator chooses where the dialog goes; it is told that there is something to say.
                 conversation.why = "waits for its initiator to speak"
-                self.say_wanted(conversation, connection, now)
+                if not connection.is_way_through(conversation.key):
+                    self.say_wanted(conversation, connection, now)
                 return False
             self.go_over(conversation, connection, now)
         keys = conversation.keys
@@ -115,10 +119,14 @@ class Speaking:
             kind, count, fragment, fragments = piece.kind, piece.count, piece.fragment, piece.fragments
             acknowledged = receiving.acknowledge()
             octets = keys.seal(kind, count, fragment, fragments, piece.sequence, acknowledged, piece.body, now)
-            conversation.note_said(piece, len(octets), now)
+            conversation.note_said(piece, octets, now)
         conversation.why = ""
         connection.used = now.monotonic
         self._tables.edge.say(connection.number, octets)
+        if connection.is_way_through(conversation.key):
+            digest = SHA256.digest(octets)[:HASH_SIZE]
+            connection.said[digest] = conversation
+            conversation.unkept.add(digest)
         return True
 
     def _state(self, conversation: Conversation, keys: Initiating | Accepting, now: Now) -> bytes | None:
@@ -138,6 +146,8 @@ class Speaking:
             frames.append(Restored(int(self._tables.restored)))
         if shift:
             frames.append(Shift())
+        if conversation.speaks:
+            conversation.greeted = now.monotonic
         conversation.speaks = False
         return keys.seal(MessageKind.STATE, 0, 0, 0, 0, receiving.acknowledge(), encode_frames(frames), now)
 
@@ -148,16 +158,35 @@ class Speaking:
             return
         if former is not None:
             former.conversations.pop(conversation, None)
-            conversation.sending.disconnected()
+            self.leave(conversation, former)
         conversation.connection = connection
         connection.conversations[conversation] = None
         if conversation.keys is None:
             conversation.keys = self._begin_keys(conversation.row)
-        conversation.keys.connection(connection.path, now)
-        conversation.sending.connected(now)
+        through = connection.is_way_through(conversation.key)
+        conversation.keys.connection(NO_PATH if through else connection.path, now)
+        if through and conversation.kept_by == connection.relay:
+            conversation.sending.resumed(now)
+            if now.monotonic - conversation.greeted < GREET_ANEW:
+                conversation.speaks = False
+        else:
+            conversation.sending.connected(now)
         conversation.receiving.connected()
         if conversation.row.created < self._tables.restored:
             conversation.says_restored = conversation.speaks = True
+
+    def leave(self, conversation: Conversation, former: Connection) -> None:
+        """Take note that a dialog does not speak over a connection any more."""
+        through = former.is_way_through(conversation.key)
+        kept = not conversation.unkept and conversation.unkept_round != conversation.sending.rounds
+        conversation.kept_by = former.relay if through and kept else ""
+        if conversation.unkept:
+            # Whether it was kept is not known.
+            conversation.unkept.clear()
+            conversation.greeted = -1e9
+            former.said = {digest: each for digest, each in former.said.items() if each is not conversation}
+        conversation.connection = None
+        conversation.sending.disconnected()
 
     def _begin_keys(self, row: StoredDialog) -> Initiating:
         vault, peer = self._tables.terms.vault, self._tables.terms.peers.get(row.peer, PeerTerms())
@@ -171,6 +200,10 @@ class Speaking:
     def say(self, connection: Connection, unit: Any) -> None:
         """Say a unit that is no envelope."""
         self._tables.edge.say(connection.number, encode_unit(unit))
+
+    def takes_more(self, connection: Connection) -> bool:
+        """Tell whether little enough waits for a connection: who reads nothing is answered nothing."""
+        return self._tables.edge.backlog(connection.number) < MOST_BACKLOG
 
     def tell(self, connection: Connection, unit: bytes | None) -> None:
         """Say a unit, if there is one."""
@@ -220,8 +253,14 @@ class Speaking:
         conversation.speaks = True
         self._tables.mark(conversation)
 
-    def may_exchange(self, conversation: Conversation, now: Now) -> None:
-        """Have a three-phase exchange for a dialog when its turn comes, where its terms have it so."""
+    def may_exchange(self, conversation: Conversation, now: Now) -> bool:
+        """Have a three-phase exchange for a dialog when its turn comes, where its terms have it so; tell whether so."""
         connection, peer = conversation.connection, self._tables.terms.peers.get(conversation.row.peer)
-        if connection is not None and peer is not None and peer.source in ("auto", "three-phase"):
-            self.exchanging.wanted(conversation, connection, now)
+        if connection is None or connection.is_way_through(conversation.key):
+            return False
+        keys = conversation.keys
+        # What has moved never goes back, whatever the terms are by now.
+        due = isinstance(keys, Initiating) and keys.exchange_due(now)
+        if due or (peer is not None and peer.source in ("auto", "three-phase")):
+            return self.exchanging.wanted(conversation, connection, now)
+        return False

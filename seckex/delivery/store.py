@@ -171,8 +171,74 @@ class NoteClock:
     now: float
 
 
+@frozen
+class KeptEnvelope:
+    """An envelope that a relay keeps up to ``until`` (wall-clock seconds), in the order of ``number``.
+
+    ``depositor`` has brought it for ``destination``, both NAIs; ``octets`` is as it goes on.
+    """
+
+    number: int
+    destination: str
+    depositor: str
+    until: float
+    octets: bytes = field(repr=False)
+
+
+@frozen
+class KeptIndex:
+    """A kept envelope without its octets; ``size`` is theirs, ``digest`` the first 16 octets of their SHA-256."""
+
+    number: int
+    destination: str
+    depositor: str
+    until: float
+    size: int
+    digest: bytes
+
+
+@frozen
+class PutKept:
+    """Keep an envelope for somebody else; no other has had its number."""
+
+    envelope: KeptEnvelope
+
+
+@frozen
+class DropKept:
+    """Keep these envelopes no more."""
+
+    numbers: tuple[int, ...]
+
+
+@frozen
+class PutTold:
+    """Remember the prekeys that a principal has told its relay, in place of those before."""
+
+    nai: str
+    prekeys: tuple[bytes, ...]
+
+
+@frozen
+class DropTold:
+    """Forget the prekeys of a principal."""
+
+    nai: str
+
+
 MessageOperation: TypeAlias = (
-    PutDialog | DropDialog | PutSegment | DropSegments | PutDead | DropDead | PutKey | NoteClock
+    PutDialog
+    | DropDialog
+    | PutSegment
+    | DropSegments
+    | PutDead
+    | DropDead
+    | PutKey
+    | NoteClock
+    | PutKept
+    | DropKept
+    | PutTold
+    | DropTold
 )
 MessageUnit: TypeAlias = tuple[MessageOperation, ...]
 
@@ -183,7 +249,8 @@ class MessageSnapshot:
 
     ``segments`` in the order of their dialogs, of ``ours`` before the peer's, and of their numbers; ``keys`` have (key,
     dialog id, number, until); ``dead`` is how many there are. ``clock`` is the highest that was noted. ``restored`` as
-    of `seckex.sa.store.Snapshot`. ``damaged`` has a sentence for each row that could not be read and is left out.
+    of `seckex.sa.store.Snapshot`. ``kept`` (by their numbers) and ``told`` are what a relay has, for worker 0 alone.
+    ``damaged`` has a sentence for each row that could not be read and is left out.
     """
 
     dialogs: tuple[StoredDialog, ...] = ()
@@ -193,6 +260,8 @@ class MessageSnapshot:
     clock: float = 0.0
     restored: float = 0.0
     damaged: tuple[str, ...] = ()
+    kept: tuple[KeptIndex, ...] = ()
+    told: tuple[PutTold, ...] = ()
 
 
 class MessageStore(Protocol):
@@ -223,6 +292,10 @@ class MessageStore(Protocol):
 
     def dead_message(self, dialog_id: bytes, ours: bool, number: int) -> DeadMessage | None:
         """Return one dead message, whole."""
+        ...
+
+    def kept(self, number: int) -> bytes | None:
+        """Return the octets of an envelope that a relay keeps."""
         ...
 
     def spools(self, worker: int) -> frozenset[str]:

@@ -64,6 +64,8 @@ class Tables:
         self.names: dict[DialogName, bytes] = {}
         #: What the end of the turn has to look at: dialogs, those who are spoken with, services with something to give.
         self.changed: dict[Conversation, None] = {}
+        #: Dialogs that time may demand something of; those that sleep are not looked at every second.
+        self.awake: dict[Conversation, None] = {}
         self.speaking: dict[PeerAtHouse, None] = {}
         self.giving: dict[str, None] = {}
         self.asked_for_flush = False
@@ -109,7 +111,7 @@ class Tables:
 
     def mark(self, conversation: Conversation) -> None:
         """Look at a dialog at the end of this turn."""
-        self.changed[conversation] = None
+        self.changed[conversation] = self.awake[conversation] = None
         self.soon()
 
     def note_speaking(self, conversation: Conversation) -> None:
@@ -117,6 +119,7 @@ class Tables:
         if conversation.has_something_to_say:
             peer = self.peer(conversation.key)
             peer.turns.wait(conversation, conversation.row.priority)
+            self.awake[conversation] = None
             self.speaking[peer] = None
             self.soon()
 
@@ -140,6 +143,7 @@ class Tables:
         self.outbox_octets += out - conversation.counted[0]
         self.inbox_octets += inward - conversation.counted[1]
         conversation.counted = out, inward
+        self.room.full = self.inbox_octets >= self.terms.limits.inbox
 
     def count(self, what: str) -> None:
         """Count something that was refused."""

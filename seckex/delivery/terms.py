@@ -60,12 +60,14 @@ class PeerTerms:
     """Somebody whom we begin dialogs with.
 
     ``calls``: we have an address of it; otherwise it has to connect to us. ``via`` is the relay that it is reached
-    through, empty for none. ``source`` is "auto", "prekey", "association" or "three-phase". ``services`` are those
-    that we may use, all where it is None. ``anonymous``: we do not tell it who we are.
+    through, empty for none; ``collects``: it is a relay that keeps for us what comes while it cannot reach us.
+    ``source`` is "auto", "prekey", "association" or "three-phase". ``services`` are those that we may use, all where it
+    is None. ``anonymous``: we do not tell it who we are.
     """
 
     calls: bool = True
     via: str = ""
+    collects: bool = False
     source: str = "auto"
     services: tuple[str, ...] | None = None
     anonymous: bool = False
@@ -84,6 +86,21 @@ class HouseLimits:
 
 
 @frozen(kw_only=True)
+class RelayTerms:
+    """For whom we are a relay, and what it may take: docs/messages.md, section 13.
+
+    ``principals`` has who may deposit and collect, by name or ``*@realm``. ``octets`` and ``envelopes`` are of one
+    destination, ``total`` octets of all. What nobody has collected after ``keep`` seconds is dropped.
+    """
+
+    principals: tuple[str, ...]
+    keep: float = 7 * 86_400.0
+    octets: int = 64 << 20
+    envelopes: int = 10_000
+    total: int = 1 << 30
+
+
+@frozen(kw_only=True)
 class HouseTerms:
     """All of it; ``worker`` stands in the lowest bits of the ids of dialogs that begin here."""
 
@@ -93,3 +110,4 @@ class HouseTerms:
     services: Mapping[str, ServiceTerms] = Factory(dict)
     peers: Mapping[str, PeerTerms] = Factory(dict)
     limits: HouseLimits = Factory(HouseLimits)
+    relay: RelayTerms | None = None

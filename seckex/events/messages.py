@@ -164,3 +164,29 @@ class MessagesBroken(Event):
 
     def __str__(self) -> str:
         return f"the connection of messages with {self.address} was closed: {shown(self.why)}"
+
+
+@frozen
+class RelayRefused(Event):
+    """Somebody wanted to deposit or collect here, and may not; ``peer`` is his name, empty if he has proved none."""
+
+    level: ClassVar[str] = "warn"
+
+    peer: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.peer or 'a stranger'} may neither deposit nor collect here: {shown(self.why)}"
+
+
+@frozen
+class EnvelopesExpired(Event):
+    """Nobody has collected what was kept here for ``peer``, in all the time that it is kept."""
+
+    level: ClassVar[str] = "warn"
+
+    peer: str
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.count} envelopes that were kept for {self.peer} are dropped: nobody has collected them"

@@ -27,6 +27,8 @@ from seckex.wire.numbers import MAX_BODY, MAX_DETAIL, MAX_TYPE, MIN_BODY, MOST_J
 MESSAGE_OVERHEAD: Final = 13
 CHAIN_HASH_SIZE: Final = 16
 MOST_RANGES: Final = 32
+#: Frames of one STATE.
+MOST_FRAMES: Final = 1024
 
 _MESSAGE: Final = struct.Struct(">IQB")
 _BEGIN: Final = struct.Struct(">QQB")
@@ -276,12 +278,16 @@ def _value(frame: Frame) -> bytes:
 
 
 def decode_frames(body: bytes) -> tuple[Frame, ...]:
-    """Read the body of a STATE, without what is not known in it; raises `Malformed`."""
+    """Read the body of a STATE, without what is not known in it; raises `Malformed`, also for too many frames."""
     reader = Reader(body)
     found: list[Frame] = []
+    count = 0
     while reader.remaining:
         kind, length = reader.unpack(_FRAME, "frame")
         value = reader.sub(length, "frame")
+        count += 1
+        if count > MOST_FRAMES:
+            raise reader.fail("frame", f"more than {MOST_FRAMES} of them")
         if kind == FrameType.PADDING:
             value.zeros(length, "PADDING")
             continue

@@ -355,6 +355,7 @@ class UnitKind(IntEnum):
     PING = 7
     PONG = 8
     GONE = 9
+    PROVE = 10
 
 
 class MessageKind(IntEnum):
@@ -405,7 +406,7 @@ class NoticeWhat(IntEnum):
 
     MISSING = 1
     REFUSED = 2
-    COLLECT = 3
+    UNKEPT = 3
     KEPT = 4
 
 

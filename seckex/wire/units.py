@@ -11,6 +11,7 @@
     |  PHASE1   | path (16) | m1;  PHASE2, PHASE3  | m2, m3
     |  PING     | 8 octets, which PONG returns
     |  GONE     | Code 16 | UTF-8 text
+    |  PROVE    | lp16(chain) | lp8(signature)
 
 `unit_size` tells how long a unit is from its first 12 octets, or its first 8,
 and refuses what can be neither; a unit is then read whole, or not at all. See
@@ -30,7 +31,7 @@ from seckex.wire.buffer import Reader, Writer
 from seckex.wire.envelope import envelope_size
 from seckex.wire.envelope_headers import DIALOG_ID_SIZE
 from seckex.wire.frames import lp8, optional_nai, read_optional_nai, sized
-from seckex.wire.identity import MAX_SIGNATURE
+from seckex.wire.identity import MAX_SIGNATURE, encode_chain, read_chain
 from seckex.wire.numbers import MAGIC, MAX_DETAIL, MAX_NAI, MAX_UNIT, UNIT_MAGIC, VERSION, NoticeWhat, UnitKind
 
 HEADER_SIZE: Final = 8
@@ -45,6 +46,8 @@ NOTICE_MAC_SIZE: Final = 16
 _HEADER: Final = struct.Struct(">HBBI")
 _NOTICE: Final = struct.Struct(">BBH16s16s")
 _MAGICS: Final = (MAGIC.to_bytes(2, "big"), UNIT_MAGIC.to_bytes(2, "big"))
+_BY_RELAYS: Final = (NoticeWhat.UNKEPT, NoticeWhat.KEPT)
+_WITH_CODE: Final = (NoticeWhat.REFUSED, NoticeWhat.UNKEPT)
 _PHASES: Final = (UnitKind.PHASE1, UnitKind.PHASE2, UnitKind.PHASE3)
 _WHATS: Final[Mapping[int, NoticeWhat]] = {int(what): what for what in NoticeWhat}
 
@@ -59,6 +62,7 @@ BODY_SIZES: Final[Mapping[int, tuple[int, int]]] = {
     UnitKind.PING: (PING_SIZE, PING_SIZE),
     UnitKind.PONG: (PING_SIZE, PING_SIZE),
     UnitKind.GONE: (2, 2 + MAX_DETAIL),
+    UnitKind.PROVE: (5, MAX_UNIT),
 }
 
 
@@ -80,9 +84,9 @@ class Prekeys:
 
 @frozen
 class Notice:
-    """What cannot be opened, is refused, collected or kept; ``digest`` is the first half of the envelope's SHA-256.
+    """What cannot be opened, is refused, kept, or not kept; ``digest`` is the first half of the envelope's SHA-256.
 
-    ``proof`` is a MAC of 16 octets or a signature, none where something is kept. ``unproven`` comes of reading: all
+    ``proof`` is a MAC of 16 octets or a signature, none in what is about keeping. ``unproven`` comes of reading: all
     before lp8(proof).
     """
 
@@ -125,7 +129,15 @@ class Gone:
     text: str = ""
 
 
-Unit: TypeAlias = Hello | Prekeys | Notice | Phase | Ping | Pong | Gone
+@frozen
+class Prove:
+    """Who speaks with a relay: his chain, and what he has signed with it (`seckex.crypto.envelope.sign_prove`)."""
+
+    chain: tuple[bytes, ...]
+    signature: bytes
+
+
+Unit: TypeAlias = Hello | Prekeys | Notice | Phase | Ping | Pong | Gone | Prove
 
 
 def unit_size(octets: bytes | bytearray | memoryview) -> int | None:
@@ -173,7 +185,7 @@ def encode_unit(unit: Unit) -> bytes:
 
 def notice_unproven(notice: Notice) -> bytes:
     """Return the body of a NOTICE before its lp8(proof), which need not be there yet; raises `ApiMisuse`."""
-    if bool(notice.code) != (notice.what is NoticeWhat.REFUSED) or not 0 <= notice.code <= 0xFFFF:
+    if bool(notice.code) != (notice.what in _WITH_CODE) or not 0 <= notice.code <= 0xFFFF:
         raise ApiMisuse(f"code {notice.code} in a notice {notice.what.name}")
     sized(notice.dialog_id, DIALOG_ID_SIZE, "a dialog id")
     sized(notice.digest, HASH_SIZE, "a hash")
@@ -222,10 +234,15 @@ def _said(unit: Unit) -> tuple[UnitKind, bytes]:
         case Gone(code, text):
             cut = text.encode(errors="replace")[:MAX_DETAIL].decode(errors="ignore")
             return UnitKind.GONE, Writer().u16(code).raw(cut.encode()).octets()
+        case Prove(certificates, signature):
+            if not 0 < len(signature) <= MAX_SIGNATURE:
+                raise ApiMisuse(f"a signature of {len(signature)} octets")
+            chain = encode_chain(certificates)
+            return UnitKind.PROVE, Writer().u16(len(chain)).raw(chain).raw(lp8(signature)).octets()
 
 
 def _proof_fits(what: NoticeWhat, proof: bytes) -> bool:
-    return not proof if what is NoticeWhat.KEPT else 0 < len(proof) <= MAX_SIGNATURE
+    return not proof if what in _BY_RELAYS else 0 < len(proof) <= MAX_SIGNATURE
 
 
 def _read_hello(reader: Reader) -> Hello:
@@ -250,7 +267,7 @@ def _read_notice(reader: Reader) -> Notice:
         raise reader.fail("What", f"{number} is not known to version {VERSION}", at)
     if reserved:
         raise reader.fail("Reserved", "reserved octets are not zero", at + 1)
-    if bool(code) != (what is NoticeWhat.REFUSED):
+    if bool(code) != (what in _WITH_CODE):
         raise reader.fail("Code", f"{code} in a notice {what.name}", at + 2)
     unproven, proof_at = reader.since(at), reader.offset
     proof = reader.take(reader.u8("proof"), "proof")
@@ -267,6 +284,17 @@ def _read_phase(kind: UnitKind) -> Callable[[Reader], Phase]:
     return read
 
 
+def _read_prove(reader: Reader) -> Prove:
+    certificates = reader.sub(reader.u16("chain"), "chain")
+    chain = read_chain(certificates)
+    certificates.end("chain")
+    at = reader.offset
+    signature = reader.take(reader.u8("signature"), "signature")
+    if not 0 < len(signature) <= MAX_SIGNATURE:
+        raise reader.fail("signature", f"{len(signature)} octets", at)
+    return Prove(chain, signature)
+
+
 _READ: Final[Mapping[UnitKind, Callable[[Reader], Unit]]] = {
     UnitKind.HELLO: _read_hello,
     UnitKind.PREKEYS: _read_prekeys,
@@ -275,4 +303,5 @@ _READ: Final[Mapping[UnitKind, Callable[[Reader], Unit]]] = {
     UnitKind.PING: lambda reader: Ping(reader.take(PING_SIZE, "PING")),
     UnitKind.PONG: lambda reader: Pong(reader.take(PING_SIZE, "PONG")),
     UnitKind.GONE: lambda reader: Gone(reader.u16("Code"), reader.text("text")),
+    UnitKind.PROVE: _read_prove,
 }

@@ -81,6 +81,12 @@ class DemoTests(SynchronousTestCase):
             "KEY 1, KEY 2 and KEY 3",
             "three moves, one download, octet for octet",
             "the 9 keys of the places that were left are in no memory, no file and no log any more",
+            "what the shop holds already is left out: 88 octets in place of ",
+            "certificates and keys are others now",
+            "the shop is killed (SIGKILL)",
+            "60 orders wait at the node; the shop is started again",
+            "all headers go again",
+            "taken, in order: none lost, none taken twice",
             "disabled",
             "nobody has a key of it, nor has the center",
         ):

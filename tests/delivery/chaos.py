@@ -30,14 +30,19 @@ class Wrong(AssertionError):
 
 
 class Chaos:
-    """One run: ``steps`` is how much happens before it calms down."""
+    """One run: ``steps`` is how much happens before it calms down; ``relay``: neither is reached but by way of one."""
 
-    def __init__(self, seed: int, steps: int = 400) -> None:
+    def __init__(self, seed: int, steps: int = 400, *, relay: bool = False) -> None:
         self.seed = seed
         self.random = Random(seed)  # noqa: S311  # so that a seed is a run
         self.steps = steps
         self.table = Table(f"chaos {seed}", self.random)
-        self.node, self.home = self.table.pair(self.random.choice(("prekey", "auto")))
+        if relay:
+            self.node, self.home, between = self.table.behind_a_relay()
+            self.hosts: tuple[Host, ...] = (self.node, self.home, between)
+        else:
+            self.node, self.home = self.table.pair(self.random.choice(("prekey", "auto")))
+            self.hosts = (self.node, self.home)
         self.down: dict[str, int] = {}
         self.sent: dict[str, list[bytes]] = {NODE: [], HOME: []}
         self.accepted: dict[str, int] = {NODE: 0, HOME: 0}
@@ -91,6 +96,9 @@ class Chaos:
 
     def _crash(self, host: Host) -> None:
         host.crash()
+        if host not in (self.node, self.home):
+            self.down[host.nai] = self.table.happened + self.random.randrange(1, 200)
+            return
         kept = self._durable(host)[0]
         told = host.stages.get((self.dialog_id.hex(), Stage.ACCEPTED), 0)
         if told > kept:
@@ -114,18 +122,19 @@ class Chaos:
 
     def _something(self) -> None:
         random, table = self.random, self.table
-        host = random.choice((self.node, self.home))
+        host = random.choice(self.hosts)
         what = random.randrange(100)
         if not host.up:
             return
         if what < 40:
-            self._send(host)
+            if host in (self.node, self.home):
+                self._send(host)
         elif what < 52:
             table.cut_all()
         elif what < 62:
             self._crash(host)
         elif what < 72:
-            table.unreachable ^= {HOME}
+            table.unreachable ^= {self.hosts[-1].nai}
         elif what < 80:
             host.store.failing = None if host.store.failing else StoreFailed("the disk is full")
         elif what < 86:
@@ -163,14 +172,14 @@ class Chaos:
         return self
 
     def _restart(self, *, all_of_them: bool = False) -> None:
-        for host in (self.node, self.home):
+        for host in self.hosts:
             if not host.up and (all_of_them or self.table.happened >= self.down[host.nai]):
                 host.stages.clear()
                 host.start()
 
     def _calm(self) -> None:
         self.table.unreachable.clear()
-        for host in (self.node, self.home):
+        for host in self.hosts:
             host.store.failing = None
         self._restart(all_of_them=True)
         for _ in range(60):

@@ -10,14 +10,19 @@ from seckex.delivery.store import (
     DeadMessage,
     DropDead,
     DropDialog,
+    DropKept,
     DropSegments,
+    DropTold,
+    KeptEnvelope,
     MessageSnapshot,
     MessageStore,
     NoteClock,
     PutDead,
     PutDialog,
+    PutKept,
     PutKey,
     PutSegment,
+    PutTold,
     Segment,
     SegmentIndex,
 )
@@ -123,6 +128,23 @@ class MessagesContract(Base):
         self.assertEqual([each.dialog_id for each in held.segments], [dialog_id(2)])
         self.assertEqual((held.keys, held.dead), ((), 1))
         self.assertIsNone(self.store.segment(dialog_id(1), True, 1))
+
+    # -- what a relay keeps
+
+    def test_what_is_kept_for_others_stays_until_it_is_dropped(self) -> None:
+        made = [
+            KeptEnvelope(number, "b@example.org", "a@example.org", NOW + number, b"%d" % number) for number in (2, 1)
+        ]
+        self.store.commit([tuple(PutKept(each) for each in made), (PutTold("b@example.org", (b"one", b"other")),)])
+        held = self.held()
+        self.assertEqual(
+            [(each.number, each.until, each.size) for each in held.kept], [(1, NOW + 1, 1), (2, NOW + 2, 1)]
+        )
+        self.assertEqual(held.told, (PutTold("b@example.org", (b"one", b"other")),))
+        self.assertEqual((self.store.kept(2), self.store.kept(3)), (b"2", None))
+        self.assertEqual(self.held(5), MessageSnapshot())
+        self.store.commit([(DropKept((1, 2)), DropTold("b@example.org"))])
+        self.assertEqual(self.held(), MessageSnapshot())
 
     # -- segments
 

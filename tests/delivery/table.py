@@ -18,7 +18,7 @@ from seckex.delivery.faces import FRAGMENT, DialogName, Direction, Incoming, Out
 from seckex.delivery.house import House
 from seckex.delivery.memory import MemoryMessages
 from seckex.delivery.store import MessageUnit
-from seckex.delivery.terms import HouseLimits, HouseTerms, PeerTerms, ServiceTerms
+from seckex.delivery.terms import HouseLimits, HouseTerms, PeerTerms, RelayTerms, ServiceTerms
 from seckex.errors import SeckexError, StoreFailed
 from seckex.machine import Now
 from tests.delivery.vault import TableVault
@@ -26,6 +26,7 @@ from tests.roaming.air import WALL
 
 NODE = "node@example.org"
 HOME = "home@example.org"
+RELAY = "relay@example.org"
 
 
 class Randomness:
@@ -57,6 +58,7 @@ class Host:
     services: dict[str, ServiceTerms]
     peers: dict[str, PeerTerms]
     limits: HouseLimits = field(factory=HouseLimits)
+    relay: RelayTerms | None = None
     store: MemoryMessages = field(factory=lambda: MemoryMessages(at_once=False))
     spool: dict[str, dict[int, bytes]] = field(factory=dict)
     synced: set[str] = field(factory=set)
@@ -91,7 +93,14 @@ class Host:
         self.life += 1
         self.up = True
         self.store.serve(self.wall())
-        terms = HouseTerms(nai=self.nai, vault=self.vault, services=self.services, peers=self.peers, limits=self.limits)
+        terms = HouseTerms(
+            nai=self.nai,
+            vault=self.vault,
+            services=self.services,
+            peers=self.peers,
+            limits=self.limits,
+            relay=self.relay,
+        )
         self.house = House(terms, EdgeOnTable(self, self.life), self.store.load(0, self.wall()), self.now())
         for service, at_once in self.attached.items():
             self.house.attach(service, at_once, self.now())
@@ -210,6 +219,13 @@ class EdgeOnTable:
 
         self._later(read)
 
+    def fetch_kept(self, number: int, done: Callable[[bytes | StoreFailed], None]) -> None:
+        def read() -> None:
+            found = self.host.store.kept(number)
+            done(StoreFailed("there is no such envelope") if found is None else found)
+
+        self._later(read)
+
     def read_piece(self, spool: str, fragment: int, done: Callable[[bytes | StoreFailed], None]) -> None:
         def read() -> None:
             pieces = self.host.spool.get(spool, {})
@@ -275,6 +291,8 @@ class Table:
         self.queues: dict[Any, deque[Callable[[], None]]] = {}
         self.happened = 0
         self.unreachable: set[str] = set()
+        #: Who reaches nobody.
+        self.away: set[str] = set()
         self._numbers = 0
         self._dues: list[tuple[float, Callable[[], None]]] = []
 
@@ -299,10 +317,27 @@ class Table:
         )
         return node, home
 
+    def behind_a_relay(self, **bounds: Any) -> tuple[Host, Host, Host]:
+        """Put the same two there, neither of which calls the other, and a relay between them."""
+        relay = self.host(RELAY, relay=RelayTerms(principals=("*@example.org",), **bounds))
+        home = self.host(
+            HOME,
+            services={"orders": ServiceTerms(allowed=(NODE,), largest=1 << 32, attempts=3, retry_after=1.0)},
+            peers={RELAY: PeerTerms(collects=True)},
+        )
+        node = self.host(
+            NODE,
+            services={"answers": ServiceTerms(allowed=(HOME,), attempts=3)},
+            peers={HOME: PeerTerms(via=RELAY)},
+        )
+        return node, home, relay
+
     def connect(self, caller: Host, peer: str) -> None:
         """Make a connection, or fail to."""
-        callee = self.hosts.get(peer)
-        if callee is None or not callee.up or peer in self.unreachable:
+        terms = caller.peers.get(peer)
+        where = terms.via if terms is not None and terms.via else peer
+        callee = self.hosts.get(where)
+        if callee is None or not callee.up or where in self.unreachable or caller.nai in self.away:
             caller.house.unreachable(peer, "nobody is there", caller.now())
             self.later(5.0, lambda: self.connect(caller, peer) if caller.up else None)
             return

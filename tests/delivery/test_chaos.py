@@ -15,6 +15,7 @@ from tests.delivery.chaos import Chaos, Wrong
 
 SEEDS = 500
 STEPS = 60
+RELAYED = 60
 
 
 class ChaosTests(SynchronousTestCase):
@@ -24,6 +25,13 @@ class ChaosTests(SynchronousTestCase):
                 Chaos(seed, STEPS).run()
             except Wrong as error:
                 self.fail(f"python -m tests.delivery {seed} --steps {STEPS}: {error}")
+
+    def test_seeds_with_a_relay_between(self) -> None:
+        for seed in range(RELAYED):
+            try:
+                Chaos(seed, STEPS, relay=True).run()
+            except Wrong as error:
+                self.fail(f"seed {seed}: {error}")
 
     def test_a_seed_is_the_same_run_each_time(self) -> None:
         one, other = Chaos(7, STEPS).run(), Chaos(7, STEPS).run()

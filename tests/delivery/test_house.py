@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from seckex.delivery.faces import DialogName, Direction, Incoming, Outgoing, Stage, Verdict
 from seckex.delivery.memory import MemoryMessages
+from seckex.delivery.terms import PeerTerms
 from seckex.errors import PeerIncompatible
 from seckex.events.messages import GapAfterRestore
 from seckex.wire.numbers import Code
@@ -49,6 +53,23 @@ class DeliveryTests(HouseCase):
         envelope = max(self.node.said, key=len)
         self.assertLessEqual(len(envelope), 1024 + 128)
         self.assertEqual(len(self.home.got), 2)
+
+    def test_why_tells_which_headers_a_message_went_with(self) -> None:
+        self.home.receive("orders")
+        dialog = self.node.send(HOME, "orders", b"x" * 1024)
+        self.table.run()
+        self.node.send(HOME, "orders", b"x" * 1024)
+        self.table.run()
+        went = [self.went(dialog, number) for number in (1, 2)]
+        self.assertEqual([each["headers"] for each in went], ["whole", "short"])
+        self.assertEqual(went[1]["overhead"], 48 + 40)
+        self.assertEqual(went[0]["overhead"], max(map(len, self.node.said)) - 13 - 1024)
+
+    def went(self, dialog_id: bytes, number: int) -> Any:
+        told = self.node.house.why(f"{dialog_id.hex()}.o{number}", self.node.now())
+        assert told is not None
+        [step] = [each for each in told["steps"] if each["what"] == "went"]
+        return step
 
     def test_a_program_answers_in_the_same_dialog(self) -> None:
         self.node.receive("answers")
@@ -186,6 +207,13 @@ class RefusalTests(HouseCase):
         self.table.run()
         self.assertEqual([code for _, code, _ in self.node.failures], [Code.UNKNOWN_SERVICE])
         self.assertEqual(self.home.got, [])
+        # It says so as well when home cannot be reached any more.
+        self.table.unreachable.add(HOME)
+        self.table.cut_all()
+        self.node.send(HOME, "orders", b"one")
+        self.table.advance(5)
+        [shown] = [each for each in self.node.house.shown_dialogs(self.node.now()) if each["service"] == "nothing"]
+        self.assertEqual((shown["state"], shown["why"]), ("failed", f"refused by {HOME}, 301 unknown-service"))
 
     def test_a_stranger_is_refused(self) -> None:
         with self.assertRaises(PeerIncompatible) as caught:
@@ -199,9 +227,13 @@ class ThreePhaseTests(SynchronousTestCase):
         self.node, self.home = self.table.pair("auto")
         self.home.receive("orders")
 
-    def source(self, dialog_id: bytes) -> str:
+    def shown(self, dialog_id: bytes) -> dict[str, Any]:
         shown = next(each for each in self.node.house.shown_dialogs(self.node.now()) if each["id"] == dialog_id.hex())
-        return str(shown["keys"]["source"])
+        keys: dict[str, Any] = shown["keys"]
+        return keys
+
+    def source(self, dialog_id: bytes) -> str:
+        return str(self.shown(dialog_id)["source"])
 
     def test_a_dialog_begins_at_once_and_moves_to_keys_of_an_exchange(self) -> None:
         dialog = self.node.send(HOME, "orders", b"one")
@@ -238,6 +270,54 @@ class ThreePhaseTests(SynchronousTestCase):
         self.table.advance(10)
         self.assertEqual(self.home.payloads(), [b"one", b"two"])
         self.assertEqual(self.source(dialog), "three-phase")
+
+    def test_an_exchange_that_could_not_be_made_is_made_later(self) -> None:
+        self.node.vault.prekeys.clear()
+        dialog = self.node.send(HOME, "orders", b"one")
+        self.table.run()
+        self.assertEqual(self.source(dialog), "prekey")
+        self.node.vault.new_prekeys()
+        self.table.advance(2)
+        self.assertEqual(self.source(dialog), "three-phase")
+
+    def test_with_another_certificate_another_exchange_is_made(self) -> None:
+        dialog = self.node.send(HOME, "orders", b"one")
+        self.table.run()
+        before = self.shown(dialog)["kek"]
+        self.node.vault.renew(identity(NODE, held="another"))
+        self.node.house.reconfigure(self.node.house._tables.terms, self.node.now())
+        self.table.advance(5)
+        self.node.send(HOME, "orders", b"two")
+        self.table.run()
+        self.assertEqual(self.home.payloads(), [b"one", b"two"])
+        self.assertEqual(self.source(dialog), "three-phase")
+        self.assertNotEqual(self.shown(dialog)["kek"], before)
+
+    def test_a_target_that_calls_and_has_lost_its_keys_is_given_others(self) -> None:
+        home, node, table = self.home, self.node, self.table
+        node.send(HOME, "orders", b"one")
+        table.advance(3)
+        home.crash()
+        table.unreachable.add(HOME)
+        home.peers[NODE] = PeerTerms(source="prekey")
+        home.start()
+        node.send(HOME, "orders", b"two")
+        # home -> node, and an envelope of another dialog that proves who it is
+        home.send(NODE, "answers", b"hello")
+        table.advance(10)
+        self.assertEqual(home.payloads(), [b"one", b"two"])
+
+    def test_a_dialog_that_has_moved_gets_keys_under_other_terms_too(self) -> None:
+        home, node, table = self.home, self.node, self.table
+        node.send(HOME, "orders", b"one")
+        table.advance(3)
+        home.crash()
+        node.peers[HOME] = PeerTerms(source="prekey")
+        node.house.reconfigure(evolve(node.house._tables.terms, peers=node.peers), node.now())
+        home.start()
+        node.send(HOME, "orders", b"two")
+        table.advance(10)
+        self.assertEqual(home.payloads(), [b"one", b"two"])
 
 
 class RestoreTests(HouseCase):

@@ -81,6 +81,11 @@ def agreed(step: Step) -> Exchanged:
     return step.state.exchanged
 
 
+def other_end(octets: bytes) -> bytes:
+    """Return octets of which the last is another."""
+    return octets[:-1] + bytes([octets[-1] ^ 1])
+
+
 class ConversationTests(SynchronousTestCase):
     def test_three_messages(self) -> None:
         # PHASE1 -->
@@ -123,11 +128,11 @@ class ConversationTests(SynchronousTestCase):
         begun = begin()
         answered = go(target(), came(begun))
         m2 = said(answered).octets
-        for forged in (m2[:-1] + b"?", m2[:-1], b""):
+        for forged in (other_end(m2), m2[:-1], b""):
             self.assertRaises((AuthenticationFailed, Malformed), go, begun.state, Came2(forged))
         finished = go(begun.state, Came2(m2))
         m3 = said(finished).octets
-        for forged in (m3[:-1] + b"?", m3[:-1], b""):
+        for forged in (other_end(m3), m3[:-1], b""):
             self.assertRaises((AuthenticationFailed, Malformed), go, answered.state, Came3(forged))
         self.assertEqual(agreed(go(answered.state, Came3(m3))), agreed(go(answered.state, Came3(m3))))
 
@@ -190,13 +195,13 @@ class HalfOpenTests(SynchronousTestCase):
 
     def test_a_forged_third_message_leaves_it_open(self) -> None:
         event = self.third(self.first(1))
-        forged = evolve(event, octets=event.octets[:-1] + b"?")
+        forged = evolve(event, octets=other_end(event.octets))
         self.assertRaises(AuthenticationFailed, self.table.third, 1, forged, NOW)
         self.assertIsNotNone(self.table.third(1, event, NOW))
 
     def test_a_first_message_that_does_not_verify_leaves_the_other_open(self) -> None:
         event = self.third(self.first(1))
-        other = Came1(PATH, said(self.begun).octets[:-1] + b"?")
+        other = Came1(PATH, other_end(said(self.begun).octets))
         self.assertRaises(AuthenticationFailed, self.table.first, 1, target(b"u"), other, NOW)
         self.assertIsNotNone(self.table.third(1, event, NOW))
 

@@ -103,6 +103,10 @@ class TableVault:
         """Return what came of a three-phase exchange."""
         return self.exchanges.get(exchange_id)
 
+    def spend_exchanged(self, exchange_id: bytes) -> None:
+        """Forget what came of one."""
+        self.exchanges.pop(exchange_id, None)
+
     # -- what a house asks beside
 
     def own_prekey(self, now: float) -> PrivatePrekey | None:

@@ -160,6 +160,12 @@ class Process:
                 self._read += len(line)
                 yield json.loads(line)
 
+    def kill(self) -> None:
+        """End it as the kernel would, without a word to it; it can be started again."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+
     def stop(self, grace: float = _GRACE) -> bool:
         """End it; return whether it ended by being asked, within ``grace`` seconds."""
         if self._child is None:
@@ -187,6 +193,11 @@ class Cast:
         process.start()
         self.processes.append(process)
         return process
+
+    def kill(self, process: Process) -> None:
+        """Kill one, which may be added again."""
+        self.processes.remove(process)
+        process.kill()
 
     def wait(self, what: str, done: Callable[[], bool]) -> None:
         """Tell events until ``done`` says so; raise `DemoFailed` after `PATIENCE`, or when a process has ended."""

@@ -23,6 +23,7 @@ _COLOURS: Final = {
     "aaa-h": "blue",
     "home": "green",
     "center": "magenta",
+    "shop": "blue",
     "guest": "magenta",
 }
 _WIDTH: Final = 6

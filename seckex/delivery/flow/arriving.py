@@ -9,7 +9,8 @@ as received and done. `seckex.delivery.flow.receiving.Receiving` is the whole.
 Bounds. Of what is not done the dialog has at most twice the service's window
 (twice, since a sender that starts anew does not know what is not processed), or
 beyond that the message whose turn it is; and at most `MOST_GAPS` ranges of
-numbers. What is beyond is dropped, and comes again.
+numbers. All dialogs together have what the shared room says, whoever's turn it
+is. What is beyond is dropped, and comes again.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from seckex.delivery.flow.arrived import Arrived, ReceivingTerms
 from seckex.delivery.flow.assembling import Assembling, Assembly
 from seckex.delivery.flow.inbox import Inbox
 from seckex.delivery.flow.memory import Room
-from seckex.delivery.flow.pieces import Gap, ReceivingChanges, SpoolWork
+from seckex.delivery.flow.pieces import Gap, ReceivingChanges, SpoolWork, SyncSpool
 from seckex.delivery.flow.ranges import Ranges
 from seckex.delivery.flow.revived import Revived
 from seckex.delivery.flow.segments import message_size, violation
@@ -61,6 +62,7 @@ class Arriving:
         self._dialog_id = dialog.dialog_id
         direction = Direction.BACK if dialog.initiator else Direction.OUT
         peer = "" if dialog.anonymous and not dialog.initiator else dialog.peer
+        self._room = room
         self._inbox = Inbox(dialog.dialog_id, direction, peer, service, terms, room)
         self._assembling = Assembling(f"{dialog.dialog_id.hex()}.{direction.letter}")
         self._revived = Revived(dialog.dialog_id, direction, peer, service)
@@ -79,6 +81,8 @@ class Arriving:
         self._storing: list[Arrived] = []
         self.octets = 0
         self.refused = 0
+        #: Whether the peer has to hear when there is room again for all.
+        self.turned_away = False
         self._changed = self._under_way = False
         self._again: ReceivingChanges | None = None
         self._put_delivered = self.delivered
@@ -127,6 +131,8 @@ class Arriving:
                 return
         if not self._fits(len(body), first):
             return
+        # A peer that says a message both ways is believed once.
+        self.octets -= self._assembling.give_up(first, last)
         if parts == [(first, last)]:
             self._arrive(first, count, body)
             return
@@ -147,6 +153,10 @@ class Arriving:
 
     def _fits(self, weight: int, first: int) -> bool:
         is_next = first == self._next
+        if weight and self._room.full:
+            self.refused += 1
+            self.turned_away = self._owes = True
+            return False
         if (self.octets + weight > 2 * self._inbox.terms.window and not (is_next and self.judged == first - 1)) or (
             len(self._known) >= MOST_GAPS and not is_next
         ):
@@ -255,6 +265,9 @@ class Arriving:
         whole = self._assembling.done(work, ok)
         if whole is not None:
             self._assembled(whole)
+        elif isinstance(work, SyncSpool) and not ok:
+            # It comes again from its beginning.
+            self.octets -= self._assembling.give_up(work.number, work.number)
         self._owes |= self._assembling.owes
 
     # Commits.

@@ -109,13 +109,12 @@ class Assembly:
 class Assembling:
     """The messages of one direction that come in fragments. ``name`` is what their files' names begin with."""
 
-    __slots__ = ("_assemblies", "_name", "_unsynced", "_unwritten", "work")
+    __slots__ = ("_assemblies", "_name", "_unwritten", "work")
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._assemblies: dict[int, Assembly] = {}
         self._unwritten = 0
-        self._unsynced: list[SyncSpool] = []
         self.work: list[SpoolWork] = []
 
     def __contains__(self, number: int) -> bool:
@@ -154,17 +153,18 @@ class Assembling:
         return None
 
     def done(self, work: SpoolWork, ok: bool) -> Assembly | None:
-        """Take the answer to something of ``work``; return the message when it is whole and durable."""
+        """Take the answer to something of ``work``; return the message when it is whole and durable.
+
+        Whoever hears that a file was not synchronised gives the message up: what is in the file is not known any more.
+        """
         if isinstance(work, WritePiece):
             self._unwritten -= len(work.octets)
         assembly = None if isinstance(work, DropSpool) else self._assemblies.get(work.number)
         if assembly is None:
             return None
         if isinstance(work, SyncSpool):
-            if ok:
-                return self._assemblies.pop(work.number)
-            self._unsynced.append(work)
-        elif isinstance(work, WritePiece):
+            return self._assemblies.pop(work.number) if ok else None
+        if isinstance(work, WritePiece):
             if ok:
                 assembly.there(work.fragment)
                 if assembly.is_whole:
@@ -172,11 +172,6 @@ class Assembling:
             else:
                 assembly.lost(work.fragment)
         return None
-
-    def tick(self) -> None:
-        """Try again what failed."""
-        self.work += [each for each in self._unsynced if each.number in self._assemblies]
-        self._unsynced.clear()
 
     def give_up(self, first: int, last: int) -> int:
         """Forget messages that will never be whole; return what they counted for."""

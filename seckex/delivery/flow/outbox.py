@@ -1,19 +1,18 @@
 """Segments of ours that are not acknowledged: which octets are in memory, and how far sending has come in them.
 
-Octets are kept in memory from when they are accepted until they are
-acknowledged, as long as the dialog has less than `MOST_KEPT` of them and the
-room that all dialogs share lasts. All others are forgotten when they are durable,
-and read from the store when their turn comes, at most `AHEAD` octets ahead; then
+Octets are kept in memory from when they are accepted until they are acknowledged, as long as
+the dialog has less than `MOST_KEPT` of them and the room that all dialogs share lasts. All others are
+forgotten when they are durable, and read from the store when their turn comes, at most `AHEAD` octets ahead; then
 they are forgotten again once they are sent. Of a file of the spool at most
 `PIECES_AHEAD` pieces are in memory.
 
-A segment is sent as it is, and joined with those that follow up to
-`WHOLE_UPTO` octets, so many small segments make few envelopes. Messages that
-were left out are holes in their segment: what is between is packed again.
+A segment is sent as it is, joined with those that follow up to `WHOLE_UPTO` octets.
+Messages that were left out are holes in their segment: what is between is packed again.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable
 from itertools import islice
@@ -143,10 +142,8 @@ class Outbox:
 
     def find(self, number: int) -> Held | None:
         """Return the segment that has a message."""
-        for segment in self.held:
-            if segment.first <= number <= segment.last:
-                return segment
-        return None
+        at = bisect_left(self.held, number, key=_last)
+        return self.held[at] if at < len(self.held) and self.held[at].first <= number else None
 
     def numbers(self) -> list[int]:
         """Return the numbers that are not left out."""
@@ -190,14 +187,17 @@ class Outbox:
         return False
 
     def received(self, ranges: Iterable[tuple[int, int]]) -> bool:
-        """Do not send again what the peer has; return whether that is news."""
+        """Do not send again what the peer has, in rising ranges; return whether that is news."""
         news = False
-        for first, last in ranges:
-            for segment in self.held:
-                if segment.first > last:
-                    break
-                if first <= segment.first and segment.last <= last and not segment.received:
-                    segment.received = news = True
+        rising = iter(ranges)
+        first, last = next(rising, (0, 0))
+        for segment in self.held:
+            while last and segment.first > last:
+                first, last = next(rising, (0, 0))
+            if not last:
+                break
+            if first <= segment.first and segment.last <= last and not segment.received:
+                segment.received = news = True
         return news
 
     def forget_received(self) -> None:
@@ -394,3 +394,7 @@ class Outbox:
             self._asked.discard(wanted.fragment)
         elif self.current() is segment and wanted.fragment in self._asked:
             self._pieces[wanted.fragment] = octets
+
+
+def _last(segment: Held) -> int:
+    return segment.last

@@ -4,7 +4,8 @@ What comes is made durable (`seckex.delivery.flow.arriving`), then given
 (`seckex.delivery.flow.inbox`); here is what is said of it. RECEIVED tells what is
 durable beyond a gap. DEAD goes before the PROCESSED that has its number, and is
 said again on each connection for the last `MOST_DEAD` messages that were put
-aside since the process started.
+aside since the process started. A STATE has so many DEADs at most: what is left
+goes with the next, and PROCESSED waits for it.
 """
 
 from __future__ import annotations
@@ -122,25 +123,29 @@ class Receiving(Arriving):
     def frames(self, now: Now) -> list[Frame]:  # noqa: ARG002  # both sides are asked alike
         """Return frames of a STATE that are news: CREDIT, RECEIVED, DEAD, PROCESSED, FRAGMENTS, ENDED."""
         frames: list[Frame] = []
-        if self._credit_said != self.terms.window:
-            self._credit_said = self.terms.window
-            frames.append(Credit(self.terms.window))
+        self.turned_away = self.turned_away and self._room.full
+        window = 0 if self.turned_away else self.terms.window
+        if self._credit_said != window:
+            self._credit_said = window
+            frames.append(Credit(window))
         if self._later:
             frames.append(
                 Received(tuple(Ranges(sorted((each.first, each.last) for each in self._later)))[:MOST_RANGES])
             )
-        for each in self._deads_unsaid:
+        said, unsaid = self._deads_unsaid[:MOST_DEAD], self._deads_unsaid[MOST_DEAD:]
+        self._deads_unsaid = unsaid
+        for each in said:
             self._deads.append(each)
             frames.append(Dead(*each))
-        self._deads_unsaid = []
-        if self._processed_said != self.done:
-            self._processed_said = self.done
-            frames.append(Processed(self.done))
+        upto = min([self.done, *(number - 1 for number, _, _ in unsaid)])
+        if self._processed_said != upto:
+            self._processed_said = upto
+            frames.append(Processed(upto))
         frames += self._assembling.frames(self._says_all)
-        if self._is_finished and not self._ended_said and self.last is not None:
+        if self._is_finished and not unsaid and not self._ended_said and self.last is not None:
             self._ended_said = True
             frames.append(Ended(self.last))
-        self._owes = self._says_all = False
+        self._owes, self._says_all = bool(unsaid), False
         return frames
 
     @property
@@ -211,9 +216,9 @@ class Receiving(Arriving):
         return self._revived.add(dead)
 
     def tick(self, now: Now) -> None:  # noqa: ARG002  # both sides are asked alike
-        """Try again what the store or the spool could not do."""
+        """Try again what the store could not do, and have the peer hear of room."""
         self._inbox.tick()
-        self._assembling.tick()
+        self._owes |= self.turned_away and not self._room.full
 
     # For operators.
 

@@ -65,6 +65,8 @@ class Sending(Accepted):
         self._backwards = Backwards()
         self._dead: set[int] = set()
         self._end_said = self._asks = self._awaits_state = self._unreadable = False
+        #: How often all that is not acknowledged was begun anew.
+        self.rounds = 0
 
     # A connection's side.
 
@@ -85,12 +87,27 @@ class Sending(Accepted):
         if self._is_awaited():
             self._patience.begin(now.monotonic)
 
+    def resumed(self, now: Now) -> None:
+        """Go on over another connection to the relay that keeps all that was sent."""
+        self._is_connected = self._ready = True
+        self.kept(now)
+
+    def kept(self, now: Now) -> None:
+        """Note that a relay keeps all that was sent and is not acknowledged."""
+        if self._is_awaited():
+            self._patience.kept(now.monotonic)
+
+    def hurry(self, now: Now) -> None:
+        """Send soon what is not acknowledged: what relays keep of it may be of no use."""
+        self._patience.hurry(now.monotonic)
+
     def disconnected(self) -> None:
         """Note that there is no connection."""
         self._is_connected = self._ready = False
         self._patience.stop()
 
     def _begin_anew(self) -> None:
+        self.rounds += 1
         self._ready = True
         self._outbox.rewind()
         self._skips.say_again()
@@ -288,7 +305,11 @@ class Sending(Accepted):
             case Dead(number, code, text):
                 self._hear_dead(number, code, text)
             case Credit(window):
+                again = window and not self._window.most
                 self._window.most = window
+                if again:
+                    # What came to no room was dropped.
+                    self._begin_anew()
                 self._ready = self._is_connected
             case Fragments(number, count):
                 if self._outbox.has_fragments(number, count):

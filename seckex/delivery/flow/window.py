@@ -10,6 +10,9 @@ from typing import Final
 FIRST_WINDOW: Final = 4 << 20
 ANSWER_WITHIN: Final = 15.0
 MOST_PATIENCE: Final = 300.0
+#: docs/messages.md, section 13: what a relay keeps goes again after so long, and then half as often each time.
+KEPT_PATIENCE: Final = 3600.0
+MOST_KEPT_PATIENCE: Final = 86_400.0
 
 
 class Window:
@@ -40,22 +43,42 @@ class Window:
 
 
 class Patience:
-    """When to send again what nobody answers to: after 15 s, and then half as often each time, at least every 5 min."""
+    """When to send again what nobody answers to: after 15 s, and then half as often each time, at least every 5 min.
 
-    __slots__ = ("_seconds", "_until")
+    What a relay keeps is waited for longer.
+    """
+
+    __slots__ = ("_is_kept", "_kept_seconds", "_seconds", "_until")
 
     def __init__(self) -> None:
         self._seconds = ANSWER_WITHIN
+        self._kept_seconds = KEPT_PATIENCE
+        self._is_kept = False
         self._until = inf
 
     def begin(self, now: float) -> None:
         """Wait for an answer from now on, unless that is so already."""
-        if self._until == inf:
+        if self._until == inf or self._is_kept:
+            self._is_kept = False
             self._until = now + self._seconds
+
+    def kept(self, now: float) -> None:
+        """Wait for long: a relay keeps all that was sent."""
+        self._is_kept = True
+        self._until = now + self._kept_seconds
+
+    def hurry(self, now: float) -> None:
+        """Wait no longer than usual, if something is waited for: the peer is there."""
+        if self._until != inf:
+            self._is_kept = False
+            self._seconds = ANSWER_WITHIN
+            self._until = min(self._until, now + ANSWER_WITHIN)
 
     def answered(self, now: float, more: bool) -> None:
         """Note an answer; with ``more`` others are waited for."""
         self._seconds = ANSWER_WITHIN
+        self._kept_seconds = KEPT_PATIENCE
+        self._is_kept = False
         self._until = now + ANSWER_WITHIN if more else inf
 
     def suspend(self, now: float) -> None:
@@ -65,6 +88,7 @@ class Patience:
 
     def stop(self) -> None:
         """Wait no more."""
+        self._is_kept = False
         self._seconds = ANSWER_WITHIN
         self._until = inf
 
@@ -72,6 +96,11 @@ class Patience:
         """Tell whether to send again; then the next time is twice as far."""
         if now < self._until:
             return False
-        self._seconds = min(2 * self._seconds, MOST_PATIENCE)
+        if self._is_kept:
+            self._is_kept = False
+            self._kept_seconds = min(2 * self._kept_seconds, MOST_KEPT_PATIENCE)
+            self._seconds = ANSWER_WITHIN
+        else:
+            self._seconds = min(2 * self._seconds, MOST_PATIENCE)
         self._until = now + self._seconds
         return True

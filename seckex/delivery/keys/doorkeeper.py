@@ -27,9 +27,11 @@ from seckex.errors import AuthenticationFailed
 from seckex.machine import Now
 from seckex.wire.envelope import Envelope, decode_envelope
 from seckex.wire.envelope_headers import DialogHeader, SessionKeyHeader
-from seckex.wire.numbers import Code, MessageKind, RecordFlag
+from seckex.wire.numbers import Code, MessageKek, MessageKind, RecordFlag
 
 DIGEST_SIZE: Final = 16
+#: KEKs of one dialog that can be opened under at a time; of more the one that came first goes.
+MOST_KEKS_OF_DIALOG: Final = 8
 #: Seconds between two looks at all that is remembered.
 SWEEP: Final = 5.0
 #: Seconds after which chains are verified again, since lists of what was revoked go stale.
@@ -245,6 +247,11 @@ class Doorkeeper:
         accepting = entry.accepting
         self._dialogs[accepting.peer, entry.dialog_id] = accepting
         accepting.entries.append(entry)
+        if len(accepting.entries) > MOST_KEKS_OF_DIALOG:
+            self._drop(accepting.entries[0])
+        if entry.kek.source is MessageKek.THREE_PHASE:
+            # From now on it is here, and ends when the entry does.
+            self._vault.spend_exchanged(entry.kek.source_id)
         for gone in self._cache.add(entry):
             self._dropped(gone)
 

@@ -135,6 +135,10 @@ class Vault(Protocol):
         """Return what came of a three-phase exchange, at its target."""
         ...
 
+    def spend_exchanged(self, exchange_id: bytes) -> None:
+        """Forget what came of an exchange: its KEK has been taken."""
+        ...
+
 
 class Opened(NamedTuple):
     """What an envelope held, verified: from whom (a NAI, "" for an initiator without a name), in which dialog.

@@ -56,7 +56,8 @@ class Initiating:
         self._wear = wear
         self._kek: Kek | None = None
         self._generation: Generation | None = None
-        self._former: list[tuple[Kek, Generation]] = []
+        #: What was superseded and is not forgotten yet.
+        self.former: list[tuple[Kek, Generation]] = []
         self._kek_held = self._held = False
         self._unheld = 0
         self._path: bytes | None = None
@@ -77,6 +78,11 @@ class Initiating:
     def kek(self) -> Kek | None:
         """The KEK in use."""
         return self._kek
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the target has said that it holds the KEK in use."""
+        return self._kek_held
 
     # -- sealing
 
@@ -105,7 +111,7 @@ class Initiating:
     def _seal(self, dialog: DialogFields, body: bytes, now: Now) -> bytes:
         kek, generation = self._renewed(now)
         outlet = self._outlet or self._open_outlet(kek, generation)
-        if self._kek_held:
+        if self._kek_held and not outlet.routing:
             octets = outlet.named(dialog, body, sealed=not self._held)
             self._shorten(kek, generation, outlet, now)
             return octets
@@ -212,7 +218,7 @@ class Initiating:
         self._close()
         if kek is not None and generation is not None and generation.until is None:
             generation.until = now.monotonic + self._wear.hold
-            self._former.append((kek, generation))
+            self.former.append((kek, generation))
 
     def _kek_due(self, kek: Kek, now: Now) -> bool:
         return now.monotonic >= self._wear.kek_turn(kek.since, kek.until, now) or self._source.stale(kek, now)
@@ -293,7 +299,7 @@ class Initiating:
             self._kek_held = self._held = True
             if self._outlet is not None:
                 self._shorten(kek, generation, self._outlet, now)
-        elif any(former is kek and each.chain == chain for former, each in self._former):
+        elif any(former is kek and each.chain == chain for former, each in self.former):
             self._kek_held = True
 
     def missing(self, now: Now) -> bool:
@@ -311,7 +317,7 @@ class Initiating:
     def _forget_keys(self, why: str) -> None:
         self._close()
         self._kek = self._generation = None
-        self._former.clear()
+        self.former.clear()
         self._answers.forget_all()
         self._unhold(why)
 
@@ -329,6 +335,9 @@ class Initiating:
 
     def room(self) -> int:
         """Return how many envelopes may be sealed now: few until the target has said what it holds."""
+        if self._path == NO_PATH:
+            # Nobody asks for headers through a relay, so they always go, and none waits to be held.
+            return PLENTY
         if self._kek is None or self._kek_held:
             return PLENTY if self._kek is not None else FIRST_ENVELOPES
         return max(0, FIRST_ENVELOPES - self._unheld)
@@ -351,20 +360,20 @@ class Initiating:
 
     def settled(self) -> None:
         """Forget what the keys were before: all that was sealed under them is acknowledged, both ways."""
-        self._forget([each for _, each in self._former])
+        self._forget([each for _, each in self.former])
 
     def expire(self, now: Now) -> None:
         """Forget what was superseded long enough ago, and see what is worn; to be called every second."""
-        if self._former:
+        if self.former:
             self._expire(now)
         if self._short is not None and self.due(now):
             self._short = None
 
     def _expire(self, now: Now) -> None:
-        self._forget([each for _, each in self._former if each.until is not None and now.monotonic >= each.until])
+        self._forget([each for _, each in self.former if each.until is not None and now.monotonic >= each.until])
 
     def _forget(self, gone: Sequence[Generation]) -> None:
-        self._former = [pair for pair in self._former if pair[1] not in gone]
+        self.former = [pair for pair in self.former if pair[1] not in gone]
         self._answers.forget(gone)
 
     def _keys_named(self, name: bytes, now: Now) -> tuple[Kek, Generation] | None:
@@ -372,7 +381,7 @@ class Initiating:
         kek, generation = self._kek, self._generation
         if kek is not None and generation is not None and generation.id == name:
             return kek, generation
-        for former, each in self._former:
+        for former, each in self.former:
             if each.id == name and each.until is not None and now.monotonic < each.until:
                 return former, each
         return None

@@ -40,6 +40,10 @@ class Stored(Protocol):
         """Return one dead message."""
         ...
 
+    def kept(self, number: int) -> bytes | None:
+        """Return the octets of an envelope that a relay keeps."""
+        ...
+
 
 class SpoolFiles(Protocol):
     """The files of the spool (`seckex.storage.spool`); methods raise `StoreFailed`."""
@@ -88,6 +92,17 @@ class Disk:
             if segment is None:
                 raise StoreFailed("a segment that was stored is gone")
             return segment.octets
+
+        self._run(read, done)
+
+    def fetch_kept(self, number: int, done: Callable[[bytes | StoreFailed], None]) -> None:
+        """Read the octets of an envelope that is kept for somebody."""
+
+        def read() -> bytes:
+            octets = self._store.kept(number)
+            if octets is None:
+                raise StoreFailed("an envelope that was kept is gone")
+            return octets
 
         self._run(read, done)
 

@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
 from seckex.delivery.faces import Direction, Stage
-from seckex.delivery.store import DropDead, MessageUnit, PutDead, PutSegment
+from seckex.delivery.store import DropDead, MessageUnit, PutDead, PutKept, PutSegment
 from seckex.errors import StoreFailed
 from seckex.events import Event
 from seckex.events.messages import EnvelopeRefused
@@ -76,6 +76,7 @@ class MessageEdge:
         self.call = connections.call
         self.drop = connections.drop
         self.give = office.give
+        self.fetch_kept = disk.fetch_kept
         self.read_piece = disk.read
         self.write_piece = disk.write
         self.sync_spool = disk.sync
@@ -92,9 +93,11 @@ class MessageEdge:
 
     def _flush(self) -> None:
         self._due = None
-        self.house.flush(self._clock.now())
-        self._connections.flush()
-        self._check_quiet()
+        try:
+            self.house.flush(self._clock.now())
+        finally:
+            self._connections.flush()
+            self._check_quiet()
 
     def stop(self) -> Deferred[None]:
         """Fire when all is stored that the house has; it is asked for nothing more then."""
@@ -124,6 +127,8 @@ class MessageEdge:
         for operation in unit:
             if isinstance(operation, PutSegment):
                 octets += len(operation.segment.octets)
+            elif isinstance(operation, PutKept):
+                octets += len(operation.envelope.octets)
             elif isinstance(operation, PutDead):
                 self.dead += 1
             elif isinstance(operation, DropDead):

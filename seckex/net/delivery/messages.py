@@ -22,7 +22,7 @@ from seckex.delivery.faces import PRIORITY, Direction, Payload, Spooled
 from seckex.delivery.house import House
 from seckex.delivery.keys.faces import Policy
 from seckex.delivery.store import DeadMessage, DropDead, MessageUnit
-from seckex.delivery.terms import HouseLimits, HouseTerms, PeerTerms, ServiceTerms
+from seckex.delivery.terms import HouseLimits, HouseTerms, PeerTerms, RelayTerms, ServiceTerms
 from seckex.errors import PeerFault, StoreFailed
 from seckex.events.messages import MessagesBroken
 from seckex.net.commit import CommitThread, GroupsOf
@@ -48,6 +48,8 @@ from seckex.wire.numbers import Code
 KEYS_EVERY: Final = 10
 TIDY_EVERY: Final = 300
 PAGE: Final = 1000
+#: What a relay counts (`seckex.delivery.relaying.Relaying.counts`).
+RELAYED: Final = ("kept", "refused", "given", "collected", "expired", "lost")
 
 
 @frozen
@@ -95,7 +97,11 @@ def terms_of(settings: Settings, nai: str, worker: int, vault: MessageVault) -> 
     }
     peers = {
         peer.nai: PeerTerms(
-            calls=bool(peer.address), via=peer.via, source=peer.keys, anonymous=peer.identity == "withheld"
+            calls=bool(peer.address or peer.via),
+            via=peer.via,
+            collects=peer.collect == "yes",
+            source=peer.keys,
+            anonymous=peer.identity == "withheld",
         )
         for peer in settings.peers
     }
@@ -108,7 +114,21 @@ def terms_of(settings: Settings, nai: str, worker: int, vault: MessageVault) -> 
         connections=limits.connections,
         idle=float(limits.idle),
     )
-    return HouseTerms(nai=nai, vault=vault, worker=worker, services=services, peers=peers, limits=bounds)
+    kept = settings.relay
+    relay = None
+    if kept is not None:
+        keep = float(kept.keep_for)
+        relay = RelayTerms(
+            principals=kept.for_, keep=keep, octets=kept.octets, envelopes=kept.envelopes, total=kept.total
+        )
+    return HouseTerms(nai=nai, vault=vault, worker=worker, services=services, peers=peers, limits=bounds, relay=relay)
+
+
+def places_of(settings: Settings) -> dict[str, tuple[str, int]]:
+    """Return where peers are called: those who are reached by way of a relay, at the relay."""
+    by_name = {peer.nai: peer for peer in settings.peers}
+    ways = {nai: by_name.get(peer.via, peer) for nai, peer in by_name.items()}
+    return {nai: (way.address, way.port) for nai, way in ways.items() if way.address}
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -180,8 +200,7 @@ class MessagesAtEdge:
         self._around.log.failure("the clock of messages has stopped", failure)
 
     def _meet(self) -> None:
-        peers = self._settings.peers
-        self.connections.meet({peer.nai: (peer.address, peer.port) for peer in peers if peer.address})
+        self.connections.meet(places_of(self._settings))
 
     def _trust(self, credentials: Credentials | None, paired: Mapping[str, Sequence[bytes]]) -> None:
         """Go by these certificates, and by the prekeys that are told by whom we are paired with."""
@@ -233,7 +252,11 @@ class MessagesAtEdge:
     def _tick(self) -> None:
         now = self._around.clock.now()
         self._ticks += 1
-        self.house.tick(now)
+        try:
+            self.house.tick(now)
+        except Exception:
+            # One dialog must not stop the clock of all.
+            self._around.log.failure("the house of dialogs failed when time passed", Failure())
         self.office.look_for_room()
         if self._ticks % KEYS_EVERY == 1:
             self.vault.tend(now.wall)
@@ -389,6 +412,7 @@ class MessagesAtEdge:
         """Return every counter by its name."""
         house, connections, counts = self.house, self.connections, self.connections.counts
         received, sent = connections.octets
+        relay = house.relaying
         return {
             "messages.connections": len(connections),
             "messages.connections-made": counts["made"],
@@ -410,6 +434,9 @@ class MessagesAtEdge:
             "messages.failed": self.office.counts["failed"],
             "messages.commits-waiting": len(self._commits),
             "messages.prekeys": len(self.ring),
+            "messages.relay-envelopes": len(relay),
+            "messages.relay-octets": relay.octets,
+            **{f"messages.relay-{what}": relay.counts[what] for what in RELAYED},
             **{f"messages.refused.{label}": count for label, count in house.refused.items()},
         }
 
@@ -423,6 +450,8 @@ class MessagesAtEdge:
             "spool_octets": self._disk.used,
             "dead": self._edge.dead,
             "prekeys": len(self.ring),
+            "relay_envelopes": len(self.house.relaying),
+            "relay_octets": self.house.relaying.octets,
             "trouble": self.trouble or self.ring.trouble,
         }
 

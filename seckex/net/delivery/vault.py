@@ -155,6 +155,10 @@ class MessageVault:
         """See `Vault.exchanged`."""
         return self._exchanges.get(exchange_id)
 
+    def spend_exchanged(self, exchange_id: bytes) -> None:
+        """See `Vault.spend_exchanged`."""
+        self._exchanges.pop(exchange_id, None)
+
     def keep_exchanged(self, exchanged: ExchangedKek) -> None:
         """Take what came of an exchange, at its target; of too many the oldest is forgotten."""
         self._exchanges[exchanged.exchange_id] = exchanged

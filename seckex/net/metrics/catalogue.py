@@ -183,6 +183,15 @@ FAMILIES: Final[tuple[Family, ...]] = (
     _counter("messages_refused", "Envelopes that were refused, by cause.", "messages.refused.*", "reason"),
     _gauge("message_commits_waiting", "Units of messages that the disk has not taken yet.", "messages.commits-waiting"),
     _gauge("message_prekeys", "Prekeys that are not destroyed yet.", "messages.prekeys"),
+    _gauge("relay_envelopes", "Envelopes that are kept for others.", "messages.relay-envelopes"),
+    _gauge("relay_octets", "What is kept for others, as it counts against the bounds.", "messages.relay-octets"),
+    _counter(
+        "relay_events",
+        "Envelopes that were kept for others, refused, given, collected, not collected in time, not readable.",
+        "messages.relay-kept=kept messages.relay-refused=refused messages.relay-given=given "
+        "messages.relay-collected=collected messages.relay-expired=expired messages.relay-lost=lost",
+        "event",
+    ),
     MESSAGE_COMMITS,
     # -- passages
     _gauge("passages", "Passages of traffic through agents that stand.", "passages.standing"),

@@ -16,13 +16,18 @@ from seckex.delivery.store import (
     DeadMessage,
     DropDead,
     DropDialog,
+    DropKept,
     DropSegments,
+    DropTold,
+    KeptEnvelope,
     MessageUnit,
     NoteClock,
     PutDead,
     PutDialog,
+    PutKept,
     PutKey,
     PutSegment,
+    PutTold,
     Segment,
     StoredDialog,
 )
@@ -41,6 +46,10 @@ class MessageBatch:
     dead: dict[tuple[bytes, bool, int], DeadMessage] = field(factory=dict)
     buried: set[tuple[bytes, bool, int]] = field(factory=set)
     keys: dict[tuple[bytes, str], PutKey] = field(factory=dict)
+    kept: dict[int, KeptEnvelope] = field(factory=dict)
+    given: set[int] = field(factory=set)
+    told: dict[str, PutTold] = field(factory=dict)
+    untold: set[str] = field(factory=set)
     clock: float | None = None
 
 
@@ -94,5 +103,16 @@ def _take(batch: MessageBatch, operation: object) -> None:
             batch.buried.add((dialog_id, ours, number))
         case PutKey(key, dialog_id):
             batch.keys[dialog_id, key] = operation
+        case PutKept(envelope):
+            batch.kept[envelope.number] = envelope
+        case DropKept(numbers):
+            for number in numbers:
+                if batch.kept.pop(number, None) is None:
+                    batch.given.add(number)
+        case PutTold(nai):
+            batch.told[nai] = operation
+        case DropTold(nai):
+            batch.told.pop(nai, None)
+            batch.untold.add(nai)
         case NoteClock(now):
             batch.clock = now if batch.clock is None else max(now, batch.clock)

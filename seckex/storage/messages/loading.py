@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 import sqlite3
+from collections.abc import Callable
+from typing import TypeVar
 
 from seckex.crypto.atrest import Wrapping
 from seckex.delivery.store import MessageSnapshot, SegmentIndex, StoredDialog
 from seckex.sa.store import WORKER_MASK
-from seckex.storage.messages.rows import Sent, read_dialog, read_index, read_sent
-from seckex.storage.messages.statements import LOAD_DIALOGS, LOAD_SEGMENTS, LOAD_SENT, META
+from seckex.storage.messages.rows import Row, Sent, read_dialog, read_index, read_kept, read_sent, read_told
+from seckex.storage.messages.statements import LOAD_DIALOGS, LOAD_KEPT, LOAD_SEGMENTS, LOAD_SENT, LOAD_TOLD, META
 from seckex.storage.rows import Damaged
+
+T = TypeVar("T")
 
 
 def load(connection: sqlite3.Connection, wrapping: Wrapping, worker: int, now: float) -> MessageSnapshot:
@@ -35,7 +39,29 @@ def load(connection: sqlite3.Connection, wrapping: Wrapping, worker: int, now: f
         except Damaged as error:
             complaints.append(str(error))
     dead = sum(is_of(worker, dialog_id) for (dialog_id,) in connection.execute("SELECT dialog FROM dead"))
-    return MessageSnapshot(tuple(dialogs), tuple(segments), tuple(sent), dead, clock, restored, tuple(complaints))
+    kept = _read(connection, LOAD_KEPT, read_kept, complaints) if worker == 0 else []
+    told = _read(connection, LOAD_TOLD, read_told, complaints) if worker == 0 else []
+    return MessageSnapshot(
+        tuple(dialogs),
+        tuple(segments),
+        tuple(sent),
+        dead,
+        clock,
+        restored,
+        tuple(complaints),
+        tuple(kept),
+        tuple(told),
+    )
+
+
+def _read(connection: sqlite3.Connection, query: str, read: Callable[[Row], T], complaints: list[str]) -> list[T]:
+    found: list[T] = []
+    for row in connection.execute(query):
+        try:
+            found.append(read(row))
+        except Damaged as error:
+            complaints.append(str(error))
+    return found
 
 
 def _indices(

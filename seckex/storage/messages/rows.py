@@ -15,7 +15,17 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from seckex.crypto.atrest import Wrapping
 from seckex.crypto.epochs import EPOCH_KEY_SIZE, EPOCH_OVERHEAD, EpochKey
 from seckex.crypto.secrets import Secret
-from seckex.delivery.store import DeadMessage, PutKey, Segment, SegmentIndex, StoredDialog
+from seckex.crypto.suites import SHA256
+from seckex.delivery.store import (
+    DeadMessage,
+    KeptEnvelope,
+    KeptIndex,
+    PutKey,
+    PutTold,
+    Segment,
+    SegmentIndex,
+    StoredDialog,
+)
 from seckex.errors import ApiMisuse, AuthenticationFailed
 from seckex.storage.messages.schema import BIAS, EPOCH_BITS
 from seckex.storage.rows import Damaged
@@ -40,6 +50,9 @@ _DEAD_BOUND: Final = struct.Struct(">7s16sBq")
 _SENT: Final = struct.Struct(">Q")
 _SENT_BOUND: Final = struct.Struct(">7s16s16sd")
 _NUMBER: Final = (1 << EPOCH_BITS) - 1
+
+#: Octets of the hash that names an envelope.
+_DIGEST: Final = 16
 
 _ODD: Final = "a column holds something else than it should"
 _SEAL: Final = "its seal does not verify"
@@ -300,3 +313,39 @@ def _is_id(dialog_id: object) -> bool:
 
 def _shown(dialog_id: object) -> str:
     return dialog_id.hex()[:12] if isinstance(dialog_id, bytes) else "unreadable"
+
+
+# -- what a relay has
+
+
+def kept_row(envelope: KeptEnvelope) -> Row:
+    """Return the row of an envelope that is kept."""
+    e = envelope
+    return e.number, e.destination, e.depositor, e.until, SHA256.digest(e.octets)[:_DIGEST], e.octets
+
+
+def read_kept(row: Row) -> KeptIndex:
+    """Return what is known of a kept envelope; raises `Damaged`."""
+    number, destination, depositor, until, size, digest = row
+    texts = isinstance(destination, str) and isinstance(depositor, str)
+    if not texts or not isinstance(until, float) or not isinstance(digest, bytes) or len(digest) != _DIGEST:
+        raise Damaged(f"the kept envelope {number} is left out: {_ODD}")
+    return KeptIndex(number, destination, depositor, until, size, digest)
+
+
+def told_row(told: PutTold) -> Row:
+    """Return the row of the prekeys of a principal."""
+    return told.nai, b"".join(len(each).to_bytes(2, "big") + each for each in told.prekeys)
+
+
+def read_told(row: Row) -> PutTold:
+    """Return the prekeys of a principal; raises `Damaged`."""
+    nai, octets = row
+    prekeys, at = [], 0
+    if not isinstance(nai, str) or not isinstance(octets, bytes):
+        raise Damaged(f"the prekeys of somebody are left out: {_ODD}")
+    while at < len(octets):
+        size = int.from_bytes(octets[at : at + 2], "big")
+        prekeys.append(octets[at + 2 : at + 2 + size])
+        at += 2 + size
+    return PutTold(nai, tuple(prekeys))

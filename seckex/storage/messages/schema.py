@@ -47,6 +47,12 @@ MIGRATIONS: Final[Sequence[Sequence[str]]] = (
         "CREATE UNIQUE INDEX sent_name ON sent (dialog, tag)",
         "CREATE INDEX sent_until ON sent (until)",
     ),
+    (
+        # What a relay has for others: sealed already, by those whose it is. The octets come last, as in segments.
+        "CREATE TABLE kept (number INTEGER PRIMARY KEY, destination TEXT NOT NULL, depositor TEXT NOT NULL, "
+        "until REAL NOT NULL, digest BLOB NOT NULL, octets BLOB NOT NULL)",
+        "CREATE TABLE told (nai TEXT PRIMARY KEY, octets BLOB NOT NULL)",
+    ),
 )
 
 CHECK_BOUND: Final = b"these messages belong to this master key"

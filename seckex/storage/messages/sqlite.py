@@ -42,10 +42,12 @@ from seckex.storage.messages.rows import (
     dialog_row,
     epoch_bound,
     epoch_of,
+    kept_row,
     read_dead,
     read_segment,
     segment_row,
     sent_row,
+    told_row,
 )
 from seckex.storage.messages.schema import BIAS, LOSS, TAG_KEY_SIZE, TAGS_BOUND, messages_schema
 from seckex.storage.messages.statements import (
@@ -57,15 +59,20 @@ from seckex.storage.messages.statements import (
     DROP_ALL,
     DROP_DEAD,
     DROP_DIALOG,
+    DROP_KEPT,
     DROP_SEGMENTS,
     DROP_SENT,
+    DROP_TOLD,
     EPOCH,
+    KEPT,
     META,
     PURGE_SENT,
     PUT_DEAD,
     PUT_DIALOG,
+    PUT_KEPT,
     PUT_SEGMENT,
     PUT_SENT,
+    PUT_TOLD,
     RESTORE,
     SEGMENT,
     SPOOLS,
@@ -231,6 +238,11 @@ class SqliteMessages(Database):
         except Damaged as error:
             raise StoreFailed(f"{self.path}: {error}") from None
 
+    def kept(self, number: int) -> bytes | None:
+        """See `MessageStore.kept`."""
+        rows, _ = self._read(KEPT, (number,))
+        return bytes(rows[0][0]) if rows else None
+
     def spools(self, worker: int) -> frozenset[str]:
         """See `MessageStore.spools`."""
         rows, _ = self._read(SPOOLS, ())
@@ -305,6 +317,10 @@ class SqliteMessages(Database):
             (DROP_DEAD, [(dialog_id, not ours, n - BIAS) for dialog_id, ours, n in batch.buried]),
             (PUT_DEAD, [dead_row(d, wrapping, Secret(self._entropy(EPOCH_KEY_SIZE))) for d in batch.dead.values()]),
             (PUT_SENT, [sent_row(put, self._tag(put.key), wrapping) for put in batch.keys.values()]),
+            (DROP_KEPT, [(number,) for number in batch.given]),
+            (PUT_KEPT, [kept_row(envelope) for envelope in batch.kept.values()]),
+            (DROP_TOLD, [(nai,) for nai in batch.untold]),
+            (PUT_TOLD, [told_row(told) for told in batch.told.values()]),
         )
         return [(statement, rows) for statement, rows in every if rows]
 

@@ -20,6 +20,13 @@ PUT_DIALOG: Final = _insert("dialog", DIALOG_COLUMNS, "id")
 PUT_SEGMENT: Final = _insert("segment", SEGMENT_COLUMNS, "dialog, side, last")
 PUT_DEAD: Final = _insert("dead", DEAD_COLUMNS, "dialog, side, number")
 PUT_SENT: Final = _insert("sent", SENT_COLUMNS, "dialog, tag")
+PUT_KEPT: Final = "INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?, ?, ?)"
+PUT_TOLD: Final = "INSERT OR REPLACE INTO told VALUES (?, ?)"
+DROP_KEPT: Final = "DELETE FROM kept WHERE number = ?"
+DROP_TOLD: Final = "DELETE FROM told WHERE nai = ?"
+KEPT: Final = "SELECT octets FROM kept WHERE number = ?"
+LOAD_KEPT: Final = "SELECT number, destination, depositor, until, length(octets), digest FROM kept ORDER BY number"
+LOAD_TOLD: Final = "SELECT nai, octets FROM told ORDER BY rowid"
 DROP_DIALOG: Final = "DELETE FROM dialog WHERE id = ?"
 DROP_ALL: Final = "DELETE FROM segment WHERE dialog = ?"
 DROP_SENT: Final = "DELETE FROM sent WHERE dialog = ?"

@@ -8,8 +8,9 @@ from seckex.delivery.faces import FRAGMENT, Spooled
 from seckex.delivery.flow import assembling, outbox
 from seckex.delivery.flow.pieces import DropSpool, SyncSpool, WritePiece
 from seckex.delivery.flow.receiving import ReceivingTerms
+from seckex.delivery.store import PutSegment
 from seckex.errors import PeerMisbehaved
-from seckex.wire.bodies import Fragments, Skip, pack_start
+from seckex.wire.bodies import Fragments, Skip, pack_messages, pack_start
 from seckex.wire.numbers import MessageKind
 from tests.delivery.flow.parts import Dialog, Said
 
@@ -200,15 +201,32 @@ class SpoolTests(FragmentsCase):
         self.assertEqual(fragments(self.dialog.wait(15)), list(range(7, 20)))
         self.assertEqual(self.b.effects, [self.payload])
 
-    def test_a_file_that_is_not_synced_is_synced_later(self) -> None:
+    def test_a_file_that_is_not_synced_comes_again_from_its_beginning(self) -> None:
         receiving = self.b.receiving
         for each in self.work:
             receiving.written(each, True)
         (sync,) = receiving.spool_work()
         receiving.written(sync, False)
-        self.assertEqual((receiving.spool_work(), receiving.has_changes), ([], False))
-        receiving.tick(self.b.now)
-        self.assertEqual(receiving.spool_work(), [sync])
+        (drop,) = receiving.spool_work()
+        self.assertIsInstance(drop, DropSpool)
+        self.assertEqual((drop.spool, receiving.octets, receiving.has_changes), (sync.spool, 0, False))
+        self.b.automatic = True
+        for said in self.b.says():
+            self.a.hears(said)
+        self.assertEqual(fragments(self.dialog.wait(15)), list(range(20)))
+        self.assertEqual(self.b.effects, [self.payload])
+
+    def test_a_message_that_is_said_both_ways_counts_once(self) -> None:
+        receiving = self.b.receiving
+        for each in self.work:
+            receiving.written(each, True)
+        (sync,) = receiving.spool_work()
+        receiving.take_messages(1, 1, pack_messages([("", 0, b"another")]), self.b.now)
+        receiving.written(sync, True)
+        self.assertIsInstance(receiving.spool_work()[0], DropSpool)
+        changes = receiving.changes(self.b.now)
+        assert changes is not None
+        self.assertEqual(len([each for each in changes.operations if isinstance(each, PutSegment)]), 1)
 
     def test_a_skip_forgets_what_was_begun(self) -> None:
         receiving = self.b.receiving

@@ -252,7 +252,7 @@ class VerdictTests(ReceivingCase):
         self.receiving.take_messages(1, 3, octets, now)
         self.receiving.take_messages(4, 2, b"\xff" * 40, now)
         self.end.turn()
-        self.assertEqual([(each.number, each.code) for each in self.end.dead], [(1, 69), (2, 130), (4, 134), (5, 134)])
+        self.assertEqual([(each.number, each.code) for each in self.end.dead], [(1, 308), (2, 130), (4, 134), (5, 134)])
         self.assertEqual((self.end.effects, self.receiving.done), ([b"good"], 5))
         self.assertEqual([each.octets for each in self.end.dead[2:]], [b"\xff" * 40, b""])
 

@@ -282,7 +282,7 @@ class LeftOutTests(SynchronousTestCase):
         dialog.a.send(b"fleeting", expires=soon)
         dialog.a.send(b"lasting too")
         dialog.wait(6)
-        self.assertEqual([(each.number, each.code) for each in dialog.a.failed], [(2, 69)])
+        self.assertEqual([(each.number, each.code) for each in dialog.a.failed], [(2, 308)])
         dialog.connect()
         said = dialog.settle()
         self.assertEqual(messages(said), ["MESSAGES 1+1", "MESSAGES 3+1"])
@@ -329,7 +329,7 @@ class LeftOutTests(SynchronousTestCase):
         dialog.clock.passed += 6
         dialog.connect()
         dialog.settle()
-        self.assertEqual((dialog.a.failed[0].why, dialog.b.dead[0].code), ("expired before it was given", 69))
+        self.assertEqual((dialog.a.failed[0].why, dialog.b.dead[0].code), ("expired before it was given", 308))
         dialog.disconnect()
         dialog.a.send(b"stored", expires=dialog.clock.now.wall + 5)
         dialog.a.crash()
@@ -359,7 +359,7 @@ class LeftOutTests(SynchronousTestCase):
         dialog.connect()
         dialog.settle()
         self.assertEqual(dialog.b.effects, [b"0", b"2", b"4", b"6"])
-        self.assertEqual([(each.number, each.code) for each in dialog.b.dead], [(6, 69), (8, 69)])
+        self.assertEqual([(each.number, each.code) for each in dialog.b.dead], [(6, 308), (8, 308)])
 
     def test_an_operator_drops_one(self) -> None:
         dialog = Dialog(connected=False)

@@ -157,6 +157,9 @@ class Person:
     def exchanged(self, exchange_id: bytes) -> ExchangedKek | None:
         return self.exchanges.get(exchange_id)
 
+    def spend_exchanged(self, exchange_id: bytes) -> None:
+        self.exchanges.pop(exchange_id, None)
+
 
 def associate(one: Person, other: Person, *, kdc: bool = False, spi: int = SPI, life: float = DAY) -> None:
     """Give two an association, whose SPI at the other is ``spi``."""

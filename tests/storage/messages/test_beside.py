@@ -203,7 +203,7 @@ class BackupTests(BesideCase):
         for path in self.target.rglob("*"):
             self.assertEqual(path.stat().st_mode & 0o7777, 0o700 if path.is_dir() else 0o600, path)
         counted = {key: said["messages"][key] for key in ("database", "database_schema", "files", "missing")}
-        self.assertEqual(counted, {"database": MESSAGES, "database_schema": 1, "files": 2, "missing": 0})
+        self.assertEqual(counted, {"database": MESSAGES, "database_schema": 2, "files": 2, "missing": 0})
         self.assertEqual(inspect_messages(self.target / MESSAGES), [])
         self.whole(self.target, self.before)
 
@@ -322,6 +322,6 @@ class DoctorTests(BesideCase):
         connection.execute("PRAGMA user_version = 99")
         connection.close()
         (fault,) = inspect_messages(messages.path)
-        self.assertIn("was written by a newer version of seckex (schema 99, this one knows 1)", fault)
+        self.assertIn("was written by a newer version of seckex (schema 99, this one knows 2)", fault)
         self.start().close()
         self.assertIn("another program", inspect_messages(self.path)[0])

@@ -38,7 +38,7 @@ class SchemaTests(MessagesCase):
     def test_a_newer_schema_is_refused(self) -> None:
         self.open().close()
         self.sql("PRAGMA user_version = 9")
-        self.refused("was written by a newer version of seckex (schema 9, this one knows 1)")
+        self.refused("was written by a newer version of seckex (schema 9, this one knows 2)")
 
     def test_an_older_schema_is_brought_up_to_date(self) -> None:
         store = self.open()
@@ -46,7 +46,7 @@ class SchemaTests(MessagesCase):
         store.close()
         self.patch(schema, "MIGRATIONS", (*schema.MIGRATIONS, ("ALTER TABLE dialog ADD COLUMN note TEXT",)))
         self.assertEqual(self.open().load(0, NOW).dialogs, (dialog(1),))
-        self.assertEqual(self.sql("PRAGMA user_version", "SELECT note FROM dialog"), [(2,), (None,)])
+        self.assertEqual(self.sql("PRAGMA user_version", "SELECT note FROM dialog"), [(3,), (None,)])
 
     def test_another_master_key_is_refused(self) -> None:
         self.open().close()

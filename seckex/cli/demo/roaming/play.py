@@ -17,6 +17,7 @@ from seckex.cli.demo.files import write_payload
 from seckex.cli.demo.processes import PATIENCE, Cast, DemoFailed, Process, seckex, twistd
 from seckex.cli.demo.roaming.holders import KEY0, LOG, MEMORY, STATE, holdings, sought
 from seckex.cli.demo.roaming.keys import ENDS, KEYS, Held, key0, keys_of
+from seckex.cli.demo.roaming.messages import exchange
 from seckex.cli.demo.roaming.moving import move
 from seckex.cli.demo.roaming.scene import Fetching, Scene
 from seckex.cli.demo.roaming.settings import write_certificates, write_settings
@@ -54,6 +55,7 @@ class RoamingPlay:
         self._fetch()
         self._renew(keys)
         self._move()
+        exchange(self._scene())
         self._leave()
         self._refuse()
         self._steal()
@@ -233,7 +235,7 @@ class RoamingPlay:
     def _scene(self) -> Scene:
         pids = {role: process.pid for role, process in self._processes.items()}
         told = self._last, self._until, self._hears, lambda role, event: (role, event) in self._seen
-        return Scene(self.story, self.world, pids, self._run, *told)
+        return Scene(self.story, self.world, pids, self._run, *told, self._start, self._kill)
 
     def _hears(self, agent: str) -> bool:
         """Tell whether the node hears an agent that would do."""
@@ -275,11 +277,16 @@ class RoamingPlay:
 
     def _start(self, role: str) -> None:
         world = self.world
-        command = [twistd(), "-n", "--pidfile=", PLUGINS[role], "--config", f"{role}.toml"]
-        self._processes[role] = self.cast.add(
-            Process(role, command, world.directory, world.log(role), overwriting=True)
-        )
-        self.story.note(f"{role}: {world.nai(role)}")
+        process = self._processes.get(role)
+        if process is None:
+            command = [twistd(), "-n", "--pidfile=", PLUGINS[role], "--config", f"{role}.toml"]
+            process = Process(role, command, world.directory, world.log(role), overwriting=True)
+            self._processes[role] = process
+            self.story.note(f"{role}: {world.nai(role)}")
+        self.cast.add(process)
+
+    def _kill(self, role: str) -> None:
+        self.cast.kill(self._processes[role])
 
     def _run(self, *arguments: str, lines: int = 1, fails: bool = False) -> str:
         """Run the ``seckex`` command and show what it prints, at most so many ``lines``; return all of it."""

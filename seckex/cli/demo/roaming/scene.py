@@ -28,7 +28,7 @@ class Scene:
     """Commands to ``run``, the ``last`` that a daemon has logged of something, waiting ``until`` something is so.
 
     ``said`` tells whether a daemon has logged something at all, ``hears`` whether the node hears an agent that would
-    do. ``pids`` are the processes of all roles.
+    do. ``pids`` are the processes of all roles; ``start`` and ``kill`` begin and end that of one.
     """
 
     story: Story
@@ -39,6 +39,8 @@ class Scene:
     until: Callable[[str, Callable[[], bool]], None]
     hears: Callable[[str], bool]
     said: Callable[[str, str], bool]
+    start: Callable[[str], None]
+    kill: Callable[[str], None]
 
     def said_since(self, role: str, event: str, at: float) -> bool:
         """Tell whether a daemon has logged an event since a moment (wall clock)."""

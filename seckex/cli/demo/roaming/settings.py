@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from seckex.cli.demo.roaming.world import AAA_F, AAA_H, AGENT, CENTER, HOME, NODE, OTHER, World
+from seckex.cli.demo.roaming.world import AAA_F, AAA_H, AGENT, CENTER, HOME, NODE, OTHER, SHOP, World
 from seckex.config.files import create_private
 from seckex.crypto.issuing import Authority
 
 SERVICE: Final = "files"
-_ROLES: Final = {NODE: "initiator", HOME: "responder", CENTER: "kdc"}
+ORDERS: Final = "orders"
+_ROLES: Final = {NODE: "initiator", HOME: "responder", CENTER: "kdc", SHOP: "responder"}
 
 _PROPOSAL: Final = """
 [[policy.proposals]]
@@ -24,16 +25,22 @@ lifetime = "8h"
 
 
 def write_certificates(world: World) -> None:
-    """Make an authority and a certificate for everybody who needs one."""
+    """Make an authority and a certificate for everybody."""
     now = time.time()
     root = Authority.issue_itself("the authority of the demo", now, 2)
-    authority = Authority.from_pem(root.certificate, root.key.octets)
     create_private(world.directory / "ca.pem", root.certificate)
+    create_private(world.directory / "ca.key", root.key.octets)
     for role in world.everybody:
-        if role != NODE:
-            issued = authority.issue(world.nai(role), now, 1)
-            create_private(world.directory / f"{role}.pem", issued.certificate)
-            create_private(world.directory / f"{role}.key", issued.key.octets)
+        certify(world, role)
+
+
+def certify(world: World, role: str) -> None:
+    """Make a certificate for who has a role, with another key, in the place of one that there may be."""
+    ca, key = ((world.directory / f"ca.{kind}").read_bytes() for kind in ("pem", "key"))
+    issued = Authority.from_pem(ca, key).issue(world.nai(role), time.time(), 1)
+    for file, octets in ((f"{role}.pem", issued.certificate), (f"{role}.key", issued.key.octets)):
+        (world.directory / file).unlink(missing_ok=True)
+        create_private(world.directory / file, octets)
 
 
 def write_settings(world: World) -> None:
@@ -54,14 +61,14 @@ def _agents(world: World) -> str:
 
 
 def _beginning(world: World, role: str) -> str:
-    identity = f'nai = "{world.nai(role)}"'
-    if role != NODE:
-        identity += f'\ncertificate = "{role}.pem"\nprivate-key = "{role}.key"\ntrust = ["ca.pem"]'
     return f"""\
 role = "{_ROLES.get(role, "agent")}"
 
 [identity]
-{identity}
+nai = "{world.nai(role)}"
+certificate = "{role}.pem"
+private-key = "{role}.key"
+trust = ["ca.pem"]
 
 [state]
 directory = "{role}"
@@ -111,6 +118,11 @@ interface = "lo"
 listen = "tcp:{world.ports.forward}:interface=127.0.0.1"
 peer = "{world.nai(HOME)}"
 service = "{SERVICE}"
+
+[[messages.peers]]
+nai = "{world.nai(SHOP)}"
+address = "{world.address(SHOP)}"
+port = {world.ports.own[SHOP]}
 
 [policy]
 open-with = 1
@@ -183,6 +195,13 @@ def _center(world: World) -> str:
     return _hops_listen(world, CENTER, HOME)
 
 
+def _shop(world: World) -> str:
+    return f"""{_listen(world, SHOP)}
+[messages.services.{ORDERS}]
+from = ["*@example.org"]
+"""
+
+
 _SECTIONS: Final[Mapping[str, Callable[[World], str]]] = {
     NODE: _node,
     AGENT: _agent,
@@ -191,4 +210,5 @@ _SECTIONS: Final[Mapping[str, Callable[[World], str]]] = {
     AAA_H: _aaa_h,
     HOME: _home,
     CENTER: _center,
+    SHOP: _shop,
 }

@@ -24,6 +24,8 @@ KEYINGS: Final = ("stateless", "stateful", "semi-stateful")
 NODE, AGENT, AAA_F, AAA_H, HOME, CENTER = "node", "agent", "aaa-f", "aaa-h", "home", "center"
 #: The agent that the node moves to.
 OTHER: Final = "other"
+#: Whom the node sends messages to.
+SHOP: Final = "shop"
 
 #: What runs each of them.
 PLUGINS: Final[Mapping[str, str]] = {
@@ -34,9 +36,10 @@ PLUGINS: Final[Mapping[str, str]] = {
     AAA_H: "seckex-agent",
     HOME: "seckex-responder",
     CENTER: "seckex-kdc",
+    SHOP: "seckex-responder",
 }
 _ADDRESSES: Final = {
-    role: f"127.0.0.{last}" for last, role in enumerate((AGENT, AAA_F, AAA_H, HOME, CENTER, OTHER), start=2)
+    role: f"127.0.0.{last}" for last, role in enumerate((AGENT, AAA_F, AAA_H, HOME, CENTER, OTHER, SHOP), start=2)
 }
 #: Nodes hear at one port of their groups whoever is an agent.
 _HEARD: Final = (AGENT, OTHER, HOME)
@@ -117,8 +120,8 @@ class World:
 
     @property
     def everybody(self) -> tuple[str, ...]:
-        """They, and the agent that the node moves to."""
-        return (*self.roles, OTHER)
+        """They, the agent that the node moves to, and the shop."""
+        return (*self.roles, OTHER, SHOP)
 
     @property
     def servers(self) -> tuple[str, ...]:
@@ -135,6 +138,7 @@ class World:
             AAA_H: "aaa@example.org",
             HOME: "home@example.org",
             CENTER: "kdc@example.org",
+            SHOP: "shop@example.org",
         }
         return names[role]
 
@@ -157,6 +161,10 @@ class World:
     def config(self, role: str) -> Path:
         """Return the configuration of who has a role."""
         return self.directory / f"{role}.toml"
+
+    def socket(self, role: str) -> Path:
+        """Return where programs beside who has a role send and receive messages."""
+        return self.state(role) / "messages.sock"
 
     def log(self, role: str) -> Path:
         """Return the log of who has a role."""
