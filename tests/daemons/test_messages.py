@@ -135,11 +135,12 @@ class FullDiskTests(KillingTestCase):
     """The state is on a disk that can be full."""
 
     def small_disk(self, role: str) -> None:
+        """Put a daemon's state on a disk with room for what the other end does not take for a while, and no more."""
         if os.geteuid() != 0 or shutil.which("mount") is None:
             raise SkipTest("only root can mount the small disk that this needs")
         directory = self.folder / role
         directory.mkdir(mode=0o700)
-        command = ["mount", "-t", "tmpfs", "-o", "size=4m,mode=0700", "tmpfs", str(directory)]
+        command = ["mount", "-t", "tmpfs", "-o", "size=16m,mode=0700", "tmpfs", str(directory)]
         mounted = subprocess.run(command, capture_output=True, check=False)
         if mounted.returncode:
             raise SkipTest(f"a small disk cannot be mounted here: {mounted.stderr.decode().strip()}")
