@@ -97,7 +97,8 @@ class MessagePeer:
     """The relay by way of which it is reached, another one of ``peers``; ``""`` for none."""
 
     collect: Annotated[str, OneOf(("no", "yes"))] = "no"
-    """Whether it is a relay that keeps for us what comes meanwhile: then there is always a connection to it."""
+    """Whether there is always a connection to it, over which it can send to us: it is a peer that cannot call us, or a
+    relay that keeps what comes meanwhile."""
 
     keys: Annotated[str, OneOf(SOURCES)] = "auto"
     """Where the keys of dialogs with it come from. With "auto" it is prekeys, and phases when both are on line."""

@@ -29,8 +29,9 @@ class Connection:
     ``proved`` who it is, an empty name for somebody anonymous, None as long as nothing was opened.
 
     ``relay`` is the relay at the other end, if we have called one; ``said`` has the dialogs of what it has not said
-    KEPT to, by hash, ``told`` the prekeys that it was told. Where we are the relay, ``collects`` is who has proved its
-    name, with ``chain``, and ``meant`` for whom it has called.
+    KEPT to, by hash. ``told`` has the prekeys that the other end was told. Where we were called, ``chain`` is by what
+    the other end has proved its name, if it has; at a relay ``collects`` is that name, and ``meant`` for whom it has
+    called.
     """
 
     __slots__ = (
@@ -43,6 +44,7 @@ class Connection:
         "conversations",
         "heard",
         "leads_to",
+        "learnt",
         "meant",
         "nonce",
         "number",
@@ -70,6 +72,8 @@ class Connection:
         self.used = now
         self.asked = False
         self.closing = False
+        #: When prekeys were last heard on it.
+        self.learnt = now - 1.0
         #: Whom it leads to, and the dialogs that speak over it.
         self.leads_to: set[str | bytes] = set()
         self.conversations: dict[Conversation, None] = {}

@@ -42,6 +42,10 @@ from seckex.wire.units import Gone, Hello, Notice, Phase, Ping, Pong, Prekeys, P
 _OFTEN: Final = (Dead, Fragments, Skip)
 
 
+#: Seconds between two times that prekeys are learnt on one connection.
+LEARNT_EVERY: Final = 1.0
+
+
 class Hearing:
     """See the module."""
 
@@ -168,7 +172,8 @@ class Hearing:
         if relayed:
             self._relaying.met(connection, relayed)
             return
-        self._speaking.say(connection, Prekeys(tuple(self._tables.terms.vault.told_prekeys(now.wall))))
+        connection.told = tuple(self._tables.terms.vault.told_prekeys(now.wall))
+        self._speaking.say(connection, Prekeys(connection.told))
         peer = self._tables.peers.get(hello.sender) if hello.sender else None
         for conversation in () if peer is None else list(peer.conversations.values()):
             # Whoever calls may be its initiator, which has forgotten what it said, or does not know that we have.
@@ -176,14 +181,23 @@ class Hearing:
                 self._speaking.say_wanted(conversation, connection, now)
 
     def _prekeys(self, connection: Connection, prekeys: tuple[bytes, ...], now: Now) -> None:
-        if connection.called is None:
+        if connection.called is None and connection.collects:
             self._relaying.told(connection, prekeys)
             return
-        if connection.ready and not connection.is_way_through(connection.called):
+        whose = connection.called or (connection.proved if connection.chain else None)
+        if not whose:
             raise Malformed("PREKEYS", 0, "cannot be said here")
-        self._tables.terms.vault.learn_prekeys(connection.called, prekeys, now.wall)
+        if now.monotonic - connection.learnt < LEARNT_EVERY:
+            # Each costs signatures; who has others says so again.
+            return
+        connection.learnt = now.monotonic
+        self._tables.terms.vault.learn_prekeys(whose, prekeys, now.wall)
+        if connection.called is None:
+            self._speaking.go_on(whose)
+            return
         if connection.ready:
-            self._collecting.is_there(connection.called, now)
+            if connection.is_way_through(connection.called):
+                self._collecting.is_there(connection.called, now)
             return
         connection.ready = True
         self._speaking.leads_to(connection, connection.called)

@@ -84,25 +84,31 @@ class Relaying:
 
     def prove(self, connection: Connection, proof: Prove, now: Now) -> None:
         """Learn who speaks on a connection; raises `Malformed` where that cannot be said there."""
-        trust, relay = self._tables.terms.vault.trust, self._tables.terms.relay
-        if connection.called is not None or connection.collects or relay is None:
+        terms = self._tables.terms
+        if connection.called is not None or connection.chain:
             raise Malformed("PROVE", 0, "cannot be said here")
         name = ""
         try:
-            if trust is None:
+            if terms.vault.trust is None:
                 raise AuthenticationFailed("nobody is trusted to vouch for others")
-            voucher = trust.verify(proof.chain, now.wall)
-            verify_prove(voucher, proof.signature, connection.path, self._tables.terms.nai)
+            voucher = terms.vault.trust.verify(proof.chain, now.wall)
+            verify_prove(voucher, proof.signature, connection.path, terms.nai)
             name = voucher.nai
-            if not self.serves(name):
-                raise AuthenticationFailed(f"this is no relay for {name}")
+            if not self.serves(name) and name not in terms.peers:
+                raise AuthenticationFailed(f"this is no relay for {name}, and there is nothing to send to it")
         except (AuthenticationFailed, BadCertificate) as error:
             self._tables.count("relay")
             self._tables.edge.report(RelayRefused(name, str(error)))
             self._speaking.say(connection, Gone(Code.PROHIBITED, "this is no relay for you"))
             self._speaking.drop(connection)
             return
-        connection.collects, connection.chain = name, proof.chain
+        connection.chain = proof.chain
+        if not self.serves(name):
+            # Somebody who cannot be called has called, so that we can send to it.
+            connection.proved = name if connection.proved is None else connection.proved
+            self._speaking.leads_to(connection, name)
+            return
+        connection.collects = name
         connection.proved = name if connection.proved is None else connection.proved
         queue = self._queues.of(name)
         if queue is not None:

@@ -253,6 +253,12 @@ class Speaking:
         conversation.speaks = True
         self._tables.mark(conversation)
 
+    def go_on(self, key: str | bytes) -> None:
+        """Have all that waits for somebody wait for its turn: there may be keys by now."""
+        peer = self._tables.peers.get(key)
+        for conversation in () if peer is None else peer.conversations.values():
+            self._tables.note_speaking(conversation)
+
     def may_exchange(self, conversation: Conversation, now: Now) -> bool:
         """Have a three-phase exchange for a dialog when its turn comes, where its terms have it so; tell whether so."""
         connection, peer = conversation.connection, self._tables.terms.peers.get(conversation.row.peer)

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from seckex.delivery.faces import DialogName, Direction, Incoming, Outgoing, Stage, Verdict
 from seckex.delivery.memory import MemoryMessages
-from seckex.delivery.terms import PeerTerms
+from seckex.delivery.terms import PeerTerms, ServiceTerms
 from seckex.errors import PeerIncompatible
 from seckex.events.messages import GapAfterRestore
 from seckex.wire.numbers import Code
@@ -199,6 +199,43 @@ class IdleTests(HouseCase):
         self.node.house.dialog(DialogName(HOME, "orders"), self.node.now())
         for stage in Stage:
             self.assertEqual(self.stage(self.node, dialog, stage), 1, stage)
+
+
+class CollectingTests(SynchronousTestCase):
+    """A node that cannot be called, and has nothing to say itself."""
+
+    def setUp(self) -> None:
+        self.table = Table(self.id())
+        self.home = self.table.host(HOME, peers={NODE: PeerTerms(calls=False)})
+        services = {"answers": ServiceTerms(allowed=(HOME,))}
+        self.node = self.table.host(NODE, services=services, peers={HOME: PeerTerms(collects=True)})
+        self.node.receive("answers")
+
+    def test_it_is_sent_to_over_the_connection_that_it_keeps(self) -> None:
+        self.home.send(NODE, "answers", b"hello")
+        # node -> HELLO, PROVE, PREKEYS; home -> HELLO, PREKEYS, and then envelopes
+        self.table.advance(3)
+        self.assertEqual(self.node.payloads(), [b"hello"])
+        self.table.cut_all()
+        self.home.send(NODE, "answers", b"again")
+        self.table.advance(10)
+        self.assertEqual(self.node.payloads(), [b"hello", b"again"])
+
+    def test_who_is_nobodys_peer_is_turned_away(self) -> None:
+        self.home.peers.clear()
+        self.table.advance(3)
+        self.assertEqual([str(event) for event in self.home.events if "no relay" in str(event)][:1] != [], True)
+
+    def test_new_prekeys_are_told_on_a_connection_that_stays(self) -> None:
+        self.table.advance(3)
+        before = self.node.vault.known[HOME].id
+        self.home.vault.new_prekeys()
+        self.table.advance(15)
+        self.assertNotEqual(self.node.vault.known[HOME].id, before)
+        self.node.vault.new_prekeys()
+        before = self.home.vault.known[NODE].id
+        self.table.advance(15)
+        self.assertNotEqual(self.home.vault.known[NODE].id, before)
 
 
 class RefusalTests(HouseCase):
