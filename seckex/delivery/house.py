@@ -24,6 +24,7 @@ from seckex.delivery.faces import (
 )
 from seckex.delivery.hearing import Hearing
 from seckex.delivery.keeping import Keeping
+from seckex.delivery.keys.accepting import Accepting
 from seckex.delivery.keys.initiating import Initiating
 from seckex.delivery.operating import Operating
 from seckex.delivery.programs import ProgramsAtHouse
@@ -180,6 +181,8 @@ class House:
         row = conversation.row = evolve(conversation.row, forget=max(self._clock, now.wall) + TOMBSTONE)
         conversation.is_stored = False
         self._tables.names.pop(conversation.name, None)
+        if isinstance(conversation.keys, Accepting):
+            self._hearing.door.forget(conversation.keys)
         conversation.keys = None
         self._tables.edge.report(DialogEnded(row.peer, row.service, conversation.shown, row.code, row.why))
         self._tables.edge.commit((PutDialog(row),), _ignored)
