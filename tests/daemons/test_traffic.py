@@ -148,6 +148,8 @@ class RestartTests(StageTestCase):
         digest = self.serve_files(MEBIOCTET)
         responder, _ = self.both()
         (before,) = self.confirmed("initiator")
+        # The association comes before its first link.
+        self.assertEqual(self.fetch(self.forward_port), digest)
         self.kill(responder)
         self.until("the link's end", lambda: self.logged("initiator", "LinkClosed"))
         for file in (self.folder / "responder").iterdir():

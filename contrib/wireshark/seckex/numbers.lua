@@ -53,7 +53,7 @@ numbers.codes = {
     [279] = "no-secure-hop", [280] = "next-hop-unreachable", [281] = "agent-mismatch", [282] = "replayed",
     [283] = "begin-anew", [300] = "unknown-association", [301] = "unknown-service", [302] = "connect-failed",
     [303] = "too-many-dialogs", [304] = "reset-by-program", [305] = "protocol-error", [306] = "shutting-down",
-    [307] = "unknown-dialog",
+    [307] = "unknown-dialog", [308] = "expired",
 }
 
 numbers.kems = { "X25519", "X25519_ML_KEM_768" }
