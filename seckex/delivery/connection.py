@@ -42,6 +42,7 @@ class Connection:
         "closing",
         "collects",
         "conversations",
+        "forged",
         "heard",
         "leads_to",
         "learnt",
@@ -72,6 +73,8 @@ class Connection:
         self.used = now
         self.asked = False
         self.closing = False
+        #: How many envelopes have not verified before the other end had proved itself.
+        self.forged = 0
         #: When prekeys were last heard on it.
         self.learnt = now - 1.0
         #: Whom it leads to, and the dialogs that speak over it.

@@ -42,6 +42,8 @@ from seckex.wire.units import Gone, Hello, Notice, Phase, Ping, Pong, Prekeys, P
 _OFTEN: Final = (Dead, Fragments, Skip)
 
 
+#: Envelopes that do not verify, from a caller that has proved nothing; then the connection is dropped.
+MOST_FORGED: Final = 16
 #: Seconds between two times that prekeys are learnt on one connection.
 LEARNT_EVERY: Final = 1.0
 
@@ -250,17 +252,26 @@ class Hearing:
             self._tables.report_refused(
                 forged.peer, forged.dialog_id, forged.field, Code.FAILED_AUTHENTICATION, forged.why
             )
+            self._doubt(connection)
             return None
         except AuthenticationFailed as error:
             self._tables.count("forged")
             dialog_id, _ = where(octets)
             self._tables.report_refused("", dialog_id, "MIC", Code.FAILED_AUTHENTICATION, str(error))
+            self._doubt(connection)
             return None
         conversation = self._tables.dialogs.get(opened.dialog.dialog_id)
         if conversation is None:
             conversation = self._begun(opened, now)
         self._opened(conversation, connection, opened, now, routed=routed)
         return conversation
+
+    def _doubt(self, connection: Connection) -> None:
+        """Drop who calls, proves nothing and goes on saying what does not verify: that costs public-key operations."""
+        if connection.called is None and connection.proved is None:
+            connection.forged += 1
+            if connection.forged >= MOST_FORGED and not connection.closing:
+                self._speaking.drop(connection)
 
     def _missing(
         self, connection: Connection, missing: HeadersMissing, size: int, now: Now, *, routed: bool = False

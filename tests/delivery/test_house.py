@@ -13,7 +13,8 @@ from seckex.delivery.terms import PeerTerms, ServiceTerms
 from seckex.errors import PeerIncompatible
 from seckex.events.messages import GapAfterRestore
 from seckex.wire.numbers import Code
-from tests.delivery.table import HOME, NODE, Host, Table
+from seckex.wire.units import Hello, encode_unit
+from tests.delivery.table import HOME, NODE, EdgeOnTable, Host, Table
 from tests.roaming.certificates import identity
 
 
@@ -239,6 +240,21 @@ class CollectingTests(SynchronousTestCase):
 
 
 class RefusalTests(HouseCase):
+    def test_who_proves_nothing_may_say_so_much_that_does_not_verify(self) -> None:
+        self.node.send(HOME, "orders", b"one")
+        self.table.run()
+        envelope = next(each for each in self.node.said if each.startswith(b"SK"))
+        house, dropped = self.home.house, list[int]()
+        house.connected(99, None, self.home.now())
+        house.unit(99, encode_unit(Hello(bytes(16), HOME, NODE)), self.home.now())
+        self.patch(EdgeOnTable, "drop", lambda _, connection: dropped.append(connection))
+        for _ in range(15):
+            # Copies of another connection's, which cost as much as others to be refused.
+            house.unit(99, envelope, self.home.now())
+        self.assertEqual(dropped, [])
+        house.unit(99, envelope, self.home.now())
+        self.assertEqual(dropped, [99])
+
     def test_an_unknown_service_ends_the_dialog_with_its_reason(self) -> None:
         self.node.send(HOME, "nothing", b"one")
         self.table.run()

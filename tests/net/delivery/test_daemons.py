@@ -178,7 +178,7 @@ class ExchangeTests(DaemonsCase):
         await done
         self.assertEqual(bytes(got), payload)
         await self.until(lambda: home.status()["spool_octets"] == node.status()["spool_octets"] == 0)
-        self.assertEqual([*(self.folder / "home" / "spool" / "0").iterdir()], [])
+        await self.until(lambda: not any((self.folder / "home" / "spool" / "0").iterdir()))
 
     async def test_what_a_program_does_not_bear_is_put_aside(self) -> None:
         home, node = self.start("home"), self.start("node")
