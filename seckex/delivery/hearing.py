@@ -19,18 +19,12 @@ from seckex.delivery.keys.faces import Forged, HeadersMissing, Opened, Refused
 from seckex.delivery.keys.initiating import Initiating
 from seckex.delivery.relaying import Relaying
 from seckex.delivery.speaking import ASKED_EVERY, Speaking
-from seckex.delivery.store import (
-    StoredDialog,
-)
+from seckex.delivery.store import StoredDialog
 from seckex.delivery.tables import Tables
 from seckex.delivery.terms import matches
 from seckex.errors import AuthenticationFailed, Malformed, PeerMisbehaved, SeckexError
 from seckex.events import label_of
-from seckex.events.messages import (
-    DialogBegun,
-    MessagesRefused,
-    MessagesUnreachable,
-)
+from seckex.events.messages import DialogBegun, MessagesRefused, MessagesUnreachable
 from seckex.events.messages import HeadersMissing as HeadersMissingTold
 from seckex.machine import Now
 from seckex.wire.bodies import Dead, End, Fragments, Frame, Held, Shift, Skip, decode_frames

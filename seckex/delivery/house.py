@@ -18,10 +18,7 @@ from attrs import evolve
 from seckex.delivery.collecting import Collecting
 from seckex.delivery.connection import Connection
 from seckex.delivery.conversation import Conversation
-from seckex.delivery.faces import (
-    Direction,
-    Edge,
-)
+from seckex.delivery.faces import Direction, Edge
 from seckex.delivery.hearing import Hearing
 from seckex.delivery.keeping import Keeping
 from seckex.delivery.keys.accepting import Accepting
@@ -30,20 +27,11 @@ from seckex.delivery.operating import Operating
 from seckex.delivery.programs import ProgramsAtHouse
 from seckex.delivery.relaying import Relaying
 from seckex.delivery.speaking import MOST_BACKLOG, Speaking
-from seckex.delivery.store import (
-    DropDialog,
-    MessageSnapshot,
-    NoteClock,
-    PutDialog,
-    SegmentIndex,
-    StoredDialog,
-)
+from seckex.delivery.store import DropDialog, MessageSnapshot, NoteClock, PutDialog, SegmentIndex, StoredDialog
 from seckex.delivery.tables import Tables
 from seckex.delivery.terms import HouseTerms
 from seckex.errors import StoreFailed
-from seckex.events.messages import (
-    DialogEnded,
-)
+from seckex.events.messages import DialogEnded
 from seckex.machine import Now
 from seckex.wire.numbers import Code
 from seckex.wire.units import Gone, Ping
@@ -225,7 +213,6 @@ class House:
         for conversation in self._tables.dialogs.values():
             conversation.receiving.terms = self._tables.receiving_terms(conversation.row)
             self._tables.mark(conversation)
-            self._tables.awake[conversation] = None
             if isinstance(conversation.keys, Initiating):
                 conversation.keys.recheck(now)
 

@@ -10,10 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from seckex.delivery.conversation import Conversation
-from seckex.delivery.faces import (
-    Direction,
-    Stage,
-)
+from seckex.delivery.faces import Direction, Stage, message_name
 from seckex.delivery.flow.pieces import (
     DropSpool,
     ReceivingChanges,
@@ -23,18 +20,10 @@ from seckex.delivery.flow.pieces import (
     WantedPiece,
     WritePiece,
 )
-from seckex.delivery.store import (
-    MessageOperation,
-    PutDialog,
-    StoredDialog,
-)
+from seckex.delivery.store import MessageOperation, PutDialog, StoredDialog
 from seckex.delivery.tables import Tables
 from seckex.errors import StoreFailed
-from seckex.events.messages import (
-    GapAfterRestore,
-    MessageDead,
-    MessagesNotStored,
-)
+from seckex.events.messages import GapAfterRestore, MessageDead, MessagesNotStored
 from seckex.machine import Now
 
 
@@ -129,7 +118,7 @@ class Keeping:
         if theirs is not None:
             receiving.committed(theirs)
             for dead in theirs.dead:
-                name = f"{conversation.shown}.{direction.other.letter}{dead.number}"
+                name = message_name(dialog_id, direction.other, dead.number)
                 self._tables.edge.report(MessageDead(name, dead.peer, dead.service, dead.code, dead.why, dead.attempts))
             self._tables.edge.judged(dialog_id, theirs.done)
         for changes in (ours, theirs):

@@ -6,9 +6,7 @@ from typing import Any
 
 from seckex.delivery.programs import ProgramsAtHouse
 from seckex.delivery.showing import MOST_LISTED, parse_name, shown_dialog, shown_queue, why_message
-from seckex.delivery.store import (
-    DeadMessage,
-)
+from seckex.delivery.store import DeadMessage
 from seckex.delivery.tables import Tables
 from seckex.errors import PeerIncompatible
 from seckex.machine import Now
@@ -75,6 +73,7 @@ class Operating:
     def revive(self, dead: DeadMessage, now: Now) -> None:
         """Give a message that was put aside to its program again; raises `PeerFault`."""
         conversation = self._tables.known(dead.dialog_id)
-        conversation.receiving.revive(dead, now)
+        if not conversation.receiving.revive(dead, now):
+            raise PeerIncompatible(Code.UNKNOWN_DIALOG, "what the message was is not kept: it was refused as it came")
         self._programs.give_soon(conversation)
         self._tables.mark(conversation)

@@ -11,22 +11,11 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from seckex.delivery.conversation import Conversation
-from seckex.delivery.faces import (
-    DialogName,
-    Outgoing,
-    Spooled,
-    Stage,
-    Verdict,
-)
-from seckex.delivery.store import (
-    PutKey,
-    StoredDialog,
-)
+from seckex.delivery.faces import DialogName, Outgoing, Spooled, Stage, Verdict
+from seckex.delivery.store import PutKey, StoredDialog
 from seckex.delivery.tables import Tables
 from seckex.errors import ApiMisuse, PeerIncompatible
-from seckex.events.messages import (
-    DialogBegun,
-)
+from seckex.events.messages import DialogBegun
 from seckex.machine import Now
 from seckex.sa.association import WORKER_BITS
 from seckex.wire.numbers import Code

@@ -16,17 +16,13 @@ from seckex.delivery.collecting import GREET_ANEW, MOST_UNKEPT
 from seckex.delivery.connection import Connection
 from seckex.delivery.conversation import Conversation
 from seckex.delivery.exchanging import Exchanging
-from seckex.delivery.faces import (
-    WHOLE_UPTO,
-)
+from seckex.delivery.faces import WHOLE_UPTO
 from seckex.delivery.keys.accepting import Accepting
 from seckex.delivery.keys.initiating import Initiating
 from seckex.delivery.keys.notices import Notices
 from seckex.delivery.keys.pair import Terms
 from seckex.delivery.keys.sources import AssociationSource, KekSource, PrekeySource
-from seckex.delivery.store import (
-    StoredDialog,
-)
+from seckex.delivery.store import StoredDialog
 from seckex.delivery.tables import PeerAtHouse, Tables
 from seckex.delivery.terms import PeerTerms
 from seckex.machine import Now

@@ -9,23 +9,15 @@ from collections.abc import Sequence
 from typing import Final
 
 from seckex.delivery.connection import Connection
-from seckex.delivery.conversation import Conversation
-from seckex.delivery.faces import (
-    DialogName,
-    Edge,
-)
+from seckex.delivery.conversation import SHOWN, Conversation
+from seckex.delivery.faces import DialogName, Edge
 from seckex.delivery.flow.fair import Turns
 from seckex.delivery.flow.memory import Room
 from seckex.delivery.flow.receiving import ReceivingTerms
-from seckex.delivery.store import (
-    SegmentIndex,
-    StoredDialog,
-)
+from seckex.delivery.store import SegmentIndex, StoredDialog
 from seckex.delivery.terms import HouseTerms, ServiceTerms
 from seckex.errors import PeerIncompatible
-from seckex.events.messages import (
-    EnvelopeRefused,
-)
+from seckex.events.messages import EnvelopeRefused
 from seckex.machine import Now
 from seckex.wire.numbers import Code
 
@@ -130,9 +122,7 @@ class Tables:
 
     def living(self, dialog_id: bytes) -> Conversation:
         """Return a dialog that has not ended; raises `PeerIncompatible`."""
-        conversation = self.dialogs.get(dialog_id)
-        if conversation is None:
-            raise PeerIncompatible(Code.UNKNOWN_DIALOG, "there is no such dialog")
+        conversation = self.known(dialog_id)
         if conversation.sending.last is not None or conversation.row.forget:
             raise PeerIncompatible(Code.UNKNOWN_DIALOG, "the dialog has ended")
         return conversation
@@ -151,7 +141,7 @@ class Tables:
 
     def report_refused(self, peer: str, dialog_id: bytes, field: str, code: int, why: str) -> None:
         """Tell the operator that an envelope was refused."""
-        self.edge.report(EnvelopeRefused(peer, dialog_id.hex()[:12], field, code, why))
+        self.edge.report(EnvelopeRefused(peer, dialog_id.hex()[:SHOWN], field, code, why))
 
     def known(self, dialog_id: bytes) -> Conversation:
         """Return a dialog; raises `PeerIncompatible`."""

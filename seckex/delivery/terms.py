@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from typing import Protocol
 
 from attrs import Factory, frozen
 
+from seckex.config.common import pattern_of
 from seckex.crypto.prekeys import PrivatePrekey
 from seckex.delivery.faces import LARGEST_MESSAGE
 from seckex.delivery.keys.faces import ExchangedKek, Vault
 
-#: A name of everybody of a realm is this and the realm.
-EVERYBODY: Final = "*@"
-
 
 def matches(nai: str, patterns: tuple[str, ...]) -> bool:
     """Tell whether one of ``patterns``, names or ``*@realm``, is for ``nai``."""
-    return nai in patterns or EVERYBODY + nai.partition("@")[2] in patterns
+    return nai in patterns or pattern_of(nai) in patterns
 
 
 class HouseVault(Vault, Protocol):
@@ -45,14 +43,13 @@ class ServiceTerms:
     """A service that messages can be sent to here.
 
     ``allowed`` has who may, by name or ``*@realm``; ``anonymous`` also those that do not tell. A message is longer than
-    ``largest`` nowhere. After ``attempts`` a message is put aside; between them are ``retry_after`` seconds.
+    ``largest`` nowhere. After ``attempts`` a message is put aside.
     """
 
     allowed: tuple[str, ...] = ()
     anonymous: bool = False
     largest: int = LARGEST_MESSAGE
     attempts: int = 10
-    retry_after: float = 5.0
 
 
 @frozen(kw_only=True)
@@ -60,7 +57,7 @@ class PeerTerms:
     """Somebody whom we begin dialogs with.
 
     ``calls``: we have an address of it; otherwise it has to connect to us. ``via`` is the relay that it is reached
-    through, empty for none; ``collects``: it is a relay that keeps for us what comes while it cannot reach us.
+    through, empty for none; ``collects``: it cannot call us, or keeps for us what comes meanwhile.
     ``source`` is "auto", "prekey", "association" or "three-phase". ``services`` are those that we may use, all where it
     is None. ``anonymous``: we do not tell it who we are.
     """
@@ -81,7 +78,6 @@ class HouseLimits:
     outbox: int = 1 << 30
     inbox: int = 1 << 30
     window: int = 4 << 20
-    connections: int = 1024
     idle: float = 300.0
 
 

@@ -306,7 +306,7 @@ class Table:
         bounds = HouseLimits(**limits)
         home = self.host(
             HOME,
-            services={"orders": ServiceTerms(allowed=(NODE,), largest=1 << 32, attempts=3, retry_after=1.0)},
+            services={"orders": ServiceTerms(allowed=(NODE,), largest=1 << 32, attempts=3)},
             limits=bounds,
         )
         node = self.host(
@@ -322,7 +322,7 @@ class Table:
         relay = self.host(RELAY, relay=RelayTerms(principals=("*@example.org",), **bounds))
         home = self.host(
             HOME,
-            services={"orders": ServiceTerms(allowed=(NODE,), largest=1 << 32, attempts=3, retry_after=1.0)},
+            services={"orders": ServiceTerms(allowed=(NODE,), largest=1 << 32, attempts=3)},
             peers={RELAY: PeerTerms(collects=True)},
         )
         node = self.host(

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from seckex.delivery.faces import DialogName, Direction, Incoming, Outgoing, Stage, Verdict
 from seckex.delivery.memory import MemoryMessages
+from seckex.delivery.store import DeadMessage
 from seckex.delivery.terms import PeerTerms, ServiceTerms
 from seckex.errors import PeerIncompatible
 from seckex.events.messages import GapAfterRestore
@@ -240,6 +241,15 @@ class CollectingTests(SynchronousTestCase):
 
 
 class RefusalTests(HouseCase):
+    def test_a_dead_message_that_was_never_kept_cannot_be_revived(self) -> None:
+        self.home.receive("orders")
+        dialog = self.node.send(HOME, "orders", b"one")
+        self.table.run()
+        dead = DeadMessage(dialog, False, 1, NODE, "orders", Code.INSUFFICIENT_RESOURCES, "too long", 0.0, 0, 9, b"")
+        with self.assertRaises(PeerIncompatible) as caught:
+            self.home.house.revive(dead, self.home.now())
+        self.assertEqual(caught.exception.code, Code.UNKNOWN_DIALOG)
+
     def test_who_proves_nothing_may_say_so_much_that_does_not_verify(self) -> None:
         self.node.send(HOME, "orders", b"one")
         self.table.run()

@@ -91,7 +91,6 @@ def terms_of(settings: Settings, nai: str, worker: int, vault: MessageVault) -> 
             anonymous=service.anonymous == "taken",
             largest=service.largest,
             attempts=service.attempts,
-            retry_after=float(service.retry_after),
         )
         for name, service in settings.services.items()
     }
@@ -111,7 +110,6 @@ def terms_of(settings: Settings, nai: str, worker: int, vault: MessageVault) -> 
         outbox=limits.outbox,
         inbox=limits.inbox,
         window=limits.window,
-        connections=limits.connections,
         idle=float(limits.idle),
     )
     kept = settings.relay
