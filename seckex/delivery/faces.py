@@ -124,10 +124,6 @@ class Incoming:
         return message_name(self.dialog_id, self.direction, self.number)
 
 
-#: Told of a dialog's messages: all up to this number have reached the stage.
-Progress: TypeAlias = Callable[[Stage, int], None]
-
-
 class Edge(Protocol):
     """What the house asks of the edge."""
 

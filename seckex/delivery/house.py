@@ -27,7 +27,7 @@ from seckex.delivery.operating import Operating
 from seckex.delivery.programs import ProgramsAtHouse
 from seckex.delivery.relaying import Relaying
 from seckex.delivery.speaking import MOST_BACKLOG, Speaking
-from seckex.delivery.store import DropDialog, MessageSnapshot, NoteClock, PutDialog, SegmentIndex, StoredDialog
+from seckex.delivery.store import DropDialog, MessageSnapshot, NoteClock, PutDialog, SegmentIndex
 from seckex.delivery.tables import Tables
 from seckex.delivery.terms import HouseTerms
 from seckex.errors import StoreFailed
@@ -189,14 +189,6 @@ class House:
         if conversation.connection is not None:
             conversation.connection.conversations.pop(conversation, None)
         self._tables.edge.commit((DropDialog(row.dialog_id),), _ignored)
-
-    def dialog_ids(self) -> list[bytes]:
-        """Return the ids of all dialogs that are known."""
-        return list(self._tables.dialogs)
-
-    def dialog_row(self, dialog_id: bytes) -> StoredDialog:
-        """Return a dialog as it is durable; raises `PeerFault`."""
-        return self._tables.known(dialog_id).row
 
     def ours(self, dialog_id: bytes, direction: Direction) -> bool:
         """Tell whether a direction of a dialog is the one in which we send."""

@@ -65,7 +65,7 @@ class Chaos:
         payload = expected[message.number - 1]
         if host.octets(message.payload) != payload:
             raise Wrong(f"{host.nai} was given something else as message {message.number}")
-        row = host.house.dialog_row(message.dialog_id)
+        row = host.house._tables.known(message.dialog_id).row
         if message.number <= row.done:
             raise Wrong(f"{host.nai} was given message {message.number} again, which it was done with")
         tries = self.patience.setdefault((host.nai, message.number), self.random.choice((0, 0, 0, 0, 1, 2)))
@@ -85,7 +85,7 @@ class Chaos:
         try:
             if host is self.node:
                 self.dialog_id = host.send(HOME, "orders", *said, own="answers")
-            elif self.dialog_id and self.dialog_id in host.house.dialog_ids():
+            elif self.dialog_id and self.dialog_id in host.house._tables.dialogs:
                 host.house.send(self.dialog_id, [Outgoing(each) for each in said], host.now())
             else:
                 return
